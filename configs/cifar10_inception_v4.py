@@ -1,0 +1,18 @@
+"""Inception-v4 with the small stem on CIFAR-10, at 32×32.
+
+  tfds build cifar10 --data_dir=DATA   # once
+  python main.py --config=configs/cifar10_inception_v4.py --workdir=DIR \
+      --config.data.dir=DATA
+
+The recipe of cifar10_inception_v3.py with the other network and its dropout.
+Its accuracy has not been measured.
+"""
+
+from configs import cifar10_inception_v3
+
+
+def get_config():
+  config = cifar10_inception_v3.get_config()
+  config.model.name = 'inception_v4'
+  config.model.dropout_rate = 0.2
+  return config

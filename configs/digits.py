@@ -1,0 +1,30 @@
+"""Inception-v3 on scikit-learn's 1,797 handwritten digits; needs no download.
+
+make train
+python main.py --config=configs/digits.py --workdir=runs/digits
+"""
+
+from configs import default
+
+
+def get_config():
+  config = default.get_config()
+  config.model.width = 0.25
+  config.model.stem = 'small'
+  config.model.aux_head = True
+  config.model.bn_momentum = 0.9
+
+  config.data.image_size = 16
+  config.data.train_crop = 'none'
+  config.data.pad = 2
+  config.data.flip = False  # a mirrored digit is another one, or none
+  config.data.eval_crop_fraction = 1.0
+
+  config.batch_size = 32
+  config.train_for = '15 epochs'
+  config.log_every = '1 epoch'
+
+  config.schedule.learning_rate = 0.05
+  config.schedule.warmup = '1 epoch'
+  config.ema_decay = 0.99
+  return config

@@ -1,0 +1,201 @@
+"""Checkpoints, asynchronous, of orbax; the only file that imports it."""
+
+import contextlib
+import logging
+from typing import Any
+
+from etils import epath
+import jax
+import orbax.checkpoint as ocp
+from orbax.checkpoint import checkpoint_managers
+
+from inception_jax import config as config_lib
+from inception_jax.state import TrainState
+
+log = logging.getLogger(__name__)
+
+_SCORE = 'top1'
+_STATE = 'state'
+
+
+def folder(workdir: str) -> epath.Path:
+  """Where a run's checkpoints lie."""
+  return epath.Path(workdir) / 'checkpoints'
+
+
+class Checkpoints:
+  """The checkpoints of a folder: the newest `keep`, and the best besides.
+
+  The best is the one with the highest top-1 among those that were evaluated.
+  Close it, or use it in a `with`: until then a save may still be under way,
+  and its error unseen.
+  """
+
+  def __init__(self, directory, keep: int = 1, read_only: bool = False):
+    score = lambda metrics: metrics[_SCORE]
+    self.directory = epath.Path(directory).absolute()
+    preserved = checkpoint_managers.AnyPreservationPolicy(
+      [
+        checkpoint_managers.LatestN(keep),
+        checkpoint_managers.BestN(
+          get_metric_fn=score, n=1, keep_checkpoints_without_metrics=False
+        ),
+      ]
+    )
+    self._manager = ocp.CheckpointManager(
+      self.directory,
+      options=ocp.CheckpointManagerOptions(
+        preservation_policy=preserved,
+        best_fn=score,
+        read_only=read_only,
+        create=not read_only,
+      ),
+      item_names=(_STATE,),
+      item_handlers={_STATE: ocp.PyTreeCheckpointHandler()},
+    )
+
+  def __enter__(self):
+    return self
+
+  def __exit__(self, *_):
+    self.close()
+
+  def close(self):
+    """Waits for the save under way and raises its error, if it had one."""
+    self._manager.wait_until_finished()
+    self._manager.close()
+
+  def latest_step(self) -> int | None:
+    """The newest step saved here, or None."""
+    return self._manager.latest_step()
+
+  def metrics(self, step: int) -> dict[str, float] | None:
+    """The evaluation that was saved with the checkpoint, if there was one."""
+    return self._manager.metrics(step)
+
+  def best_score(self) -> float:
+    """The highest top-1 of any checkpoint here; −1 if none was evaluated."""
+    evaluated = [self.metrics(step) for step in self._manager.all_steps()]
+    return max((m[_SCORE] for m in evaluated if m), default=-1.0)
+
+  def save(self, state: TrainState, metrics: dict[str, float] | None) -> None:
+    """Starts to save `state` under its step, unless it is saved already."""
+    step = int(state.step)
+    if step in self._manager.all_steps():
+      return
+    saved = self._manager.save(
+      step,
+      args=ocp.args.Composite(**{_STATE: ocp.args.PyTreeSave(vars(state))}),
+      metrics=metrics,
+    )
+    if not saved:
+      raise RuntimeError(f'the checkpoint of step {step} was not saved')
+
+  def restore_or(self, init, abstract: TrainState) -> TrainState:
+    """The newest checkpoint here or, in a new workdir, `init()`.
+
+    Args:
+      init: makes the first state.
+      abstract: its shapes, dtypes and shardings.
+
+    Raises:
+      UserError: the checkpoint is of another network or optimizer.
+    """
+    step = self.latest_step()
+    if step is None:
+      return init()
+    return TrainState(**self.restore(step, vars(abstract)))
+
+  def restore(self, step: int, abstract: dict[str, Any]) -> dict[str, Any]:
+    """Those fields of the state that `abstract` has, placed as it says.
+
+    Raises:
+      UserError: shapes or names differ; every difference is listed.
+    """
+    stored = self._manager.item_metadata(step)[_STATE].tree
+    faults = _differences({key: stored.get(key) for key in abstract}, abstract)
+    if faults:
+      raise config_lib.UserError(
+        f'checkpoint {step} in {self.directory} is not of this config:',
+        *faults,
+      )
+    restored = self._manager.restore(
+      step,
+      args=ocp.args.Composite(
+        **{
+          _STATE: ocp.args.PyTreeRestore(
+            item=abstract,
+            restore_args=ocp.checkpoint_utils.construct_restore_args(abstract),
+            partial_restore=True,
+          )
+        }
+      ),
+    )
+    log.info('restored step %d from %s', step, self.directory)
+    return restored[_STATE]
+
+  def find(self, which: str) -> int:
+    """The step of 'latest', 'best' or a number.
+
+    Raises:
+      UserError: there is no such checkpoint.
+    """
+    steps = sorted(self._manager.all_steps())
+    if not steps:
+      raise config_lib.UserError(f'no checkpoint in {self.directory}')
+    if which == 'latest':
+      return steps[-1]
+    if which == 'best':
+      best = self._manager.best_step()
+      if best is None:
+        raise config_lib.UserError(
+          f'no checkpoint in {self.directory} was evaluated'
+        )
+      return best
+    if which.isdecimal() and int(which) in steps:
+      return int(which)
+    raise config_lib.UserError(
+      f'--checkpoint={which}: expected latest, best, a path, or one of the '
+      f'steps in {self.directory}: {", ".join(map(str, steps))}'
+    )
+
+
+def _differences(stored, wanted) -> list[str]:
+  """A line for each leaf that only one tree has, or whose shapes differ."""
+  shapes = [_shapes(stored), _shapes(wanted)]
+  lines = []
+  for name in sorted(shapes[0].keys() | shapes[1].keys()):
+    there, here = (tree.get(name) for tree in shapes)
+    if there is None:
+      lines.append(f'  {name}: not in the checkpoint, {here} here')
+    elif here is None:
+      lines.append(f'  {name}: {there} in the checkpoint, not here')
+    elif there != here:
+      lines.append(f'  {name}: {there} in the checkpoint, {here} here')
+  return lines
+
+
+def _shapes(tree) -> dict[str, tuple[int, ...]]:
+  leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+  return {
+    jax.tree_util.keystr(path, simple=True, separator='/'): tuple(leaf.shape)
+    for path, leaf in leaves
+  }
+
+
+@contextlib.contextmanager
+def reading(workdir: str, which: str):
+  """Yields (Checkpoints, step) of 'latest', 'best', a step or a path.
+
+  Raises:
+    UserError: there is no such checkpoint.
+  """
+  path = epath.Path(which)
+  if path.parent.name and path.name.isdecimal() and path.is_dir():
+    directory, which = path.parent, path.name
+  else:
+    directory = folder(workdir)
+  if not directory.is_dir():
+    raise config_lib.UserError(f'no checkpoint in {directory}')
+  with Checkpoints(directory, read_only=True) as checkpoints:
+    yield checkpoints, checkpoints.find(which)

@@ -1,0 +1,43 @@
+"""Input: sources, decoding on the host, augmentation on the device."""
+
+from inception_jax import config as config_lib
+from inception_jax.data import sources
+
+TRAIN_CROPS = ('random', 'none')
+INTERPOLATIONS = ('bilinear', 'bicubic', 'area', 'nearest')
+
+_RANGE = (lambda v: len(v) == 2 and 0 < v[0] <= v[1], '0 < low <= high')
+
+
+def check(config) -> list[str]:
+  """Every fault of `config.data`, without reading any."""
+  return sources.check(config) + config_lib.out_of_range(
+    config,
+    {
+      'data.shuffle_buffer': config_lib.AT_LEAST_1,
+      'data.interpolation': (
+        INTERPOLATIONS.__contains__,
+        'one of ' + ', '.join(INTERPOLATIONS),
+      ),
+      'data.train_crop': (
+        TRAIN_CROPS.__contains__,
+        'one of ' + ', '.join(TRAIN_CROPS),
+      ),
+      'data.crop_area': (
+        lambda v: _RANGE[0](v) and v[1] <= 1,
+        _RANGE[1] + ' <= 1',
+      ),
+      'data.crop_ratio': _RANGE,
+      'data.pad': config_lib.NOT_NEGATIVE,
+      'data.color_jitter': config_lib.SHARE,
+      'data.eval_crop_fraction': (
+        lambda v: 0 < v <= 1,
+        'above 0, at most 1',
+      ),
+      'data.mean': (lambda v: len(v) == 3, 'three numbers'),
+      'data.std': (
+        lambda v: len(v) == 3 and min(v) > 0,
+        'three numbers above 0',
+      ),
+    },
+  )

@@ -1,0 +1,78 @@
+"""Decoding, cropping and resizing on the host, in TensorFlow's graph."""
+
+import tensorflow as tf
+
+
+def train_image(image, seed, data):
+  """An undecoded record's image → uint8 [S, S, 3] for training.
+
+  Args:
+    image: encoded (scalar string) or raw (uint8 [H, W, 1 or 3]).
+    seed: int64 [2], (seed, position): all that the crop depends on.
+    data: `config.data`.
+  """
+  if data.train_crop == 'none':
+    return _resize(_decoded(image), data, antialias=True)
+
+  def window(shape):
+    begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
+      shape,
+      tf.zeros((1, 0, 4)),
+      seed,
+      min_object_covered=0.0,
+      aspect_ratio_range=data.crop_ratio,
+      area_range=data.crop_area,
+      max_attempts=10,
+      use_image_if_no_bounding_boxes=True,
+    )
+    return begin, size
+
+  return _resize(_cropped(image, window), data, antialias=False)
+
+
+def eval_image(image, data):
+  """An undecoded record's image → uint8 [S, S, 3]: central crop, resized."""
+  fraction = data.eval_crop_fraction
+
+  def window(shape):
+    extent = tf.cast(shape[:2], tf.float32) * fraction
+    size = tf.maximum(1, tf.cast(tf.round(extent), tf.int32))
+    begin = (shape[:2] - size) // 2
+    return tf.concat([begin, [0]], 0), tf.concat([size, [-1]], 0)
+
+  return _resize(_cropped(image, window), data, antialias=True)
+
+
+def _decoded(image):
+  """uint8 [H, W, 3] of an encoded or raw image."""
+  if image.dtype == tf.string:
+    image = tf.io.decode_image(image, channels=3, expand_animations=False)
+    return tf.ensure_shape(image, (None, None, 3))
+  return image if image.shape[-1] == 3 else tf.image.grayscale_to_rgb(image)
+
+
+def _cropped(image, window):
+  """The window that `window(shape)` names; of a JPEG only it is decoded."""
+
+  def whole():
+    decoded = _decoded(image)
+    begin, size = window(tf.shape(decoded))
+    return tf.slice(decoded, begin, tf.concat([size[:2], [3]], 0))
+
+  def jpeg():
+    begin, size = window(tf.io.extract_jpeg_shape(image))
+    box = tf.concat([begin[:2], size[:2]], 0)
+    return tf.io.decode_and_crop_jpeg(image, box, channels=3)
+
+  if image.dtype != tf.string:
+    return whole()
+  return tf.cond(tf.io.is_jpeg(image), jpeg, whole)
+
+
+def _resize(image, data, antialias: bool):
+  size = (data.image_size, data.image_size)
+  image = tf.image.resize(
+    image, size, method=data.interpolation, antialias=antialias
+  )
+  image = tf.clip_by_value(tf.round(image), 0.0, 255.0)
+  return tf.ensure_shape(tf.cast(image, tf.uint8), (*size, 3))

@@ -1,0 +1,36 @@
+"""The two kinds of split that a source can be made of."""
+
+from collections.abc import Callable
+import dataclasses
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Indexed:
+  """A split whose records can be read in any order.
+
+  Attributes:
+    size: number of records.
+    class_names: one a class, in the order of the labels.
+    fetch: int64 index tensor, 0 ≤ index < size → record.
+  """
+
+  size: int
+  class_names: tuple[str, ...]
+  fetch: Callable[[Any], dict[str, Any]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Sequential:
+  """A split that lies in files to be read from front to back.
+
+  Attributes:
+    size: number of records.
+    class_names: one a class, in the order of the labels.
+    epoch: int64 [2] tensor (seed, epoch) → tf.data.Dataset of every record
+      once, shuffled by it; None → in file order.
+  """
+
+  size: int
+  class_names: tuple[str, ...]
+  epoch: Callable[[Any], Any]

@@ -1,0 +1,91 @@
+"""Exact evaluation: every image once, at any batch size and device count."""
+
+import logging
+import time
+
+import jax
+import optax
+
+from inception_jax import checkpoint
+from inception_jax import metrics
+from inception_jax import models
+from inception_jax import sharding
+from inception_jax import state as state_lib
+from inception_jax import steps
+from inception_jax.data import pipeline
+from inception_jax.data import sources
+
+log = logging.getLogger(__name__)
+
+LOG_SECONDS = 5
+
+
+class Evaluator:
+  """Evaluates a network on one split, as often as asked; compiles once."""
+
+  def __init__(self, config, model, split, mesh: jax.sharding.Mesh):
+    self._config, self._split, self._mesh = config, split, mesh
+    self._step = jax.jit(
+      steps.make_eval_step(config, model),
+      in_shardings=(sharding.replicated(mesh), sharding.batch(mesh)),
+      out_shardings=sharding.replicated(mesh),
+    )
+
+  def __call__(self, variables) -> dict[str, float]:
+    """Returns loss, top1, top5 over `count` images; `count` is all of them."""
+    start = logged = time.perf_counter()
+    batch_size = sharding.round_up(self._config.batch_size, self._mesh)
+    batches = pipeline.eval_batches(
+      self._split,
+      self._config,
+      batch_size,
+      sharding.host_rows(batch_size),
+    )
+    total = pipeline.num_eval_batches(self._split, batch_size)
+    sums = []
+    for i, rows in enumerate(batches, 1):
+      sums.append(self._step(variables, sharding.to_global(self._mesh, rows)))
+      # Not further ahead than one batch, or all of them wait in memory.
+      jax.block_until_ready(sums[max(0, i - 2)])
+      if i < total and time.perf_counter() - logged > LOG_SECONDS:
+        logged = time.perf_counter()
+        left = (logged - start) * (total - i) / i
+        log.info(
+          'evaluated %d of %d batches, %s left',
+          i,
+          total,
+          metrics.duration(left),
+        )
+    result = metrics.means(metrics.add(jax.device_get(sums)))
+    if result['count'] != self._split.size:
+      raise RuntimeError(
+        f'evaluated {result["count"]} images of {self._split.size}'
+      )
+    return result
+
+
+def evaluate(config, workdir: str, mesh, which: str) -> dict[str, float]:
+  """Restores a checkpoint of `workdir` and evaluates `data.eval_split`.
+
+  Args:
+    config: the whole config.
+    workdir: of the run.
+    mesh: the devices.
+    which: 'latest', 'best', a step, or the path of a checkpoint.
+
+  Returns:
+    {'step', 'loss', 'top1', 'top5', 'count'}.
+
+  Raises:
+    UserError: no such checkpoint, or one of another network.
+  """
+  split = sources.load(config, config.data.eval_split)
+  model = models.build(config, models.num_classes(config, split.class_names))
+  init = state_lib.init_fn(config, model, optax.identity())
+  wanted = vars(state_lib.abstract(init, mesh))
+  keep = ('ema',) if config.ema_decay else ('params', 'batch_stats')
+  with checkpoint.reading(workdir, which) as (checkpoints, step):
+    restored = checkpoints.restore(step, {key: wanted[key] for key in keep})
+  variables = restored['ema'] if config.ema_decay else restored
+  result = Evaluator(config, model, split, mesh)(variables)
+  return {'step': step, **result}

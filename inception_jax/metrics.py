@@ -1,0 +1,169 @@
+"""Sums with counts, where they are written, and what a person sees."""
+
+import dataclasses
+import json
+import logging
+import time
+
+from clu import metric_writers
+from etils import epath
+import jax
+import numpy as np
+
+from inception_jax import config as config_lib
+
+log = logging.getLogger(__name__)
+
+_SUMS = ('loss', 'top1', 'top5')
+
+
+def add(sums: list[dict[str, np.ndarray]]) -> dict[str, float]:
+  """Adds up what `steps.sums` gave for each batch, in float64."""
+  return {
+    key: float(np.sum([np.float64(s[key]) for s in sums]))
+    for key in (*_SUMS, 'count')
+  }
+
+
+def means(sums: dict[str, float]) -> dict[str, float]:
+  """Divides sums by their count."""
+  result = {key: sums[key] / sums['count'] for key in _SUMS}
+  return {**result, 'count': int(sums['count'])}
+
+
+class Writer:
+  """Writes metrics to `metrics.jsonl` and TensorBoard, on process 0 alone."""
+
+  def __init__(self, workdir: str):
+    self._primary = jax.process_index() == 0
+    self._lines = epath.Path(workdir) / 'metrics.jsonl'
+    if self._primary:
+      # Asynchronous: training does not wait for a disk.
+      self._tensorboard = metric_writers.AsyncWriter(
+        metric_writers.SummaryWriter(str(workdir))
+      )
+
+  def __enter__(self):
+    return self
+
+  def __exit__(self, *_):
+    if self._primary:
+      self._tensorboard.close()
+
+  def write(self, step: int, split: str, values: dict[str, float]) -> None:
+    """Appends a line, and a point on each curve."""
+    if not self._primary:
+      return
+    line = json.dumps({'step': step, 'split': split, **values})
+    with self._lines.open('a') as file:
+      file.write(line + '\n')
+    self._tensorboard.write_scalars(
+      step, {f'{split}/{key}': value for key, value in values.items()}
+    )
+
+  def evaluation(self, step: int, scores: dict[str, float]) -> None:
+    """Writes an evaluation, and logs it."""
+    self.write(step, 'eval', scores)
+    log.info(
+      'evaluated step %d: loss %.4f  top1 %.4f  top5 %.4f  of %d images',
+      step,
+      *(scores[key] for key in (*_SUMS, 'count')),
+    )
+
+
+class Progress:
+  """Counts images and seconds, and tells a person where the training is.
+
+  Only training steps and the waiting for their data count: compilation,
+  evaluation and saving do not lower the images per second.
+  """
+
+  def __init__(self, plan: config_lib.Plan, batch_size: int):
+    self._plan, self._batch_size = plan, batch_size
+    self._whole = _Clock()
+    self._begin_interval()
+
+  def _begin_interval(self):
+    self._interval, self._sums = _Clock(), []
+
+  def next(self, batches):
+    """The next batch; the time it takes counts as waiting."""
+    self._started = time.perf_counter()
+    batch = next(batches)
+    self._fetched = time.perf_counter()
+    return batch
+
+  def add(self, sums: dict[str, jax.Array]) -> None:
+    """Counts the step just dispatched, whose metrics will be `sums`."""
+    self._sums.append(sums)
+    # The devices may be one step behind, so that they never wait for the
+    # host, but not more, so that batches do not pile up in their memory.
+    if len(self._sums) > 1:
+      jax.block_until_ready(self._sums[-2])
+    now = time.perf_counter()
+    for clock in (self._interval, self._whole):
+      clock.images += self._batch_size
+      clock.waited += self._fetched - self._started
+      clock.seconds += now - self._started
+
+  @property
+  def images_per_sec(self) -> float:
+    """Over the whole training in this process."""
+    return self._whole.images_per_sec
+
+  def report(self, step: int) -> dict[str, float]:
+    """Logs a line on the steps since the last report; returns its values."""
+    started = time.perf_counter()
+    sums = jax.device_get(self._sums)
+    for clock in (self._interval, self._whole):
+      clock.seconds += time.perf_counter() - started
+    values = means(add(sums))
+    for key in ('learning_rate', 'grad_norm'):
+      values[key] = float(sums[-1][key])
+    values['images_per_sec'] = self._interval.images_per_sec
+    values['data_wait'] = self._interval.waited / self._interval.seconds
+    self._begin_interval()
+    plan = self._plan
+    log.info(
+      'epoch %.2f of %.2f  step %d of %d  loss %.4f  top1 %.4f  '
+      'rate %.3g  %.1f images/s  data_wait %.0f %%  %s left',
+      step / plan.steps_per_epoch,
+      plan.total / plan.steps_per_epoch,
+      step,
+      plan.total,
+      values['loss'],
+      values['top1'],
+      values['learning_rate'],
+      values['images_per_sec'],
+      100 * values['data_wait'],
+      duration((plan.total - step) * self._batch_size / self.images_per_sec),
+    )
+    if values['data_wait'] > 0.1:
+      log.warning(
+        'training waits for data %.0f %% of its time: the input cannot '
+        'keep up with the devices',
+        100 * values['data_wait'],
+      )
+    return values
+
+
+@dataclasses.dataclass
+class _Clock:
+  """Images trained on, the seconds it took, those spent waiting for data."""
+
+  images: int = 0
+  seconds: float = 0.0
+  waited: float = 0.0
+
+  @property
+  def images_per_sec(self) -> float:
+    return self.images / self.seconds
+
+
+def duration(seconds: float) -> str:
+  """'2:03:04' or '3:04'."""
+  minutes, seconds = divmod(round(seconds), 60)
+  hours, minutes = divmod(minutes, 60)
+  if hours:
+    return f'{hours}:{minutes:02}:{seconds:02}'
+  return f'{minutes}:{seconds:02}'

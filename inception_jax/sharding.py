@@ -1,0 +1,74 @@
+"""The device mesh, and how states and batches lie on it."""
+
+from collections.abc import Sequence
+
+import jax
+from jax.sharding import NamedSharding
+from jax.sharding import PartitionSpec
+import numpy as np
+
+DATA_AXIS = 'data'
+
+
+def make_mesh(devices: Sequence[jax.Device] | None = None) -> jax.sharding.Mesh:
+  """A mesh with one axis, 'data', over `devices` (all, unless given)."""
+  devices = jax.devices() if devices is None else devices
+  # Auto, since linen's dropout cannot be traced under Explicit axes.
+  return jax.make_mesh(
+    (len(devices),),
+    (DATA_AXIS,),
+    axis_types=(jax.sharding.AxisType.Auto,),
+    devices=devices,
+  )
+
+
+def replicated(mesh: jax.sharding.Mesh) -> NamedSharding:
+  """Every device holds the whole array."""
+  return NamedSharding(mesh, PartitionSpec())
+
+
+def batch(mesh: jax.sharding.Mesh) -> NamedSharding:
+  """The first axis is split over the devices."""
+  return NamedSharding(mesh, PartitionSpec(DATA_AXIS))
+
+
+def host_rows(batch_size: int) -> range:
+  """The rows of the global batch that this process reads."""
+  per_process = batch_size // jax.process_count()
+  start = per_process * jax.process_index()
+  return range(start, start + per_process)
+
+
+def on_devices(mesh: jax.sharding.Mesh, batches):
+  """Yields `batches` as global arrays, one ahead of the caller."""
+  ahead = None
+  for rows in batches:
+    following = to_global(mesh, rows)
+    if ahead is not None:
+      yield ahead
+    ahead = following
+
+
+def to_global(mesh: jax.sharding.Mesh, rows: dict[str, np.ndarray]):
+  """Puts this process's rows on its devices, as its part of global arrays."""
+  return {
+    key: jax.make_array_from_process_local_data(batch(mesh), value)
+    for key, value in rows.items()
+  }
+
+
+def round_up(batch_size: int, mesh: jax.sharding.Mesh) -> int:
+  """The least multiple of the number of devices that is ≥ `batch_size`."""
+  return -(-batch_size // mesh.size) * mesh.size
+
+
+def check(config, num_devices: int) -> list[str]:
+  """Faults of the batch against the devices it is to be split over."""
+  if config.batch_size % num_devices:
+    lower = config.batch_size // num_devices * num_devices
+    near = [str(n) for n in (lower, lower + num_devices) if n]
+    return [
+      f'batch_size={config.batch_size} does not divide over {num_devices} '
+      f'devices; nearest that do: {", ".join(near)}'
+    ]
+  return []

@@ -1,0 +1,77 @@
+"""TrainState and its birth."""
+
+from typing import Any
+
+from flax import struct
+import jax
+import jax.numpy as jnp
+import optax
+
+from inception_jax import sharding
+
+
+@struct.dataclass
+class TrainState:
+  """All that training changes.
+
+  There is no random state: every key is `fold_in(key(seed), step)`.
+
+  Attributes:
+    step: int32, steps done.
+    params: float32 tree.
+    batch_stats: float32 tree of BatchNorm's moving mean and variance.
+    opt_state: of the optax optimizer.
+    ema: {'params', 'batch_stats'}, their moving averages, or None if unused.
+  """
+
+  step: jax.Array
+  params: Any
+  batch_stats: Any
+  opt_state: Any
+  ema: Any
+
+  def variables(self, ema: bool) -> dict[str, Any]:
+    """What the network's `apply` takes: averaged where `ema` asks for it."""
+    if ema:
+      return self.ema
+    return {'params': self.params, 'batch_stats': self.batch_stats}
+
+
+def init_fn(config, model, tx: optax.GradientTransformation):
+  """Returns the function of no arguments that makes the first TrainState."""
+
+  def init():
+    size = config.data.image_size
+    images = jnp.zeros((1, size, size, 3))
+    variables = model.init(jax.random.key(config.seed), images)
+    params, batch_stats = variables['params'], variables['batch_stats']
+    ema = None
+    if config.ema_decay:
+      # Copies, because donated buffers must not be shared between leaves.
+      ema = jax.tree.map(
+        jnp.copy, {'params': params, 'batch_stats': batch_stats}
+      )
+    return TrainState(
+      step=jnp.zeros((), jnp.int32),
+      params=params,
+      batch_stats=batch_stats,
+      opt_state=tx.init(params),
+      ema=ema,
+    )
+
+  return init
+
+
+def abstract(init, mesh: jax.sharding.Mesh) -> TrainState:
+  """The shapes, dtypes and shardings of `init`'s state; nothing is made."""
+  return jax.tree.map(
+    lambda x: jax.ShapeDtypeStruct(
+      x.shape, x.dtype, sharding=sharding.replicated(mesh)
+    ),
+    jax.eval_shape(init),
+  )
+
+
+def num_params(params) -> int:
+  """Trainable parameters; BatchNorm's γ and β count, its statistics do not."""
+  return sum(x.size for x in jax.tree.leaves(params))
