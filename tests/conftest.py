@@ -1,0 +1,74 @@
+"""Eight CPU devices, a shared compilation cache, and a network that compiles
+in seconds."""
+
+import os
+
+# Before jax is imported: it reads these once.
+os.environ['XLA_FLAGS'] = '--xla_force_host_platform_device_count=8'
+os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+os.environ.setdefault('JAX_PLATFORMS', 'cpu')
+os.environ.setdefault(
+  'JAX_COMPILATION_CACHE_DIR',
+  os.path.join(os.path.dirname(os.path.dirname(__file__)), '.cache', 'xla'),
+)
+
+import types
+
+import jax
+import pytest
+
+from configs import digits
+from inception_jax import models
+from inception_jax import sharding
+from inception_jax.models import tables
+from inception_jax.models.tables import conv
+from inception_jax.models.tables import mixed
+
+# Every kind of stage once, at the family's smallest.
+TINY = types.SimpleNamespace(
+  STEMS={
+    'small': (
+      ('conv_1a', conv(8, 3, **tables.DOWN)),
+      ('conv_1b', conv(16, 3)),
+    )
+  },
+  BODY=(
+    (
+      'mixed_2a',
+      mixed(
+        conv(8),
+        (conv(8), mixed(conv(8, 1, 3), conv(8, 3, 1))),
+        (tables.AVG_POOL, conv(8)),
+      ),
+    ),
+    (
+      'mixed_3a',
+      mixed(conv(24, 3, **tables.DOWN), tables.MAX_POOL_DOWN),
+    ),
+  ),
+  AUX_AFTER='mixed_2a',
+)
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+  """The digits recipe with a network of six convolutions, everything on."""
+  monkeypatch.setitem(models.ARCHITECTURES, 'tiny', TINY)
+  config = digits.get_config()
+  config.model.name = 'tiny'
+  config.model.width = 1.0
+  config.model.dropout_rate = 0.2
+  config.data.color_jitter = 0.2
+  config.batch_size = 16
+  config.schedule.warmup = '2 steps'
+  return config
+
+
+@pytest.fixture(scope='session')
+def one_device():
+  return sharding.make_mesh(jax.devices()[:1])
+
+
+@pytest.fixture(scope='session')
+def eight_devices():
+  return sharding.make_mesh()

@@ -1,0 +1,121 @@
+"""Durations, plans, recipes, and the rule that every key is read."""
+
+import ast
+import fractions
+import importlib
+import pathlib
+
+import pytest
+
+from configs import default
+from inception_jax import config as config_lib
+from inception_jax import data
+from inception_jax import models
+from inception_jax import optim
+
+ROOT = pathlib.Path(__file__).parent.parent
+RECIPES = sorted(path.stem for path in (ROOT / 'configs').glob('*.py'))
+
+
+@pytest.mark.parametrize(
+  ('duration', 'expected'),
+  [
+    ('2000 steps', 2000),
+    ('1 step', 1),
+    ('2 epochs', 90),  # 2 × 1437 / 32 = 89.8
+    ('0.5 epochs', 22),
+    ('5 percent', 50),
+    ('0.001 percent', 1),
+    ('0 steps', 0),
+  ],
+)
+def test_durations(duration, expected):
+  per_epoch = fractions.Fraction(1437, 32)
+  assert config_lib.steps(duration, per_epoch, 1000) == expected
+
+
+def test_long_durations_are_exact():
+  # 250 epochs of ImageNet in float32 would already be steps off.
+  per_epoch = fractions.Fraction(1_281_167, 3)
+  assert config_lib.steps('3000 epochs', per_epoch) == 1_281_167_000
+
+
+def test_plan_and_what_is_due():
+  config = default.get_config()
+  config.batch_size = 10
+  config.train_for = '3 epochs'
+  config.eval_every = '7 steps'
+  config.log_every = '10 percent'
+  config.schedule.warmup = '50 percent'
+  plan = config_lib.plan(config, 100)
+  assert (plan.total, plan.warmup, plan.log_every) == (30, 15, 3)
+  due = [s for s in range(1, 31) if plan.due(plan.eval_every, s)]
+  assert due == [7, 14, 21, 28, 30]
+
+
+@pytest.mark.parametrize('name', RECIPES)
+def test_recipes_are_sound(name, monkeypatch):
+  config = importlib.import_module(f'configs.{name}').get_config()
+  # Prepared data is the user's to have; everything else must be right.
+  monkeypatch.setattr(
+    'inception_jax.data.tfds_source.builder_dir', lambda config: '/somewhere'
+  )
+  assert config_lib.check(config) == []
+  assert models.check(config) == []
+  assert data.check(config) == []
+  assert optim.check(config) == []
+  assert config.is_locked or default.get_config().keys() == config.keys()
+
+
+def leaves(config, prefix=''):
+  for key, value in config.items():
+    if hasattr(value, 'items'):
+      yield from leaves(value, f'{prefix}{key}.')
+    else:
+      yield prefix + key
+
+
+def test_every_key_is_read():
+  """A key that nothing reads is a lie to whoever sets it."""
+  read = set()
+  for path in (ROOT / 'inception_jax').rglob('*.py'):
+    for node in ast.walk(ast.parse(path.read_text())):
+      if isinstance(node, ast.Attribute):
+        # The last two names: `config.model.width` gives 'model.width', and
+        # `model.width` where model = config.model, or data = config.data.
+        owner = node.value
+        if isinstance(owner, ast.Attribute):
+          read.add(f'{owner.attr}.{node.attr}')
+        elif isinstance(owner, ast.Name):
+          read.add(f'{owner.id}.{node.attr}')
+  # The locals that stand for a group, by the house's convention.
+  short = {'o': 'optimizer', 's': 'schedule'}
+  read |= {
+    f'{short[owner]}.{key}'
+    for owner, key in (name.split('.') for name in read)
+    if owner in short
+  }
+  for key in leaves(default.get_config()):
+    name = key if '.' in key else f'config.{key}'
+    assert name in read, f'nothing reads config.{key}'
+
+
+def test_faults_come_all_at_once():
+  config = default.get_config()
+  config.batch_size = 0
+  config.label_smoothing = 1.0
+  config.train_for = '90'
+  config.eval_every = '0 steps'
+  config.schedule.warmup = 'five epochs'
+  config.ema_decay = -0.1
+  faults = config_lib.check(config)
+  for key in (
+    'batch_size=0',
+    'label_smoothing=1.0',
+    "train_for='90'",
+    "eval_every='0 steps'",
+    "schedule.warmup='five epochs'",
+    'ema_decay=-0.1',
+  ):
+    assert sum(fault.startswith(key) for fault in faults) == 1, key
+  assert len(faults) == 6

@@ -1,0 +1,270 @@
+"""Sources and the order of their images."""
+
+import itertools
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from configs import digits as digits_recipe
+from inception_jax import config as config_lib
+from inception_jax.data import decode
+from inception_jax.data import pipeline
+from inception_jax.data import sources
+from tests import tfds_sets
+
+
+@pytest.fixture(scope='module', params=['tfrecord', 'array_record'])
+def shapes_dir(request, tmp_path_factory):
+  folder = tmp_path_factory.mktemp(request.param)
+  tfds_sets.write(folder, request.param)
+  return folder
+
+
+def shapes_config(folder):
+  """The set `shapes` as it is: no crop, no resize to speak of."""
+  config = digits_recipe.get_config()
+  config.data.source = 'tfds:shapes'
+  config.data.dir = str(folder)
+  config.data.image_size = 12
+  config.data.shuffle_buffer = 5
+  config.batch_size = 4
+  return config
+
+
+def numbers(batch):
+  """Which images these are, by their grey."""
+  return [int(image[0, 0, 0]) // 9 for image in batch['image']]
+
+
+def take(batches, count):
+  return list(itertools.islice(batches, count))
+
+
+def seen_in(batches, count):
+  """Which images the first `count` batches hold, in order."""
+  return [n for batch in take(batches, count) for n in numbers(batch)]
+
+
+def train(config, start=0, rows=None, split='train'):
+  source = sources.load(config, split)
+  rows = rows or range(config.batch_size)
+  return pipeline.train_batches(source, config, start, rows)
+
+
+# digits
+
+
+def test_digits_are_the_bundled_images_split_for_good():
+  from sklearn import datasets
+
+  bunch = datasets.load_digits()
+  config = digits_recipe.get_config()
+  train_split, test_split = (
+    sources.load(config, split) for split in ('train', 'test')
+  )
+  assert (train_split.size, test_split.size) == (1437, 360)
+  assert train_split.class_names == tuple('0123456789')
+  labels = [int(test_split.fetch(i)['label']) for i in range(20)]
+  assert labels == bunch.target[:100:5].tolist()
+  image = train_split.fetch(0)['image'].numpy()
+  np.testing.assert_array_equal(
+    image[..., 0], np.round(bunch.images[1] * 15.9375)
+  )
+  test_images = {
+    test_split.fetch(i)['image'].numpy().tobytes() for i in range(360)
+  }
+  train_images = {
+    train_split.fetch(i)['image'].numpy().tobytes() for i in range(1437)
+  }
+  assert not test_images & train_images
+
+
+# order, of an indexed source (digits) and of tfds sets in both formats
+
+
+def test_each_epoch_is_a_fresh_permutation(shapes_dir):
+  config = shapes_config(shapes_dir)
+  seen = seen_in(train(config), 23)  # 4 epochs of 23
+  epochs = [seen[i : i + 23] for i in range(0, 92, 23)]
+  assert all(sorted(epoch) == list(range(23)) for epoch in epochs)
+  assert len({tuple(epoch) for epoch in epochs}) == 4
+
+
+def test_order_follows_the_seed(shapes_dir):
+  config = shapes_config(shapes_dir)
+  first = seen_in(train(config), 5)
+  assert first == seen_in(train(config), 5)
+  config.seed = 1
+  assert first != seen_in(train(config), 5)
+
+
+def test_labels_stay_with_their_images(shapes_dir):
+  for batch in take(train(shapes_config(shapes_dir)), 8):
+    assert [n % 3 for n in numbers(batch)] == batch['label'].tolist()
+
+
+@pytest.mark.parametrize('start', [1, 5, 6, 13])
+def test_restart_at_any_step(shapes_dir, start):
+  config = shapes_config(shapes_dir)
+  config.data.train_crop = 'random'  # its draws must come back, too
+  straight = take(train(config), 16)[start:]
+  resumed = take(train(config, start), 16 - start)
+  for a, b in zip(straight, resumed, strict=True):
+    np.testing.assert_array_equal(a['image'], b['image'])
+    np.testing.assert_array_equal(a['label'], b['label'])
+
+
+def test_hosts_read_their_rows_of_the_same_batches(shapes_dir):
+  config = shapes_config(shapes_dir)
+  whole = take(train(config), 10)
+  halves = [
+    take(train(config, 0, rows), 10) for rows in (range(2), range(2, 4))
+  ]
+  for batch, first, second in zip(whole, *halves, strict=True):
+    np.testing.assert_array_equal(
+      batch['image'], np.concatenate([first['image'], second['image']])
+    )
+
+
+def test_restart_of_an_indexed_source_far_into_training():
+  config = digits_recipe.get_config()
+  step = 10**9
+  (a,) = take(train(config, step), 1)
+  b = take(train(config, step - 3), 4)[-1]
+  np.testing.assert_array_equal(a['image'], b['image'])
+
+
+def test_random_crops_differ_from_position_to_position():
+  config = digits_recipe.get_config()
+  config.data.train_crop = 'random'
+  image = tf.constant(np.arange(64, dtype=np.uint8).reshape(8, 8, 1))
+  crops = {
+    decode.train_image(image, tf.constant([0, p], tf.int64), config.data)
+    .numpy()
+    .tobytes()
+    for p in range(20)
+  }
+  assert len(crops) > 15
+
+
+# evaluation
+
+
+@pytest.mark.parametrize('batch_size', [1, 3, 7, 16])
+def test_evaluation_reads_every_image_once(shapes_dir, batch_size):
+  config = shapes_config(shapes_dir)
+  split = sources.load(config, 'test')
+  rows = range(batch_size)
+  batches = list(pipeline.eval_batches(split, config, batch_size, rows))
+  assert len(batches) == pipeline.num_eval_batches(split, batch_size)
+  seen = []
+  for batch in batches:
+    assert batch['image'].shape == (batch_size, 12, 12, 3)
+    for image, label, mask in zip(*batch.values(), strict=True):
+      if mask:
+        seen.append(((int(image[0, 0, 0]) - 20) // 9, int(label)))
+  assert sorted(seen) == [(i, i % 3) for i in range(7)]
+
+
+def test_evaluation_hosts_share_the_padding(shapes_dir):
+  config = shapes_config(shapes_dir)
+  split = sources.load(config, 'test')
+  counted = 0
+  for rows in (range(2), range(2, 4), range(4, 6)):
+    for batch in pipeline.eval_batches(split, config, 6, rows):
+      counted += batch['mask'].sum()
+  assert counted == 7
+
+
+# tfds
+
+
+def test_tfds_reads_sub_splits(shapes_dir):
+  config = shapes_config(shapes_dir)
+  head, tail = (
+    sources.load(config, split) for split in ('train[:17]', 'train[17:]')
+  )
+  assert (head.size, tail.size) == (17, 6)
+  seen = []
+  for split in (head, tail):
+    for batch in pipeline.eval_batches(split, config, 1, range(1)):
+      seen += numbers(batch)
+  assert sorted(seen) == list(range(23))
+
+
+@pytest.mark.parametrize('encoding', ['png', 'jpeg'])
+def test_grey_images_become_rgb(tmp_path, encoding):
+  tfds_sets.write(tmp_path, encoding=encoding, channels=1)
+  config = shapes_config(tmp_path)
+  for crop in ('none', 'random'):
+    config.data.train_crop = crop
+    (batch,) = take(train(config), 1)
+    assert batch['image'].shape == (4, 12, 12, 3)
+    assert (batch['image'] == batch['image'][..., :1]).all()
+
+
+def test_newest_version_unless_one_is_named(tmp_path):
+  from inception_jax.data import tfds_source
+
+  config = shapes_config(tmp_path)
+  for version in ('1.0.0', '1.10.0', '1.9.0'):
+    folder = tmp_path / 'shapes' / version
+    folder.mkdir(parents=True)
+    (folder / 'dataset_info.json').touch()
+  (tmp_path / 'shapes' / '2.0.0').mkdir()  # begun, never finished
+  assert tfds_source.builder_dir(config).name == '1.10.0'
+  config.data.source = 'tfds:shapes:1.9.0'
+  assert tfds_source.builder_dir(config).name == '1.9.0'
+  config.data.source = 'tfds:shapes/other'
+  assert tfds_source.builder_dir(config) is None
+
+
+def test_unprepared_data_is_said_at_once(tmp_path):
+  config = shapes_config(tmp_path)
+  config.data.source = 'tfds:imagenet2012'
+  start = time.monotonic()
+  (fault,) = sources.check(config)
+  assert time.monotonic() - start < 5
+  assert f'tfds build imagenet2012 --data_dir={tmp_path}' in fault
+  assert str(tmp_path) in fault
+
+
+def test_a_split_that_is_not_there(shapes_dir):
+  with pytest.raises(config_lib.UserError, match="no split 'validation'"):
+    sources.load(shapes_config(shapes_dir), 'validation')
+
+
+def test_central_crop_and_resize():
+  config = digits_recipe.get_config()
+  config.data.image_size = 10
+  config.data.eval_crop_fraction = 0.5
+  image = np.zeros((20, 20, 3), np.uint8)
+  image[5:15, 5:15] = 200  # all that the crop leaves
+  for given in (
+    image,
+    tf.io.encode_png(image),
+    tf.io.encode_jpeg(image, quality=100),
+  ):
+    out = decode.eval_image(tf.convert_to_tensor(given), config.data)
+    assert out.shape == (10, 10, 3)
+    assert abs(int(out.numpy()[2:8, 2:8].mean()) - 200) <= 2
+
+
+def test_synthetic_images_depend_on_the_index_alone():
+  config = digits_recipe.get_config()
+  config.data.source = 'synthetic'
+  config.model.num_classes = 7
+  split = sources.load(config, 'train')
+  first, again, second = (
+    split.fetch(tf.constant(i, tf.int64)) for i in (3, 3, 4)
+  )
+  np.testing.assert_array_equal(first['image'], again['image'])
+  assert (first['image'].numpy() != second['image'].numpy()).any()
+  assert first['image'].shape == (16, 16, 3)
+  assert len(split.class_names) == 7
+  labels = {
+    int(split.fetch(tf.constant(i, tf.int64))['label']) for i in range(99)
+  }
+  assert labels == set(range(7))

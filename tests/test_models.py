@@ -1,0 +1,208 @@
+"""The networks against the published tables and parameter counts."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from configs import default
+from inception_jax import models
+from inception_jax import state
+
+
+def config_of(name, stem='imagenet', **model):
+  config = default.get_config()
+  config.model.name = name
+  config.model.stem = stem
+  config.model.update(model)
+  return config
+
+
+def shapes(config, num_classes, size=299):
+  model = models.build(config, num_classes)
+  images = jnp.zeros((1, size, size, 3))
+  return jax.eval_shape(model.init, jax.random.key(0), images)
+
+
+@pytest.mark.parametrize(
+  ('name', 'aux_head', 'num_classes', 'trainable', 'statistics'),
+  [
+    ('inception_v3', False, 1000, 23_834_568, 34_432),
+    ('inception_v3', False, 10, 21_806_058, 34_432),
+    ('inception_v3', True, 1000, 27_161_264, 36_224),
+    ('inception_v3', True, 10, 24_371_444, 36_224),
+    ('inception_v4', False, 1000, 42_679_816, 63_168),
+    ('inception_v4', False, 10, 41_158_186, 63_168),
+    ('inception_v4', True, 1000, 46_039_280, 64_960),
+    ('inception_v4', True, 10, 43_756_340, 64_960),
+  ],
+)
+def test_parameter_counts(name, aux_head, num_classes, trainable, statistics):
+  variables = shapes(config_of(name, aux_head=aux_head), num_classes)
+  assert state.num_params(variables['params']) == trainable
+  assert state.num_params(variables['batch_stats']) == statistics
+
+
+V3_IMAGENET = {
+  'conv_1a': (149, 32),
+  'conv_2a': (147, 32),
+  'conv_2b': (147, 64),
+  'conv_3b': (73, 80),
+  'conv_4a': (71, 192),
+  'mixed_5b': (35, 256),
+  'mixed_5c': (35, 288),
+  'mixed_5d': (35, 288),
+  'mixed_6a': (17, 768),
+  'mixed_6e': (17, 768),
+  'mixed_7a': (8, 1280),
+  'mixed_7c': (8, 2048),
+}
+V4_IMAGENET = {
+  'conv_1a': (149, 32),
+  'conv_2b': (147, 64),
+  'mixed_3a': (73, 160),
+  'mixed_4a': (71, 192),
+  'mixed_5a': (35, 384),
+  'mixed_5e': (35, 384),
+  'mixed_6a': (17, 1024),
+  'mixed_6h': (17, 1024),
+  'mixed_7a': (8, 1536),
+  'mixed_7d': (8, 1536),
+}
+V3_SMALL = {'conv_2b': (32, 64), 'mixed_5d': (30, 288), 'mixed_6e': (14, 768)}
+V3_SMALL |= {'mixed_7c': (6, 2048)}
+V4_SMALL = {'conv_2b': (30, 64), 'mixed_5e': (30, 384), 'mixed_6h': (14, 1024)}
+V4_SMALL |= {'mixed_7d': (6, 1536)}
+
+
+@pytest.mark.parametrize(
+  ('name', 'stem', 'size', 'expected'),
+  [
+    ('inception_v3', 'imagenet', 299, V3_IMAGENET),
+    ('inception_v4', 'imagenet', 299, V4_IMAGENET),
+    ('inception_v3', 'small', 32, V3_SMALL),
+    ('inception_v4', 'small', 32, V4_SMALL),
+  ],
+)
+def test_grids(name, stem, size, expected):
+  model = models.build(config_of(name, stem), 10)
+  images = jnp.zeros((2, size, size, 3))
+  _, seen = jax.eval_shape(
+    lambda: model.init_with_output(
+      jax.random.key(0), images, capture_intermediates=True
+    )
+  )
+  for stage, (grid, channels) in expected.items():
+    (output,) = seen['intermediates'][stage]['__call__']
+    assert output.shape == (2, grid, grid, channels), stage
+
+
+@pytest.mark.parametrize('name', ['inception_v3', 'inception_v4'])
+@pytest.mark.parametrize('stem', ['imagenet', 'small'])
+def test_smallest_image_is_the_smallest(name, stem):
+  config = config_of(name, stem, aux_head=True)
+  least = models.smallest_image(config)
+  assert least == {'imagenet': 75, 'small': 9}[stem]
+  kernels = jax.tree.leaves(shapes(config, 10, least)['params'])
+  assert all(kernel.size for kernel in kernels)
+  config.data.image_size = least
+  assert models.check(config) == []
+  config.data.image_size = least - 1
+  (fault,) = models.check(config)
+  assert f'needs at least {least}' in fault
+
+
+def test_width_rounds_channels_to_multiples_of_eight():
+  params = shapes(config_of('inception_v3', width=0.3), 10)['params']
+  # 0.3 × 32 = 9.6, × 80 = 24, × 192 = 57.6
+  assert params['conv_1a']['conv']['kernel'].shape == (3, 3, 3, 8)
+  assert params['conv_3b']['conv']['kernel'].shape[-1] == 24
+  assert params['conv_4a']['conv']['kernel'].shape[-1] == 56
+  thin = shapes(config_of('inception_v4', width=0.01), 10)['params']
+  assert thin['conv_1a']['conv']['kernel'].shape[-1] == 8
+
+
+def apply(config, variables, images, **kwargs):
+  return models.build(config, 10).apply(variables, images, **kwargs)
+
+
+def test_config_reaches_batchnorm_and_dropout(tiny):
+  images = jax.random.normal(jax.random.key(1), (4, 16, 16, 3))
+  model = models.build(tiny, 10)
+  variables = model.init(jax.random.key(0), images)
+  train = {
+    'train': True,
+    'mutable': ['batch_stats'],
+    'rngs': {'dropout': jax.random.key(2)},
+  }
+  (logits, aux), updates = model.apply(variables, images, **train)
+  assert aux.shape == logits.shape == (4, 10)
+
+  tiny.model.dropout_rate = 0.0
+  (without, _), _ = apply(tiny, variables, images, **train)
+  assert not np.allclose(logits, without)
+
+  # The old statistic is 0, so the new one scales with 1 − momentum.
+  mean = updates['batch_stats']['conv_1a']['bn']['mean']
+  tiny.model.bn_momentum = 0.6
+  _, faster = apply(tiny, variables, images, **train)
+  np.testing.assert_allclose(
+    faster['batch_stats']['conv_1a']['bn']['mean'], 4 * mean, rtol=1e-4
+  )
+
+  tiny.model.bn_epsilon = 3.0
+  (damped, _), _ = apply(tiny, variables, images, **train)
+  assert not np.allclose(damped, without, rtol=1e-2)
+
+
+def test_evaluation_has_no_auxiliary_logits(tiny):
+  images = jnp.ones((2, 16, 16, 3))
+  model = models.build(tiny, 10)
+  variables = model.init(jax.random.key(0), images)
+  assert 'aux' in variables['params']
+  logits, aux = model.apply(variables, images)
+  assert logits.shape == (2, 10)
+  assert aux is None
+
+
+def test_average_pools_leave_the_padding_out(tiny):
+  # On a constant image, counting the zeros of the padding would show.
+  from inception_jax.models import layers
+  from inception_jax.models import tables
+
+  ones = jnp.ones((1, 5, 5, 2))
+  options = models.build(tiny, 2).options
+  out = layers.pool(ones, tables.AVG_POOL, options.count_include_pad)
+  np.testing.assert_allclose(out, ones, rtol=1e-6)
+
+
+def test_bfloat16_computes_in_bfloat16_and_keeps_float32(tiny):
+  images = jax.random.normal(jax.random.key(1), (2, 16, 16, 3))
+  model = models.build(tiny, 10)
+  variables = model.init(jax.random.key(0), images)
+  exact, _ = model.apply(variables, images)
+  tiny.precision = 'bfloat16'
+  half = models.build(tiny, 10)
+  jaxpr = str(jax.make_jaxpr(half.apply)(variables, images))
+  assert 'bf16' in jaxpr
+  rounded, _ = half.apply(variables, images)
+  assert rounded.dtype == jnp.float32
+  assert 0 < np.abs(rounded - exact).max() < 0.1
+  dtypes = {
+    x.dtype for x in jax.tree.leaves(half.init(jax.random.key(0), images))
+  }
+  assert dtypes == {jnp.dtype('float32')}
+
+
+def test_initialisers():
+  model = models.build(config_of('inception_v3', 'small', aux_head=True), 10)
+  params = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 16, 16, 3)))
+  params = params['params']
+  kernel = params['mixed_5b']['branch2_1']['conv']['kernel']  # 3×3×64
+  np.testing.assert_allclose(kernel.std(), (2 / (9 * 64)) ** 0.5, rtol=0.02)
+  np.testing.assert_allclose(
+    params['aux']['conv_1']['conv']['kernel'].std(), 0.01, rtol=0.15
+  )
+  np.testing.assert_allclose(
+    params['aux']['head']['dense']['kernel'].std(), 0.001, rtol=0.15
+  )
