@@ -15,6 +15,7 @@ from inception_jax.state import TrainState
 log = logging.getLogger(__name__)
 
 _SCORE = 'top1'
+_UNKNOWN = -1.0
 _STATE = 'state'
 
 
@@ -31,15 +32,13 @@ class Checkpoints:
   and its error unseen.
   """
 
-  def __init__(self, directory, keep: int = 1, read_only: bool = False):
-    score = lambda metrics: metrics[_SCORE]
+  def __init__(self, directory, keep: int = 1):
+    score = lambda metrics: metrics.get(_SCORE, _UNKNOWN)
     self.directory = epath.Path(directory).absolute()
     preserved = checkpoint_managers.AnyPreservationPolicy(
       [
         checkpoint_managers.LatestN(keep),
-        checkpoint_managers.BestN(
-          get_metric_fn=score, n=1, keep_checkpoints_without_metrics=False
-        ),
+        checkpoint_managers.BestN(get_metric_fn=score, n=1),
       ]
     )
     self._manager = ocp.CheckpointManager(
@@ -47,8 +46,6 @@ class Checkpoints:
       options=ocp.CheckpointManagerOptions(
         preservation_policy=preserved,
         best_fn=score,
-        read_only=read_only,
-        create=not read_only,
       ),
       item_names=(_STATE,),
       item_handlers={_STATE: ocp.PyTreeCheckpointHandler()},
@@ -74,9 +71,9 @@ class Checkpoints:
     return self._manager.metrics(step)
 
   def best_score(self) -> float:
-    """The highest top-1 of any checkpoint here; −1 if none was evaluated."""
+    """The highest top-1 of any checkpoint; −1 if none was evaluated."""
     evaluated = [self.metrics(step) for step in self._manager.all_steps()]
-    return max((m[_SCORE] for m in evaluated if m), default=-1.0)
+    return max((m[_SCORE] for m in evaluated if m), default=_UNKNOWN)
 
   def save(self, state: TrainState, metrics: dict[str, float] | None) -> None:
     """Starts to save `state` under its step, unless it is saved already."""
@@ -86,7 +83,7 @@ class Checkpoints:
     saved = self._manager.save(
       step,
       args=ocp.args.Composite(**{_STATE: ocp.args.PyTreeSave(vars(state))}),
-      metrics=metrics,
+      metrics=metrics or {},
     )
     if not saved:
       raise RuntimeError(f'the checkpoint of step {step} was not saved')
@@ -147,7 +144,7 @@ class Checkpoints:
       return steps[-1]
     if which == 'best':
       best = self._manager.best_step()
-      if best is None:
+      if not self.metrics(best):
         raise config_lib.UserError(
           f'no checkpoint in {self.directory} was evaluated'
         )
@@ -197,5 +194,5 @@ def reading(workdir: str, which: str):
     directory = folder(workdir)
   if not directory.is_dir():
     raise config_lib.UserError(f'no checkpoint in {directory}')
-  with Checkpoints(directory, read_only=True) as checkpoints:
+  with Checkpoints(directory) as checkpoints:
     yield checkpoints, checkpoints.find(which)

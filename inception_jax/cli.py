@@ -72,11 +72,11 @@ def _faults(argv: list[str]) -> list[str]:
     try:
       values(alone)
       bool(holder.value)
-    except AttributeError as error:
+    except (AttributeError, KeyError) as error:
       hint = _one_line(error).partition('Did you mean ')[2]
       hint = f'; did you mean {hint.rstrip(chr(39))}' if hint else ''
       faults.append(f'{arg.lstrip("-")}: no such key{hint}')
-    except (flags.Error, KeyError, OSError, TypeError) as error:
+    except (flags.Error, OSError, TypeError) as error:
       faults.append(_one_line(error))
   return list(dict.fromkeys(faults))
 

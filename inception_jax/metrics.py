@@ -14,6 +14,8 @@ from inception_jax import config as config_lib
 
 log = logging.getLogger(__name__)
 
+# Less waiting than this, as at the start of a training, is no news.
+WARN_SECONDS = 2.0
 _SUMS = ('loss', 'top1', 'top5')
 
 
@@ -121,7 +123,8 @@ class Progress:
     for key in ('learning_rate', 'grad_norm'):
       values[key] = float(sums[-1][key])
     values['images_per_sec'] = self._interval.images_per_sec
-    values['data_wait'] = self._interval.waited / self._interval.seconds
+    waited = self._interval.waited
+    values['data_wait'] = waited / self._interval.seconds
     self._begin_interval()
     plan = self._plan
     log.info(
@@ -138,7 +141,7 @@ class Progress:
       100 * values['data_wait'],
       duration((plan.total - step) * self._batch_size / self.images_per_sec),
     )
-    if values['data_wait'] > 0.1:
+    if values['data_wait'] > 0.1 and waited > WARN_SECONDS:
       log.warning(
         'training waits for data %.0f %% of its time: the input cannot '
         'keep up with the devices',

@@ -27,9 +27,9 @@ def hits(logits, labels, k: int):
   that top-1 is argmax's. A NaN among the logits makes a miss.
   """
   own = jnp.take_along_axis(logits, labels[:, None], axis=-1)
-  classes = jnp.arange(logits.shape[-1])
-  below = (logits < own) | ((logits == own) & (classes >= labels[:, None]))
-  return jnp.sum(~below, axis=-1) < k
+  earlier = jnp.arange(logits.shape[-1]) < labels[:, None]
+  above = (logits > own) | ((logits == own) & earlier)
+  return (jnp.sum(above, axis=-1) < k) & ~jnp.isnan(logits).any(axis=-1)
 
 
 def sums(loss, logits, labels, mask):

@@ -50,10 +50,11 @@ TINY = types.SimpleNamespace(
 )
 
 
-@pytest.fixture
-def tiny(monkeypatch):
-  """The digits recipe with a network of six convolutions, everything on."""
-  monkeypatch.setitem(models.ARCHITECTURES, 'tiny', TINY)
+models.ARCHITECTURES['tiny'] = TINY
+
+
+def tiny_config():
+  """The digits recipe with a network of eight convolutions, everything on."""
   config = digits.get_config()
   config.model.name = 'tiny'
   config.model.width = 1.0
@@ -62,6 +63,11 @@ def tiny(monkeypatch):
   config.batch_size = 16
   config.schedule.warmup = '2 steps'
   return config
+
+
+@pytest.fixture
+def tiny():
+  return tiny_config()
 
 
 @pytest.fixture(scope='session')

@@ -1,0 +1,208 @@
+"""Training from start to end, stopped and resumed, and evaluated again."""
+
+import json
+import pathlib
+import shutil
+
+import jax
+import numpy as np
+import pytest
+
+from inception_jax import checkpoint
+from inception_jax import evaluate
+from inception_jax import sharding
+from inception_jax import train
+from tests.conftest import tiny_config
+
+
+def run_of(workdir, config, mesh):
+  return train.train(config, str(workdir), mesh)
+
+
+def stored(workdir, step):
+  """Every leaf of a checkpoint, as it lies on disk."""
+  import orbax.checkpoint as ocp
+
+  path = checkpoint.folder(str(workdir)).absolute() / str(step) / 'state'
+  checkpointer = ocp.PyTreeCheckpointer()
+  as_numpy = jax.tree.map(
+    lambda _: ocp.RestoreArgs(restore_type=np.ndarray),
+    checkpointer.metadata(path).item_metadata.tree,
+  )
+  return checkpointer.restore(path, restore_args=as_numpy)
+
+
+def lines(workdir, split):
+  text = (pathlib.Path(workdir) / 'metrics.jsonl').read_text()
+  return [
+    line
+    for line in map(json.loads, text.splitlines())
+    if line['split'] == split
+  ]
+
+
+class Stopped(Exception):
+  """Stands for whatever ends a run between two steps."""
+
+
+def stop_after(monkeypatch, steps):
+  """The data breaks off after `steps` batches."""
+  real = sharding.on_devices
+
+  def breaking(mesh, batches):
+    for i, batch in enumerate(real(mesh, batches)):
+      if i == steps:
+        raise Stopped
+      yield batch
+
+  monkeypatch.setattr(sharding, 'on_devices', breaking)
+
+
+@pytest.mark.parametrize('devices', [1, 8])
+def test_stop_and_resume_is_bitwise(tiny, tmp_path, monkeypatch, devices):
+  # Dropout, BN, EMA, aux head, shifts and colours are all on.
+  assert tiny.model.dropout_rate and tiny.ema_decay and tiny.data.pad
+  assert tiny.data.color_jitter and tiny.model.aux_head
+  mesh = sharding.make_mesh(jax.devices()[:devices])
+  tiny.train_for = '12 steps'
+  tiny.checkpoint_every = '5 steps'
+  tiny.eval_every = '6 steps'
+  tiny.log_every = '1 step'
+  straight = run_of(tmp_path / 'straight', tiny, mesh)
+
+  with monkeypatch.context() as patch, pytest.raises(Stopped):
+    stop_after(patch, 7)  # two steps after the checkpoint
+    run_of(tmp_path / 'stopped', tiny, mesh)
+  assert lines(tmp_path / 'stopped', 'train')[-1]['step'] == 7
+  resumed = run_of(tmp_path / 'stopped', tiny, mesh)
+
+  a, b = (stored(tmp_path / name, 12) for name in ('straight', 'stopped'))
+  assert jax.tree.structure(a) == jax.tree.structure(b)
+  for (path, x), y in zip(
+    jax.tree_util.tree_leaves_with_path(a), jax.tree.leaves(b), strict=True
+  ):
+    np.testing.assert_array_equal(x, y, err_msg=jax.tree_util.keystr(path))
+  for key in ('step', 'loss', 'top1', 'top5', 'count'):
+    assert straight[key] == resumed[key]
+  # The log goes on where it was, and says the same of the same steps.
+  by_step = {
+    line['step']: line for line in lines(tmp_path / 'stopped', 'train')
+  }
+  assert sorted(by_step) == list(range(1, 13))
+  for line in lines(tmp_path / 'straight', 'train'):
+    assert by_step[line['step']]['loss'] == line['loss']
+
+
+def short_config():
+  config = tiny_config()
+  config.train_for = '6 steps'
+  config.eval_every = '2 steps'
+  config.checkpoint_every = '2 steps'
+  config.log_every = '3 steps'
+  return config
+
+
+@pytest.fixture(scope='module')
+def trained(tmp_path_factory, one_device):
+  workdir = tmp_path_factory.mktemp('run')
+  return workdir, run_of(workdir, short_config(), one_device)
+
+
+@pytest.fixture
+def finished(trained):
+  """(config, workdir, result) of a finished run, which nobody may change."""
+  return short_config(), *trained
+
+
+def test_what_a_run_leaves(finished):
+  config, workdir, result = finished
+  assert result['step'] == 6
+  assert result['count'] == 360
+  assert result['images_per_sec'] > 0
+  assert json.loads((workdir / 'config.json').read_text()) == json.loads(
+    json.dumps(config.to_dict())
+  )
+  assert [line['step'] for line in lines(workdir, 'train')] == [3, 6]
+  evaluations = lines(workdir, 'eval')
+  assert [line['step'] for line in evaluations] == [2, 4, 6]
+  assert evaluations[-1]['loss'] == result['loss']
+  assert {line['count'] for line in lines(workdir, 'train')} == {48}
+  for key in ('learning_rate', 'grad_norm', 'images_per_sec', 'data_wait'):
+    assert key in lines(workdir, 'train')[0]
+  assert not list(workdir.glob('*.unfinished'))
+
+
+def test_tensorboard_has_the_same_curves(finished):
+  from tensorboard.backend.event_processing import event_accumulator
+  from tensorboard.util import tensor_util
+
+  _, workdir, _ = finished
+  accumulator = event_accumulator.EventAccumulator(
+    str(workdir), size_guidance={'tensors': 0}
+  )
+  accumulator.Reload()
+  points = {
+    event.step: float(tensor_util.make_ndarray(event.tensor_proto))
+    for event in accumulator.Tensors('eval/loss')
+  }
+  expected = {line['step']: line['loss'] for line in lines(workdir, 'eval')}
+  assert points.keys() == expected.keys()
+  np.testing.assert_allclose(
+    list(points.values()), list(expected.values()), rtol=1e-6
+  )
+
+
+def test_a_complete_run_is_not_run_again(
+  finished, one_device, monkeypatch, caplog
+):
+  config, workdir, result = finished
+  monkeypatch.setattr(train, '_train', None)
+  with caplog.at_level('INFO', 'inception_jax'):
+    assert run_of(workdir, config, one_device) == result
+  assert 'is complete: step 6 of 6' in caplog.text
+
+
+@pytest.mark.parametrize('which', ['latest', 'best', '4', 'path'])
+def test_evaluation_repeats_what_training_saw(finished, one_device, which):
+  config, workdir, _ = finished
+  scores = {line['step']: line for line in lines(workdir, 'eval')}
+  top = max(line['top1'] for line in scores.values())
+  if which == 'path':
+    which = str(checkpoint.folder(workdir) / '4')
+  result = evaluate.evaluate(config, str(workdir), one_device, which)
+  assert result == {key: scores[result['step']][key] for key in result}
+  if which == 'best':
+    assert result['top1'] == top
+  else:
+    assert result['step'] == {'latest': 6}.get(which, 4)
+
+
+@pytest.mark.parametrize(
+  ('batch_size', 'devices'), [(11, 1), (7, 8), (360, 3), (999, 8)]
+)
+def test_evaluation_is_exact_at_any_batch_and_device_count(
+  finished, batch_size, devices
+):
+  config, workdir, result = finished
+  config.batch_size = batch_size
+  mesh = sharding.make_mesh(jax.devices()[:devices])
+  again = evaluate.evaluate(config, str(workdir), mesh, 'latest')
+  for key in ('step', 'top1', 'top5', 'count'):
+    assert again[key] == result[key]
+  np.testing.assert_allclose(again['loss'], result['loss'], atol=1e-5)
+
+
+def test_a_longer_training_goes_on(finished, one_device, tmp_path):
+  config, workdir, _ = finished
+  workdir = shutil.copytree(workdir, tmp_path / 'copy')
+  config.train_for = '8 steps'
+  result = run_of(workdir, config, one_device)
+  assert result['step'] == 8
+  assert [line['step'] for line in lines(workdir, 'eval')] == [2, 4, 6, 8]
+
+
+def test_evaluation_uses_the_average(finished, one_device):
+  config, workdir, result = finished
+  config.ema_decay = 0.0
+  raw = evaluate.evaluate(config, str(workdir), one_device, 'latest')
+  assert raw['loss'] != result['loss']
