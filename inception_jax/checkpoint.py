@@ -66,24 +66,26 @@ class Checkpoints:
     """The newest step saved here, or None."""
     return self._manager.latest_step()
 
-  def metrics(self, step: int) -> dict[str, float] | None:
-    """The evaluation that was saved with the checkpoint, if there was one."""
-    return self._manager.metrics(step)
+  def metrics(self, step: int) -> dict[str, float]:
+    """The evaluation that was saved with the checkpoint; {} if none was."""
+    return self._manager.metrics(step) or {}
 
   def best_score(self) -> float:
     """The highest top-1 of any checkpoint; −1 if none was evaluated."""
     evaluated = [self.metrics(step) for step in self._manager.all_steps()]
     return max((m[_SCORE] for m in evaluated if m), default=_UNKNOWN)
 
-  def save(self, state: TrainState, metrics: dict[str, float] | None) -> None:
-    """Starts to save `state` under its step, unless it is saved already."""
+  def save(self, state: TrainState, metrics: dict[str, float]) -> None:
+    """Starts to save `state` and its evaluation; {} if there was none.
+
+    Raises:
+      RuntimeError: orbax refused, as it does for a step that is there already.
+    """
     step = int(state.step)
-    if step in self._manager.all_steps():
-      return
     saved = self._manager.save(
       step,
       args=ocp.args.Composite(**{_STATE: ocp.args.PyTreeSave(vars(state))}),
-      metrics=metrics or {},
+      metrics=metrics,
     )
     if not saved:
       raise RuntimeError(f'the checkpoint of step {step} was not saved')

@@ -64,7 +64,9 @@ class Evaluator:
     return result
 
 
-def evaluate(config, workdir: str, mesh, which: str) -> dict[str, float]:
+def evaluate(
+  config, workdir: str, mesh, which: str = 'latest'
+) -> dict[str, float]:
   """Restores a checkpoint of `workdir` and evaluates `data.eval_split`.
 
   Args:

@@ -62,6 +62,18 @@ def init_fn(config, model, tx: optax.GradientTransformation):
   return init
 
 
+def jit_init(init, shardings: TrainState):
+  """Compiles `init` so that every leaf is born where it belongs."""
+  device = jax.tree.leaves(shardings)[0].mesh.devices.flat[0]
+  # It runs once: on a CPU, optimising it would take longer than it ever will.
+  hasty = {'xla_backend_optimization_level': 0}
+  return jax.jit(
+    init,
+    out_shardings=shardings,
+    compiler_options=hasty if device.platform == 'cpu' else None,
+  )
+
+
 def abstract(init, mesh: jax.sharding.Mesh) -> TrainState:
   """The shapes, dtypes and shardings of `init`'s state; nothing is made."""
   return jax.tree.map(

@@ -17,6 +17,7 @@ from inception_jax import steps
 from inception_jax.data import pipeline
 from inception_jax.data import sources
 from inception_jax.evaluate import Evaluator
+from inception_jax.evaluate import evaluate
 
 log = logging.getLogger(__name__)
 
@@ -36,70 +37,62 @@ def train(config, workdir: str, mesh: jax.sharding.Mesh) -> dict[str, float]:
   Raises:
     UserError: what only the data or the checkpoint can show to be wrong.
   """
+  # What is to be trained, and how. Nothing is written before all of it has
+  # proved to be there.
   split = sources.load(config, config.data.train_split)
-  plan = config_lib.plan(config, split.size)
-  directory = checkpoint.folder(workdir)
-  with checkpoint.Checkpoints(directory, config.checkpoint_keep) as checkpoints:
-    step = checkpoints.latest_step() or 0
-    if step >= plan.total and (scores := checkpoints.metrics(step)):
-      log.info('%s is complete: step %d of %d', workdir, step, plan.total)
-      return {'step': step, **scores}
-    return _train(config, workdir, mesh, split, plan, checkpoints)
-
-
-def _train(config, workdir, mesh, split, plan, checkpoints):
-  # What is to be trained, and how.
+  eval_split = sources.load(config, config.data.eval_split)
   model = models.build(config, models.num_classes(config, split.class_names))
+  plan = config_lib.plan(config, split.size)
   rate = optim.schedule(config, plan)
   tx = optim.optimizer(config, rate)
-  eval_split = sources.load(config, config.data.eval_split)
   evaluator = Evaluator(config, model, eval_split, mesh)
 
-  # Nothing is made before its sharding is known.
-  init = state_lib.init_fn(config, model, tx)
-  abstract = state_lib.abstract(init, mesh)
-  shardings = jax.tree.map(lambda x: x.sharding, abstract)
-  init = jax.jit(
-    init,
-    out_shardings=shardings,
-    # It runs once: on a CPU, optimising it takes longer than it ever will.
-    compiler_options={'xla_backend_optimization_level': 0}
-    if mesh.devices.flat[0].platform == 'cpu'
-    else None,
-  )
-  state = checkpoints.restore_or(init, abstract)
-  best = checkpoints.best_score()
-  start = int(state.step)
-  _announce(config, workdir, mesh, split, plan, state)
+  folder = checkpoint.folder(workdir)
+  with checkpoint.Checkpoints(folder, config.checkpoint_keep) as checkpoints:
+    start = checkpoints.latest_step() or 0
+    if start >= plan.total:
+      log.info('%s is complete: step %d of %d', workdir, start, plan.total)
+      # Its last checkpoint may have been meant as one on the way.
+      scores = checkpoints.metrics(start) or evaluate(config, workdir, mesh)
+      return {'step': start, **scores}
 
-  # The data and the step; both pick up where `start` says.
-  rows = sharding.host_rows(config.batch_size)
-  batches = pipeline.train_batches(split, config, start, rows)
-  batches = sharding.on_devices(mesh, batches)
-  train_step = jax.jit(
-    steps.make_train_step(config, model, tx, rate),
-    in_shardings=(shardings, sharding.batch(mesh)),
-    out_shardings=(shardings, sharding.replicated(mesh)),
-    donate_argnums=0,
-  )
-  train_step = _compile(train_step, abstract, config, mesh)
+    # Nothing is made before its sharding is known.
+    init = state_lib.init_fn(config, model, tx)
+    abstract = state_lib.abstract(init, mesh)
+    shardings = jax.tree.map(lambda x: x.sharding, abstract)
+    init = state_lib.jit_init(init, shardings)
+    state = checkpoints.restore_or(init, abstract)
+    best = checkpoints.best_score()
+    _announce(config, workdir, mesh, split, plan, state)
 
-  progress = metrics.Progress(plan, config.batch_size)
-  with metrics.Writer(workdir) as writer:
-    for step in range(start + 1, plan.total + 1):
-      state, sums = train_step(state, progress.next(batches))
-      progress.add(sums)
-      scores = None
-      if plan.due(plan.log_every, step):
-        writer.write(step, 'train', progress.report(step))
-      if plan.due(plan.eval_every, step):
-        scores = evaluator(state.variables(ema=bool(config.ema_decay)))
-        scores['images_per_sec'] = progress.images_per_sec
-        writer.evaluation(step, scores)
-      is_best = scores is not None and scores['top1'] > best
-      if is_best or plan.due(plan.checkpoint_every, step):
-        checkpoints.save(state, scores)
-      best = max(best, scores['top1']) if is_best else best
+    # The data and the step; both pick up where `start` says.
+    rows = sharding.host_rows(config.batch_size)
+    batches = pipeline.train_batches(split, config, start, rows)
+    batches = sharding.on_devices(mesh, batches)
+    train_step = jax.jit(
+      steps.make_train_step(config, model, tx, rate),
+      in_shardings=(shardings, sharding.batch(mesh)),
+      out_shardings=(shardings, sharding.replicated(mesh)),
+      donate_argnums=0,
+    )
+    train_step = _compile(train_step, abstract, config, mesh)
+
+    progress = metrics.Progress(plan, config.batch_size)
+    with metrics.Writer(workdir) as writer:
+      for step in range(start + 1, plan.total + 1):
+        state, sums = train_step(state, progress.next(batches))
+        progress.add(sums)
+        scores = {}
+        if plan.due(plan.log_every, step):
+          writer.write(step, 'train', progress.report(step))
+        if plan.due(plan.eval_every, step):
+          scores = evaluator(state.variables(ema=bool(config.ema_decay)))
+          scores['images_per_sec'] = progress.images_per_sec
+          writer.evaluation(step, scores)
+        is_best = scores and scores['top1'] > best
+        if is_best or plan.due(plan.checkpoint_every, step):
+          checkpoints.save(state, scores)
+        best = scores['top1'] if is_best else best
   return {'step': plan.total, **scores}
 
 

@@ -31,7 +31,7 @@ def abstract_of(state):
 def save_all(folder, scores, mesh, keep=2):
   with checkpoint.Checkpoints(folder, keep) as checkpoints:
     for step, top1 in scores.items():
-      metrics = None if top1 is None else {'top1': top1}
+      metrics = {} if top1 is None else {'top1': top1}
       checkpoints.save(state_of(step, mesh), metrics)
 
 
@@ -100,6 +100,13 @@ def test_another_network_is_refused_and_every_difference_named(
   assert 'opt_state/0: (3,) in the checkpoint, (4,) here' in text
   assert 'ema/w: not in the checkpoint, (4,) here' in text
   assert 'batch_stats/mean: (2,) in the checkpoint, not here' in text
+
+
+def test_saving_a_step_twice_is_an_error(tmp_path, one_device):
+  with checkpoint.Checkpoints(tmp_path) as checkpoints:
+    checkpoints.save(state_of(3, one_device), {})
+    with pytest.raises(Exception, match='3'):
+      checkpoints.save(state_of(3, one_device), {})
 
 
 def test_best_of_what_was_never_evaluated(tmp_path, one_device):

@@ -12,6 +12,7 @@ from inception_jax import checkpoint
 from inception_jax import evaluate
 from inception_jax import sharding
 from inception_jax import train
+from tests import tfds_sets
 from tests.conftest import tiny_config
 
 
@@ -156,7 +157,7 @@ def test_a_complete_run_is_not_run_again(
   finished, one_device, monkeypatch, caplog
 ):
   config, workdir, result = finished
-  monkeypatch.setattr(train, '_train', None)
+  monkeypatch.setattr(train, '_compile', None)
   with caplog.at_level('INFO', 'inception_jax'):
     assert run_of(workdir, config, one_device) == result
   assert 'is complete: step 6 of 6' in caplog.text
@@ -199,6 +200,36 @@ def test_a_longer_training_goes_on(finished, one_device, tmp_path):
   result = run_of(workdir, config, one_device)
   assert result['step'] == 8
   assert [line['step'] for line in lines(workdir, 'eval')] == [2, 4, 6, 8]
+
+
+def test_a_training_cut_short_at_an_unevaluated_checkpoint(
+  finished, one_device, tmp_path
+):
+  config, _, _ = finished
+  config.eval_every = '6 steps'
+  config.checkpoint_keep = 9
+  run_of(tmp_path, config, one_device)
+  shutil.rmtree(checkpoint.folder(tmp_path) / '6')
+  config.train_for = '4 steps'
+  result = run_of(tmp_path, config, one_device)
+  assert (result['step'], result['count']) == (4, 360)
+
+
+def test_a_missing_split_leaves_no_workdir(finished, one_device, tmp_path):
+  from inception_jax.config import UserError
+
+  config, _, _ = finished
+  tfds_sets.write(tmp_path / 'data')
+  config.data.source = 'tfds:shapes'
+  config.data.dir = str(tmp_path / 'data')
+  config.data.eval_split = 'validation'
+  with pytest.raises(UserError, match="no split 'validation'"):
+    run_of(tmp_path / 'run', config, one_device)
+  config.data.eval_split = 'test'
+  config.model.num_classes = 2
+  with pytest.raises(UserError, match='has 3 classes'):
+    run_of(tmp_path / 'run', config, one_device)
+  assert not (tmp_path / 'run').exists()
 
 
 def test_evaluation_uses_the_average(finished, one_device):
