@@ -7,7 +7,7 @@ ARGS    ?=
 VENV    := .venv
 RUN     := $(VENV)/bin/python
 
-.PHONY: train test test-fast lint goldens clean
+.PHONY: train test test-fast lint clean
 
 train: $(VENV)/ready
 	@$(RUN) main.py --config=$(CONFIG) --workdir=$(WORKDIR) $(ARGS)
@@ -21,10 +21,6 @@ test-fast: lint
 lint: $(VENV)/ready-test
 	@$(RUN) -m ruff check --quiet .
 	@$(RUN) -m ruff format --quiet --check .
-
-# Rewrites tests/goldens; read the diff.
-goldens: $(VENV)/ready-test
-	@$(RUN) -m pytest -q tests/test_goldens.py --write-goldens
 
 # stdout is kept for the command's result, so installers write to stderr.
 $(VENV)/ready: requirements.txt constraints.txt

@@ -4,12 +4,15 @@ python main.py --config=configs/digits.py --workdir=runs/digits
 python main.py --config=configs/digits.py --workdir=runs/digits --mode=eval
 """
 
+import os
+
 from absl import flags
 from ml_collections import config_flags
 
 from inception_jax import cli
 from inception_jax.config import UserError
 
+FLAGS = flags.FLAGS
 _CONFIG = config_flags.DEFINE_config_file('config', None, 'The recipe.')
 _WORKDIR = flags.DEFINE_string('workdir', '', 'Checkpoints and logs go here.')
 _MODE = flags.DEFINE_enum('mode', 'train', ['train', 'eval'], 'What to do.')
@@ -26,14 +29,19 @@ _CACHE = flags.DEFINE_string(
 
 
 def main():
-  config, workdir = _CONFIG.value, _WORKDIR.value
+  config, mode = _CONFIG.value, _MODE.value
+  workdir = os.path.expanduser(_WORKDIR.value)
   if config is None:
     raise UserError('--config is missing, for example configs/digits.py')
+  if mode == 'train' and FLAGS['checkpoint'].present:
+    raise UserError('--checkpoint is for --mode=eval: training resumes itself')
+  if mode == 'eval' and not workdir and '/' not in _CHECKPOINT.value:
+    raise UserError('--workdir is missing: the folder of the run to evaluate')
 
   # Imported late: TensorFlow takes seconds, which a mistake need not cost.
   from inception_jax import preflight
 
-  preflight.check(config, workdir, train=_MODE.value == 'train')
+  preflight.check(config, workdir, train=mode == 'train')
   cli.use_compilation_cache(_CACHE.value)
 
   from inception_jax import evaluate
@@ -41,7 +49,7 @@ def main():
   from inception_jax import train
 
   mesh = sharding.make_mesh()
-  if _MODE.value == 'train':
+  if mode == 'train':
     return train.train(config, workdir, mesh)
   return evaluate.evaluate(config, workdir, mesh, _CHECKPOINT.value)
 

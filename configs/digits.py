@@ -15,16 +15,18 @@ def get_config():
   config.model.bn_momentum = 0.9
 
   config.data.image_size = 16
-  config.data.train_crop = 'none'
+  config.data.crop_area = (0.7, 1.0)
+  config.data.crop_ratio = (0.85, 1.18)
   config.data.pad = 2
   config.data.flip = False  # a mirrored digit is another one, or none
   config.data.eval_crop_fraction = 1.0
 
   config.batch_size = 32
-  config.train_for = '15 epochs'
+  config.train_for = '20 epochs'
   config.log_every = '1 epoch'
 
   config.schedule.learning_rate = 0.05
   config.schedule.warmup = '1 epoch'
+  config.weight_decay = 1e-3  # much, since the images are few
   config.ema_decay = 0.99
   return config

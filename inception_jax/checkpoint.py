@@ -1,6 +1,7 @@
 """Checkpoints, asynchronous, of orbax; the only file that imports it."""
 
 import contextlib
+import json
 import logging
 from typing import Any
 
@@ -17,6 +18,7 @@ log = logging.getLogger(__name__)
 _SCORE = 'top1'
 _UNKNOWN = -1.0
 _STATE = 'state'
+_MOST_DIFFERENCES = 20
 
 
 def folder(workdir: str) -> epath.Path:
@@ -41,15 +43,25 @@ class Checkpoints:
         checkpoint_managers.BestN(get_metric_fn=score, n=1),
       ]
     )
-    self._manager = ocp.CheckpointManager(
-      self.directory,
-      options=ocp.CheckpointManagerOptions(
-        preservation_policy=preserved,
-        best_fn=score,
-      ),
-      item_names=(_STATE,),
-      item_handlers={_STATE: ocp.PyTreeCheckpointHandler()},
+    options = ocp.CheckpointManagerOptions(
+      preservation_policy=preserved, best_fn=score
     )
+    try:
+      self._manager = ocp.CheckpointManager(
+        self.directory,
+        options=options,
+        item_names=(_STATE,),
+        item_handlers={_STATE: ocp.PyTreeCheckpointHandler()},
+      )
+    except ValueError as error:
+      # It reads the metrics of all checkpoints and does not say whose failed.
+      raise config_lib.UserError(
+        *(
+          _unreadable(path.parent.parent, error)
+          for path in self.directory.glob('*/metrics/metrics')
+          if not _is_json(path)
+        )
+      ) from error
 
   def __enter__(self):
     return self
@@ -59,8 +71,10 @@ class Checkpoints:
 
   def close(self):
     """Waits for the save under way and raises its error, if it had one."""
-    self._manager.wait_until_finished()
-    self._manager.close()
+    try:
+      self._manager.wait_until_finished()
+    finally:
+      self._manager.close()
 
   def latest_step(self) -> int | None:
     """The newest step saved here, or None."""
@@ -68,7 +82,8 @@ class Checkpoints:
 
   def metrics(self, step: int) -> dict[str, float]:
     """The evaluation that was saved with the checkpoint; {} if none was."""
-    return self._manager.metrics(step) or {}
+    with self._reading(step):
+      return self._manager.metrics(step) or {}
 
   def best_score(self) -> float:
     """The highest top-1 of any checkpoint; −1 if none was evaluated."""
@@ -111,27 +126,33 @@ class Checkpoints:
     Raises:
       UserError: shapes or names differ; every difference is listed.
     """
-    stored = self._manager.item_metadata(step)[_STATE].tree
+    with self._reading(step):
+      stored = self._manager.item_metadata(step)[_STATE].tree
     faults = _differences({key: stored.get(key) for key in abstract}, abstract)
     if faults:
       raise config_lib.UserError(
         f'checkpoint {step} in {self.directory} is not of this config:',
         *faults,
       )
-    restored = self._manager.restore(
-      step,
-      args=ocp.args.Composite(
-        **{
-          _STATE: ocp.args.PyTreeRestore(
-            item=abstract,
-            restore_args=ocp.checkpoint_utils.construct_restore_args(abstract),
-            partial_restore=True,
-          )
-        }
-      ),
+    restore_args = ocp.checkpoint_utils.construct_restore_args(abstract)
+    args = ocp.args.PyTreeRestore(
+      item=abstract, restore_args=restore_args, partial_restore=True
     )
+    with self._reading(step):
+      restored = self._manager.restore(
+        step, args=ocp.args.Composite(**{_STATE: args})
+      )
     log.info('restored step %d from %s', step, self.directory)
     return restored[_STATE]
+
+  @contextlib.contextmanager
+  def _reading(self, step: int):
+    """Says of whatever goes wrong with a damaged checkpoint which one it is."""
+    try:
+      yield
+    except Exception as error:  # orbax has no class of its own for these
+      path = self.directory / str(step)
+      raise config_lib.UserError(_unreadable(path, error)) from error
 
   def find(self, which: str) -> int:
     """The step of 'latest', 'best' or a number.
@@ -159,8 +180,24 @@ class Checkpoints:
     )
 
 
+def _unreadable(path: epath.Path, error: Exception) -> str:
+  reason = ' '.join(str(error).split())[:200] or type(error).__name__
+  return (
+    f'checkpoint {path} cannot be read, move it away to go on without it: '
+    f'{reason}'
+  )
+
+
+def _is_json(path: epath.Path) -> bool:
+  try:
+    json.loads(path.read_text())
+  except ValueError:
+    return False
+  return True
+
+
 def _differences(stored, wanted) -> list[str]:
-  """A line for each leaf that only one tree has, or whose shapes differ."""
+  """A line for each leaf that one tree lacks, or whose shapes differ."""
   shapes = [_shapes(stored), _shapes(wanted)]
   lines = []
   for name in sorted(shapes[0].keys() | shapes[1].keys()):
@@ -171,6 +208,8 @@ def _differences(stored, wanted) -> list[str]:
       lines.append(f'  {name}: {there} in the checkpoint, not here')
     elif there != here:
       lines.append(f'  {name}: {there} in the checkpoint, {here} here')
+  if (more := len(lines) - _MOST_DIFFERENCES) > 0:
+    lines[_MOST_DIFFERENCES:] = [f'  and {more} more']
   return lines
 
 
@@ -189,12 +228,13 @@ def reading(workdir: str, which: str):
   Raises:
     UserError: there is no such checkpoint.
   """
-  path = epath.Path(which)
-  if path.parent.name and path.name.isdecimal() and path.is_dir():
+  directory = folder(workdir)
+  if '/' in which:
+    path = epath.Path(which).expanduser()
+    if not (path / '_CHECKPOINT_METADATA').exists():
+      raise config_lib.UserError(f'--checkpoint={which} is not a checkpoint')
     directory, which = path.parent, path.name
-  else:
-    directory = folder(workdir)
-  if not directory.is_dir():
+  elif not directory.is_dir():
     raise config_lib.UserError(f'no checkpoint in {directory}')
   with Checkpoints(directory) as checkpoints:
     yield checkpoints, checkpoints.find(which)

@@ -1,10 +1,11 @@
 """What every command shares: flags, faults, logs to stderr, JSON to stdout."""
 
 from collections.abc import Callable
-import json
 import logging
 import os
+import re
 import sys
+import traceback
 
 from absl import app
 from absl import flags
@@ -12,6 +13,7 @@ from absl import logging as absl_logging
 from ml_collections import config_flags
 
 from inception_jax.config import UserError
+from inception_jax.config import json_line
 
 log = logging.getLogger(__name__)
 
@@ -34,9 +36,21 @@ def run(command: Callable[[], dict]) -> None:
       result = command()
     except UserError as error:
       _exit(error)
-    print(json.dumps(result), flush=True)
+    except Exception:
+      traceback.print_exc()
+      sys.stderr.flush()
+      # Not sys.exit: after a failed save, orbax's threads would never end.
+      os._exit(1)
+    _print_result(result)
 
   app.run(main, flags_parser=_parse)
+
+
+def _print_result(result: dict) -> None:
+  import jax
+
+  if jax.process_index() == 0:
+    print(json_line(result), flush=True)
 
 
 def _exit(error: UserError):
@@ -53,37 +67,62 @@ def _parse(argv: list[str]) -> list[str]:
       # A file that cannot be read shows only when it is looked into.
       flags.FLAGS['config'].value.is_locked  # noqa: B018
     return rest
-  except (flags.Error, AttributeError, KeyError, OSError, TypeError) as error:
-    _exit(UserError(*(_faults(argv) or [_one_line(error)])))
+  except Exception as error:  # a recipe is code, and may raise anything
+    reason = _reason(error)
+  # Out of the handler, or what is caught below would have `error` as context.
+  _exit(UserError(*(_faults(argv) or [reason])))
 
 
 def _faults(argv: list[str]) -> list[str]:
-  """Tries each override of the config on its own."""
-  config = [arg for arg in argv if arg.startswith(('--config=', '-config='))]
-  faults = []
+  """Tries the recipe, then each override of it on its own."""
+  args = []
   for arg in argv[1:]:
-    if not arg.startswith(('--config.', '-config.', '--noconfig.')):
+    if args and args[-1] in ('--config', '-config'):
+      args[-1] += f'={arg}'
+    elif args and not arg.startswith('-') and '=' not in args[-1]:
+      args[-1] += f'={arg}'
+    else:
+      args.append(arg)
+  recipe = [arg for arg in args if re.match(r'--?config=', arg)]
+  try:
+    _read_config(argv[0], *recipe)
+  except Exception as error:
+    return [f'{recipe[-1]}: {_reason(error)}']
+
+  faults = []
+  for arg in args:
+    if not re.match(r'--?(no)?config\.', arg):
       continue
-    alone = [argv[0], *config, arg]
-    values = flags.FlagValues()
-    holder = config_flags.DEFINE_config_file(
-      'config', flag_values=values, sys_argv=alone
-    )
     try:
-      values(alone)
-      bool(holder.value)
+      _read_config(argv[0], *recipe, arg)
     except (AttributeError, KeyError) as error:
-      hint = _one_line(error).partition('Did you mean ')[2]
+      hint = str(error.args[0]).partition('Did you mean ')[2]
       hint = f'; did you mean {hint.rstrip(chr(39))}' if hint else ''
       faults.append(f'{arg.lstrip("-")}: no such key{hint}')
-    except (flags.Error, OSError, TypeError) as error:
-      faults.append(_one_line(error))
+    except Exception as error:
+      faults.append(_reason(error))
   return list(dict.fromkeys(faults))
 
 
-def _one_line(error: Exception) -> str:
-  text = str(error.args[0]) if error.args else repr(error)
-  return ' '.join(text.replace("'\\n", ' ').split())
+def _read_config(*argv: str) -> None:
+  """Parses these arguments alone; raises what is wrong with them."""
+  values = flags.FlagValues()
+  holder = config_flags.DEFINE_config_file(
+    'config', flag_values=values, sys_argv=list(argv)
+  )
+  values(argv)
+  if holder.value is not None:
+    holder.value.is_locked  # noqa: B018
+
+
+def _reason(error: BaseException) -> str:
+  """What went wrong, in one line."""
+  if isinstance(error, flags.Error) and '\n' not in str(error):
+    return str(error)
+  # Of a recipe that fails, ml_collections puts the traceback in the message.
+  while error.__context__ is not None:
+    error = error.__context__
+  return f'{type(error).__name__}: {" ".join(str(error).split())}'
 
 
 def _set_up_logging():

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 import dataclasses
-import fractions
+from fractions import Fraction
 import json
 import logging
+import math
 import re
+from typing import Any
 
 log = logging.getLogger(__name__)
 
@@ -20,44 +22,60 @@ class UserError(Exception):
     self.faults = faults
 
 
-def steps(duration: str, steps_per_epoch: fractions.Fraction, total: int = 0):
+def steps(duration: str, per_epoch: Fraction, total: int = 0) -> Fraction:
   """Converts '2000 steps', '5 epochs' or '5 percent' (of `total`) to steps.
 
   Args:
     duration: a number and its unit.
-    steps_per_epoch: examples in the split over the global batch, exactly.
+    per_epoch: steps an epoch, as `Plan.steps_per_epoch`.
     total: steps of the whole training; only percentages need it.
 
   Returns:
-    The nearest whole number of steps; at least 1 unless the duration is 0.
+    Steps, exactly; an epoch rarely is a whole number of them.
   """
   number, unit = _DURATION.fullmatch(duration).groups()
-  scale = {'step': 1, 'epoch': steps_per_epoch, 'percent': total / 100}[unit]
-  exact = fractions.Fraction(number) * fractions.Fraction(scale)
-  return max(1, round(exact)) if exact else 0
+  scale = {'step': 1, 'epoch': per_epoch, 'percent': Fraction(total, 100)}
+  return Fraction(number) * scale[unit]
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-  """The durations of a config in steps."""
+  """The durations of a config in steps.
+
+  Attributes:
+    total: steps of the whole training.
+    warmup: steps of the learning rate's rise.
+    steps_per_epoch: examples in the split over the global batch, exactly.
+    eval_every: exactly, so that '1 epoch' never drifts from the epochs.
+    checkpoint_every: likewise.
+    log_every: likewise.
+  """
 
   total: int
-  steps_per_epoch: fractions.Fraction
   warmup: int
-  eval_every: int
-  checkpoint_every: int
-  log_every: int
+  steps_per_epoch: Fraction
+  eval_every: Fraction
+  checkpoint_every: Fraction
+  log_every: Fraction
 
-  def due(self, every: int, step: int) -> bool:
-    """Whether something done `every` so many steps is due after `step`."""
-    return step % every == 0 or step == self.total
+  def due(self, every: Fraction, step: int) -> bool:
+    """Whether step `step` reaches a multiple of `every`, or is the last."""
+    return step // every > (step - 1) // every or step == self.total
 
 
 def plan(config, num_examples: int) -> Plan:
-  """Resolves the durations of `config` over `num_examples` a epoch."""
-  per_epoch = fractions.Fraction(num_examples, config.batch_size)
-  total = steps(config.train_for, per_epoch)
-  warmup = steps(config.schedule.warmup, per_epoch, total)
+  """Resolves the durations of `config` over `num_examples` an epoch.
+
+  Raises:
+    UserError: the training is longer than steps can be counted.
+  """
+  per_epoch = Fraction(num_examples, config.batch_size)
+  total = max(1, round(steps(config.train_for, per_epoch)))
+  if total >= 2**31:
+    raise UserError(
+      f'train_for={config.train_for!r}: {total} steps are too many'
+    )
+  warmup = round(steps(config.schedule.warmup, per_epoch, total))
   if warmup > total:
     log.warning(
       'schedule.warmup (%d steps) is longer than train_for (%d steps): the '
@@ -67,8 +85,8 @@ def plan(config, num_examples: int) -> Plan:
     )
   return Plan(
     total=total,
-    steps_per_epoch=per_epoch,
     warmup=warmup,
+    steps_per_epoch=per_epoch,
     eval_every=steps(config.eval_every, per_epoch, total),
     checkpoint_every=steps(config.checkpoint_every, per_epoch, total),
     log_every=steps(config.log_every, per_epoch, total),
@@ -76,20 +94,35 @@ def plan(config, num_examples: int) -> Plan:
 
 
 def out_of_range(
-  config, ranges: dict[str, tuple[Callable[[float], bool], str]]
+  config, ranges: dict[str, tuple[Callable[[Any], bool], str]]
 ) -> list[str]:
-  """A fault for each 'group.key' whose value its predicate rejects."""
+  """A fault for each 'group.key' whose value its predicate rejects.
+
+  Numbers that are not finite, and tuples with anything else than finite
+  numbers, are rejected before the predicate sees them.
+  """
   faults = []
   for path, (accepts, expected) in ranges.items():
     value = config
     for part in path.split('.'):
       value = value[part]
-    if not accepts(value):
+    if not (_is_sane(value) and accepts(value)):
       faults.append(f'{path}={value!r}: expected {expected}')
   return faults
 
 
-AT_LEAST_1 = (lambda v: v >= 1, 'at least 1')
+def _is_sane(value) -> bool:
+  if isinstance(value, tuple):
+    return all(isinstance(v, int | float) and _is_sane(v) for v in value)
+  return not isinstance(value, float) or math.isfinite(value)
+
+
+def one_of(choices) -> tuple[Callable[[Any], bool], str]:
+  """The range of a key that is one of `choices`."""
+  return choices.__contains__, 'one of ' + ', '.join(choices)
+
+
+AT_LEAST_1 = (lambda v: 1 <= v < 2**31, 'at least 1 and below 2**31')
 NOT_NEGATIVE = (lambda v: v >= 0, 'at least 0')
 POSITIVE = (lambda v: v > 0, 'above 0')
 SHARE = (lambda v: 0 <= v < 1, 'at least 0 and below 1')
@@ -126,6 +159,39 @@ def check(config) -> list[str]:
   return faults
 
 
+def changes(stored: dict, config) -> list[str]:
+  """'key: before → now' for each key that differs from a stored config."""
+  # Through JSON, which has no tuples.
+  before, now = (
+    dict(_leaves(json.loads(text), ''))
+    for text in (json.dumps(stored), to_json(config))
+  )
+  missing = 'absent'
+  return [
+    f'{key}: {before.get(key, missing)!r} → {now.get(key, missing)!r}'
+    for key in sorted(before.keys() | now.keys())
+    if before.get(key, missing) != now.get(key, missing)
+  ]
+
+
+def _leaves(tree: dict, prefix: str):
+  for key, value in tree.items():
+    if isinstance(value, dict):
+      yield from _leaves(value, f'{prefix}{key}.')
+    else:
+      yield prefix + key, value
+
+
 def to_json(config) -> str:
   """The resolved config as JSON, keys sorted."""
   return json.dumps(config.to_dict(), indent=2, sort_keys=True) + '\n'
+
+
+def json_line(values: dict) -> str:
+  """One line of JSON; what JSON has no number for becomes null."""
+  return json.dumps(
+    {
+      key: None if isinstance(v, float) and not math.isfinite(v) else v
+      for key, v in values.items()
+    }
+  )

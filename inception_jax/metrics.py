@@ -1,8 +1,8 @@
 """Sums with counts, where they are written, and what a person sees."""
 
 import dataclasses
-import json
 import logging
+import math
 import time
 
 from clu import metric_writers
@@ -56,7 +56,7 @@ class Writer:
     """Appends a line, and a point on each curve."""
     if not self._primary:
       return
-    line = json.dumps({'step': step, 'split': split, **values})
+    line = config_lib.json_line({'step': step, 'split': split, **values})
     with self._lines.open('a') as file:
       file.write(line + '\n')
     self._tensorboard.write_scalars(
@@ -114,12 +114,21 @@ class Progress:
     return self._whole.images_per_sec
 
   def report(self, step: int) -> dict[str, float]:
-    """Logs a line on the steps since the last report; returns its values."""
+    """Logs a line on the steps since the last report; returns its values.
+
+    Raises:
+      FloatingPointError: the loss is no longer a number.
+    """
     started = time.perf_counter()
     sums = jax.device_get(self._sums)
     for clock in (self._interval, self._whole):
       clock.seconds += time.perf_counter() - started
     values = means(add(sums))
+    if not math.isfinite(values['loss']):
+      raise FloatingPointError(
+        f'the training loss is {values["loss"]} within the {len(sums)} steps '
+        f'before step {step}; the checkpoints before it are whole'
+      )
     for key in ('learning_rate', 'grad_norm'):
       values[key] = float(sums[-1][key])
     values['images_per_sec'] = self._interval.images_per_sec
@@ -129,7 +138,7 @@ class Progress:
     plan = self._plan
     log.info(
       'epoch %.2f of %.2f  step %d of %d  loss %.4f  top1 %.4f  '
-      'rate %.3g  %.1f images/s  data_wait %.0f %%  %s left',
+      'rate %.3g  %.1f images/s  data_wait %.0f %%  %s of training left',
       step / plan.steps_per_epoch,
       plan.total / plan.steps_per_epoch,
       step,

@@ -71,17 +71,11 @@ def check(config) -> list[str]:
   return config_lib.out_of_range(
     config,
     {
-      'optimizer.name': (
-        OPTIMIZERS.__contains__,
-        'one of ' + ', '.join(OPTIMIZERS),
-      ),
+      'optimizer.name': config_lib.one_of(OPTIMIZERS),
       'optimizer.decay': config_lib.SHARE,
       'optimizer.momentum': config_lib.SHARE,
       'optimizer.epsilon': config_lib.POSITIVE,
-      'schedule.name': (
-        SCHEDULES.__contains__,
-        'one of ' + ', '.join(SCHEDULES),
-      ),
+      'schedule.name': config_lib.one_of(SCHEDULES),
       'schedule.learning_rate': config_lib.POSITIVE,
       'schedule.init_learning_rate': config_lib.NOT_NEGATIVE,
       'schedule.end_learning_rate': config_lib.NOT_NEGATIVE,

@@ -1,5 +1,6 @@
 """Everything that can be wrong with a run, found before it costs anything."""
 
+import contextlib
 import os
 import tempfile
 
@@ -19,7 +20,7 @@ def check(config, workdir: str, train: bool) -> None:
     config: the whole config.
     workdir: where the run is to write.
     train: whether it is to train; an evaluation pads its batches, so that any
-      batch size will do.
+      batch size will do, and writes nothing.
 
   Raises:
     UserError: with every fault at once.
@@ -29,10 +30,11 @@ def check(config, workdir: str, train: bool) -> None:
     + models.check(config)
     + data.check(config)
     + optim.check(config)
-    + _check_workdir(workdir)
   )
-  if train and config.batch_size >= 1:
-    faults += sharding.check(config, jax.device_count())
+  if train:
+    faults += _check_workdir(workdir)
+    if config.batch_size >= 1:
+      faults += sharding.check(config, jax.device_count())
   if faults:
     raise config_lib.UserError(*faults)
 
@@ -41,9 +43,22 @@ def _check_workdir(workdir: str) -> list[str]:
   """Tries to write there, and leaves nothing behind."""
   if not workdir:
     return ['--workdir is missing: the folder for checkpoints and logs']
-  if '://' in workdir:
-    return []
-  path, made = os.path.abspath(workdir), []
+  scheme, separator, _ = workdir.partition('://')
+  if separator:
+    known = f'--workdir={workdir}: expected a local path or gs://BUCKET/PATH'
+    return [] if scheme == 'gs' else [known]
+  checkpoints = os.path.join(workdir, 'checkpoints')
+  for path in (workdir, checkpoints):
+    if path == checkpoints and not os.path.lexists(path):
+      continue
+    if fault := _cannot_write(os.path.abspath(path)):
+      return [f'--workdir={workdir} cannot be written: {fault}']
+  return []
+
+
+def _cannot_write(path: str) -> str:
+  """Why no file can be made in the folder `path`; '' if one can."""
+  made = []
   try:
     missing = path
     while not os.path.lexists(missing):
@@ -51,10 +66,11 @@ def _check_workdir(workdir: str) -> list[str]:
       missing = os.path.dirname(missing)
     os.makedirs(path, exist_ok=True)
     with tempfile.TemporaryFile(dir=path):
-      return []
+      return ''
   except OSError as error:
-    return [f'--workdir={workdir} cannot be written: {error.strerror}']
+    return f'{path}: {error.strerror}'
   finally:
     for folder in made:
-      if os.path.isdir(folder):
+      # Another process of the same run may be trying, too.
+      with contextlib.suppress(OSError):
         os.rmdir(folder)

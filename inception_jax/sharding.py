@@ -13,12 +13,13 @@ DATA_AXIS = 'data'
 def make_mesh(devices: Sequence[jax.Device] | None = None) -> jax.sharding.Mesh:
   """A mesh with one axis, 'data', over `devices` (all, unless given)."""
   devices = jax.devices() if devices is None else devices
-  # Auto, since linen's dropout cannot be traced under Explicit axes.
-  return jax.make_mesh(
-    (len(devices),),
+  # In the order of the processes, so that each reads neighbouring rows.
+  devices = sorted(devices, key=lambda d: (d.process_index, d.id))
+  return jax.sharding.Mesh(
+    np.array(devices),
     (DATA_AXIS,),
+    # Auto, since linen's dropout cannot be traced under Explicit axes.
     axis_types=(jax.sharding.AxisType.Auto,),
-    devices=devices,
   )
 
 

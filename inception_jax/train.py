@@ -1,5 +1,6 @@
 """The training loop."""
 
+import json
 import logging
 import time
 
@@ -50,10 +51,14 @@ def train(config, workdir: str, mesh: jax.sharding.Mesh) -> dict[str, float]:
   folder = checkpoint.folder(workdir)
   with checkpoint.Checkpoints(folder, config.checkpoint_keep) as checkpoints:
     start = checkpoints.latest_step() or 0
+    _keep_config(config, workdir, resuming=start > 0)
     if start >= plan.total:
       log.info('%s is complete: step %d of %d', workdir, start, plan.total)
       # Its last checkpoint may have been meant as one on the way.
-      scores = checkpoints.metrics(start) or evaluate(config, workdir, mesh)
+      scores = checkpoints.metrics(start) or {
+        **evaluate(config, workdir, mesh),
+        'images_per_sec': None,
+      }
       return {'step': start, **scores}
 
     # Nothing is made before its sharding is known.
@@ -63,7 +68,7 @@ def train(config, workdir: str, mesh: jax.sharding.Mesh) -> dict[str, float]:
     init = state_lib.jit_init(init, shardings)
     state = checkpoints.restore_or(init, abstract)
     best = checkpoints.best_score()
-    _announce(config, workdir, mesh, split, plan, state)
+    _announce(config, mesh, split, plan, state)
 
     # The data and the step; both pick up where `start` says.
     rows = sharding.host_rows(config.batch_size)
@@ -96,8 +101,8 @@ def train(config, workdir: str, mesh: jax.sharding.Mesh) -> dict[str, float]:
   return {'step': plan.total, **scores}
 
 
-def _announce(config, workdir, mesh, split, plan, state):
-  """Says what is about to happen, and keeps the config beside it."""
+def _announce(config, mesh, split, plan, state):
+  """Says what is about to happen."""
   log.info(
     '%s, %.2f M parameters, %s, on %d %s device(s)',
     config.model.name,
@@ -117,8 +122,15 @@ def _announce(config, workdir, mesh, split, plan, state):
   )
   if step := int(state.step):
     log.info('resuming after step %d of %d', step, plan.total)
+
+
+def _keep_config(config, workdir, resuming: bool):
+  """Writes config.json; of a run that goes on, says first what has changed."""
+  path = epath.Path(workdir) / 'config.json'
+  if resuming and path.exists():
+    for change in config_lib.changes(json.loads(path.read_text()), config):
+      log.warning('not as this run began: %s', change)
   if jax.process_index() == 0:
-    path = epath.Path(workdir) / 'config.json'
     unfinished = path.with_suffix('.json.unfinished')
     unfinished.write_text(config_lib.to_json(config))
     unfinished.replace(path)

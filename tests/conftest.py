@@ -15,9 +15,11 @@ os.environ.setdefault(
 import types
 
 import jax
+import numpy as np
 import pytest
 
 from configs import digits
+from inception_jax import checkpoint
 from inception_jax import models
 from inception_jax import sharding
 from inception_jax.models import tables
@@ -63,6 +65,19 @@ def tiny_config():
   config.batch_size = 16
   config.schedule.warmup = '2 steps'
   return config
+
+
+def stored(workdir, step):
+  """Every leaf of a checkpoint, as it lies on disk."""
+  import orbax.checkpoint as ocp
+
+  path = checkpoint.folder(str(workdir)).absolute() / str(step) / 'state'
+  checkpointer = ocp.PyTreeCheckpointer()
+  as_numpy = jax.tree.map(
+    lambda _: ocp.RestoreArgs(restore_type=np.ndarray),
+    checkpointer.metadata(path).item_metadata.tree,
+  )
+  return checkpointer.restore(path, restore_args=as_numpy)
 
 
 @pytest.fixture

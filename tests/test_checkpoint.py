@@ -118,6 +118,19 @@ def test_best_of_what_was_never_evaluated(tmp_path, one_device):
     checkpoints.find('best')
 
 
+def test_many_differences_are_counted(tmp_path, one_device):
+  save_all(tmp_path, {7: 0.5}, one_device)
+  other = state_of(0, one_device)
+  other = other.replace(params={str(i): other.params['w'] for i in range(99)})
+  with (
+    checkpoint.Checkpoints(tmp_path) as checkpoints,
+    pytest.raises(UserError) as caught,
+  ):
+    checkpoints.restore_or(None, abstract_of(other))
+  assert len(caught.value.faults) == 22
+  assert caught.value.faults[-1] == '  and 80 more'
+
+
 def test_nothing_to_read(tmp_path):
   with pytest.raises(UserError, match='no checkpoint in'):
     with checkpoint.reading(str(tmp_path), 'latest'):

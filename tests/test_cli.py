@@ -8,9 +8,12 @@ import subprocess
 import sys
 import time
 
+import jax
+import numpy as np
 import pytest
 
 from tests import tfds_sets
+from tests.conftest import stored
 
 ROOT = pathlib.Path(__file__).parent.parent
 
@@ -48,15 +51,28 @@ DIGITS = '--config=configs/digits.py'
       ['--config.model.nam=x'],
       ['config.model.nam=x: no such key; did you mean'],
     ),
-    (['--config.batch_size=many'], ['--config.batch_size=many']),
-    (['--config.batch_size=1.5'], ['--config.batch_size=1.5']),
-    (['--config.data.flip=perhaps'], ['--config.data.flip=perhaps']),
+    (['--config.batch_size=many'], ['config.batch_size=many: ']),
+    (['--config.batch_size=1.5'], ['config.batch_size=1.5: ']),
+    (['--config.data.flip=perhaps'], ['config.data.flip=perhaps: ']),
     (['--config.data.std=a'], ["data.std=('a',)"]),
     (['--config.train_for=90'], ["train_for='90': expected a number and unit"]),
     (['--config.data.image_size=8'], ['needs at least 9']),
     (['--config.data.source=cifar11'], ["data.source='cifar11'"]),
     (['--config.data.eval_split=val'], ["data.eval_split='val'"]),
     (['--config.data.source=tfds:cifar10'], ['tfds build cifar10']),
+    (
+      ["--config.data.mean=('a','b','c')", '--config.model.bn_epsilon=nan'],
+      ['data.mean=', 'model.bn_epsilon=nan'],
+    ),
+    (['--config.schedule.learning_rate=inf'], ['schedule.learning_rate=inf']),
+    (['--config.data.pad=99'], ['data.pad=99']),
+    (
+      ['--config.seed', '1', '--config.model.nme', 'x'],
+      ['config.model.nme=x: no'],
+    ),
+    (['--checkpoint=5'], ['--checkpoint is for --mode=eval']),
+    (['--mode=eval'], ['no checkpoint in']),
+    (['--mode=eval', '--checkpoint=/tmp/5'], ['/tmp/5 is not a checkpoint']),
     (['--mode=sing'], ['--mode=sing']),
     (['--frobnicate'], ['frobnicate']),
     (['train'], ['not a flag: train']),
@@ -107,11 +123,24 @@ def test_missing_config_and_workdir(tmp_path):
       '--workdir=README.md/x cannot be written',
     ),
     ([DIGITS, '--workdir=README.md'], '--workdir=README.md cannot be written'),
+    ([DIGITS, '--workdir=s3://bucket/run'], 'expected a local path or gs://'),
+    ([DIGITS, '--mode=eval'], '--workdir is missing'),
+    (['--config=README.md', '--workdir=x'], '--config=README.md: SyntaxError'),
+    ([f'{DIGITS}:x', '--workdir=x'], 'configs/digits.py:x: TypeError'),
   ):
     done = run(*args)
     assert done.returncode == 2, done.stderr
     (line,) = done.stderr.splitlines()
     assert fault in line
+
+
+def test_a_workdir_that_is_not_whole(tmp_path):
+  (tmp_path / 'checkpoints').touch()
+  done = run(DIGITS, f'--workdir={tmp_path}')
+  assert done.returncode == 2
+  (line,) = done.stderr.splitlines()
+  assert 'checkpoints: File exists' in line or 'Not a directory' in line
+  assert (tmp_path / 'checkpoints').is_file()
 
 
 def test_batch_and_devices(tmp_path):
@@ -150,6 +179,10 @@ def small(workdir):
     '--config.checkpoint_every=3 steps',
     '--config.eval_every=8 steps',
     '--config.log_every=1 step',
+    # Whatever the recipe leaves out that draws at random.
+    '--config.data.train_crop=random',
+    '--config.data.flip',
+    '--config.data.color_jitter=0.2',
   ]
 
 
@@ -173,6 +206,9 @@ def test_killed_run_resumes_trains_to_the_same_end_and_evaluates(tmp_path):
   assert 'resuming after step' in resumed.stderr
   for key in ('step', 'loss', 'top1', 'top5', 'count'):
     assert result[key] == expected[key]
+  states = (stored(tmp_path / name, 8) for name in ('straight', 'killed'))
+  for a, b in zip(*map(jax.tree.leaves, states), strict=True):
+    np.testing.assert_array_equal(a, b)
 
   again = run(*small(tmp_path / 'killed'))
   assert json.loads(again.stdout) == result

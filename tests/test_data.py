@@ -171,11 +171,12 @@ def test_evaluation_reads_every_image_once(shapes_dir, batch_size):
 def test_evaluation_hosts_share_the_padding(shapes_dir):
   config = shapes_config(shapes_dir)
   split = sources.load(config, 'test')
-  counted = 0
+  seen = []
   for rows in (range(2), range(2, 4), range(4, 6)):
     for batch in pipeline.eval_batches(split, config, 6, rows):
-      counted += batch['mask'].sum()
-  assert counted == 7
+      real = batch['image'][batch['mask'] == 1]
+      seen += [(int(image[0, 0, 0]) - 20) // 9 for image in real]
+  assert sorted(seen) == list(range(7))
 
 
 # tfds
@@ -214,11 +215,62 @@ def test_newest_version_unless_one_is_named(tmp_path):
     folder.mkdir(parents=True)
     (folder / 'dataset_info.json').touch()
   (tmp_path / 'shapes' / '2.0.0').mkdir()  # begun, never finished
-  assert tfds_source.builder_dir(config).name == '1.10.0'
+  newest = lambda: [path.name for path in tfds_source.builder_dirs(config)]
+  assert newest() == ['1.10.0']
   config.data.source = 'tfds:shapes:1.9.0'
-  assert tfds_source.builder_dir(config).name == '1.9.0'
+  assert newest() == ['1.9.0']
   config.data.source = 'tfds:shapes/other'
-  assert tfds_source.builder_dir(config) is None
+  assert newest() == []
+
+
+def test_one_of_several_configs_must_be_named(tmp_path):
+  config = shapes_config(tmp_path)
+  for name in ('red', 'blue'):
+    folder = tmp_path / 'shapes' / name / '1.0.0'
+    folder.mkdir(parents=True)
+    (folder / 'dataset_info.json').touch()
+  (fault,) = sources.check(config)
+  assert 'name one of its configs: blue, red' in fault
+  config.data.source = 'tfds:shapes/red'
+  assert sources.check(config) == []
+
+
+def shards(folder):
+  return sorted((folder / 'shapes' / '1.0.0').glob('*test*-of-*'))
+
+
+def test_a_record_missing_from_a_file_is_found(tmp_path):
+  tfds_sets.write(tmp_path)
+  config = shapes_config(tmp_path)
+  path = str(shards(tmp_path)[0])
+  records = list(tf.data.TFRecordDataset(path))
+  with tf.io.TFRecordWriter(path) as writer:
+    for record in records[1:]:
+      writer.write(record.numpy())
+  split = sources.load(config, 'test')
+  with pytest.raises(config_lib.UserError, match='tfds:shapes cannot be read'):
+    list(pipeline.eval_batches(split, config, 4, range(4)))
+  with pytest.raises(config_lib.UserError, match='tfds:shapes cannot be read'):
+    take(train(config, split='test'), 4)
+
+
+def test_damaged_and_missing_files(tmp_path):
+  tfds_sets.write(tmp_path)
+  config = shapes_config(tmp_path)
+  shards(tmp_path)[0].unlink()
+  with pytest.raises(config_lib.UserError, match=r'lacks .*shapes-test'):
+    sources.load(config, 'test')
+  (tmp_path / 'shapes' / '1.0.0' / 'dataset_info.json').write_text('{')
+  with pytest.raises(config_lib.UserError, match='is damaged'):
+    sources.load(config, 'train')
+
+
+def test_labels_that_are_no_classes_are_refused(tmp_path):
+  tfds_sets.write(tmp_path, unlabelled=('test',))
+  config = shapes_config(tmp_path)
+  split = sources.load(config, 'test')
+  with pytest.raises(config_lib.UserError, match='label -1 is not one of'):
+    list(pipeline.eval_batches(split, config, 4, range(4)))
 
 
 def test_unprepared_data_is_said_at_once(tmp_path):
@@ -232,6 +284,8 @@ def test_unprepared_data_is_said_at_once(tmp_path):
 
 
 def test_a_split_that_is_not_there(shapes_dir):
+  with pytest.raises(config_lib.UserError, match='is empty'):
+    sources.load(shapes_config(shapes_dir), 'train[5:3]')
   with pytest.raises(config_lib.UserError, match="no split 'validation'"):
     sources.load(shapes_config(shapes_dir), 'validation')
 

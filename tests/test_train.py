@@ -13,24 +13,12 @@ from inception_jax import evaluate
 from inception_jax import sharding
 from inception_jax import train
 from tests import tfds_sets
+from tests.conftest import stored
 from tests.conftest import tiny_config
 
 
 def run_of(workdir, config, mesh):
   return train.train(config, str(workdir), mesh)
-
-
-def stored(workdir, step):
-  """Every leaf of a checkpoint, as it lies on disk."""
-  import orbax.checkpoint as ocp
-
-  path = checkpoint.folder(str(workdir)).absolute() / str(step) / 'state'
-  checkpointer = ocp.PyTreeCheckpointer()
-  as_numpy = jax.tree.map(
-    lambda _: ocp.RestoreArgs(restore_type=np.ndarray),
-    checkpointer.metadata(path).item_metadata.tree,
-  )
-  return checkpointer.restore(path, restore_args=as_numpy)
 
 
 def lines(workdir, split):
@@ -60,14 +48,16 @@ def stop_after(monkeypatch, steps):
 
 
 @pytest.mark.parametrize('devices', [1, 8])
-def test_stop_and_resume_is_bitwise(tiny, tmp_path, monkeypatch, devices):
+def test_stop_and_resume_is_bitwise(
+  tiny, tmp_path, monkeypatch, caplog, devices
+):
   # Dropout, BN, EMA, aux head, shifts and colours are all on.
   assert tiny.model.dropout_rate and tiny.ema_decay and tiny.data.pad
   assert tiny.data.color_jitter and tiny.model.aux_head
   mesh = sharding.make_mesh(jax.devices()[:devices])
   tiny.train_for = '12 steps'
   tiny.checkpoint_every = '5 steps'
-  tiny.eval_every = '6 steps'
+  tiny.eval_every = '12 steps'
   tiny.log_every = '1 step'
   straight = run_of(tmp_path / 'straight', tiny, mesh)
 
@@ -75,7 +65,9 @@ def test_stop_and_resume_is_bitwise(tiny, tmp_path, monkeypatch, devices):
     stop_after(patch, 7)  # two steps after the checkpoint
     run_of(tmp_path / 'stopped', tiny, mesh)
   assert lines(tmp_path / 'stopped', 'train')[-1]['step'] == 7
-  resumed = run_of(tmp_path / 'stopped', tiny, mesh)
+  with caplog.at_level('INFO', 'inception_jax'):
+    resumed = run_of(tmp_path / 'stopped', tiny, mesh)
+  assert 'resuming after step 5 of 12' in caplog.text
 
   a, b = (stored(tmp_path / name, 12) for name in ('straight', 'stopped'))
   assert jax.tree.structure(a) == jax.tree.structure(b)
@@ -131,6 +123,62 @@ def test_what_a_run_leaves(finished):
   for key in ('learning_rate', 'grad_norm', 'images_per_sec', 'data_wait'):
     assert key in lines(workdir, 'train')[0]
   assert not list(workdir.glob('*.unfinished'))
+
+
+def test_a_new_best_is_saved_between_checkpoints(
+  tmp_path, one_device, monkeypatch
+):
+  config = short_config()
+  config.checkpoint_every = '4 steps'
+  config.checkpoint_keep = 1
+  scores = {2: 0.1, 4: 0.9, 6: 0.3, 8: 0.95, 10: 0.5, 12: 0.2}
+  calls = []
+
+  def scripted(self, variables):
+    calls.append(2 * len(calls) + 2)
+    return {'loss': 1.0, 'top1': scores[calls[-1]], 'top5': 1.0, 'count': 360}
+
+  monkeypatch.setattr(evaluate.Evaluator, '__call__', scripted)
+  on_disk = lambda: sorted(
+    int(path.name) for path in checkpoint.folder(tmp_path).iterdir()
+  )
+  config.train_for = '2 steps'
+  run_of(tmp_path, config, one_device)
+  assert on_disk() == [2]
+  config.train_for = '6 steps'
+  run_of(tmp_path, config, one_device)
+  assert on_disk() == [4, 6]
+  config.checkpoint_every = '100 steps'
+  config.train_for = '10 steps'
+  run_of(tmp_path, config, one_device)
+  assert on_disk() == [8, 10]
+  # The best score outlives the process: 0.2 does not replace 0.95.
+  config.train_for = '12 steps'
+  run_of(tmp_path, config, one_device)
+  assert on_disk() == [8, 12]
+
+
+def test_changed_keys_are_named_on_resume(
+  finished, one_device, tmp_path, caplog
+):
+  config, workdir, _ = finished
+  workdir = shutil.copytree(workdir, tmp_path / 'copy')
+  config.seed = 7
+  config.schedule.learning_rate = 0.5
+  run_of(workdir, config, one_device)
+  assert 'not as this run began: seed: 0 → 7' in caplog.text
+  assert 'schedule.learning_rate: 0.05 → 0.5' in caplog.text
+  assert caplog.text.count('not as this run began') == 2
+
+
+def test_a_diverged_training_ends(tiny, tmp_path, one_device):
+  tiny.train_for = '9 steps'
+  tiny.optimizer.name = 'sgd'
+  tiny.schedule.warmup = '0 steps'
+  tiny.schedule.learning_rate = 1e30
+  tiny.log_every = '1 step'
+  with pytest.raises(FloatingPointError, match='the training loss is'):
+    run_of(tmp_path, tiny, one_device)
 
 
 def test_tensorboard_has_the_same_curves(finished):
@@ -191,6 +239,37 @@ def test_evaluation_is_exact_at_any_batch_and_device_count(
   for key in ('step', 'top1', 'top5', 'count'):
     assert again[key] == result[key]
   np.testing.assert_allclose(again['loss'], result['loss'], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+  'damage', ['empty', 'state/_METADATA', 'metrics/metrics', 'state/d']
+)
+def test_a_damaged_checkpoint_is_named(finished, one_device, tmp_path, damage):
+  from inception_jax.config import UserError
+
+  config, workdir, _ = finished
+  workdir = shutil.copytree(workdir, tmp_path / 'copy')
+  victim = checkpoint.folder(workdir) / '6'
+  if damage == 'empty':
+    shutil.rmtree(victim)
+    victim.mkdir()
+  elif damage == 'state/d':
+    shutil.rmtree(victim / 'state' / 'd')
+    shutil.rmtree(victim / 'state' / 'ocdbt.process_0' / 'd')
+  else:
+    (victim / damage).write_text((victim / damage).read_text()[:20])
+  config.train_for = '8 steps'
+  for attempt in (
+    lambda: run_of(workdir, config, one_device),
+    lambda: evaluate.evaluate(config, str(workdir), one_device, 'latest'),
+  ):
+    with pytest.raises(UserError) as caught:
+      attempt()
+    (fault,) = caught.value.faults
+    assert f'{victim} cannot be read' in fault
+  # Without it, the run goes on from the one before.
+  shutil.rmtree(victim)
+  assert run_of(workdir, config, one_device)['step'] == 8
 
 
 def test_a_longer_training_goes_on(finished, one_device, tmp_path):

@@ -13,7 +13,9 @@ def image_of(split: str, i: int, channels: int) -> np.ndarray:
   return np.full((12, 10, channels), value, np.uint8)
 
 
-def write(data_dir, file_format='tfrecord', encoding='png', channels=3):
+def write(
+  data_dir, file_format='tfrecord', encoding='png', channels=3, unlabelled=()
+):
   """Prepares set `shapes` 1.0.0 under `data_dir`, in three shards a split."""
 
   class Shapes(tfds.core.GeneratorBasedBuilder, skip_registration=True):
@@ -38,9 +40,10 @@ def write(data_dir, file_format='tfrecord', encoding='png', channels=3):
     def _generate_examples(self, split):
       for i in range(COUNTS[split]):
         image = image_of(split, i, channels)
-        yield i, {'image': image, 'label': i % 3, 'id': i}
+        label = -1 if split in unlabelled else i % 3
+        yield i, {'image': image, 'label': label, 'id': i}
 
-  # As in production, nothing may ask the network.
+  # Nothing may ask the network.
   gcs_utils._is_gcs_disabled = True
   builder = Shapes(data_dir=data_dir, file_format=file_format)
   builder.download_and_prepare(

@@ -15,20 +15,17 @@ def check(config) -> list[str]:
     config,
     {
       'data.shuffle_buffer': config_lib.AT_LEAST_1,
-      'data.interpolation': (
-        INTERPOLATIONS.__contains__,
-        'one of ' + ', '.join(INTERPOLATIONS),
-      ),
-      'data.train_crop': (
-        TRAIN_CROPS.__contains__,
-        'one of ' + ', '.join(TRAIN_CROPS),
-      ),
+      'data.interpolation': config_lib.one_of(INTERPOLATIONS),
+      'data.train_crop': config_lib.one_of(TRAIN_CROPS),
       'data.crop_area': (
         lambda v: _RANGE[0](v) and v[1] <= 1,
         _RANGE[1] + ' <= 1',
       ),
       'data.crop_ratio': _RANGE,
-      'data.pad': config_lib.NOT_NEGATIVE,
+      'data.pad': (
+        lambda v: 0 <= v < config.data.image_size,
+        'at least 0 and below data.image_size',
+      ),
       'data.color_jitter': config_lib.SHARE,
       'data.eval_crop_fraction': (
         lambda v: 0 < v <= 1,

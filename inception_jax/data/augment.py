@@ -47,7 +47,7 @@ def _color_jitter(key, images, strength: float):
   factors = jax.random.uniform(
     key,
     (3, x.shape[0], 1, 1, 1),
-    minval=max(0.0, 1.0 - strength),
+    minval=1.0 - strength,
     maxval=1.0 + strength,
   )
   brightness, contrast, saturation = factors

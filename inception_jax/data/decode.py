@@ -12,7 +12,7 @@ def train_image(image, seed, data):
     data: `config.data`.
   """
   if data.train_crop == 'none':
-    return _resize(_decoded(image), data, antialias=True)
+    return _resize(_decoded(image), data)
 
   def window(shape):
     begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
@@ -27,7 +27,7 @@ def train_image(image, seed, data):
     )
     return begin, size
 
-  return _resize(_cropped(image, window), data, antialias=False)
+  return _resize(_cropped(image, window), data)
 
 
 def eval_image(image, data):
@@ -40,7 +40,7 @@ def eval_image(image, data):
     begin = (shape[:2] - size) // 2
     return tf.concat([begin, [0]], 0), tf.concat([size, [-1]], 0)
 
-  return _resize(_cropped(image, window), data, antialias=True)
+  return _resize(_cropped(image, window), data)
 
 
 def _decoded(image):
@@ -69,10 +69,11 @@ def _cropped(image, window):
   return tf.cond(tf.io.is_jpeg(image), jpeg, whole)
 
 
-def _resize(image, data, antialias: bool):
+def _resize(image, data):
+  # Antialiased like PIL's, on which most published weights were trained.
   size = (data.image_size, data.image_size)
   image = tf.image.resize(
-    image, size, method=data.interpolation, antialias=antialias
+    image, size, method=data.interpolation, antialias=True
   )
   image = tf.clip_by_value(tf.round(image), 0.0, 255.0)
   return tf.ensure_shape(tf.cast(image, tf.uint8), (*size, 3))

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
+from inception_jax import config as config_lib
 from inception_jax.data import decode
 from inception_jax.data.splits import Indexed
 
@@ -46,7 +47,9 @@ def train_batches(
 
     records = tf.data.Dataset.range(start, _ENDLESS).filter(ours)
     records = records.map(permuted, num_parallel_calls=tf.data.AUTOTUNE)
+    parse = lambda record: record
   else:
+    parse = split.parse
     first_epoch, within = divmod(start, split.size)
     seed_of = lambda epoch: tf.stack([tf.cast(config.seed, tf.int64), epoch])
     epochs = tf.data.Dataset.range(first_epoch, _ENDLESS)
@@ -55,12 +58,12 @@ def train_batches(
 
   def decoded(position, record):
     seed = tf.stack([tf.cast(config.seed, tf.int64), position])
+    record = parse(record)
     image = decode.train_image(record['image'], seed, config.data)
     return {'image': image, 'label': tf.cast(record['label'], tf.int32)}
 
   batches = records.map(decoded, num_parallel_calls=tf.data.AUTOTUNE)
-  batches = batches.batch(len(rows), drop_remainder=True)
-  return batches.prefetch(tf.data.AUTOTUNE).as_numpy_iterator()
+  return _checked(batches.batch(len(rows), drop_remainder=True), split, config)
 
 
 def train_batch_spec(config) -> dict[str, np.ndarray]:
@@ -98,18 +101,21 @@ def eval_batches(
   ours = _in_rows(rows, batch_size)
 
   if isinstance(split, Indexed):
-    records = tf.data.Dataset.range(padded).filter(ours)
     last = tf.cast(split.size - 1, tf.int64)
+    records = tf.data.Dataset.range(padded).filter(ours)
     records = records.map(
       lambda p: (p, split.fetch(tf.minimum(p, last))),
       num_parallel_calls=tf.data.AUTOTUNE,
     )
+    parse = lambda record: record
   else:
+    parse = split.parse
     ordered = split.epoch(None)
     records = ordered.concatenate(ordered.take(1).repeat())
     records = records.take(padded).enumerate().filter(ours)
 
   def decoded(position, record):
+    record = parse(record)
     return {
       'image': decode.eval_image(record['image'], config.data),
       'label': tf.cast(record['label'], tf.int32),
@@ -117,8 +123,28 @@ def eval_batches(
     }
 
   batches = records.map(decoded, num_parallel_calls=tf.data.AUTOTUNE)
-  batches = batches.batch(len(rows), drop_remainder=True)
-  return batches.prefetch(tf.data.AUTOTUNE).as_numpy_iterator()
+  return _checked(batches.batch(len(rows), drop_remainder=True), split, config)
+
+
+def _checked(batches, split, config) -> Iterator[dict[str, np.ndarray]]:
+  """Prefetches, and says of unusable data where it lies.
+
+  Raises:
+    UserError: damaged or missing records, or labels that are not classes.
+  """
+  source, classes = config.data.source, len(split.class_names)
+  try:
+    for batch in batches.prefetch(tf.data.AUTOTUNE).as_numpy_iterator():
+      wrong = (batch['label'] < 0) | (batch['label'] >= classes)
+      if wrong.any():
+        raise config_lib.UserError(
+          f'{source}: label {batch["label"][wrong][0]} is not one of its '
+          f'{classes} classes; a test split without labels is of no use here'
+        )
+      yield batch
+  except tf.errors.OpError as error:
+    reason = error.message.strip().splitlines()[0]
+    raise config_lib.UserError(f'{source} cannot be read: {reason}') from error
 
 
 def _in_rows(rows: range, batch_size: int):

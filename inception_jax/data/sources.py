@@ -109,7 +109,7 @@ def check(config) -> list[str]:
   return config_lib.out_of_range(
     config,
     {
-      f'data.{key}': (splits.__contains__, 'one of ' + ', '.join(splits))
+      f'data.{key}': config_lib.one_of(splits)
       for key in ('train_split', 'eval_split')
     },
   )

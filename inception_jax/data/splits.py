@@ -28,9 +28,12 @@ class Sequential:
     size: number of records.
     class_names: one a class, in the order of the labels.
     epoch: int64 [2] tensor (seed, epoch) → tf.data.Dataset of every record
-      once, shuffled by it; None → in file order.
+      once, as it lies in the file, shuffled by it; None → in file order. It
+      fails unless they are `size`.
+    parse: what `epoch` yields → record.
   """
 
   size: int
   class_names: tuple[str, ...]
   epoch: Callable[[Any], Any]
+  parse: Callable[[Any], dict[str, Any]]

@@ -5,6 +5,7 @@ nor a network is needed. `NAME` is as tfds writes it: `cifar10`,
 `imagenet2012:5.1.0`, `cats_vs_dogs/default:4.0.1`.
 """
 
+import logging
 import os
 import re
 
@@ -14,6 +15,8 @@ import numpy as np
 from inception_jax import config as config_lib
 from inception_jax.data.splits import Indexed
 from inception_jax.data.splits import Sequential
+
+log = logging.getLogger(__name__)
 
 PREFIX = 'tfds:'
 FILES_AT_ONCE = 16
@@ -33,51 +36,69 @@ def data_dir(config) -> epath.Path:
   return epath.Path(config.data.dir or default).expanduser()
 
 
-def builder_dir(config) -> epath.Path | None:
-  """The newest prepared version of the set, or None."""
+def builder_dirs(config) -> list[epath.Path]:
+  """The newest prepared version of each config of the set that fits."""
   name = _NAME.fullmatch(config.data.source.removeprefix(PREFIX))
-  root = data_dir(config) / name['name']
-  if name['config']:
-    root = root / name['config']
-  found = [
-    folder
-    for pattern in ('*', '*/*')
-    for folder in root.glob(pattern)
-    if re.fullmatch(r'\d+\.\d+\.\d+', folder.name)
-    and name['version'] in (None, folder.name)
-    and (folder / 'dataset_info.json').exists()
-  ]
-  newest = lambda path: tuple(int(part) for part in path.name.split('.'))
-  return max(found, key=newest, default=None)
+  newest = {}
+  for pattern in ('*', '*/*'):
+    for folder in (data_dir(config) / name['name']).glob(pattern):
+      if (
+        re.fullmatch(r'\d+\.\d+\.\d+', folder.name)
+        and name['version'] in (None, folder.name)
+        and (pattern == '*' or name['config'] in (None, folder.parent.name))
+        and (pattern == '*/*' or not name['config'])
+        and (folder / 'dataset_info.json').exists()
+      ):
+        best = newest.get(folder.parent, folder)
+        newest[folder.parent] = max(folder, best, key=_version)
+  return sorted(newest.values())
+
+
+def _version(folder: epath.Path) -> tuple[int, ...]:
+  return tuple(int(part) for part in folder.name.split('.'))
 
 
 def check(config) -> list[str]:
-  """Says what is missing and how to prepare it. Never asks a network."""
+  """Says what is missing and how to prepare it, and asks no network for it."""
   source = config.data.source
-  if not _NAME.fullmatch(source.removeprefix(PREFIX)):
-    return [f'data.source={source!r}: expected tfds:NAME[/CONFIG][:VERSION]']
-  if builder_dir(config):
-    return []
   name = source.removeprefix(PREFIX)
   where = data_dir(config)
-  return [
-    f'data.source={source!r}: no prepared data in {where}; prepare it with '
-    f'`tfds build {name} --data_dir={where}` or say where it lies with '
-    '--config.data.dir=DIR'
-  ]
+  if not _NAME.fullmatch(name):
+    return [f'data.source={source!r}: expected tfds:NAME[/CONFIG][:VERSION]']
+  try:
+    found = builder_dirs(config)
+  except Exception as error:  # whatever a remote file system may raise
+    return [f'data.dir={str(where)!r} cannot be read: {error}']
+  if len(found) > 1:
+    names = ', '.join(folder.parent.name for folder in found)
+    return [f'data.source={source!r}: name one of its configs: {names}']
+  if not found:
+    return [
+      f'data.source={source!r}: no prepared data in {where}; prepare it with '
+      f'`tfds build {name} --data_dir={where}` or say where it lies with '
+      '--config.data.dir=DIR'
+    ]
+  return []
 
 
 def load(config, split: str) -> Indexed | Sequential:
   """Opens `split`, any tfds split expression such as 'train[:99%]'.
 
   Raises:
-    UserError: no such split, no records in it, or not a set of images with
-      one label each.
+    UserError: a damaged set, no such split, no records in it, or not a set of
+      images with one label each.
   """
   import tensorflow_datasets as tfds
+  from tensorflow_datasets.core.utils import gcs_utils
 
+  # Otherwise tfds looks for the set in its own bucket, offline too.
+  gcs_utils._is_gcs_disabled = True
   source = config.data.source
-  builder = tfds.builder_from_directory(builder_dir(config))
+  (folder,) = builder_dirs(config)
+  try:
+    builder = tfds.builder_from_directory(folder)
+  except Exception as error:  # of JSON, protobuf or tfds, as the damage is
+    raise config_lib.UserError(f'{folder} is damaged: {error}') from error
   info = builder.info
   try:
     split_info = info.splits[split]
@@ -85,8 +106,14 @@ def load(config, split: str) -> Indexed | Sequential:
     raise config_lib.UserError(
       f'{source} has no split {split!r}; it has {", ".join(info.splits)}'
     ) from error
-  if not split_info.num_examples:
+  if split_info.num_examples < 1:
     raise config_lib.UserError(f'{source}: split {split!r} is empty')
+  files = split_info.file_instructions
+  missing = [f.filename for f in files if not epath.Path(f.filename).exists()]
+  if missing:
+    raise config_lib.UserError(*(f'{source} lacks {path}' for path in missing))
+  log.info('%s from %s', split, folder)
+
   image, label = _image_and_label(info.features, source)
   names = tuple(info.features[label].names)
   keep_encoded = {image: tfds.decode.SkipDecoding()}
@@ -100,7 +127,8 @@ def load(config, split: str) -> Indexed | Sequential:
     record = features.deserialize_example(serialized, decoders=keep_encoded)
     return {'image': record[image], 'label': record[label]}
 
-  return _sequential(split_info, names, parse, config.data.shuffle_buffer)
+  epoch = _epochs(files, split_info.num_examples, config.data.shuffle_buffer)
+  return Sequential(split_info.num_examples, names, epoch, parse)
 
 
 def _image_and_label(features, source: str) -> tuple[str, str]:
@@ -122,38 +150,44 @@ def _image_and_label(features, source: str) -> tuple[str, str]:
   return images[0], labels[0]
 
 
-def _sequential(split_info, names, parse, shuffle_buffer: int) -> Sequential:
-  """Records of TFRecord files, in an order that (seed, epoch) decides."""
+def _epochs(files, size: int, shuffle_buffer: int):
+  """`Sequential.epoch` over TFRecord files."""
   import tensorflow as tf
 
-  files = split_info.file_instructions
   paths = [str(f.filename) for f in files]
   skips, takes = (
     np.array([getattr(f, field) for f in files], np.int64)
     for field in ('skip', 'take')
   )
+  table = tf.data.Dataset.from_tensor_slices
 
   def read(path, skip, take):
     return tf.data.TFRecordDataset(path).skip(skip).take(take)
 
   def epoch(seed):
-    table = tf.data.Dataset.from_tensor_slices
     if seed is None:
-      return table((paths, skips, takes)).flat_map(read).map(parse)
-    order = tf.random.experimental.stateless_shuffle(tf.range(len(paths)), seed)
-    shuffled = (tf.gather(column, order) for column in (paths, skips, takes))
-    records = table(tuple(shuffled)).interleave(
-      read, cycle_length=min(len(paths), FILES_AT_ONCE)
-    )
-    buffer_seed = tf.random.experimental.stateless_fold_in(seed, 1)[0]
-    records = records.shuffle(
-      shuffle_buffer,
-      seed=tf.cast(buffer_seed, tf.int64),
-      reshuffle_each_iteration=False,
-    )
-    return records.map(parse)
+      records = table((paths, skips, takes)).flat_map(read)
+    else:
+      order = tf.random.experimental.stateless_shuffle(
+        tf.range(len(paths)), seed
+      )
+      shuffled = tuple(tf.gather(c, order) for c in (paths, skips, takes))
+      records = table(shuffled).interleave(
+        read,
+        cycle_length=min(len(paths), FILES_AT_ONCE),
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+      )
+      buffer_seed = tf.random.experimental.stateless_fold_in(seed, 1)[0]
+      records = records.shuffle(
+        shuffle_buffer,
+        seed=tf.cast(buffer_seed, tf.int64),
+        reshuffle_each_iteration=False,
+      )
+    # Every position of the training depends on the size being true.
+    return records.apply(tf.data.experimental.assert_cardinality(size))
 
-  return Sequential(split_info.num_examples, names, epoch)
+  return epoch
 
 
 def _indexed(builder, split, names, image, label, decoders) -> Indexed:

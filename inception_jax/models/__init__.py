@@ -72,39 +72,32 @@ def _fits(entries, size: int) -> bool:
 
 def check(config) -> list[str]:
   """Every fault of `config` that concerns the network."""
-  model, faults = config.model, []
+  model = config.model
+  faults = config_lib.out_of_range(
+    config,
+    {
+      'model.name': config_lib.one_of(ARCHITECTURES),
+      'model.num_classes': (
+        lambda v: v == 0 or v >= 2,
+        "at least 2, or 0 for the dataset's own number",
+      ),
+      'model.width': (lambda v: 0 < v <= 8, 'above 0, at most 8'),
+      'model.dropout_rate': config_lib.SHARE,
+      'model.bn_momentum': config_lib.SHARE,
+      'model.bn_epsilon': config_lib.POSITIVE,
+      'precision': config_lib.one_of(PRECISIONS),
+    },
+  )
   if model.name not in ARCHITECTURES:
-    faults.append(
-      f'model.name={model.name!r}: expected one of '
-      + ', '.join(sorted(ARCHITECTURES))
-    )
-  elif model.stem not in (stems := ARCHITECTURES[model.name].STEMS):
-    faults.append(
-      f'model.stem={model.stem!r}: expected one of ' + ', '.join(sorted(stems))
+    return faults
+  stems = ARCHITECTURES[model.name].STEMS
+  if model.stem not in stems:
+    faults += config_lib.out_of_range(
+      config, {'model.stem': config_lib.one_of(stems)}
     )
   elif config.data.image_size < (least := smallest_image(config)):
     faults.append(
       f'data.image_size={config.data.image_size}: {model.name} with the '
       f'{model.stem!r} stem needs at least {least}'
     )
-  if config.precision not in PRECISIONS:
-    faults.append(
-      f'precision={config.precision!r}: expected one of '
-      + ', '.join(sorted(PRECISIONS))
-    )
-  if model.num_classes < 0 or model.num_classes == 1:
-    faults.append(
-      f'model.num_classes={model.num_classes}: expected at least 2, or 0 '
-      "for the dataset's own number"
-    )
-  if not 0 < model.width <= 8:
-    faults.append(f'model.width={model.width}: expected above 0, at most 8')
-  for key, value in (
-    ('dropout_rate', model.dropout_rate),
-    ('bn_momentum', model.bn_momentum),
-  ):
-    if not 0 <= value < 1:
-      faults.append(f'model.{key}={value}: expected at least 0 and below 1')
-  if model.bn_epsilon <= 0:
-    faults.append(f'model.bn_epsilon={model.bn_epsilon}: expected above 0')
   return faults

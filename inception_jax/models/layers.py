@@ -23,15 +23,12 @@ class Options:
     dtype: of the computation; parameters and statistics are float32.
     bn_momentum: share of the old value in BatchNorm's moving statistics.
     bn_epsilon: added to the variance.
-    count_include_pad: whether average pools count the padding. TF-slim and
-      MindSpore do not; torchvision's and timm's v3 do.
   """
 
   width: float = 1.0
   dtype: Any = jnp.float32
   bn_momentum: float = 0.9997
   bn_epsilon: float = 1e-3
-  count_include_pad: bool = False
 
   def channels(self, features: int) -> int:
     """`features` times width, to the nearest multiple of 8, at least 8."""
@@ -91,8 +88,8 @@ class MixedBlock(nn.Module):
     return jnp.concatenate(outputs, axis=-1)
 
 
-def pool(x, spec: Pool, count_include_pad: bool):
-  """Applies `spec` to [B, H, W, C]."""
+def pool(x, spec: Pool):
+  """Applies `spec` to [B, H, W, C]; averages leave the padding out."""
   window, strides = (spec.size,) * 2, (spec.strides,) * 2
   if spec.kind == 'max':
     return nn.max_pool(x, window, strides=strides, padding=spec.padding)
@@ -101,7 +98,7 @@ def pool(x, spec: Pool, count_include_pad: bool):
     window,
     strides=strides,
     padding=spec.padding,
-    count_include_pad=count_include_pad,
+    count_include_pad=False,
   )
 
 
@@ -113,7 +110,7 @@ def stage(spec, options: Options, name: str):
     case Mixed():
       return MixedBlock(spec, options, name=name)
     case Pool():
-      return lambda x, train: pool(x, spec, options.count_include_pad)
+      return lambda x, train: pool(x, spec)
   raise TypeError(f'not a stage: {spec!r}')
 
 
@@ -131,7 +128,7 @@ class AuxHead(nn.Module):
   @nn.compact
   def __call__(self, x, train: bool):
     window = min(5, x.shape[1])
-    x = pool(x, Pool('avg', window, 3, 'VALID'), False)  # 5×5×C
+    x = pool(x, Pool('avg', window, 3, 'VALID'))  # 5×5×C
     x = stage(conv(128), self.options, 'conv_0')(x, train)  # 5×5×128
     window = min(5, x.shape[1])
     spec = conv(768, window, padding='VALID', stddev=0.01)
