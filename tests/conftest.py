@@ -4,13 +4,20 @@ in seconds."""
 import os
 
 # Before jax is imported: it reads these once.
-os.environ['XLA_FLAGS'] = '--xla_force_host_platform_device_count=8'
+os.environ['XLA_FLAGS'] = (
+  '--xla_force_host_platform_device_count=8'
+  # Small programs that run a few times: optimising them takes longer. The
+  # commands that tests start (test_cli.py) are optimised as a user's are.
+  ' --xla_backend_optimization_level=0'
+)
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 os.environ.setdefault('JAX_PLATFORMS', 'cpu')
 os.environ.setdefault(
   'JAX_COMPILATION_CACHE_DIR',
   os.path.join(os.path.dirname(os.path.dirname(__file__)), '.cache', 'xla'),
 )
+# The tests compile the same small programs again and again.
+os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0')
 
 import types
 

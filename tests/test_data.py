@@ -138,7 +138,7 @@ def test_restart_of_an_indexed_source_far_into_training():
 
 def test_random_crops_differ_from_position_to_position():
   config = digits_recipe.get_config()
-  config.data.train_crop = 'random'
+  config.data.crop_area = (0.08, 1.0)
   image = tf.constant(np.arange(64, dtype=np.uint8).reshape(8, 8, 1))
   crops = {
     decode.train_image(image, tf.constant([0, p], tf.int64), config.data)

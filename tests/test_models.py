@@ -125,19 +125,19 @@ def test_width_rounds_channels_to_multiples_of_eight():
 
 
 def apply(config, variables, images, **kwargs):
-  return models.build(config, 10).apply(variables, images, **kwargs)
+  model = models.build(config, 10)
+  return jax.jit(lambda v, x: model.apply(v, x, **kwargs))(variables, images)
 
 
 def test_config_reaches_batchnorm_and_dropout(tiny):
   images = jax.random.normal(jax.random.key(1), (4, 16, 16, 3))
-  model = models.build(tiny, 10)
-  variables = model.init(jax.random.key(0), images)
+  variables = jax.jit(models.build(tiny, 10).init)(jax.random.key(0), images)
   train = {
     'train': True,
     'mutable': ['batch_stats'],
     'rngs': {'dropout': jax.random.key(2)},
   }
-  (logits, aux), updates = model.apply(variables, images, **train)
+  (logits, aux), updates = apply(tiny, variables, images, **train)
   assert aux.shape == logits.shape == (4, 10)
 
   tiny.model.dropout_rate = 0.0
@@ -160,9 +160,9 @@ def test_config_reaches_batchnorm_and_dropout(tiny):
 def test_evaluation_has_no_auxiliary_logits(tiny):
   images = jnp.ones((2, 16, 16, 3))
   model = models.build(tiny, 10)
-  variables = model.init(jax.random.key(0), images)
+  variables = jax.eval_shape(model.init, jax.random.key(0), images)
   assert 'aux' in variables['params']
-  logits, aux = model.apply(variables, images)
+  logits, aux = jax.eval_shape(model.apply, variables, images)
   assert logits.shape == (2, 10)
   assert aux is None
 
@@ -177,17 +177,20 @@ def test_average_pools_leave_the_padding_out():
 def test_bfloat16_computes_in_bfloat16_and_keeps_float32(tiny):
   images = jax.random.normal(jax.random.key(1), (2, 16, 16, 3))
   model = models.build(tiny, 10)
-  variables = model.init(jax.random.key(0), images)
-  exact, _ = model.apply(variables, images)
+  variables = jax.jit(model.init)(jax.random.key(0), images)
+  exact, _ = apply(tiny, variables, images)
   tiny.precision = 'bfloat16'
   half = models.build(tiny, 10)
   jaxpr = str(jax.make_jaxpr(half.apply)(variables, images))
   assert 'bf16' in jaxpr
-  rounded, _ = half.apply(variables, images)
+  rounded, _ = apply(tiny, variables, images)
   assert rounded.dtype == jnp.float32
   assert 0 < np.abs(rounded - exact).max() < 0.1
   dtypes = {
-    x.dtype for x in jax.tree.leaves(half.init(jax.random.key(0), images))
+    x.dtype
+    for x in jax.tree.leaves(
+      jax.eval_shape(half.init, jax.random.key(0), images)
+    )
   }
   assert dtypes == {jnp.dtype('float32')}
 
