@@ -51,7 +51,8 @@ def train(config, workdir: str, mesh: jax.sharding.Mesh) -> dict[str, float]:
   folder = checkpoint.folder(workdir)
   with checkpoint.Checkpoints(folder, config.checkpoint_keep) as checkpoints:
     start = checkpoints.latest_step() or 0
-    _keep_config(config, workdir, resuming=start > 0)
+    if start:
+      _warn_of_changes(config, workdir)
     if start >= plan.total:
       log.info('%s is complete: step %d of %d', workdir, start, plan.total)
       # Its last checkpoint may have been meant as one on the way.
@@ -68,6 +69,7 @@ def train(config, workdir: str, mesh: jax.sharding.Mesh) -> dict[str, float]:
     init = state_lib.jit_init(init, shardings)
     state = checkpoints.restore_or(init, abstract)
     best = checkpoints.best_score()
+    _keep_config(config, workdir)
     _announce(config, mesh, split, plan, state)
 
     # The data and the step; both pick up where `start` says.
@@ -124,13 +126,22 @@ def _announce(config, mesh, split, plan, state):
     log.info('resuming after step %d of %d', step, plan.total)
 
 
-def _keep_config(config, workdir, resuming: bool):
-  """Writes config.json; of a run that goes on, says first what has changed."""
+def _warn_of_changes(config, workdir):
+  """Names each key that is no longer as the run began."""
   path = epath.Path(workdir) / 'config.json'
-  if resuming and path.exists():
-    for change in config_lib.changes(json.loads(path.read_text()), config):
-      log.warning('not as this run began: %s', change)
+  try:
+    stored = json.loads(path.read_text())
+  except (OSError, ValueError):
+    log.warning('%s cannot be read: changed keys go unnoticed', path)
+    return
+  for change in config_lib.changes(stored, config):
+    log.warning('not as this run began: %s', change)
+
+
+def _keep_config(config, workdir):
+  """Writes config.json, whole or not at all."""
   if jax.process_index() == 0:
+    path = epath.Path(workdir) / 'config.json'
     unfinished = path.with_suffix('.json.unfinished')
     unfinished.write_text(config_lib.to_json(config))
     unfinished.replace(path)

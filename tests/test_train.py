@@ -165,7 +165,10 @@ def test_changed_keys_are_named_on_resume(
   workdir = shutil.copytree(workdir, tmp_path / 'copy')
   config.seed = 7
   config.schedule.learning_rate = 0.5
+  before = (workdir / 'config.json').read_text()
   run_of(workdir, config, one_device)
+  # It is complete, so what it was trained with stays on record.
+  assert (workdir / 'config.json').read_text() == before
   assert 'not as this run began: seed: 0 → 7' in caplog.text
   assert 'schedule.learning_rate: 0.05 → 0.5' in caplog.text
   assert caplog.text.count('not as this run began') == 2
