@@ -16,7 +16,7 @@ def get_config() -> ConfigDict:
   config.seed = 0
 
   config.model = ConfigDict()
-  config.model.name = 'inception_v3'  # or inception_v4
+  config.model.name = 'inception_v3'  # inception_v4, inception_resnet_v2
   config.model.num_classes = 0  # 0: as many as the dataset has
   config.model.width = 1.0  # multiplies channels, to multiples of 8
   config.model.stem = 'imagenet'  # 'imagenet' for 299×299, 'small' for 32×32

@@ -37,6 +37,10 @@ def shapes(config, num_classes, size=299):
     ('inception_v4', False, 10, 41_158_186, 63_168),
     ('inception_v4', True, 1000, 46_039_280, 64_960),
     ('inception_v4', True, 10, 43_756_340, 64_960),
+    ('inception_resnet_v2', False, 1000, 55_843_464, 60_544),
+    ('inception_resnet_v2', False, 10, 54_321_834, 60_544),
+    ('inception_resnet_v2', True, 1000, 59_211_120, 62_336),
+    ('inception_resnet_v2', True, 10, 56_928_180, 62_336),
   ],
 )
 def test_parameter_counts(name, aux_head, num_classes, trainable, statistics):
@@ -71,6 +75,16 @@ V4_IMAGENET = {
   'mixed_7a': (8, 1536),
   'mixed_7d': (8, 1536),
 }
+RESNET_IMAGENET = {
+  'conv_4a': (71, 192),
+  'mixed_5b': (35, 320),
+  'block35_10': (35, 320),
+  'mixed_6a': (17, 1088),
+  'block17_20': (17, 1088),
+  'mixed_7a': (8, 2080),
+  'block8_10': (8, 2080),
+  'conv_7b': (8, 1536),
+}
 V3_SMALL = {'conv_2b': (32, 64), 'mixed_5d': (30, 288), 'mixed_6e': (14, 768)}
 V3_SMALL |= {'mixed_7c': (6, 2048)}
 V4_SMALL = {'conv_2b': (30, 64), 'mixed_5e': (30, 384), 'mixed_6h': (14, 1024)}
@@ -82,6 +96,7 @@ V4_SMALL |= {'mixed_7d': (6, 1536)}
   [
     ('inception_v3', 'imagenet', 299, V3_IMAGENET),
     ('inception_v4', 'imagenet', 299, V4_IMAGENET),
+    ('inception_resnet_v2', 'imagenet', 299, RESNET_IMAGENET),
     ('inception_v3', 'small', 32, V3_SMALL),
     ('inception_v4', 'small', 32, V4_SMALL),
   ],
@@ -99,7 +114,9 @@ def test_grids(name, stem, size, expected):
     assert output.shape == (2, grid, grid, channels), stage
 
 
-@pytest.mark.parametrize('name', ['inception_v3', 'inception_v4'])
+@pytest.mark.parametrize(
+  'name', ['inception_v3', 'inception_v4', 'inception_resnet_v2']
+)
 @pytest.mark.parametrize('stem', ['imagenet', 'small'])
 def test_smallest_image_is_the_smallest(name, stem):
   config = config_of(name, stem, aux_head=True)
@@ -193,6 +210,30 @@ def test_bfloat16_computes_in_bfloat16_and_keeps_float32(tiny):
     )
   }
   assert dtypes == {jnp.dtype('float32')}
+
+
+@pytest.mark.parametrize('relu', [True, False])
+def test_residual_blocks_scale_then_add_then_cut(relu):
+  spec = tables.Residual(tables.mixed(tables.conv(8)), scale=0.3, relu=relu)
+  block = layers.stage(spec, layers.Options(), 'block')
+  x = jax.random.normal(jax.random.key(0), (2, 3, 3, 4))
+  variables = block.init(jax.random.key(1), x, False)
+  up = variables['params']['up']
+  up['bias'] = jnp.arange(4.0)
+  branch = layers.stage(tables.conv(8), layers.Options(), 'conv')
+  y = branch.apply(
+    jax.tree.map(
+      lambda v: v,
+      {kind: tree['branches']['branch0_0'] for kind, tree in variables.items()},
+    ),
+    x,
+    False,
+  )
+  expected = x + 0.3 * (y @ up['kernel'][0, 0] + up['bias'])
+  expected = np.maximum(expected, 0) if relu else expected
+  np.testing.assert_allclose(
+    block.apply(variables, x, False), expected, rtol=1e-5, atol=1e-5
+  )
 
 
 def test_initialisers():

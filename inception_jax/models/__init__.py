@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 
 from inception_jax import config as config_lib
+from inception_jax.models import inception_resnet
 from inception_jax.models import inception_v3
 from inception_jax.models import inception_v4
 from inception_jax.models import layers
@@ -11,6 +12,7 @@ from inception_jax.models import tables
 ARCHITECTURES = {
   'inception_v3': inception_v3,
   'inception_v4': inception_v4,
+  'inception_resnet_v2': inception_resnet,
 }
 PRECISIONS = {'float32': jnp.float32, 'bfloat16': jnp.bfloat16}
 

@@ -9,9 +9,11 @@ import jax.numpy as jnp
 from inception_jax.models.tables import Conv
 from inception_jax.models.tables import Mixed
 from inception_jax.models.tables import Pool
+from inception_jax.models.tables import Residual
 from inception_jax.models.tables import conv
 
 CHANNEL_MULTIPLE = 8
+HE = nn.initializers.variance_scaling(2.0, 'fan_in', 'truncated_normal')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +52,7 @@ class ConvBN(nn.Module):
     if spec.stddev:
       init = nn.initializers.truncated_normal(spec.stddev)
     else:
-      init = nn.initializers.variance_scaling(2.0, 'fan_in', 'truncated_normal')
+      init = HE
     x = nn.Conv(
       options.channels(spec.features),
       spec.kernel,
@@ -88,6 +90,22 @@ class MixedBlock(nn.Module):
     return jnp.concatenate(outputs, axis=-1)
 
 
+class ResidualBlock(nn.Module):
+  """`Residual` as a module. [B, H, W, C] → the same shape."""
+
+  spec: Residual
+  options: Options
+
+  @nn.compact
+  def __call__(self, x, train: bool):
+    y = MixedBlock(self.spec.branches, self.options, name='branches')(x, train)
+    y = nn.Conv(
+      x.shape[-1], (1, 1), dtype=self.options.dtype, kernel_init=HE, name='up'
+    )(y)
+    x = x + self.spec.scale * y
+    return nn.relu(x) if self.spec.relu else x
+
+
 def pool(x, spec: Pool):
   """Applies `spec` to [B, H, W, C]; averages leave the padding out."""
   window, strides = (spec.size,) * 2, (spec.strides,) * 2
@@ -109,6 +127,8 @@ def stage(spec, options: Options, name: str):
       return ConvBN(spec, options, name=name)
     case Mixed():
       return MixedBlock(spec, options, name=name)
+    case Residual():
+      return ResidualBlock(spec, options, name=name)
     case Pool():
       return lambda x, train: pool(x, spec)
   raise TypeError(f'not a stage: {spec!r}')

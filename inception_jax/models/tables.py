@@ -1,7 +1,7 @@
 """The tables that networks are written in; plain data, no framework.
 
-A network is a tuple of named stages. A stage is a `Conv`, a `Pool` or a
-`Mixed` block, and a `Mixed` block is a tuple of branches, each a chain of
+A network is a tuple of named stages. A stage is a `Conv`, a `Pool`, a `Mixed`
+or a `Residual` block; a `Mixed` block is a tuple of branches, each a chain of
 stages, whose outputs are concatenated in order. `layers.stage` turns an entry
 into its module; `output_size` follows the spatial size through it.
 """
@@ -47,6 +47,19 @@ class Mixed:
   branches: tuple[tuple[Any, ...], ...]
 
 
+@dataclasses.dataclass(frozen=True)
+class Residual:
+  """`relu(x + scale · up(branches(x)))`.
+
+  `up` is a 1×1 convolution to the channels of x, with a bias and without
+  BatchNorm. The last block of a network has no ReLU.
+  """
+
+  branches: Mixed
+  scale: float
+  relu: bool = True
+
+
 def conv(features: int, height: int = 1, width: int = 0, /, **kwargs) -> Conv:
   """`conv(64)` is 1×1, `conv(64, 3)` 3×3, `conv(64, 1, 7)` 1×7."""
   return Conv(features, (height, width or height), **kwargs)
@@ -77,6 +90,8 @@ def output_size(spec, size: int) -> int:
         for entry in branch:
           sizes[i] = output_size(entry, sizes[i])
       return min(sizes)
+    case Residual(branches=branches):
+      return output_size(branches, size)
   if spec.padding == 'SAME':
     return -(-size // spec.strides)
   return (size - window) // spec.strides + 1
