@@ -15,8 +15,6 @@ from ml_collections import config_flags
 from inception_jax.config import UserError
 from inception_jax.config import json_line
 
-log = logging.getLogger(__name__)
-
 
 def run(command: Callable[[], dict]) -> None:
   """Runs a command: its result is the last line on stdout, as JSON.

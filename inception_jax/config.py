@@ -160,11 +160,10 @@ def check(config) -> list[str]:
 
 
 def changes(stored: dict, config) -> list[str]:
-  """'key: before → now' for each key that differs from a stored config."""
-  # Through JSON, which has no tuples.
+  """'key: before → now' for each key that differs from a parsed config.json."""
+  # Both through JSON, which has no tuples.
   before, now = (
-    dict(_leaves(json.loads(text), ''))
-    for text in (json.dumps(stored), to_json(config))
+    dict(_leaves(tree, '')) for tree in (stored, json.loads(to_json(config)))
   )
   missing = 'absent'
   return [

@@ -126,8 +126,8 @@ class Progress:
     values = means(add(sums))
     if not math.isfinite(values['loss']):
       raise FloatingPointError(
-        f'the training loss is {values["loss"]} within the {len(sums)} steps '
-        f'before step {step}; the checkpoints before it are whole'
+        f'the training loss became {values["loss"]} within the {len(sums)} '
+        f'steps up to step {step}; only checkpoints from before them are sound'
       )
     for key in ('learning_rate', 'grad_norm'):
       values[key] = float(sums[-1][key])

@@ -16,7 +16,7 @@ from inception_jax.data.splits import Indexed
 from inception_jax.data.splits import Sequential
 
 SYNTHETIC_CLASSES = 1000
-# Few for evaluation, since full networks classify one image a second on a CPU.
+# Few for evaluation: on a CPU, a full network classifies a few a second.
 SYNTHETIC_SIZES = {'train': 1024, 'validation': 64, 'test': 64}
 
 

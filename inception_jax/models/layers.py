@@ -49,10 +49,7 @@ class ConvBN(nn.Module):
   @nn.compact
   def __call__(self, x, train: bool):
     spec, options = self.spec, self.options
-    if spec.stddev:
-      init = nn.initializers.truncated_normal(spec.stddev)
-    else:
-      init = HE
+    narrow = nn.initializers.truncated_normal(spec.stddev)
     x = nn.Conv(
       options.channels(spec.features),
       spec.kernel,
@@ -60,7 +57,7 @@ class ConvBN(nn.Module):
       padding=spec.padding,
       use_bias=False,
       dtype=options.dtype,
-      kernel_init=init,
+      kernel_init=narrow if spec.stddev else HE,
       name='conv',
     )(x)
     x = nn.BatchNorm(
