@@ -16,32 +16,40 @@ def get_config() -> ConfigDict:
   config.seed = 0
 
   config.model = ConfigDict()
-  config.model.name = 'inception_v3'  # inception_v4, inception_resnet_v2
+  # inception_v3, inception_v4, inception_resnet_v2 and, for 32×32 images,
+  # cifar_inception_v3, cifar_inception_v4, cifar_inception_resnet_v2
+  config.model.name = 'inception_v3'
   config.model.num_classes = 0  # 0: as many as the dataset has
   config.model.width = 1.0  # multiplies channels, to multiples of 8
-  config.model.stem = 'imagenet'  # 'imagenet' for 299×299, 'small' for 32×32
+  config.model.stem = ''  # 'imagenet' for 299×299, 'small' for 32×32; '': own
   config.model.dropout_rate = 0.2  # share that is dropped before the logits
   config.model.aux_head = False  # the auxiliary classifier, in training only
+  config.model.aux_batch_norm = True  # False: bare convolutions, MindSpore's
+  config.model.head_batch_norm = False  # of features and logits: MindSpore's v4
   config.model.bn_momentum = 0.9997  # share of the old moving statistics
-  config.model.bn_epsilon = 1e-3
+  # What is 0 or empty here and below follows the card of the weights or, for
+  # new ones, of the network (inception_jax/models).
+  config.model.bn_epsilon = 0.0
+  config.model.pool_padding = ''  # of average pools: 'counted' or 'ignored'
 
   config.data = ConfigDict()
   config.data.source = 'digits'  # or synthetic, tfds:NAME
   config.data.dir = ''  # of tfds: empty means $TFDS_DATA_DIR or its default
   config.data.train_split = 'train'  # tfds: any expression, 'train[:99%]'
   config.data.eval_split = 'test'
-  config.data.image_size = 299
+  config.data.image_size = 0  # the card's: 299, or 32
+  config.data.channels = 3  # or 1: images are made grey
   config.data.shuffle_buffer = 8192  # undecoded records; tfds's TFRecords only
-  config.data.interpolation = 'bilinear'  # or bicubic, area, nearest
+  config.data.interpolation = ''  # bilinear, bicubic, area, nearest; '': card's
   config.data.train_crop = 'random'  # random area and ratio, or 'none'
   config.data.crop_area = (0.08, 1.0)  # of the image, for 'random'
   config.data.crop_ratio = (3 / 4, 4 / 3)  # width over height, for 'random'
   config.data.pad = 0  # pixels of black around, then a random crop back
   config.data.flip = True  # left and right, at random
   config.data.color_jitter = 0.0  # brightness, contrast, saturation: 1 ± this
-  config.data.eval_crop_fraction = 0.875  # central share of height and width
-  config.data.mean = (127.5, 127.5, 127.5)  # of 0…255: inputs in [−1, 1]
-  config.data.std = (127.5, 127.5, 127.5)
+  config.data.eval_crop_fraction = 0.0  # central share of height and width
+  config.data.mean = ()  # of each channel, in 0…255; (): the card's
+  config.data.std = ()
 
   config.batch_size = 256  # of all devices together
   config.train_for = '100 epochs'
@@ -56,6 +64,9 @@ def get_config() -> ConfigDict:
   config.optimizer.epsilon = 1.0  # inside RMSProp's square root
   config.optimizer.momentum = 0.9
   config.optimizer.nesterov = False
+  # (glob, factor on the learning rate) pairs, first match wins, and one must:
+  # (('head', 10.0), ('*', 1.0)); (): 1.0 for all.
+  config.optimizer.rates = ()
 
   config.schedule = ConfigDict()
   config.schedule.name = 'cosine'  # or constant
@@ -63,6 +74,13 @@ def get_config() -> ConfigDict:
   config.schedule.warmup = '5 epochs'  # linear; '0 steps' for none
   config.schedule.init_learning_rate = 0.0  # where the warm-up starts
   config.schedule.end_learning_rate = 0.0  # where the cosine ends
+
+  config.fine_tune = ConfigDict()
+  # A run's folder, a checkpoint, or a file that import_weights can read.
+  config.fine_tune.checkpoint = ''
+  # Globs over parameter paths, first match wins: 'mixed_5*' freezes what is
+  # named so and its BatchNorm's statistics, '!head' keeps the head trainable.
+  config.fine_tune.freeze = ()
 
   config.label_smoothing = 0.1  # in the training loss only
   config.aux_loss_weight = 0.4  # where there is an auxiliary head

@@ -1,0 +1,26 @@
+"""The Inception family in JAX.
+
+from inception_jax import create_model, features, load_pretrained
+
+model, variables, card = load_pretrained('inception_v4.safetensors')
+seen = features(model, variables, (images - card.mean) / card.std)
+seen['pooled'], seen['mixed_6h'], seen['logits']
+"""
+
+import importlib
+
+# Loaded when asked for, so that a command's mistakes are said at once.
+_NAMES = {
+  'Card': ('models.card', 'Card'),
+  'create_model': ('models', 'create'),
+  'features': ('models', 'features'),
+  'load_pretrained': ('pretrained', 'load_pretrained'),
+}
+__all__ = list(_NAMES)
+
+
+def __getattr__(name: str):
+  if name not in _NAMES:
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+  module, attribute = _NAMES[name]
+  return getattr(importlib.import_module(f'{__name__}.{module}'), attribute)

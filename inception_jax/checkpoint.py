@@ -11,6 +11,7 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
 from inception_jax import config as config_lib
+from inception_jax import state as state_lib
 from inception_jax.state import TrainState
 
 log = logging.getLogger(__name__)
@@ -18,12 +19,23 @@ log = logging.getLogger(__name__)
 _SCORE = 'top1'
 _UNKNOWN = -1.0
 _STATE = 'state'
-_MOST_DIFFERENCES = 20
+_NETWORK = 'network'
 
 
 def folder(workdir: str) -> epath.Path:
   """Where a run's checkpoints lie."""
   return epath.Path(workdir) / 'checkpoints'
+
+
+def exists(workdir: str) -> bool:
+  """Whether a run has a checkpoint; nothing is made by asking."""
+  where = folder(workdir)
+  return where.is_dir() and any(x.name.isdecimal() for x in where.iterdir())
+
+
+def is_checkpoint(path: epath.Path) -> bool:
+  """Whether a folder is one checkpoint."""
+  return (path / '_CHECKPOINT_METADATA').exists()
 
 
 class Checkpoints:
@@ -50,8 +62,10 @@ class Checkpoints:
       self._manager = ocp.CheckpointManager(
         self.directory,
         options=options,
-        item_names=(_STATE,),
-        item_handlers={_STATE: ocp.PyTreeCheckpointHandler()},
+        item_handlers={
+          _STATE: ocp.PyTreeCheckpointHandler(),
+          _NETWORK: ocp.JsonCheckpointHandler(),
+        },
       )
     except ValueError as error:
       # It reads the metrics of all checkpoints and does not say whose failed.
@@ -90,8 +104,30 @@ class Checkpoints:
     evaluated = [self.metrics(step) for step in self._manager.all_steps()]
     return max((m[_SCORE] for m in evaluated if m), default=_UNKNOWN)
 
-  def save(self, state: TrainState, metrics: dict[str, float]) -> None:
-    """Starts to save `state` and its evaluation; {} if there was none.
+  def network(self, step: int) -> dict[str, Any]:
+    """What `models.about` said of the network when it was saved."""
+    with self._reading(step):
+      args = ocp.args.Composite(**{_NETWORK: ocp.args.JsonRestore()})
+      return self._manager.restore(step, args=args)[_NETWORK]
+
+  def fields(self, step: int) -> set[str]:
+    """The fields of the state that the checkpoint has."""
+    with self._reading(step):
+      stored = self._manager.item_metadata(step)[_STATE].tree
+    return {key for key, tree in stored.items() if jax.tree.leaves(tree)}
+
+  def save(
+    self,
+    state: TrainState,
+    metrics: dict[str, float],
+    network: dict[str, Any],
+  ) -> None:
+    """Starts to save a state.
+
+    Args:
+      state: fields that are None are left out.
+      metrics: its evaluation; {} if there was none.
+      network: what `models.about` says of it.
 
     Raises:
       RuntimeError: orbax refused, as it does for a step that is there already.
@@ -99,7 +135,12 @@ class Checkpoints:
     step = int(state.step)
     saved = self._manager.save(
       step,
-      args=ocp.args.Composite(**{_STATE: ocp.args.PyTreeSave(vars(state))}),
+      args=ocp.args.Composite(
+        **{
+          _STATE: ocp.args.PyTreeSave(vars(state)),
+          _NETWORK: ocp.args.JsonSave(network),
+        }
+      ),
       metrics=metrics,
     )
     if not saved:
@@ -128,7 +169,9 @@ class Checkpoints:
     """
     with self._reading(step):
       stored = self._manager.item_metadata(step)[_STATE].tree
-    faults = _differences({key: stored.get(key) for key in abstract}, abstract)
+    faults = state_lib.differences(
+      {key: stored.get(key) for key in abstract}, abstract
+    )
     if faults:
       raise config_lib.UserError(
         f'checkpoint {step} in {self.directory} is not of this config:',
@@ -196,31 +239,6 @@ def _is_json(path: epath.Path) -> bool:
   return True
 
 
-def _differences(stored, wanted) -> list[str]:
-  """A line for each leaf that one tree lacks, or whose shapes differ."""
-  shapes = [_shapes(stored), _shapes(wanted)]
-  lines = []
-  for name in sorted(shapes[0].keys() | shapes[1].keys()):
-    there, here = (tree.get(name) for tree in shapes)
-    if there is None:
-      lines.append(f'  {name}: not in the checkpoint, {here} here')
-    elif here is None:
-      lines.append(f'  {name}: {there} in the checkpoint, not here')
-    elif there != here:
-      lines.append(f'  {name}: {there} in the checkpoint, {here} here')
-  if (more := len(lines) - _MOST_DIFFERENCES) > 0:
-    lines[_MOST_DIFFERENCES:] = [f'  and {more} more']
-  return lines
-
-
-def _shapes(tree) -> dict[str, tuple[int, ...]]:
-  leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
-  return {
-    jax.tree_util.keystr(path, simple=True, separator='/'): tuple(leaf.shape)
-    for path, leaf in leaves
-  }
-
-
 @contextlib.contextmanager
 def reading(workdir: str, which: str):
   """Yields (Checkpoints, step) of 'latest', 'best', a step or a path.
@@ -231,7 +249,7 @@ def reading(workdir: str, which: str):
   directory = folder(workdir)
   if '/' in which:
     path = epath.Path(which).expanduser()
-    if not (path / '_CHECKPOINT_METADATA').exists():
+    if not is_checkpoint(path):
       raise config_lib.UserError(f'--checkpoint={which} is not a checkpoint')
     directory, which = path.parent, path.name
   elif not directory.is_dir():

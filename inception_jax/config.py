@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 import dataclasses
+import fnmatch
 from fractions import Fraction
 import json
 import logging
@@ -91,6 +92,28 @@ def plan(config, num_examples: int) -> Plan:
     checkpoint_every=steps(config.checkpoint_every, per_epoch, total),
     log_every=steps(config.log_every, per_epoch, total),
   )
+
+
+def matches(path: str, pattern: str) -> bool:
+  """Whether a glob names `path`, or what it lies in.
+
+  'head' matches 'head/dense/kernel', as do '*/kernel' and 'head/*'.
+  """
+  return fnmatch.fnmatchcase(path, pattern) or fnmatch.fnmatchcase(
+    path, pattern + '/*'
+  )
+
+
+def frozen(path: str, patterns: tuple[str, ...]) -> bool:
+  """Whether the first of `patterns` that matches `path` freezes it.
+
+  One that begins with '!' keeps it trainable: ('!head', '*') trains the head
+  alone.
+  """
+  for pattern in patterns:
+    if matches(path, pattern.removeprefix('!')):
+      return not pattern.startswith('!')
+  return False
 
 
 def out_of_range(

@@ -4,14 +4,13 @@ import logging
 import time
 
 import jax
-import optax
 
-from inception_jax import checkpoint
 from inception_jax import metrics
 from inception_jax import models
+from inception_jax import pretrained
 from inception_jax import sharding
-from inception_jax import state as state_lib
 from inception_jax import steps
+from inception_jax.config import UserError
 from inception_jax.data import pipeline
 from inception_jax.data import sources
 
@@ -81,13 +80,17 @@ def evaluate(
   Raises:
     UserError: no such checkpoint, or one of another network.
   """
+  step, weights = pretrained.of_checkpoint(
+    workdir, which, mesh, ema=bool(config.ema_decay)
+  )
+  config = pretrained.resolve(config, weights)
   split = sources.load(config, config.data.eval_split)
-  model = models.build(config, models.num_classes(config, split.class_names))
-  init = state_lib.init_fn(config, model, optax.identity())
-  wanted = vars(state_lib.abstract(init, mesh))
-  keep = ('ema',) if config.ema_decay else ('params', 'batch_stats')
-  with checkpoint.reading(workdir, which) as (checkpoints, step):
-    restored = checkpoints.restore(step, {key: wanted[key] for key in keep})
-  variables = restored['ema'] if config.ema_decay else restored
-  result = Evaluator(config, model, split, mesh)(variables)
+  num_classes = models.num_classes(config, split.class_names)
+  if num_classes != (stored := weights.model['num_classes']):
+    raise UserError(
+      f'{weights.origin} tells {stored} classes apart, {config.data.source} '
+      f'has {len(split.class_names)}: set --config.model.num_classes'
+    )
+  model = models.build(config, num_classes)
+  result = Evaluator(config, model, split, mesh)(weights.variables)
   return {'step': step, **result}

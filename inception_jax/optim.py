@@ -1,5 +1,6 @@
 """Optimizers, learning-rate schedules, and masks by parameter path."""
 
+import math
 import re
 
 import jax
@@ -53,22 +54,108 @@ def optimizer(config, rate: optax.Schedule) -> optax.GradientTransformation:
     scaling = optax.sgd(rate, momentum=o.momentum, nesterov=o.nesterov)
   # Before the scaling, so that the decay is part of the gradient (coupled).
   decay = optax.add_decayed_weights(config.weight_decay, mask=_decayed)
-  return optax.chain(decay, scaling)
+  chain = optax.chain(decay, scaling)
+  if o.rates:
+    chain = optax.chain(chain, _scaled_by_path(o.rates))
+  if freeze := config.fine_tune.freeze:
+    # Frozen parameters have no statistics in the optimizer's state, either.
+    chain = optax.partition(
+      {'trained': chain, 'frozen': optax.set_to_zero()},
+      lambda params: _by_path(
+        lambda name: 'frozen' if config_lib.frozen(name, freeze) else 'trained',
+        params,
+      ),
+    )
+  return chain
+
+
+def _scaled_by_path(rates) -> optax.GradientTransformation:
+  """Multiplies updates by the factor of the first pattern that matches.
+
+  The update of either optimizer is proportional to the learning rate, so
+  this is a rate of its own for each parameter.
+  """
+
+  def factor(name: str) -> float:
+    for pattern, value in rates:
+      if config_lib.matches(name, pattern):
+        return value
+    raise AssertionError(f'no rate for {name}')  # `uncovered` has checked
+
+  def update(updates, params=None):
+    del params
+    factors = _by_path(factor, updates)
+    return jax.tree.map(lambda u, f: u * f, updates, factors)
+
+  return optax.stateless(update)
+
+
+def uncovered(config, params) -> list[str]:
+  """A fault for each parameter without a rate, and each idle pattern.
+
+  Args:
+    config: the whole config.
+    params: the parameters, or their shapes.
+  """
+  names = jax.tree.leaves(_by_path(lambda name: name, params))
+  o, freeze = config.optimizer, config.fine_tune.freeze
+  known = lambda glob: any(config_lib.matches(name, glob) for name in names)
+  faults = [
+    f'fine_tune.freeze: {pattern!r} matches no parameter'
+    for pattern in freeze
+    if not known(pattern.removeprefix('!'))
+  ]
+  faults += [
+    f'optimizer.rates: {pattern!r} matches no parameter'
+    for pattern, _ in o.rates
+    if not known(pattern)
+  ]
+  if freeze and all(config_lib.frozen(name, freeze) for name in names):
+    faults.append(f'fine_tune.freeze={freeze!r}: nothing is left to train')
+  if o.rates:
+    faults += [
+      f'optimizer.rates: no pattern matches {name}; end with ("*", 1.0)'
+      for name in names
+      if not any(config_lib.matches(name, pattern) for pattern, _ in o.rates)
+    ]
+  return faults
 
 
 def _decayed(params):
-  return jax.tree_util.tree_map_with_path(
-    lambda path, _: bool(re.fullmatch(DECAYED, _name(path))), params
+  return _by_path(lambda name: bool(re.fullmatch(DECAYED, name)), params)
+
+
+def _by_path(function, tree):
+  """`function` of each leaf's path, 'mixed_5b/branch0_0/conv/kernel'."""
+
+  def of_leaf(path, _):
+    return function(jax.tree_util.keystr(path, simple=True, separator='/'))
+
+  return jax.tree_util.tree_map_with_path(of_leaf, tree)
+
+
+def _is_rates(value) -> bool:
+  return all(
+    isinstance(pair, tuple)
+    and len(pair) == 2
+    and isinstance(pair[0], str)
+    and isinstance(pair[1], int | float)
+    and 0 <= pair[1] < math.inf
+    for pair in value
   )
 
 
-def _name(path) -> str:
-  return jax.tree_util.keystr(path, simple=True, separator='/')
-
-
 def check(config) -> list[str]:
-  """Faults of `optimizer` and `schedule`."""
-  return config_lib.out_of_range(
+  """Faults of `optimizer`, `schedule` and what is frozen."""
+  faults = []
+  o, freeze = config.optimizer, config.fine_tune.freeze
+  if not _is_rates(o.rates):
+    faults.append(
+      f'optimizer.rates={o.rates!r}: expected (glob, factor at least 0) pairs'
+    )
+  if not all(isinstance(pattern, str) for pattern in freeze):
+    faults.append(f'fine_tune.freeze={freeze!r}: expected globs')
+  return faults + config_lib.out_of_range(
     config,
     {
       'optimizer.name': config_lib.one_of(OPTIMIZERS),

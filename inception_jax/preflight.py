@@ -25,6 +25,7 @@ def check(config, workdir: str, train: bool) -> None:
   Raises:
     UserError: with every fault at once.
   """
+  config = models.resolve(config)
   faults = (
     config_lib.check(config)
     + models.check(config)

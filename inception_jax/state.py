@@ -9,6 +9,8 @@ import optax
 
 from inception_jax import sharding
 
+_MOST_DIFFERENCES = 20
+
 
 @struct.dataclass
 class TrainState:
@@ -42,7 +44,7 @@ def init_fn(config, model, tx: optax.GradientTransformation):
 
   def init():
     size = config.data.image_size
-    images = jnp.zeros((1, size, size, 3))
+    images = jnp.zeros((1, size, size, config.data.channels))
     variables = model.init(jax.random.key(config.seed), images)
     params, batch_stats = variables['params'], variables['batch_stats']
     ema = None
@@ -87,3 +89,28 @@ def abstract(init, mesh: jax.sharding.Mesh) -> TrainState:
 def num_params(params) -> int:
   """Trainable parameters; BatchNorm's γ and β count, its statistics do not."""
   return sum(x.size for x in jax.tree.leaves(params))
+
+
+def differences(stored, wanted) -> list[str]:
+  """A line for each leaf that one tree lacks, or whose shapes differ."""
+  shapes = [_shapes(stored), _shapes(wanted)]
+  lines = []
+  for name in sorted(shapes[0].keys() | shapes[1].keys()):
+    there, here = (tree.get(name) for tree in shapes)
+    if there is None:
+      lines.append(f'  {name}: not in the checkpoint, {here} here')
+    elif here is None:
+      lines.append(f'  {name}: {there} in the checkpoint, not here')
+    elif there != here:
+      lines.append(f'  {name}: {there} in the checkpoint, {here} here')
+  if (more := len(lines) - _MOST_DIFFERENCES) > 0:
+    lines[_MOST_DIFFERENCES:] = [f'  and {more} more']
+  return lines
+
+
+def _shapes(tree) -> dict[str, tuple[int, ...]]:
+  leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+  return {
+    jax.tree_util.keystr(path, simple=True, separator='/'): tuple(leaf.shape)
+    for path, leaf in leaves
+  }

@@ -60,7 +60,7 @@ def make_train_step(config, model, tx: optax.GradientTransformation, rate):
     rate: step → learning rate, for the metrics.
 
   Returns:
-    A function of a TrainState and a batch {'image': uint8 [B, S, S, 3],
+    A function of a TrainState and a batch {'image': uint8 [B, S, S, C],
     'label': int32 [B]}. Its metrics are float32 scalars: `sums` of the batch,
     where `loss` is the main head's, smoothed; 'learning_rate'; 'grad_norm'.
   """

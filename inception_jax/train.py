@@ -9,9 +9,11 @@ import jax
 
 from inception_jax import checkpoint
 from inception_jax import config as config_lib
+from inception_jax import fine_tune
 from inception_jax import metrics
 from inception_jax import models
 from inception_jax import optim
+from inception_jax import pretrained
 from inception_jax import sharding
 from inception_jax import state as state_lib
 from inception_jax import steps
@@ -40,9 +42,12 @@ def train(config, workdir: str, mesh: jax.sharding.Mesh) -> dict[str, float]:
   """
   # What is to be trained, and how. Nothing is written before all of it has
   # proved to be there.
+  config, weights = pretrained.begin(config, workdir, mesh)
   split = sources.load(config, config.data.train_split)
   eval_split = sources.load(config, config.data.eval_split)
-  model = models.build(config, models.num_classes(config, split.class_names))
+  num_classes = models.num_classes(config, split.class_names)
+  model = models.build(config, num_classes)
+  about = models.about(config, num_classes)
   plan = config_lib.plan(config, split.size)
   rate = optim.schedule(config, plan)
   tx = optim.optimizer(config, rate)
@@ -65,9 +70,13 @@ def train(config, workdir: str, mesh: jax.sharding.Mesh) -> dict[str, float]:
     # Nothing is made before its sharding is known.
     init = state_lib.init_fn(config, model, tx)
     abstract = state_lib.abstract(init, mesh)
+    if faults := optim.uncovered(config, abstract.params):
+      raise config_lib.UserError(*faults)
     shardings = jax.tree.map(lambda x: x.sharding, abstract)
     init = state_lib.jit_init(init, shardings)
-    state = checkpoints.restore_or(init, abstract)
+    state = checkpoints.restore_or(
+      lambda: fine_tune.begin(init(), weights), abstract
+    )
     best = checkpoints.best_score()
     _keep_config(config, workdir)
     _announce(config, mesh, split, plan, state)
@@ -98,7 +107,7 @@ def train(config, workdir: str, mesh: jax.sharding.Mesh) -> dict[str, float]:
           writer.evaluation(step, scores)
         is_best = scores and scores['top1'] > best
         if is_best or plan.due(plan.checkpoint_every, step):
-          checkpoints.save(state, scores)
+          checkpoints.save(state, scores, about)
         best = scores['top1'] if is_best else best
   return {'step': plan.total, **scores}
 

@@ -19,8 +19,6 @@ os.environ.setdefault(
 # The tests compile the same small programs again and again.
 os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0')
 
-import types
-
 import jax
 import numpy as np
 import pytest
@@ -30,18 +28,19 @@ from inception_jax import checkpoint
 from inception_jax import models
 from inception_jax import sharding
 from inception_jax.models import tables
+from inception_jax.models.card import Card
 from inception_jax.models.tables import conv
 from inception_jax.models.tables import mixed
 
 # Every kind of stage once, at the family's smallest.
-TINY = types.SimpleNamespace(
-  STEMS={
+TINY = tables.Architecture(
+  stems={
     'small': (
       ('conv_1a', conv(8, 3, **tables.DOWN)),
       ('conv_1b', conv(16, 3)),
     )
   },
-  BODY=(
+  body=(
     (
       'mixed_2a',
       mixed(
@@ -55,7 +54,8 @@ TINY = types.SimpleNamespace(
       mixed(conv(24, 3, **tables.DOWN), tables.MAX_POOL_DOWN),
     ),
   ),
-  AUX_AFTER='mixed_2a',
+  card=Card(),
+  aux_after='mixed_2a',
 )
 
 
@@ -71,7 +71,7 @@ def tiny_config():
   config.data.color_jitter = 0.2
   config.batch_size = 16
   config.schedule.warmup = '2 steps'
-  return config
+  return models.resolve(config)
 
 
 def stored(workdir, step):

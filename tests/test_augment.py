@@ -11,7 +11,7 @@ from inception_jax.data import augment
 
 @pytest.fixture
 def data():
-  data = default.get_config().data
+  data = models.resolve(default.get_config()).data
   data.flip = False
   data.mean = (0.0, 0.0, 0.0)
   data.std = (1.0, 1.0, 1.0)

@@ -24,7 +24,7 @@ def shapes_dir(request, tmp_path_factory):
 
 def shapes_config(folder):
   """The set `shapes` as it is: no crop, no resize to speak of."""
-  config = digits_recipe.get_config()
+  config = models.resolve(digits_recipe.get_config())
   config.data.source = 'tfds:shapes'
   config.data.dir = str(folder)
   config.data.image_size = 12
@@ -60,7 +60,7 @@ def test_digits_are_the_bundled_images_split_for_good():
   from sklearn import datasets
 
   bunch = datasets.load_digits()
-  config = digits_recipe.get_config()
+  config = models.resolve(digits_recipe.get_config())
   train_split, test_split = (
     sources.load(config, split) for split in ('train', 'test')
   )
@@ -129,7 +129,7 @@ def test_hosts_read_their_rows_of_the_same_batches(shapes_dir):
 
 
 def test_restart_of_an_indexed_source_far_into_training():
-  config = digits_recipe.get_config()
+  config = models.resolve(digits_recipe.get_config())
   step = 10**9
   (a,) = take(train(config, step), 1)
   b = take(train(config, step - 3), 4)[-1]
@@ -137,7 +137,7 @@ def test_restart_of_an_indexed_source_far_into_training():
 
 
 def test_random_crops_differ_from_position_to_position():
-  config = digits_recipe.get_config()
+  config = models.resolve(digits_recipe.get_config())
   config.data.crop_area = (0.08, 1.0)
   image = tf.constant(np.arange(64, dtype=np.uint8).reshape(8, 8, 1))
   crops = {
@@ -291,7 +291,7 @@ def test_a_split_that_is_not_there(shapes_dir):
 
 
 def test_central_crop_and_resize():
-  config = digits_recipe.get_config()
+  config = models.resolve(digits_recipe.get_config())
   config.data.image_size = 10
   config.data.eval_crop_fraction = 0.5
   image = np.zeros((20, 20, 3), np.uint8)
@@ -307,7 +307,7 @@ def test_central_crop_and_resize():
 
 
 def test_synthetic_images_depend_on_the_index_alone():
-  config = digits_recipe.get_config()
+  config = models.resolve(digits_recipe.get_config())
   config.data.source = 'synthetic'
   config.model.num_classes = 7
   split = sources.load(config, 'train')

@@ -12,12 +12,12 @@ from inception_jax.models import layers
 from inception_jax.models import tables
 
 
-def config_of(name, stem='imagenet', **model):
+def config_of(name, stem='', **model):
   config = default.get_config()
   config.model.name = name
   config.model.stem = stem
   config.model.update(model)
-  return config
+  return models.resolve(config)
 
 
 def shapes(config, num_classes, size=299):

@@ -10,7 +10,8 @@ _RANGE = (lambda v: len(v) == 2 and 0 < v[0] <= v[1], '0 < low <= high')
 
 
 def check(config) -> list[str]:
-  """Every fault of `config.data`, without reading any."""
+  """Every fault of a resolved `config.data`, without reading any."""
+  channels = config.data.channels
   return sources.check(config) + config_lib.out_of_range(
     config,
     {
@@ -31,10 +32,14 @@ def check(config) -> list[str]:
         lambda v: 0 < v <= 1,
         'above 0, at most 1',
       ),
-      'data.mean': (lambda v: len(v) == 3, 'three numbers'),
+      'data.channels': (lambda v: v in (1, 3), '1 or 3'),
+      'data.mean': (
+        lambda v: len(v) == channels,
+        'a number for each of data.channels',
+      ),
       'data.std': (
-        lambda v: len(v) == 3 and min(v) > 0,
-        'three numbers above 0',
+        lambda v: len(v) == channels and min(v) > 0,
+        'a number above 0 for each of data.channels',
       ),
     },
   )

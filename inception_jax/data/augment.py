@@ -9,14 +9,14 @@ import jax.numpy as jnp
 
 
 def normalise(images, data):
-  """uint8 or float [B, S, S, 3] in 0…255 → (x − mean) / std, float32."""
+  """uint8 or float [B, S, S, C] in 0…255 → (x − mean) / std, float32."""
   mean = jnp.asarray(data.mean, jnp.float32)
   std = jnp.asarray(data.std, jnp.float32)
   return (images.astype(jnp.float32) - mean) / std
 
 
 def train_images(key, images, data):
-  """uint8 [B, S, S, 3] → augmented, normalised float32 [B, S, S, 3]."""
+  """uint8 [B, S, S, C] → augmented, normalised float32 [B, S, S, C]."""
   crop_key, flip_key, jitter_key = jax.random.split(key, 3)
   if data.pad:
     images = _shift(crop_key, images, data.pad)
@@ -59,6 +59,8 @@ def _color_jitter(key, images, strength: float):
 
 
 def _grey(x):
-  """Luma of ITU-R BT.601, keeping the channel axis."""
+  """Luma of ITU-R BT.601, keeping the channel axis; grey is its own."""
+  if x.shape[-1] == 1:
+    return x
   weights = jnp.asarray([0.299, 0.587, 0.114], jnp.float32)
   return jnp.sum(x * weights, axis=-1, keepdims=True)

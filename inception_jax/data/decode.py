@@ -4,7 +4,7 @@ import tensorflow as tf
 
 
 def train_image(image, seed, data):
-  """An undecoded record's image → uint8 [S, S, 3] for training.
+  """An undecoded record's image → uint8 [S, S, C] for training.
 
   Args:
     image: encoded (scalar string) or raw (uint8 [H, W, 1 or 3]).
@@ -31,7 +31,7 @@ def train_image(image, seed, data):
 
 
 def eval_image(image, data):
-  """An undecoded record's image → uint8 [S, S, 3]: central crop, resized."""
+  """An undecoded record's image → uint8 [S, S, C]: central crop, resized."""
   fraction = data.eval_crop_fraction
 
   def window(shape):
@@ -44,11 +44,11 @@ def eval_image(image, data):
 
 
 def _decoded(image):
-  """uint8 [H, W, 3] of an encoded or raw image."""
+  """uint8 [H, W, 3] of an encoded image; a raw one stays as it is."""
   if image.dtype == tf.string:
     image = tf.io.decode_image(image, channels=3, expand_animations=False)
-    return tf.ensure_shape(image, (None, None, 3))
-  return image if image.shape[-1] == 3 else tf.image.grayscale_to_rgb(image)
+    image = tf.ensure_shape(image, (None, None, 3))
+  return image
 
 
 def _cropped(image, window):
@@ -57,7 +57,9 @@ def _cropped(image, window):
   def whole():
     decoded = _decoded(image)
     begin, size = window(tf.shape(decoded))
-    return tf.slice(decoded, begin, tf.concat([size[:2], [3]], 0))
+    channels = decoded.shape[-1]
+    cropped = tf.slice(decoded, begin, tf.concat([size[:2], [channels]], 0))
+    return tf.ensure_shape(cropped, (None, None, channels))
 
   def jpeg():
     begin, size = window(tf.io.extract_jpeg_shape(image))
@@ -70,10 +72,14 @@ def _cropped(image, window):
 
 
 def _resize(image, data):
+  if image.shape[-1] < data.channels:
+    image = tf.image.grayscale_to_rgb(image)
+  elif image.shape[-1] > data.channels:
+    image = tf.image.rgb_to_grayscale(image)
   # Antialiased like PIL's, on which most published weights were trained.
   size = (data.image_size, data.image_size)
   image = tf.image.resize(
     image, size, method=data.interpolation, antialias=True
   )
   image = tf.clip_by_value(tf.round(image), 0.0, 255.0)
-  return tf.ensure_shape(tf.cast(image, tf.uint8), (*size, 3))
+  return tf.ensure_shape(tf.cast(image, tf.uint8), (*size, data.channels))

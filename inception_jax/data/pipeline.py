@@ -30,7 +30,7 @@ def train_batches(
     rows: which rows of the global batch this process reads.
 
   Yields:
-    {'image': uint8 [rows, S, S, 3], 'label': int32 [rows]}.
+    {'image': uint8 [rows, S, S, C], 'label': int32 [rows]}.
   """
   _keep_off_accelerators()
   start = start_step * config.batch_size
@@ -69,7 +69,7 @@ def train_batches(
 def train_batch_spec(config) -> dict[str, np.ndarray]:
   """The global training batch, as zeros that take no memory."""
   size = config.data.image_size
-  shape = (config.batch_size, size, size, 3)
+  shape = (config.batch_size, size, size, config.data.channels)
   return {
     'image': np.broadcast_to(np.uint8(0), shape),
     'label': np.broadcast_to(np.int32(0), shape[:1]),
@@ -93,7 +93,7 @@ def eval_batches(
     rows: which of its rows this process reads.
 
   Yields:
-    {'image': uint8 [rows, S, S, 3], 'label': int32 [rows], 'mask': float32
+    {'image': uint8 [rows, S, S, C], 'label': int32 [rows], 'mask': float32
     [rows], 1 on records and 0 on padding}.
   """
   _keep_off_accelerators()

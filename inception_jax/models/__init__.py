@@ -1,18 +1,28 @@
 """The networks by name: what a config may ask for, and how it is built."""
 
+import dataclasses
+from typing import Any
+
+from flax import traverse_util
 import jax.numpy as jnp
 
 from inception_jax import config as config_lib
+from inception_jax.models import card as card_lib
+from inception_jax.models import cifar
 from inception_jax.models import inception_resnet
 from inception_jax.models import inception_v3
 from inception_jax.models import inception_v4
 from inception_jax.models import layers
+from inception_jax.models import network
 from inception_jax.models import tables
 
 ARCHITECTURES = {
-  'inception_v3': inception_v3,
-  'inception_v4': inception_v4,
-  'inception_resnet_v2': inception_resnet,
+  'inception_v3': inception_v3.INCEPTION_V3,
+  'inception_v4': inception_v4.INCEPTION_V4,
+  'inception_resnet_v2': inception_resnet.INCEPTION_RESNET_V2,
+  'cifar_inception_v3': cifar.CIFAR_INCEPTION_V3,
+  'cifar_inception_v4': cifar.CIFAR_INCEPTION_V4,
+  'cifar_inception_resnet_v2': cifar.CIFAR_INCEPTION_RESNET_V2,
 }
 PRECISIONS = {'float32': jnp.float32, 'bfloat16': jnp.bfloat16}
 
@@ -20,24 +30,145 @@ PRECISIONS = {'float32': jnp.float32, 'bfloat16': jnp.bfloat16}
 def table(config) -> tuple:
   """The ((name, spec), …) table of `config.model`."""
   architecture = ARCHITECTURES[config.model.name]
-  return architecture.STEMS[config.model.stem] + architecture.BODY
+  return architecture.stems[config.model.stem] + architecture.body
 
 
-def build(config, num_classes: int) -> layers.Inception:
-  """The network that `config` describes, with `num_classes` outputs."""
-  model = config.model
-  return layers.Inception(
-    table=table(config),
-    aux_after=ARCHITECTURES[model.name].AUX_AFTER,
+def resolve(config, stored: card_lib.Card | None = None):
+  """A copy of `config` whose open keys are as the network's card says.
+
+  Args:
+    config: the whole config.
+    stored: the card of the weights in use; None is the architecture's own.
+  """
+  architecture = ARCHITECTURES.get(config.model.name)
+  own = architecture.card if architecture else card_lib.Card()
+  config = card_lib.resolve(config, stored or own)
+  if architecture and not config.model.stem:
+    config.model.stem = next(iter(architecture.stems))
+  return config
+
+
+def create(
+  name: str,
+  num_classes: int = 1000,
+  *,
+  stem: str = '',
+  width: float = 1.0,
+  aux_head: bool = False,
+  aux_batch_norm: bool = True,
+  head_batch_norm: bool = False,
+  dropout_rate: float = 0.0,
+  bn_momentum: float = 0.9997,
+  precision: str = 'float32',
+  frozen: tuple[str, ...] = (),
+  card: card_lib.Card | None = None,
+) -> network.Inception:
+  """Makes a network of the family.
+
+  Args:
+    name: one of `ARCHITECTURES`.
+    num_classes: width of the logits.
+    stem: 'imagenet' or 'small'; '' is the one for the network's own size.
+    width: multiplier on every channel count.
+    aux_head: whether it has the auxiliary head, which runs in training only.
+    aux_batch_norm: False leaves out that head's BatchNorm and ReLU.
+    head_batch_norm: BatchNorm on the features and on the logits.
+    dropout_rate: share of features dropped before the classifier.
+    bn_momentum: share of the old moving statistics.
+    precision: of the computation, one of `PRECISIONS`.
+    frozen: patterns of layers whose BatchNorm keeps its statistics.
+    card: says BatchNorm's ε and whether average pools count the padding; None
+      is the network's own.
+
+  Returns:
+    A linen module: `model.init(key, images)` makes {'params',
+    'batch_stats'}, `model.apply(variables, images)` returns (logits, None).
+
+  Raises:
+    UserError: there is no such network.
+  """
+  if name not in ARCHITECTURES:
+    known = ', '.join(ARCHITECTURES)
+    raise config_lib.UserError(f'model {name!r}: expected one of {known}')
+  architecture = ARCHITECTURES[name]
+  card = card or architecture.card
+  stem = stem or next(iter(architecture.stems))
+  return network.Inception(
+    table=architecture.stems[stem] + architecture.body,
+    aux_after=architecture.aux_after,
     num_classes=num_classes,
-    aux_head=model.aux_head,
-    dropout_rate=model.dropout_rate,
+    aux_head=aux_head,
+    aux_batch_norm=aux_batch_norm,
+    head_batch_norm=head_batch_norm,
+    dropout_rate=dropout_rate,
     options=layers.Options(
-      width=model.width,
-      dtype=PRECISIONS[config.precision],
-      bn_momentum=model.bn_momentum,
-      bn_epsilon=model.bn_epsilon,
+      width=width,
+      dtype=PRECISIONS[precision],
+      bn_momentum=bn_momentum,
+      bn_epsilon=card.bn_epsilon,
+      count_include_pad=card.count_include_pad,
+      frozen=frozen,
     ),
+  )
+
+
+def describe(config, num_classes: int) -> dict[str, Any]:
+  """The arguments of `create` that decide which parameters there are."""
+  model = config.model
+  return {
+    'name': model.name,
+    'num_classes': num_classes,
+    'stem': model.stem,
+    'width': model.width,
+    'aux_head': model.aux_head,
+    'aux_batch_norm': model.aux_batch_norm,
+    'head_batch_norm': model.head_batch_norm,
+  }
+
+
+def about(config, num_classes: int) -> dict[str, Any]:
+  """What is saved with the weights of a resolved config, for JSON."""
+  return {
+    'model': describe(config, num_classes),
+    'card': dataclasses.asdict(card_lib.of(config)),
+  }
+
+
+def from_about(values, where) -> tuple[dict[str, Any], card_lib.Card]:
+  """The arguments of `create` and the card in what `about` made.
+
+  Raises:
+    UserError: it is something else, since a file may hold anything.
+  """
+  expected = {
+    'name': str,
+    'num_classes': int,
+    'stem': str,
+    'width': float,
+    'aux_head': bool,
+    'aux_batch_norm': bool,
+    'head_batch_norm': bool,
+  }
+  try:
+    model, card = values['model'], values['card']
+    known = {key: type(value) for key, value in model.items()} == expected
+    known = known and model['stem'] in ARCHITECTURES[model['name']].stems
+  except (AttributeError, KeyError, TypeError):
+    known = False
+  if not known:
+    raise config_lib.UserError(f'{where} does not say which network it is of')
+  return model, card_lib.from_dict(card, where)
+
+
+def build(config, num_classes: int) -> network.Inception:
+  """The network of a resolved config, with `num_classes` outputs."""
+  return create(
+    **describe(config, num_classes),
+    dropout_rate=config.model.dropout_rate,
+    bn_momentum=config.model.bn_momentum,
+    precision=config.precision,
+    frozen=tuple(config.fine_tune.freeze),
+    card=card_lib.of(config),
   )
 
 
@@ -72,8 +203,33 @@ def _fits(entries, size: int) -> bool:
   return True
 
 
+def features(model: network.Inception, variables, images) -> dict:
+  """What the network sees, stage by stage.
+
+  Args:
+    model: the network.
+    variables: {'params', 'batch_stats'}.
+    images: normalised, float [B, S, S, C].
+
+  Returns:
+    {name: array}: the output [B, H, W, C] of every stage by its name in the
+    network's table, such as 'mixed_6e'; 'pooled', float32 [B, C], the global
+    average that the classifier reads; 'logits', float32 [B, num_classes].
+    Inside `jax.jit`, what is not used of it costs nothing.
+  """
+  (logits, _), seen = model.apply(
+    variables, images, mutable=[network.END_POINTS]
+  )
+  seen = traverse_util.flatten_dict(seen[network.END_POINTS])
+  stages = {
+    path[-1].removeprefix(network.AFTER): output
+    for path, output in seen.items()
+  }
+  return {**stages, 'logits': logits}
+
+
 def check(config) -> list[str]:
-  """Every fault of `config` that concerns the network."""
+  """Every fault of a resolved `config` that concerns the network."""
   model = config.model
   faults = config_lib.out_of_range(
     config,
@@ -87,12 +243,15 @@ def check(config) -> list[str]:
       'model.dropout_rate': config_lib.SHARE,
       'model.bn_momentum': config_lib.SHARE,
       'model.bn_epsilon': config_lib.POSITIVE,
+      'model.pool_padding': config_lib.one_of(card_lib.POOL_PADDINGS),
       'precision': config_lib.one_of(PRECISIONS),
     },
   )
   if model.name not in ARCHITECTURES:
     return faults
-  stems = ARCHITECTURES[model.name].STEMS
+  if model.aux_head and not ARCHITECTURES[model.name].aux_after:
+    faults.append(f'model.aux_head: {model.name} has no auxiliary head')
+  stems = ARCHITECTURES[model.name].stems
   if model.stem not in stems:
     faults += config_lib.out_of_range(
       config, {'model.stem': config_lib.one_of(stems)}

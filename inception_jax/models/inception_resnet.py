@@ -5,9 +5,11 @@ which differ from the paper's (1088 and 2080 channels for 1154 and 2048).
 """
 
 from inception_jax.models import inception_v3
+from inception_jax.models.card import Card
 from inception_jax.models.tables import AVG_POOL
 from inception_jax.models.tables import DOWN
 from inception_jax.models.tables import MAX_POOL_DOWN
+from inception_jax.models.tables import Architecture
 from inception_jax.models.tables import Residual
 from inception_jax.models.tables import conv
 from inception_jax.models.tables import mixed
@@ -30,9 +32,8 @@ _BRANCHES_8 = mixed(conv(192), (conv(192), conv(224, 1, 3), conv(256, 3, 1)))
 _BLOCK_8 = Residual(_BRANCHES_8, scale=0.20)
 _LAST_BLOCK_8 = Residual(_BRANCHES_8, scale=1.0, relu=False)
 
-STEMS = inception_v3.STEMS
 
-BODY = (
+_BODY = (
   (
     'mixed_5b',  # 35×35×320
     mixed(
@@ -66,4 +67,9 @@ BODY = (
   ('conv_7b', conv(1536)),  # 8×8×1536
 )
 
-AUX_AFTER = 'block17_20'
+INCEPTION_RESNET_V2 = Architecture(
+  stems=inception_v3.STEMS,
+  body=_BODY,
+  card=Card(),
+  aux_after='block17_20',
+)

@@ -4,10 +4,12 @@ The order of 1×7 and 7×1, 1×3 and 3×1 is TF-slim's, as in torchvision, timm
 and Keras, so that their weights fit.
 """
 
+from inception_jax.models.card import Card
 from inception_jax.models.tables import AVG_POOL
 from inception_jax.models.tables import DOWN
 from inception_jax.models.tables import MAX_POOL_DOWN
 from inception_jax.models.tables import VALID
+from inception_jax.models.tables import Architecture
 from inception_jax.models.tables import conv
 from inception_jax.models.tables import mixed
 
@@ -30,7 +32,8 @@ def _block_b(c: int):
   )
 
 
-def _block_c():
+def block_c():
+  """The block of the last grid, with its split ends."""
   return mixed(
     conv(320),
     (conv(384), mixed(conv(384, 1, 3), conv(384, 3, 1))),
@@ -60,7 +63,7 @@ STEMS = {
   ),
 }
 
-BODY = (
+_BODY = (
   ('mixed_5b', _block_a(32)),  # 35×35×256
   ('mixed_5c', _block_a(64)),  # 35×35×288
   ('mixed_5d', _block_a(64)),  # 35×35×288
@@ -84,8 +87,13 @@ BODY = (
       MAX_POOL_DOWN,
     ),
   ),
-  ('mixed_7b', _block_c()),  # 8×8×2048
-  ('mixed_7c', _block_c()),  # 8×8×2048
+  ('mixed_7b', block_c()),  # 8×8×2048
+  ('mixed_7c', block_c()),  # 8×8×2048
 )
 
-AUX_AFTER = 'mixed_6e'
+INCEPTION_V3 = Architecture(
+  stems=STEMS,
+  body=_BODY,
+  card=Card(),
+  aux_after='mixed_6e',
+)

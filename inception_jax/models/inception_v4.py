@@ -4,11 +4,13 @@ The order of 1×7 and 7×1, 1×3 and 3×1 is TF-slim's, as in timm and MindCV, s
 that their weights fit.
 """
 
+from inception_jax.models.card import Card
 from inception_jax.models.tables import AVG_POOL
 from inception_jax.models.tables import DOWN
 from inception_jax.models.tables import MAX_POOL
 from inception_jax.models.tables import MAX_POOL_DOWN
 from inception_jax.models.tables import VALID
+from inception_jax.models.tables import Architecture
 from inception_jax.models.tables import conv
 from inception_jax.models.tables import mixed
 
@@ -63,7 +65,7 @@ def _stem(first: dict, down: dict, last: dict, max_pool):
   )
 
 
-STEMS = {
+_STEMS = {
   'imagenet': _stem(DOWN, DOWN, VALID, MAX_POOL_DOWN),
   # The same steps at stride 1 and padded but for the first, for 32×32
   # images: 30×30 throughout (weiaicunzai/pytorch-cifar100,
@@ -71,7 +73,7 @@ STEMS = {
   'small': _stem(VALID, {}, {}, MAX_POOL),
 }
 
-BODY = (
+_BODY = (
   *((f'mixed_5{c}', _BLOCK_A) for c in 'bcde'),  # 35×35×384
   (
     'mixed_6a',  # 17×17×1024
@@ -93,4 +95,9 @@ BODY = (
   *((f'mixed_7{c}', _BLOCK_C) for c in 'bcd'),  # 8×8×1536
 )
 
-AUX_AFTER = 'mixed_6h'
+INCEPTION_V4 = Architecture(
+  stems=_STEMS,
+  body=_BODY,
+  card=Card(),
+  aux_after='mixed_6h',
+)

@@ -6,11 +6,12 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
+from inception_jax import config as config_lib
 from inception_jax.models.tables import Conv
 from inception_jax.models.tables import Mixed
 from inception_jax.models.tables import Pool
+from inception_jax.models.tables import ProjectedResidual
 from inception_jax.models.tables import Residual
-from inception_jax.models.tables import conv
 
 CHANNEL_MULTIPLE = 8
 HE = nn.initializers.variance_scaling(2.0, 'fan_in', 'truncated_normal')
@@ -25,12 +26,17 @@ class Options:
     dtype: of the computation; parameters and statistics are float32.
     bn_momentum: share of the old value in BatchNorm's moving statistics.
     bn_epsilon: added to the variance.
+    count_include_pad: whether padded average pools count the padding.
+    frozen: patterns, as `config.frozen` takes them; a BatchNorm that they
+      match keeps its statistics, and normalises by them in training, too.
   """
 
   width: float = 1.0
   dtype: Any = jnp.float32
   bn_momentum: float = 0.9997
   bn_epsilon: float = 1e-3
+  count_include_pad: bool = False
+  frozen: tuple[str, ...] = ()
 
   def channels(self, features: int) -> int:
     """`features` times width, to the nearest multiple of 8, at least 8."""
@@ -38,6 +44,20 @@ class Options:
       return features
     multiple = int(features * self.width / CHANNEL_MULTIPLE + 0.5)
     return max(1, multiple) * CHANNEL_MULTIPLE
+
+  def batch_norm(self, parent: nn.Module, name: str, train: bool, **kwargs):
+    """The BatchNorm called `name` inside `parent`."""
+    frozen = config_lib.frozen('/'.join((*parent.path, name)), self.frozen)
+    return nn.BatchNorm(
+      **{
+        'use_running_average': frozen or not train,
+        'momentum': self.bn_momentum,
+        'epsilon': self.bn_epsilon,
+        'dtype': self.dtype,
+        'name': name,
+        **kwargs,
+      }
+    )
 
 
 class ConvBN(nn.Module):
@@ -60,14 +80,9 @@ class ConvBN(nn.Module):
       kernel_init=narrow if spec.stddev else HE,
       name='conv',
     )(x)
-    x = nn.BatchNorm(
-      use_running_average=not train,
-      momentum=options.bn_momentum,
-      epsilon=options.bn_epsilon,
-      dtype=options.dtype,
-      name='bn',
-    )(x)
-    return nn.relu(x)
+    if spec.bare:
+      return x
+    return nn.relu(options.batch_norm(self, 'bn', train)(x))
 
 
 class MixedBlock(nn.Module):
@@ -103,8 +118,32 @@ class ResidualBlock(nn.Module):
     return nn.relu(x) if self.spec.relu else x
 
 
-def pool(x, spec: Pool):
-  """Applies `spec` to [B, H, W, C]; averages leave the padding out."""
+class ProjectedResidualBlock(nn.Module):
+  """`ProjectedResidual` as a module. [B, H, W, C] → [B, H, W, features]."""
+
+  spec: ProjectedResidual
+  options: Options
+
+  @nn.compact
+  def __call__(self, x, train: bool):
+    spec, options = self.spec, self.options
+
+    def project(x, name):
+      return nn.Conv(
+        options.channels(spec.features),
+        (1, 1),
+        dtype=options.dtype,
+        kernel_init=HE,
+        name=name,
+      )(x)
+
+    y = MixedBlock(spec.branches, options, name='branches')(x, train)
+    x = project(x, 'shortcut') + spec.scale * project(y, 'up')
+    return nn.relu(options.batch_norm(self, 'bn', train)(x))
+
+
+def pool(x, spec: Pool, count_include_pad: bool):
+  """Applies `spec` to [B, H, W, C]."""
   window, strides = (spec.size,) * 2, (spec.strides,) * 2
   if spec.kind == 'max':
     return nn.max_pool(x, window, strides=strides, padding=spec.padding)
@@ -113,7 +152,7 @@ def pool(x, spec: Pool):
     window,
     strides=strides,
     padding=spec.padding,
-    count_include_pad=False,
+    count_include_pad=count_include_pad,
   )
 
 
@@ -126,105 +165,8 @@ def stage(spec, options: Options, name: str):
       return MixedBlock(spec, options, name=name)
     case Residual():
       return ResidualBlock(spec, options, name=name)
+    case ProjectedResidual():
+      return ProjectedResidualBlock(spec, options, name=name)
     case Pool():
-      return lambda x, train: pool(x, spec)
+      return lambda x, train: pool(x, spec, options.count_include_pad)
   raise TypeError(f'not a stage: {spec!r}')
-
-
-class AuxHead(nn.Module):
-  """The auxiliary classifier (GoogLeNet; Szegedy et al. 2015, figure 8).
-
-  [B, 17, 17, C] → float32 logits [B, num_classes]. On smaller grids the
-  windows shrink to the grid, as TF-slim's
-  `_reduced_kernel_size_for_small_input` does.
-  """
-
-  num_classes: int
-  options: Options
-
-  @nn.compact
-  def __call__(self, x, train: bool):
-    window = min(5, x.shape[1])
-    x = pool(x, Pool('avg', window, 3, 'VALID'))  # 5×5×C
-    x = stage(conv(128), self.options, 'conv_0')(x, train)  # 5×5×128
-    window = min(5, x.shape[1])
-    spec = conv(768, window, padding='VALID', stddev=0.01)
-    x = stage(spec, self.options, 'conv_1')(x, train)  # 1×1×768
-    return Classifier(
-      self.num_classes,
-      self.options.dtype,
-      nn.initializers.truncated_normal(0.001),
-      name='head',
-    )(x)
-
-
-class Classifier(nn.Module):
-  """Global average over [B, H, W, C], then dense: float32 [B, num_classes]."""
-
-  num_classes: int
-  dtype: Any
-  kernel_init: Any = nn.initializers.glorot_uniform()
-  dropout_rate: float = 0.0
-
-  @nn.compact
-  def __call__(self, x, train: bool = False):
-    # Sums over many positions lose digits in bfloat16; they are few and cheap.
-    x = jnp.mean(x, axis=(1, 2), dtype=jnp.float32)
-    x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
-    x = nn.Dense(
-      self.num_classes,
-      dtype=self.dtype,
-      kernel_init=self.kernel_init,
-      name='dense',
-    )(x)
-    return x.astype(jnp.float32)
-
-
-class Inception(nn.Module):
-  """A network of the family: walks `table`, then classifies.
-
-  Attributes:
-    table: ((name, spec), …) from the image to the last grid.
-    aux_after: name of the stage that the auxiliary head reads.
-    num_classes: width of the logits.
-    aux_head: whether there is an auxiliary head. It runs in training only,
-      so evaluation does not pay for it.
-    dropout_rate: share of features dropped before the last dense layer.
-    options: see `Options`.
-  """
-
-  table: tuple[tuple[str, Any], ...]
-  aux_after: str
-  num_classes: int
-  aux_head: bool = False
-  dropout_rate: float = 0.0
-  options: Options = Options()
-
-  @nn.compact
-  def __call__(self, images, train: bool = False):
-    """Classifies normalised images.
-
-    Args:
-      images: float [B, S, S, 3].
-      train: batch statistics, dropout and the auxiliary head; needs the
-        'dropout' key and mutable 'batch_stats'.
-
-    Returns:
-      float32 logits [B, num_classes], and the auxiliary head's, or None
-      where it does not exist or does not run.
-    """
-    x = images.astype(self.options.dtype)
-    aux = None
-    for name, spec in self.table:
-      x = stage(spec, self.options, name)(x, train)
-      if name == self.aux_after and self.aux_head:
-        if train or self.is_initializing():
-          head = AuxHead(self.num_classes, self.options, name='aux')
-          aux = head(x, train)
-    logits = Classifier(
-      self.num_classes,
-      self.options.dtype,
-      dropout_rate=self.dropout_rate,
-      name='head',
-    )(x, train)
-    return logits, aux

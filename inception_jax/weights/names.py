@@ -1,0 +1,254 @@
+"""What other frameworks call the units of the family's networks.
+
+A unit is what one name stands for there: a convolution with its BatchNorm, an
+`up` convolution, a dense layer. Every list follows the order in which our own
+tables are walked (`convert.units`), so that position is all the pairing there
+is; `convert` adds the endings of each framework.
+"""
+
+import dataclasses
+import re
+
+
+@dataclasses.dataclass(frozen=True)
+class Names:
+  """The units of one network in one framework.
+
+  Attributes:
+    body: from the image to the last grid.
+    head: of the classifier.
+    aux: of the auxiliary head; () where the framework has none.
+  """
+
+  body: tuple[str, ...]
+  head: tuple[str, ...]
+  aux: tuple[str, ...] = ()
+
+
+def _block(prefix: str, units: str) -> list[str]:
+  """'branch1.0-2' stands for branch1.0, branch1.1 and branch1.2."""
+  names = []
+  for unit in units.split():
+    if spread := re.fullmatch(r'(.*?)(\d)-(\d)', unit):
+      stem, first, last = spread.groups()
+      names += [f'{stem}{i}' for i in range(int(first), int(last) + 1)]
+    else:
+      names.append(unit)
+  return [prefix + name for name in names]
+
+
+def _blocks(prefixes, units: str) -> list[str]:
+  return [name for prefix in prefixes for name in _block(prefix, units)]
+
+
+def _v3(stem: str, mixed: str, a: str, b: str, c: str, d: str, e: str):
+  """The body of a v3 whose stage 5b is called `mixed.format('5b')`."""
+  at = lambda stages: [mixed.format(stage) for stage in stages.split()]
+  return tuple(
+    _block('', stem)
+    + _blocks(at('5b 5c 5d'), a)
+    + _blocks(at('6a'), b)
+    + _blocks(at('6b 6c 6d 6e'), c)
+    + _blocks(at('7a'), d)
+    + _blocks(at('7b 7c'), e)
+  )
+
+
+def _v4(stem: list[str], at, a: str, b: str, c: str, d: str, e: str):
+  """The body of a v4 whose i-th block after the stem has the prefix at(i)."""
+  return tuple(
+    stem
+    + _blocks(map(at, range(0, 4)), a)
+    + _block(at(4), b)
+    + _blocks(map(at, range(5, 12)), c)
+    + _block(at(12), d)
+    + _blocks(map(at, range(13, 16)), e)
+  )
+
+
+# torchvision's, which timm has taken over.
+TORCHVISION_V3 = Names(
+  _v3(
+    'Conv2d_1a_3x3 Conv2d_2a_3x3 Conv2d_2b_3x3 Conv2d_3b_1x1 Conv2d_4a_3x3',
+    'Mixed_{}.',
+    'branch1x1 branch5x5_1-2 branch3x3dbl_1-3 branch_pool',
+    'branch3x3 branch3x3dbl_1-3',
+    'branch1x1 branch7x7_1-3 branch7x7dbl_1-5 branch_pool',
+    'branch3x3_1-2 branch7x7x3_1-4',
+    'branch1x1 branch3x3_1 branch3x3_2a branch3x3_2b branch3x3dbl_1-2'
+    ' branch3x3dbl_3a branch3x3dbl_3b branch_pool',
+  ),
+  head=('fc',),
+  aux=('AuxLogits.conv0', 'AuxLogits.conv1', 'AuxLogits.fc'),
+)
+
+TIMM_V4 = Names(
+  _v4(
+    _block(
+      'features.',
+      '0 1 2 3.conv 4.branch0.0-1 4.branch1.0-3 5.conv',
+    ),
+    lambda i: f'features.{6 + i}.',
+    'branch0 branch1.0-1 branch2.0-2 branch3.1',
+    'branch0 branch1.0-2',
+    'branch0 branch1.0-2 branch2.0-4 branch3.1',
+    'branch0.0-1 branch1.0-3',
+    'branch0 branch1_0 branch1_1a branch1_1b branch2_0-2 branch2_3a branch2_3b'
+    ' branch3.1',
+  ),
+  head=('last_linear',),
+)
+
+_BLOCK_17 = 'branch0 branch1.0-2 conv2d'
+TIMM_RESNET = Names(
+  tuple(
+    _block('conv2d_', '1a 2a 2b 3b 4a')
+    + _block('mixed_5b.', 'branch0 branch1.0-1 branch2.0-2 branch3.1')
+    + _blocks(
+      [f'repeat.{i}.' for i in range(10)],
+      'branch0 branch1.0-1 branch2.0-2 conv2d',
+    )
+    + _block('mixed_6a.', 'branch0 branch1.0-2')
+    + _blocks([f'repeat_1.{i}.' for i in range(20)], _BLOCK_17)
+    + _block('mixed_7a.', 'branch0.0-1 branch1.0-1 branch2.0-2')
+    + _blocks([f'repeat_2.{i}.' for i in range(9)], _BLOCK_17)
+    + _block('block8.', _BLOCK_17)
+    + ['conv2d_7b']
+  ),
+  head=('classif',),
+)
+
+_MINDSPORE_V3 = (
+  'branch0 branch1.0-1 branch2.0-2 branch_pool.1',
+  'branch0 branch1.0-2',
+  'branch0 branch1.0-2 branch2.0-4 branch_pool.1',
+  'branch0.0-1 branch1.0-3',
+)
+MINDCV_V3 = Names(
+  _v3(
+    'conv1a conv2a conv2b conv3b conv4a',
+    'inception{}.',
+    *_MINDSPORE_V3,
+    'branch0 branch1 branch1a branch1b branch2.0-1 branch2a branch2b'
+    ' branch_pool.1',
+  ),
+  head=('classifier',),
+  aux=('aux.conv0', 'aux.conv1', 'aux.fc'),
+)
+# mindspore-ai/models, official/cv/Inception/inceptionv3.
+MINDSPORE_V3 = Names(
+  _v3(
+    'Conv2d_1a Conv2d_2a Conv2d_2b Conv2d_3b Conv2d_4a',
+    'Mixed_{}.',
+    *_MINDSPORE_V3,
+    'branch0 branch1 branch1_a branch1_b branch2.0-1 branch2_a branch2_b'
+    ' branch_pool.1',
+  ),
+  head=('logits.fc',),
+  aux=('aux_logits.conv2d_0', 'aux_logits.conv2d_1', 'aux_logits.fc'),
+)
+
+MINDCV_V4 = Names(
+  _v4(
+    _block(
+      'features.0.',
+      'conv2d_1a_3x3 conv2d_2a_3x3 conv2d_2b_3x3 mixed_3a_branch_1'
+      ' mixed_4a_branch_0.0-1 mixed_4a_branch_1.0-3 mixed_5a_branch_0',
+    ),
+    lambda i: f'features.{1 + i}.',
+    'branch_0 branch_1.0-1 branch_2.0-2 branch_3.1',
+    'branch_0 branch_1.0-2',
+    'branch_0 branch_1.0-2 branch_2.0-4 branch_3.1',
+    'branch_0.0-1 branch_1.0-3',
+    'branch_0 branch_1 branch_1_1 branch_1_2 branch_2.0-2 branch_2_1 branch_2_2'
+    ' branch_3.1',
+  ),
+  head=('classifier',),
+)
+# mindspore-ai/models, official/cv/Inception/inceptionv4; its head has
+# BatchNorm on the features and on the logits.
+MINDSPORE_V4 = Names(
+  MINDCV_V4.body, head=('bn0', 'softmax.dense', 'softmax.batchnorm')
+)
+
+# weiaicunzai/pytorch-cifar100, typing errors included.
+CIFAR_V3 = Names(
+  _v3(
+    'Conv2d_1a_3x3 Conv2d_2a_3x3 Conv2d_2b_3x3 Conv2d_3b_1x1 Conv2d_4a_3x3',
+    'Mixed_{}.',
+    'branch1x1 branch5x5.0-1 branch3x3.0-2 branchpool.1',
+    'branch3x3 branch3x3stack.0-2',
+    'branch1x1 branch7x7.0-2 branch7x7stack.0-4 branch_pool.1',
+    'branch3x3.0-1 branch7x7.0-3',
+    'branch1x1 branch3x3_1 branch3x3_2a branch3x3_2b branch3x3stack_1-2'
+    ' branch3x3stack_3a branch3x3stack_3b branch_pool.1',
+  ),
+  head=('linear',),
+)
+_CIFAR_STEM = _block(
+  'stem.',
+  'conv1.0-2 branch3x3_conv branch7x7a.0-3 branch7x7b.0-1 branchpoolb',
+)
+
+
+def _cifar_v4_prefix(i: int) -> str:
+  if i in (4, 12):
+    return 'reduction_a.' if i == 4 else 'reduction_b.'
+  block, first = ('a', 0) if i < 4 else ('b', 5) if i < 12 else ('c', 13)
+  return f'inception_{block}.Inception{block.upper()}_{i - first}.'
+
+
+CIFAR_V4 = Names(
+  _v4(
+    _CIFAR_STEM,
+    _cifar_v4_prefix,
+    'branch3x3stack.0-2 branch3x3.0-1 branch1x1 branchpool.1',
+    'branch3x3stack.0-2 branch3x3',
+    'branch1x1 branch7x7.0-2 branch7x7stack.0-4 branchpool.1',
+    'branch3x3.0-1 branch7x7.0-3',
+    'branch1x1 branch3x3 branch3x3a branch3x3b branch3x3stack.0-2'
+    ' branch3x3stacka branch3x3stackb branchpool.1',
+  ),
+  head=('linear',),
+)
+
+
+def _cifar_resnet(block: str, repeats: int, units: str) -> list[str]:
+  name = f'inception_resnet_{block}.InceptionResNet{block.upper()}_'
+  return _blocks([f'{name}{i}.' for i in range(repeats)], units)
+
+
+CIFAR_RESNET = Names(
+  tuple(
+    _CIFAR_STEM
+    + _cifar_resnet(
+      'a',
+      5,
+      'branch1x1 branch3x3.0-1 branch3x3stack.0-2 reduction1x1 shortcut bn',
+    )
+    + _block('reduction_a.', 'branch3x3stack.0-2 branch3x3')
+    + _cifar_resnet('b', 10, 'branch1x1 branch7x7.0-2 reduction1x1 shortcut bn')
+    + _block('reduction_b.', 'branch3x3a.0-1 branch3x3b.0-1 branch3x3stack.0-2')
+    + _cifar_resnet('c', 5, 'branch1x1 branch3x3.0-2 reduction1x1 shorcut bn')
+  ),
+  head=('linear',),
+)
+
+# Keras numbers its convolutions in the order in which they are made, and
+# leaves the first without a number; `keras_file` starts every file from 0.
+KERAS_V3 = Names(tuple(f'conv2d_{i}' for i in range(94)), head=('predictions',))
+
+
+def _keras_resnet() -> list[str]:
+  numbers = iter(range(203))
+  convs = lambda n: [f'conv2d_{next(numbers)}' for _ in range(n)]
+  names = convs(5 + 7)
+  for block, repeats, size in (('35', 10, 6), ('17', 20, 4), ('8', 10, 4)):
+    if block != '35':
+      names += convs({'17': 4, '8': 7}[block])  # the reduction before it
+    for i in range(1, repeats + 1):
+      names += [*convs(size), f'block{block}_{i}_conv']
+  return [*names, 'conv_7b']
+
+
+KERAS_RESNET = Names(tuple(_keras_resnet()), head=('predictions',))

@@ -1,0 +1,108 @@
+"""Our side: imports what the other side wrote, and compares."""
+
+import functools
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from inception_jax import models
+from inception_jax.weights import Weights
+from inception_jax.weights import convert
+from tests.parity import cases
+from tests.parity import formula
+from tests.parity.foreign import AUX_LOSS_WEIGHT
+
+NOISE = 1e-2
+
+
+def tensors(golden, oihw: bool) -> dict[str, np.ndarray]:
+  """The weights that the other side had, by the formula."""
+  shapes = json.loads(str(golden['tensors']))
+  return {
+    name: formula.tensor(name, tuple(shape), oihw)
+    for name, shape in shapes.items()
+  }
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _run(model, variables, images, labels):
+  """Logits in evaluation; logits and gradients in training."""
+  cross_entropy = optax.softmax_cross_entropy_with_integer_labels
+
+  def loss(params):
+    (logits, aux), _ = model.apply(
+      {**variables, 'params': params},
+      images,
+      train=True,
+      mutable=['batch_stats'],
+    )
+    total = jnp.mean(cross_entropy(logits, labels))
+    if aux is not None:
+      total += AUX_LOSS_WEIGHT * jnp.mean(cross_entropy(aux, labels))
+    return total, (logits, aux)
+
+  gradients, (logits, aux) = jax.grad(loss, has_aux=True)(variables['params'])
+  return model.apply(variables, images)[0], logits, aux, gradients
+
+
+def differences(weights: Weights, source, golden, size: int) -> dict:
+  """The largest relative difference of each kind.
+
+  Args:
+    weights: as imported.
+    source: of them.
+    golden: what the other side wrote.
+    size: of the images.
+  """
+  model = models.create(**weights.model, card=weights.card)
+  images = formula.images(cases.BATCH, size)
+  labels = formula.labels(cases.BATCH, cases.NUM_CLASSES)
+  evaluated, trained, aux, gradients = jax.device_get(
+    _run(model, weights.variables, images, labels)
+  )
+  if weights.model.get('head_batch_norm'):  # that network ends so
+    evaluated, trained = map(jax.nn.log_softmax, (evaluated, trained))
+  result = {
+    'eval': _relative(evaluated, golden['eval']),
+    'train': _relative(trained, golden['train']),
+  }
+  if 'aux' in golden:
+    result['aux'] = _relative(aux, golden['aux'])
+  theirs = dict(
+    zip(
+      json.loads(str(golden['gradient_names'])),
+      golden['gradients'],
+      strict=True,
+    )
+  )
+  variables = {**weights.variables, 'params': gradients}
+  ours = convert.tensors(weights.model, weights.card, variables, source)
+  result.update(_gradients(ours, theirs))
+  return result
+
+
+def _gradients(ours, theirs) -> dict:
+  """Of the gradient as one vector, and of the worst of its tensors.
+
+  A projection of a difference is as large as its norm, on average, so that
+  the squares of many add up to the square of the whole difference.
+  """
+  names = list(theirs)
+  projections, norms = np.array([theirs[name] for name in names]).T
+  missed = projections - [formula.projection(n, ours[n])[0] for n in names]
+  whole = np.sqrt(np.sum(norms**2))
+  # Where the true gradient is 0, as of a bias before a BatchNorm, all is noise.
+  real = norms > NOISE * whole / np.sqrt(len(norms))
+  return {
+    'gradient': float(np.sqrt(np.sum(missed**2)) / whole),
+    'tensor': float(np.max(np.abs(missed[real]) / norms[real])),
+  }
+
+
+def _relative(ours, theirs) -> float:
+  theirs = np.asarray(theirs, np.float64)
+  assert ours.shape == theirs.shape, (ours.shape, theirs.shape)
+  return float(np.abs(ours - theirs).max() / np.abs(theirs).max())
