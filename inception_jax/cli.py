@@ -1,9 +1,11 @@
 """What every command shares: flags, faults, logs to stderr, JSON to stdout."""
 
 from collections.abc import Callable
+import contextlib
 import logging
 import os
 import re
+import shutil
 import sys
 import traceback
 
@@ -136,6 +138,24 @@ def _set_up_logging():
   absl_logging.set_verbosity(absl_logging.WARNING)
   # TensorFlow only reads and decodes here; its banners help nobody.
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+
+
+@contextlib.contextmanager
+def whole_or_nothing(path: str):
+  """Yields a path beside `path` for a file or folder that becomes it.
+
+  If the block fails, nothing is left.
+  """
+  parent, name = os.path.split(os.path.abspath(path))
+  unfinished = os.path.join(parent, f'unfinished-{os.getpid()}-{name}')
+  try:
+    yield unfinished
+    os.rename(unfinished, path)
+  finally:
+    if os.path.isdir(unfinished):
+      shutil.rmtree(unfinished)
+    elif os.path.lexists(unfinished):
+      os.remove(unfinished)
 
 
 def use_compilation_cache(folder: str) -> None:

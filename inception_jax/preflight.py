@@ -52,13 +52,13 @@ def _check_workdir(workdir: str) -> list[str]:
   for path in (workdir, checkpoints):
     if path == checkpoints and not os.path.lexists(path):
       continue
-    if fault := _cannot_write(os.path.abspath(path)):
+    if fault := cannot_write(os.path.abspath(path)):
       return [f'--workdir={workdir} cannot be written: {fault}']
   return []
 
 
-def _cannot_write(path: str) -> str:
-  """Why no file can be made in the folder `path`; '' if one can."""
+def cannot_write(path: str) -> str:
+  """Why no file can be made in a folder that is or could be; '' if one can."""
   made = []
   try:
     missing = path

@@ -39,6 +39,14 @@ class TrainState:
     return {'params': self.params, 'batch_stats': self.batch_stats}
 
 
+def of_weights(variables: dict[str, Any]) -> TrainState:
+  """Trained weights as a state of step 0 that has nothing else."""
+  variables = jax.tree.map(jnp.asarray, variables)
+  return TrainState(
+    step=jnp.zeros((), jnp.int32), **variables, opt_state=None, ema=None
+  )
+
+
 def init_fn(config, model, tx: optax.GradientTransformation):
   """Returns the function of no arguments that makes the first TrainState."""
 

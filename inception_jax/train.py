@@ -21,6 +21,7 @@ from inception_jax.data import pipeline
 from inception_jax.data import sources
 from inception_jax.evaluate import Evaluator
 from inception_jax.evaluate import evaluate
+from inception_jax.models import card
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ def train(config, workdir: str, mesh: jax.sharding.Mesh) -> dict[str, float]:
   eval_split = sources.load(config, config.data.eval_split)
   num_classes = models.num_classes(config, split.class_names)
   model = models.build(config, num_classes)
-  about = models.about(config, num_classes)
+  about = models.about(models.describe(config, num_classes), card.of(config))
   plan = config_lib.plan(config, split.size)
   rate = optim.schedule(config, plan)
   tx = optim.optimizer(config, rate)

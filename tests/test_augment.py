@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from configs import default
+from inception_jax import models
 from inception_jax.data import augment
 
 

@@ -32,7 +32,7 @@ def save_all(folder, scores, mesh, keep=2):
   with checkpoint.Checkpoints(folder, keep) as checkpoints:
     for step, top1 in scores.items():
       metrics = {} if top1 is None else {'top1': top1}
-      checkpoints.save(state_of(step, mesh), metrics)
+      checkpoints.save(state_of(step, mesh), metrics, {})
 
 
 def steps_in(folder):
@@ -104,9 +104,9 @@ def test_another_network_is_refused_and_every_difference_named(
 
 def test_saving_a_step_twice_is_an_error(tmp_path, one_device):
   with checkpoint.Checkpoints(tmp_path) as checkpoints:
-    checkpoints.save(state_of(3, one_device), {})
+    checkpoints.save(state_of(3, one_device), {}, {})
     with pytest.raises(Exception, match='3'):
-      checkpoints.save(state_of(3, one_device), {})
+      checkpoints.save(state_of(3, one_device), {}, {})
 
 
 def test_best_of_what_was_never_evaluated(tmp_path, one_device):

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from configs import digits as digits_recipe
 from inception_jax import config as config_lib
+from inception_jax import models
 from inception_jax.data import decode
 from inception_jax.data import pipeline
 from inception_jax.data import sources

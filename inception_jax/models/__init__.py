@@ -126,12 +126,9 @@ def describe(config, num_classes: int) -> dict[str, Any]:
   }
 
 
-def about(config, num_classes: int) -> dict[str, Any]:
-  """What is saved with the weights of a resolved config, for JSON."""
-  return {
-    'model': describe(config, num_classes),
-    'card': dataclasses.asdict(card_lib.of(config)),
-  }
+def about(arguments: dict[str, Any], card: card_lib.Card) -> dict[str, Any]:
+  """What is saved with weights, for JSON: `describe`'s arguments, the card."""
+  return {'model': arguments, 'card': dataclasses.asdict(card)}
 
 
 def from_about(values, where) -> tuple[dict[str, Any], card_lib.Card]:

@@ -4,9 +4,13 @@ from inception_jax.config import UserError
 from inception_jax.weights import convert
 from inception_jax.weights import files
 from inception_jax.weights.convert import Weights
+from inception_jax.weights.save import FORMATS
+from inception_jax.weights.save import difference
+from inception_jax.weights.save import fitting
+from inception_jax.weights.save import save
 from inception_jax.weights.sources import SOURCES
 
-__all__ = ['Weights', 'load']
+__all__ = ['FORMATS', 'Weights', 'difference', 'fitting', 'load', 'save']
 
 
 def load(path: str) -> Weights:

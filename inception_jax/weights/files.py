@@ -6,7 +6,6 @@ unpacked, and whatever is wrong with a file is said in a line.
 """
 
 from collections.abc import Callable
-import contextlib
 import dataclasses
 import os
 import re
@@ -73,14 +72,14 @@ def _format(path: str) -> Format:
   if os.path.exists(f'{path}.index'):
     return TF_CHECKPOINT
   if not os.path.isfile(path):
-    raise UserError(f'--weights={path}: no such file')
+    raise UserError(f'{path}: no such file')
   for ending, file_format in _BY_ENDING.items():
     if path.endswith(ending):
       return file_format
   if path.endswith('.ckpt'):
     return TF_CHECKPOINT if _is_tf_table(path) else MINDSPORE
   known = ', '.join([*_BY_ENDING, '.ckpt'])
-  raise UserError(f'--weights={path}: expected a file that ends in {known}')
+  raise UserError(f'{path}: expected a file that ends in {known}')
 
 
 def _is_tf_table(path: str) -> bool:
@@ -134,18 +133,12 @@ def _pth(path: str) -> dict[str, np.ndarray]:
 
 
 def _tf_checkpoint(path: str) -> dict[str, np.ndarray]:
-  with _quiet():
-    import tensorflow as tf
+  os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+  import tensorflow as tf
 
   reader = tf.train.load_checkpoint(path)
   shapes = reader.get_variable_to_shape_map()
   return {name: np.asarray(reader.get_tensor(name)) for name in shapes}
-
-
-@contextlib.contextmanager
-def _quiet():
-  os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
-  yield
 
 
 SAFETENSORS = Format('safetensors', _safetensors, ('timm', 'weiaicunzai'))
