@@ -19,7 +19,8 @@ FLOORS = [
   {'pretrained'},
   {'evaluate'},
   {'train'},
-  {'tools', 'cli'},
+  {'cli'},
+  {'tools'},
 ]
 MODULES = sorted(PACKAGE.rglob('*.py'))
 
