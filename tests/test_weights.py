@@ -75,7 +75,7 @@ def test_every_tensor_has_its_place(case):
 @pytest.mark.slow
 @pytest.mark.parametrize(
   'name',
-  ['timm-inception_v3', 'mindspore-inception_v4', 'keras-inception_v3'],
+  ['timm-inception_v3', 'mindcv-inception_v4', 'keras-inception_v3'],
 )
 def test_logits_and_gradients_agree(name):
   (case,) = [case for case in cases.CASES if case.name == name]
