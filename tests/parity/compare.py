@@ -10,7 +10,7 @@ import optax
 
 from inception_jax import models
 from inception_jax.weights import Weights
-from inception_jax.weights import save
+from inception_jax.weights.save import tensors as named_tensors
 from tests.parity import cases
 from tests.parity import formula
 from tests.parity.foreign import AUX_LOSS_WEIGHT
@@ -79,7 +79,7 @@ def differences(weights: Weights, source, golden, size: int) -> dict:
     )
   )
   variables = {**weights.variables, 'params': gradients}
-  ours = save.tensors(weights.model, weights.card, variables, source)
+  ours = named_tensors(weights.model, weights.card, variables, source)
   result.update(_gradients(ours, theirs))
   return result
 
