@@ -228,8 +228,8 @@ def test_killed_run_resumes_trains_to_the_same_end_and_evaluates(tmp_path):
     *small(tmp_path / 'killed'), '--mode=eval', '--config.model.width=0.5'
   )
   assert other.returncode == 2
-  (line,) = other.stderr.splitlines()
-  assert 'model.width=0.5, but' in line
+  *_, line = other.stderr.splitlines()  # the log comes first
+  assert line.startswith('error: model.width=0.5, but')
   assert 'has 0.125: set --config.model.width' in line
 
 
