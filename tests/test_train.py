@@ -12,6 +12,7 @@ from inception_jax import checkpoint
 from inception_jax import evaluate
 from inception_jax import sharding
 from inception_jax import train
+from inception_jax.config import UserError
 from tests import tfds_sets
 from tests.conftest import stored
 from tests.conftest import tiny_config
@@ -319,3 +320,30 @@ def test_evaluation_uses_the_average(finished, one_device):
   config.ema_decay = 0.0
   raw = evaluate.evaluate(config, str(workdir), one_device, 'latest')
   assert raw['loss'] != result['loss']
+
+
+def test_fine_tuning_the_head_alone_leaves_the_rest_bitwise(
+  finished, one_device, tmp_path
+):
+  config, source, _ = finished
+  config.train_for = '2 steps'
+  config.fine_tune.checkpoint = str(source)
+  config.fine_tune.freeze = ('!head', '*')
+  config.optimizer.rates = (('head', 10.0), ('*', 1.0))
+  run_of(tmp_path, config, one_device)
+  before, after = stored(source, 6)['ema'], stored(tmp_path, 2)
+  for kind in ('params', 'batch_stats'):
+    for (path, x), y in zip(
+      jax.tree_util.tree_leaves_with_path(before[kind]),
+      jax.tree.leaves(after[kind]),
+      strict=True,
+    ):
+      name = jax.tree_util.keystr(path, simple=True, separator='/')
+      if name.startswith('head/'):
+        assert not np.array_equal(x, y), name
+      else:
+        np.testing.assert_array_equal(x, y, err_msg=name)
+
+  config.fine_tune.freeze = ('conv_9z',)
+  with pytest.raises(UserError, match="'conv_9z' matches no parameter"):
+    run_of(tmp_path / 'other', config, one_device)
