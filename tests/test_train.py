@@ -249,7 +249,6 @@ def test_evaluation_is_exact_at_any_batch_and_device_count(
   'damage', ['empty', 'state/_METADATA', 'metrics/metrics', 'state/d']
 )
 def test_a_damaged_checkpoint_is_named(finished, one_device, tmp_path, damage):
-  from inception_jax.config import UserError
 
   config, workdir, _ = finished
   workdir = shutil.copytree(workdir, tmp_path / 'copy')
@@ -299,7 +298,6 @@ def test_a_training_cut_short_at_an_unevaluated_checkpoint(
 
 
 def test_a_missing_split_leaves_no_workdir(finished, one_device, tmp_path):
-  from inception_jax.config import UserError
 
   config, _, _ = finished
   tfds_sets.write(tmp_path / 'data')
