@@ -1,13 +1,18 @@
 # make train   trains configs/digits.py into runs/digits and evaluates it
 # make test    lint, format and tests; `make test-fast` leaves the slow tests out
+# make parity  compares with timm, torchvision, Keras, TF-slim, MindCV and
+#              MindSpore, in environments of their own: 11 GB, half an hour
 PYTHON  ?= $(shell command -v python3.11 || command -v python3)
 CONFIG  ?= configs/digits.py
 WORKDIR ?= runs/$(basename $(notdir $(CONFIG)))
 ARGS    ?=
+CLONES  ?=
 VENV    := .venv
 RUN     := $(VENV)/bin/python
+PARITY  := tests/parity/requirements
+PIP     := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: train test test-fast lint clean
+.PHONY: train test test-fast lint parity clean
 
 train: $(VENV)/ready
 	@$(RUN) main.py --config=$(CONFIG) --workdir=$(WORKDIR) $(ARGS)
@@ -22,20 +27,41 @@ lint: $(VENV)/ready-test
 	@$(RUN) -m ruff check --quiet .
 	@$(RUN) -m ruff format --quiet --check .
 
+parity: .venv-torch/ready .venv-mindspore/ready .venv-slim/ready
+	@.venv-torch/bin/python -m tests.parity.run --clones=$(CLONES) $(ARGS)
+
 # stdout is kept for the command's result, so installers write to stderr.
 $(VENV)/ready: requirements.txt constraints.txt
 	@echo 'installing into $(VENV), about a minute' >&2
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
 	  { echo 'error: Python 3.11 is needed; name it with PYTHON=' >&2; exit 2; }
 	@test -x $(RUN) || $(PYTHON) -m venv $(VENV) >&2
-	@$(RUN) -m pip install --quiet --disable-pip-version-check \
-	  -r requirements.txt -c constraints.txt >&2
+	@$(RUN) $(PIP) -r requirements.txt -c constraints.txt >&2
 	@touch $@
 
 $(VENV)/ready-test: $(VENV)/ready requirements-test.txt
-	@$(RUN) -m pip install --quiet --disable-pip-version-check \
-	  -r requirements-test.txt -c constraints.txt >&2
+	@$(RUN) $(PIP) -r requirements-test.txt -c constraints.txt >&2
+	@touch $@
+
+.venv-torch/ready: requirements.txt constraints.txt $(PARITY)-torch.txt
+	@echo 'installing into .venv-torch, some minutes' >&2
+	@$(PYTHON) -m venv .venv-torch >&2
+	@.venv-torch/bin/python $(PIP) -r $(PARITY)-torch.txt -c constraints.txt >&2
+	@touch $@
+
+.venv-%/ready: $(PARITY)-%.txt
+	@echo 'installing into .venv-$*, some minutes' >&2
+	@$(PYTHON) -m venv .venv-$* >&2
+	@.venv-$*/bin/python $(PIP) -r $< >&2
+	@touch $@
+
+# Its networks are in a package whose own requirements they do not need.
+.venv-slim/ready: $(PARITY)-slim.txt $(PARITY)-slim-nets.txt
+	@echo 'installing into .venv-slim, some minutes' >&2
+	@$(PYTHON) -m venv .venv-slim >&2
+	@.venv-slim/bin/python $(PIP) -r $(PARITY)-slim.txt >&2
+	@.venv-slim/bin/python $(PIP) --no-deps -r $(PARITY)-slim-nets.txt >&2
 	@touch $@
 
 clean:
-	rm -rf $(VENV) runs
+	rm -rf .venv .venv-* runs

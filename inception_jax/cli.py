@@ -17,6 +17,9 @@ from ml_collections import config_flags
 from inception_jax.config import UserError
 from inception_jax.config import json_line
 
+# As XLA says it: of any device, and (of a failed malloc) of a CPU.
+_OUT_OF_MEMORY = re.compile('RESOURCE_EXHAUSTED|[Oo]ut of memory|YNNPACK')
+
 
 def run(command: Callable[[], dict]) -> None:
   """Runs a command: its result is the last line on stdout, as JSON.
@@ -36,8 +39,14 @@ def run(command: Callable[[], dict]) -> None:
       result = command()
     except UserError as error:
       _exit(error)
-    except Exception:
+    except Exception as error:
       traceback.print_exc()
+      if _OUT_OF_MEMORY.search(str(error)):
+        print(
+          'error: this looks like too little memory; a smaller '
+          '--config.batch_size needs less',
+          file=sys.stderr,
+        )
       sys.stderr.flush()
       # Not sys.exit: after a failed save, orbax's threads would never end.
       os._exit(1)

@@ -33,7 +33,9 @@ class Evaluator:
   def __call__(self, variables) -> dict[str, float]:
     """Returns loss, top1, top5 over `count` images; `count` is all of them."""
     start = logged = time.perf_counter()
-    batch_size = sharding.round_up(self._config.batch_size, self._mesh)
+    # A small split needs no more memory than it has images.
+    most = min(self._config.batch_size, self._split.size)
+    batch_size = sharding.round_up(most, self._mesh)
     batches = pipeline.eval_batches(
       self._split,
       self._config,
@@ -81,7 +83,7 @@ def evaluate(
     UserError: no such checkpoint, or one of another network.
   """
   step, weights = pretrained.of_checkpoint(
-    workdir, which, mesh, ema=bool(config.ema_decay)
+    workdir, which, mesh, ema=bool(config.ema_decay), config=config
   )
   config = pretrained.resolve(config, weights)
   split = sources.load(config, config.data.eval_split)

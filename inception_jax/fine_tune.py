@@ -47,12 +47,18 @@ def graft(fresh: dict[str, Any], weights: Weights) -> dict[str, Any]:
       'made anew'
     )
     old = {path: x for path, x in old.items() if not _is_per_class(path)}
-  aux = lambda tree: {path for path in tree if path[1] == 'aux'}
-  if aux(new) - aux(old) and not all(map(_is_per_class, aux(new) - aux(old))):
-    says.append('the auxiliary head is made anew, since they have none like it')
-    old = {path: x for path, x in old.items() if path[1] != 'aux'}
-  elif not aux(new) and aux(old):
-    says.append('their auxiliary head is left out: model.aux_head=False')
+  aux = lambda tree: {
+    path: x.shape
+    for path, x in tree.items()
+    if path[1] == 'aux' and not _is_per_class(path)
+  }
+  if aux(new) != aux(old):
+    says.append(
+      # Its kernel spans the whole grid of one image size.
+      'the auxiliary head is made anew, since they have none like it'
+      if aux(new)
+      else 'their auxiliary head is left out: model.aux_head=False'
+    )
     old = {path: x for path, x in old.items() if path[1] != 'aux'}
   if old[_FIRST_KERNEL].shape[2] == 3 and new[_FIRST_KERNEL].shape[2] == 1:
     says.append('the first kernel is summed over its 3 channels')

@@ -43,7 +43,11 @@ def load(path: str, mesh: jax.sharding.Mesh) -> Weights:
 
 
 def of_checkpoint(
-  workdir: str, which: str, mesh: jax.sharding.Mesh, ema: bool = True
+  workdir: str,
+  which: str,
+  mesh: jax.sharding.Mesh,
+  ema: bool = True,
+  config=None,
 ) -> tuple[int, Weights]:
   """Reads a checkpoint's weights, and what the checkpoint says of them.
 
@@ -52,16 +56,20 @@ def of_checkpoint(
     which: 'latest', 'best', a step, or the path of a checkpoint.
     mesh: the devices that get them.
     ema: whether to take the moving average, where there is one.
+    config: of the network that it must be, if any.
 
   Returns:
     The step, and the weights.
 
   Raises:
-    UserError: there is no such checkpoint, or it is damaged.
+    UserError: there is no such checkpoint, it is damaged, or of another
+      network.
   """
   with checkpoint.reading(workdir, which) as (checkpoints, step):
     where = checkpoints.directory / str(step)
     arguments, card = models.from_about(checkpoints.network(step), where)
+    if config is not None:  # before the weights are read
+      resolve(config, Weights(str(where), arguments, card, {}))
     model = models.create(**arguments, card=card)
     shape = (1, card.input_size, card.input_size, len(card.mean))
     variables = jax.tree.map(

@@ -21,12 +21,6 @@ from tests.parity import cases
 from tests.parity import compare
 
 GOLDEN = pathlib.Path(__file__).parent / 'parity' / 'golden'
-FRAMEWORKS = {
-  'slim': 'TF-slim',
-  'keras': 'Keras',
-  'mindcv': 'MindCV',
-  'mindspore': 'MindSpore',
-}
 
 
 def golden(name):
@@ -34,18 +28,8 @@ def golden(name):
   return np.load(path), int(path.stem.split('-')[-1])
 
 
-def source_of(case):
-  framework = FRAMEWORKS.get(case.source, case.source)
-  (source,) = [
-    s
-    for s in sources.SOURCES
-    if (s.framework, s.network) == (framework, case.network)
-  ]
-  return source
-
-
 def imported(case):
-  source = source_of(case)
+  source = compare.source_of(case)
   file, size = golden(case.name)
   tensors = compare.tensors(file, source.style.oihw)
   return convert.from_source(tensors, source, '', 'file'), source, file, size
@@ -54,7 +38,7 @@ def imported(case):
 @pytest.mark.parametrize('case', cases.CASES, ids=lambda c: c.name)
 def test_every_tensor_has_its_place(case):
   file, _ = golden(case.name)
-  source = source_of(case)
+  source = compare.source_of(case)
   tensors = compare.tensors(file, source.style.oihw)
   others = [s for s in sources.SOURCES if s.framework != 'torchvision']
   found, prefix = convert.recognise(tensors, others)
@@ -80,7 +64,7 @@ def test_every_tensor_has_its_place(case):
 def test_logits_and_gradients_agree(name):
   (case,) = [case for case in cases.CASES if case.name == name]
   weights, source, file, size = imported(case)
-  found = compare.differences(weights, source, file, size)
+  found = compare.differences(case, weights, source, file, size)
   assert found['eval'] < cases.LOGITS
   assert found['train'] < cases.LOGITS
   assert found['gradient'] < cases.GRADIENTS

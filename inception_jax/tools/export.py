@@ -56,9 +56,9 @@ def main():
   if faults:
     raise UserError(*faults)
 
-  step, weights = pretrained.of_checkpoint(workdir, which, sharding.make_mesh())
-  if _CONFIG.value is not None:
-    pretrained.resolve(_CONFIG.value, weights)
+  step, weights = pretrained.of_checkpoint(
+    workdir, which, sharding.make_mesh(), config=_CONFIG.value
+  )
   weights = weights_lib.fitting(weights, file_format)
   os.makedirs(os.path.dirname(os.path.abspath(output)), exist_ok=True)
   with cli.whole_or_nothing(output) as unfinished:

@@ -49,7 +49,7 @@ def read(path: str) -> tuple[dict[str, np.ndarray], Format]:
   file_format = _format(path)
   try:
     tensors = file_format.read(path)
-  except UserError:
+  except (UserError, ImportError):  # not the file's fault
     raise
   except Exception as error:  # each library has a dozen of its own
     raise UserError(

@@ -4,13 +4,11 @@ import dataclasses
 
 NUM_CLASSES = 7
 LOGITS = 1e-4  # |difference| over the largest |logit|
-GRADIENTS = 1e-3  # |difference of a projection| over the gradient's norm
-# Where the world's evaluations run, and another.
+GRADIENTS = 1e-3  # norm of the difference over the gradient's norm
+AUX_LOSS_WEIGHT = 0.4
+# Where the world's evaluations run, and another. At the other the last grids
+# are 4×4, enough positions for batch statistics to be well conditioned.
 FULL, OTHER = 299, 171
-# The last grid is then 3×3 and 4×4: few enough for a test, and enough
-# positions for batch statistics to be well conditioned.
-SMALL = {'imagenet': 139, 'cifar': 32}
-BATCH = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,16 +20,22 @@ class Case:
     network: our name of it.
     suffix: of the weight file that it writes.
     aux_head: whether to compare that, too, at 299.
+    batch: images.
     sizes: of the images, live.
     golden: of the images in the golden file.
+    clone: the repository, where the network is in no package.
+    exports: whether `tools.export` writes a file for it.
   """
 
   source: str
   network: str
   suffix: str
   aux_head: bool = False
+  batch: int = 4
   sizes: tuple[int, ...] = (FULL, OTHER)
-  golden: int = SMALL['imagenet']
+  golden: int = OTHER
+  clone: str = ''
+  exports: bool = False
 
   @property
   def name(self) -> str:
@@ -39,24 +43,35 @@ class Case:
     return f'{self.source}-{self.network}'
 
 
-_CIFAR = {'sizes': (32, 40), 'golden': SMALL['cifar']}
+_V3, _V4, _RESNET = 'inception_v3', 'inception_v4', 'inception_resnet_v2'
+_TIMM = {'suffix': '.safetensors', 'exports': True}
+_MINDCV = {'suffix': '.ckpt', 'exports': True}
+_SLIM = {'suffix': '.ckpt', 'aux_head': True}
+_CIFAR = {
+  'suffix': '.pth',
+  'sizes': (32, 40),
+  'golden': 32,
+  'clone': 'weiaicunzai/pytorch-cifar100',
+}
+_MINDSPORE = {'suffix': '.ckpt', 'clone': 'mindspore-ai/models'}
 CASES = (
-  Case('timm', 'inception_v3', '.safetensors', aux_head=True),
-  Case('timm', 'inception_v4', '.safetensors'),
-  Case('timm', 'inception_resnet_v2', '.safetensors'),
-  Case('torchvision', 'inception_v3', '.pth', aux_head=True),
-  Case('keras', 'inception_v3', '.weights.h5'),
-  Case('keras', 'inception_resnet_v2', '.keras'),
-  Case('mindcv', 'inception_v3', '.ckpt', aux_head=True),
-  Case('mindcv', 'inception_v4', '.ckpt'),
-  # Not packages: the generator takes the path of a clone.
-  Case('slim', 'inception_v3', '.ckpt', aux_head=True),
-  Case('slim', 'inception_v4', '.ckpt', aux_head=True),
-  Case('slim', 'inception_resnet_v2', '.ckpt', aux_head=True),
-  Case('weiaicunzai', 'cifar_inception_v3', '.pth', **_CIFAR),
-  Case('weiaicunzai', 'cifar_inception_v4', '.pth', **_CIFAR),
-  Case('weiaicunzai', 'cifar_inception_resnet_v2', '.pth', **_CIFAR),
-  Case('mindspore', 'inception_v3', '.ckpt', aux_head=True, sizes=(FULL,)),
-  Case('mindspore', 'inception_v4', '.ckpt'),
+  Case('timm', _V3, **_TIMM, aux_head=True),
+  Case('timm', _V4, **_TIMM),
+  Case('timm', _RESNET, **_TIMM),
+  Case('torchvision', _V3, '.pth', aux_head=True),
+  Case('keras', _V3, '.weights.h5'),
+  Case('keras', _RESNET, '.keras'),
+  Case('mindcv', _V3, **_MINDCV, aux_head=True),
+  Case('mindcv', _V4, **_MINDCV),
+  Case('slim', _V3, **_SLIM),
+  Case('slim', _V4, **_SLIM),
+  Case('slim', _RESNET, **_SLIM),
+  Case('weiaicunzai', 'cifar_inception_v3', **_CIFAR),
+  Case('weiaicunzai', 'cifar_inception_v4', **_CIFAR),
+  Case('weiaicunzai', 'cifar_inception_resnet_v2', **_CIFAR),
+  # It pools 8×8 whatever the grid.
+  Case(
+    'mindspore', _V3, **_MINDSPORE, aux_head=True, sizes=(FULL,), golden=FULL
+  ),
+  Case('mindspore', _V4, **_MINDSPORE),
 )
-FULL_ONLY = ('mindspore-inception_v3',)  # it pools 8×8 whatever the grid

@@ -10,12 +10,29 @@ import optax
 
 from inception_jax import models
 from inception_jax.weights import Weights
+from inception_jax.weights import sources
 from inception_jax.weights.save import tensors as named_tensors
 from tests.parity import cases
 from tests.parity import formula
-from tests.parity.foreign import AUX_LOSS_WEIGHT
 
 NOISE = 1e-2
+_FRAMEWORKS = {
+  'slim': 'TF-slim',
+  'keras': 'Keras',
+  'mindcv': 'MindCV',
+  'mindspore': 'MindSpore',
+}
+
+
+def source_of(case: cases.Case) -> sources.Source:
+  """What a file of `case` must be recognised as."""
+  framework = _FRAMEWORKS.get(case.source, case.source)
+  (source,) = [
+    s
+    for s in sources.SOURCES
+    if (s.framework, s.network) == (framework, case.network)
+  ]
+  return source
 
 
 def tensors(golden, oihw: bool) -> dict[str, np.ndarray]:
@@ -41,36 +58,46 @@ def _run(model, variables, images, labels):
     )
     total = jnp.mean(cross_entropy(logits, labels))
     if aux is not None:
-      total += AUX_LOSS_WEIGHT * jnp.mean(cross_entropy(aux, labels))
+      total += cases.AUX_LOSS_WEIGHT * jnp.mean(cross_entropy(aux, labels))
     return total, (logits, aux)
 
   gradients, (logits, aux) = jax.grad(loss, has_aux=True)(variables['params'])
   return model.apply(variables, images)[0], logits, aux, gradients
 
 
-def differences(weights: Weights, source, golden, size: int) -> dict:
+def differences(
+  case: cases.Case,
+  weights: Weights,
+  source: sources.Source,
+  golden,
+  size: int,
+  rounding: bool = False,
+) -> dict[str, float]:
   """The largest relative difference of each kind.
 
   Args:
+    case: what is compared.
     weights: as imported.
     source: of them.
     golden: what the other side wrote.
     size: of the images.
+    rounding: whether to measure, too, how far our own gradient moves when
+      each pixel moves to the next float32: below that, nothing can agree.
   """
   model = models.create(**weights.model, card=weights.card)
-  images = formula.images(cases.BATCH, size)
-  labels = formula.labels(cases.BATCH, cases.NUM_CLASSES)
+  images = formula.images(case.batch, size)
+  labels = formula.labels(case.batch, cases.NUM_CLASSES)
   evaluated, trained, aux, gradients = jax.device_get(
     _run(model, weights.variables, images, labels)
   )
   if weights.model.get('head_batch_norm'):  # that network ends so
     evaluated, trained = map(jax.nn.log_softmax, (evaluated, trained))
   result = {
-    'eval': _relative(evaluated, golden['eval']),
-    'train': _relative(trained, golden['train']),
+    'eval': relative(evaluated, golden['eval']),
+    'train': relative(trained, golden['train']),
   }
   if 'aux' in golden:
-    result['aux'] = _relative(aux, golden['aux'])
+    result['aux'] = relative(aux, golden['aux'])
   theirs = dict(
     zip(
       json.loads(str(golden['gradient_names'])),
@@ -81,7 +108,20 @@ def differences(weights: Weights, source, golden, size: int) -> dict:
   variables = {**weights.variables, 'params': gradients}
   ours = named_tensors(weights.model, weights.card, variables, source)
   result.update(_gradients(ours, theirs))
+  if rounding:
+    moved = np.nextafter(images, np.float32(np.inf))
+    *_, others = jax.device_get(_run(model, weights.variables, moved, labels))
+    result['rounding'] = _distance(gradients, others)
   return result
+
+
+def _distance(gradients, others) -> float:
+  """Of two gradients, as one vector each; relative."""
+  squares = lambda tree: sum(
+    float(np.sum(np.square(x, dtype=np.float64))) for x in jax.tree.leaves(tree)
+  )
+  apart = jax.tree.map(np.subtract, gradients, others)
+  return np.sqrt(squares(apart) / squares(gradients))
 
 
 def _gradients(ours, theirs) -> dict:
@@ -102,7 +142,8 @@ def _gradients(ours, theirs) -> dict:
   }
 
 
-def _relative(ours, theirs) -> float:
+def relative(ours, theirs) -> float:
+  """The largest difference, over the largest of `theirs`."""
   theirs = np.asarray(theirs, np.float64)
   assert ours.shape == theirs.shape, (ours.shape, theirs.shape)
   return float(np.abs(ours - theirs).max() / np.abs(theirs).max())

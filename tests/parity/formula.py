@@ -38,10 +38,16 @@ def images(batch: int, size: int) -> np.ndarray:
   """float32 [B, S, S, 3], as if normalised.
 
   White noise: where neighbours are nearly equal, as in a smooth image, which
-  of them a max pool lets through depends on the rounding.
+  of them a max pool lets through depends on the rounding. Each image has a
+  contrast and a brightness of its own: pooled features of images of one kind
+  are nearly equal, and a BatchNorm over them, as MindSpore's v4 has, divides
+  by the little that differs.
   """
   random = _random(f'images {size}')
-  return random.uniform(-1.7, 1.7, (batch, size, size, 3)).astype(np.float32)
+  noise = random.uniform(-1.7, 1.7, (batch, size, size, 3))
+  contrast = np.resize([0.2, 0.5, 1.0, 1.5], (batch, 1, 1, 1))
+  brightness = np.resize([0.5, -0.5, 1.0, -1.0], (batch, 1, 1, 1))
+  return (contrast * noise + brightness).astype(np.float32)
 
 
 def labels(batch: int, num_classes: int) -> np.ndarray:

@@ -1,0 +1,256 @@
+"""Compares every network with the frameworks that it is also in.
+
+  make parity                    # the table, and benchmarks/parity.md
+  make parity CLONES=DIR         # with networks that are in no package, too
+  make parity ARGS=--golden      # writes tests/parity/golden anew
+  make parity ARGS=--only=timm   # the cases whose names have that
+
+Each framework runs in its own process and environment (foreign.py), has its
+weights by formula and writes the file that its users have; the file is read
+here as any other. Networks that are in no package need a clone: DIR/pytorch-
+cifar100 of weiaicunzai/pytorch-cifar100, DIR/models of mindspore-ai/models.
+Without it they are compared with tests/parity/golden, and the table says so.
+Exit status 1 if a difference is over its bound.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+
+from inception_jax import cli
+from inception_jax import pretrained
+from inception_jax import weights as weights_lib
+from inception_jax.weights import convert
+from tests.parity import cases
+from tests.parity import compare
+from tests.parity import formula
+from tests.parity import table
+
+HERE = pathlib.Path(__file__).parent
+ROOT = HERE.parent.parent
+GOLDEN = HERE / 'golden'
+ENVIRONMENTS = {
+  'mindcv': '.venv-mindspore',
+  'mindspore': '.venv-mindspore',
+  'slim': '.venv-slim',
+}
+MOST_LINES = 12  # of a program's output, where it failed
+
+
+def python_of(case: cases.Case) -> str:
+  folder = ENVIRONMENTS.get(case.source)
+  return str(ROOT / folder / 'bin' / 'python') if folder else sys.executable
+
+
+def run(*command: str) -> str:
+  """Runs a program to its end; returns its stdout."""
+  done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+  if done.returncode:
+    tail = '\n'.join(done.stderr.splitlines()[-MOST_LINES:])
+    raise RuntimeError(f'{" ".join(command[1:])} failed:\n{tail}')
+  return done.stdout
+
+
+def result_of(*command: str) -> dict:
+  """The result of one of this project's commands."""
+  return json.loads(run(sys.executable, *command).splitlines()[-1])
+
+
+def foreign(case: cases.Case, size: int, clone: str, out, **flags) -> None:
+  run(
+    python_of(case),
+    str(HERE / 'foreign.py'),
+    f'--case={case.name}',
+    f'--size={size}',
+    f'--clone={clone}',
+    f'--out={out}',
+    *(f'--{name}={value}' for name, value in flags.items()),
+  )
+
+
+def live(case: cases.Case, size: int, clone: str, folder) -> table.Row:
+  """A framework runs, its file is imported, and the two are compared."""
+  out, file = folder / 'out.npz', folder / f'weights{case.suffix}'
+  foreign(case, size, clone, out, save=file)
+  weights = weights_lib.load(str(file))
+  source = compare.source_of(case)
+  expected = f'{source.framework} {source.network}'
+  assert weights.origin == expected, (weights.origin, expected)
+  with np.load(out) as theirs:
+    found = compare.differences(
+      case, weights, source, theirs, size, rounding=True
+    )
+  return table.Row(source, size, 'live', found)
+
+
+def from_golden(case: cases.Case) -> table.Row:
+  """What a framework has computed once, and these weights by formula."""
+  source, size = compare.source_of(case), case.golden
+  with np.load(GOLDEN / f'{case.name}-{size}.npz') as theirs:
+    tensors = compare.tensors(theirs, source.style.oihw)
+    weights = convert.from_source(tensors, source, '', 'by formula')
+    found = compare.differences(
+      case, weights, source, theirs, size, rounding=True
+    )
+  return table.Row(source, size, 'golden', found)
+
+
+def round_trip(case: cases.Case, folder) -> table.Row:
+  """Import → evaluate → export → load there: the same logits."""
+  size, file = cases.FULL, folder / f'weights{case.suffix}'
+  first, last = folder / 'first.npz', folder / 'last.npz'
+  foreign(case, size, '', first, save=file)
+  imported, back = folder / 'imported', folder / f'back{case.suffix}'
+  result_of(
+    '-m',
+    'inception_jax.tools.import_weights',
+    f'--weights={file}',
+    f'--output={imported}',
+  )
+  evaluated = result_of(
+    'main.py',
+    '--mode=eval',
+    '--config=configs/inception_v4.py',
+    f'--workdir={imported}',
+    f'--config.model.name={case.network}',
+    f'--config.model.num_classes={cases.NUM_CLASSES}',
+    f'--config.model.aux_head={case.aux_head}',
+    '--config.data.source=synthetic',
+    '--config.precision=float32',
+  )
+  assert evaluated['count'] == 64, evaluated
+  result_of(
+    '-m',
+    'inception_jax.tools.export',
+    f'--workdir={imported}',
+    f'--format={case.source}',
+    f'--output={back}',
+  )
+  foreign(case, size, '', last, load=back)
+  model, variables, _ = pretrained.load_pretrained(str(imported))
+  ours, _ = model.apply(variables, formula.images(case.batch, size))
+  with np.load(first) as before, np.load(last) as after:
+    found = {
+      'eval': compare.relative(ours, before['eval']),
+      'back': compare.relative(after['eval'], before['eval']),
+    }
+  says = f'evaluated: loss {evaluated["loss"]:.4f} over {evaluated["count"]}'
+  return table.Row(compare.source_of(case), size, says, found)
+
+
+class _RunsCode:
+  def __init__(self, path: str):
+    self._path = path
+
+  def __reduce__(self):
+    return open, (self._path, 'w')
+
+
+def hostile_pickle(folder) -> str:
+  """Imports a .pth that would write a file, and says that it did not."""
+  import torch
+
+  file, trace, output = (folder / name for name in ('x.pth', 'trace', 'out'))
+  torch.save({'conv.weight': _RunsCode(str(trace))}, file)
+  trace.unlink(missing_ok=True)
+  done = subprocess.run(
+    [
+      sys.executable,
+      '-m',
+      'inception_jax.tools.import_weights',
+      f'--weights={file}',
+      f'--output={output}',
+    ],
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+  )
+  (line,) = done.stderr.splitlines()
+  assert done.returncode == 2 and line.startswith('error: '), done
+  assert not trace.exists() and not output.exists(), line
+  return 'a .pth that would run code: exit 2, nothing run, nothing written'
+
+
+def jobs(chosen: list[cases.Case], clones: str):
+  """(name, what to run) of each row."""
+  for case in chosen:
+    clone = ''
+    if case.clone and clones:
+      clone = str(pathlib.Path(clones) / case.clone.split('/')[1])
+    if case.clone and not clone:
+      yield f'{case.name} {case.golden}', lambda _, c=case: from_golden(c)
+      continue
+    for size in case.sizes:
+      yield (
+        f'{case.name} {size}',
+        lambda folder, c=case, s=size, d=clone: live(c, s, d, folder),
+      )
+    if case.exports:
+      yield (
+        f'{case.name} round trip',
+        lambda folder, c=case: round_trip(c, folder),
+      )
+
+
+def write_golden(chosen: list[cases.Case], clones: str) -> None:
+  for case in chosen:
+    if case.clone and not clones:
+      print(f'{case.name} stays as it is: CLONES= is missing', file=sys.stderr)
+      continue
+    clone = case.clone and pathlib.Path(clones) / case.clone.split('/')[1]
+    print(f'{case.name} {case.golden}', file=sys.stderr, flush=True)
+    out = GOLDEN / f'{case.name}-{case.golden}.npz'
+    foreign(case, case.golden, str(clone), out)
+
+
+def main() -> int:
+  parser = argparse.ArgumentParser(
+    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+  )
+  parser.add_argument('--only', default='', help='part of the names of cases')
+  parser.add_argument('--clones', default='', help='a folder of repositories')
+  parser.add_argument('--golden', action='store_true')
+  args = parser.parse_args()
+  chosen = [case for case in cases.CASES if args.only in case.name]
+  if args.golden:
+    write_golden(chosen, args.clones)
+    return 0
+
+  cli.use_compilation_cache('~/.cache/inception_jax')
+  todo, begin = list(jobs(chosen, args.clones)), time.time()
+  rows, failed = [], []
+  with tempfile.TemporaryDirectory() as folder:
+    notes = [hostile_pickle(pathlib.Path(folder))]
+  for i, (name, job) in enumerate(todo):
+    left = (time.time() - begin) / i * (len(todo) - i) if i else None
+    says = f', about {left / 60:.0f} min left' if left else ''
+    print(f'{i + 1} of {len(todo)}: {name}{says}', file=sys.stderr, flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+      try:
+        row = job(pathlib.Path(folder))
+      except Exception as error:  # the others are worth having
+        failed.append(f'FAILED {name}: {error}')
+        print(f'error: {failed[-1]}', file=sys.stderr, flush=True)
+        continue
+    print(table.line(row), file=sys.stderr, flush=True)
+    rows.append(row)
+  over = [row for row in rows if table.over(row)]
+  pythons = sorted({python_of(case) for case in chosen})
+  text = table.write(rows, [*notes, *failed], pythons)
+  print(text)
+  if not args.only:
+    (ROOT / 'benchmarks').mkdir(exist_ok=True)
+    (ROOT / 'benchmarks' / 'parity.md').write_text(text)
+  return 1 if over or failed else 0
+
+
+if __name__ == '__main__':
+  os.environ.setdefault('JAX_PLATFORMS', 'cpu')
+  sys.exit(main())

@@ -1,0 +1,132 @@
+"""The table of `make parity`: rows, bounds, and what they were measured on."""
+
+import dataclasses
+import os
+import platform
+import subprocess
+
+from inception_jax.weights import sources
+from tests.parity import cases
+
+# Kind of difference → column, bound. A file that goes out and comes back must
+# give the same numbers, not nearly the same.
+BOUNDS = {
+  'eval': ('eval', cases.LOGITS),
+  'train': ('train', cases.LOGITS),
+  'aux': ('aux', cases.LOGITS),
+  'gradient': ('gradient', cases.GRADIENTS),
+  'back': ('exported and loaded there', 0.0),
+}
+_PACKAGES = ('jax', 'flax', 'numpy', 'torch', 'torchvision', 'timm', 'keras')
+_PACKAGES += ('tensorflow-cpu', 'tf-slim', 'tf-object-detection')
+_PACKAGES += ('mindspore', 'mindcv')
+_EXPLAINED = """\
+Every weight follows from its name by a formula, in both frameworks, and travels
+here in the file that the other one writes. Differences are relative: of logits
+the largest, over the largest logit; of the gradient of the loss the norm of the
+whole vector's. In `train`, BatchNorm uses the batch's statistics. Two columns
+have no bound: the gradient's worst tensor, and how far our own gradient moves
+when every pixel moves to the next float32 (a max pool passes the gradient to
+the larger of two numbers that may differ by their rounding alone). A round trip
+is import → evaluate → export → load there, every tensor matched: the logits
+that come out there must then be the same, to the last bit.
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+  """A comparison.
+
+  Attributes:
+    source: whose network.
+    size: of the images.
+    how: 'live', 'golden', or what a round trip says.
+    found: kind → difference; without a bound 'tensor', the gradient's
+      difference in the worst of its tensors, and 'rounding', what
+      `compare.differences` measures by that name.
+  """
+
+  source: sources.Source
+  size: int
+  how: str
+  found: dict[str, float]
+
+
+def over(row: Row) -> list[str]:
+  """The kinds of which `row` is over the bound; NaN is over any."""
+  return [
+    kind
+    for kind, (_, bound) in BOUNDS.items()
+    if kind in row.found and not row.found[kind] <= bound
+  ]
+
+
+def line(row: Row) -> str:
+  """A line of the table."""
+  missed = over(row)
+
+  def cell(kind):
+    if kind not in row.found:
+      return '–'
+    text = f'{row.found[kind]:.1e}' if row.found[kind] else '0'
+    return f'**{text}**' if kind in missed else text
+
+  cells = [
+    row.source.network,
+    row.source.framework,
+    f'{row.size}²',
+    row.how,
+    *map(cell, BOUNDS),
+    cell('tensor'),
+    cell('rounding'),
+    'OVER' if missed else 'ok',
+  ]
+  return f'| {" | ".join(cells)} |'
+
+
+def write(rows: list[Row], notes: list[str], pythons: list[str]) -> str:
+  """The page: what was run, on what, and the table."""
+  bounds = '; '.join(f'{column} {bound:g}' for column, bound in BOUNDS.values())
+  columns = ['network', 'source', 'size', 'how']
+  columns += [column for column, _ in BOUNDS.values()]
+  columns += ['worst tensor', 'by rounding', '']
+  return '\n'.join(
+    [
+      '# Parity with the frameworks that these networks come from',
+      '',
+      f'`make parity` on {_machine()}, in float32.',
+      '',
+      _EXPLAINED,
+      f'Bounds: {bounds}.',
+      '',
+      f'| {" | ".join(columns)} |',
+      f'|{"---|" * len(columns)}',
+      *map(line, rows),
+      '',
+      *(f'- {text}' for text in notes),
+      *(f'- {versions}' for versions in map(_versions, pythons)),
+      '',
+    ]
+  )
+
+
+def _machine() -> str:
+  name = platform.processor() or platform.machine()
+  try:
+    with open('/proc/cpuinfo') as file:
+      names = [text for text in file if text.startswith('model name')]
+    name = names[0].split(':')[1].strip()
+  except (OSError, IndexError):  # not Linux, or not x86
+    pass
+  return f'{len(os.sched_getaffinity(0))} cores of {name}'
+
+
+def _versions(python: str) -> str:
+  program = (
+    'import importlib.metadata as m, platform\n'
+    'print("Python", platform.python_version(), end="")\n'
+    'for d in sorted(m.distributions(), key=lambda d: d.name.lower()):\n'
+    f'  if d.name.lower().replace("_", "-") in {_PACKAGES}:\n'
+    '    print(",", d.name, d.version, end="")\n'
+  )
+  return subprocess.check_output([python, '-c', program], text=True)
