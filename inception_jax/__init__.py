@@ -13,7 +13,7 @@ import importlib
 _NAMES = {
   'Card': ('models.card', 'Card'),
   'create_model': ('models', 'create'),
-  'features': ('models', 'features'),
+  'features': ('models.features', 'features'),
   'load_pretrained': ('pretrained', 'load_pretrained'),
 }
 __all__ = list(_NAMES)

@@ -12,6 +12,7 @@ from inception_jax import checkpoint
 from inception_jax import fine_tune
 from inception_jax import models
 from inception_jax import sharding
+from inception_jax import state
 from inception_jax import weights as weights_lib
 from inception_jax.config import UserError
 from inception_jax.models import network
@@ -163,14 +164,16 @@ def load_pretrained(path: str, num_classes: int | None = None) -> Pretrained:
   Raises:
     UserError: it cannot be read, or is of no network known here.
   """
-  weights = load(path, sharding.make_mesh(jax.devices()[:1]))
+  mesh = sharding.make_mesh(jax.devices()[:1])
+  weights = load(path, mesh)
   arguments, card, variables = weights.model, weights.card, weights.variables
   if num_classes not in (None, arguments['num_classes']):
     arguments = {**arguments, 'num_classes': num_classes}
     model = models.create(**arguments, card=card)
     size, channels = card.input_size, len(card.mean)
     images = jnp.zeros((1, size, size, channels))
-    fresh = jax.jit(model.init)(jax.random.key(0), images)
+    init = lambda: model.init(jax.random.key(0), images)
+    fresh = state.jit_init(init, sharding.replicated(mesh))()
     return Pretrained(model, fine_tune.graft(fresh, weights), card)
   variables = jax.tree.map(jnp.asarray, variables)
   return Pretrained(models.create(**arguments, card=card), variables, card)

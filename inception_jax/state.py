@@ -72,8 +72,13 @@ def init_fn(config, model, tx: optax.GradientTransformation):
   return init
 
 
-def jit_init(init, shardings: TrainState):
-  """Compiles `init` so that every leaf is born where it belongs."""
+def jit_init(init, shardings):
+  """Compiles `init` so that every leaf is born where it belongs.
+
+  Args:
+    init: takes nothing, returns a tree of arrays.
+    shardings: a tree like it, or one for all of it.
+  """
   device = jax.tree.leaves(shardings)[0].mesh.devices.flat[0]
   # It runs once: on a CPU, optimising it would take longer than it ever will.
   hasty = {'xla_backend_optimization_level': 0}

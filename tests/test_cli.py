@@ -1,11 +1,8 @@
 """The command line as its users meet it."""
 
 import json
-import os
-import pathlib
 import signal
 import subprocess
-import sys
 import time
 
 import jax
@@ -13,29 +10,9 @@ import numpy as np
 import pytest
 
 from tests import tfds_sets
+from tests.commands import command
+from tests.commands import run
 from tests.conftest import stored
-
-ROOT = pathlib.Path(__file__).parent.parent
-
-
-def command(*args, devices=1):
-  """Arguments for subprocess: main.py, with so many CPU devices."""
-  env = dict(os.environ)
-  env['XLA_FLAGS'] = f'--xla_force_host_platform_device_count={devices}'
-  env.pop('TFDS_DATA_DIR', None)
-  return {
-    'args': [sys.executable, 'main.py', *args],
-    'cwd': ROOT,
-    'env': env,
-    'stdout': subprocess.PIPE,
-    'stderr': subprocess.PIPE,
-    'text': True,
-  }
-
-
-def run(*args, devices=1):
-  return subprocess.run(**command(*args, devices=devices))
-
 
 DIGITS = '--config=configs/digits.py'
 
@@ -251,7 +228,12 @@ def test_trains_on_a_prepared_tfds_set(tmp_path):
 @pytest.mark.slow
 def test_digits_are_learnt(tmp_path):
   # A third of the recipe's length; the README says what all of it reaches.
-  done = run(DIGITS, f'--workdir={tmp_path}', '--config.train_for=5 epochs')
+  done = run(
+    DIGITS,
+    f'--workdir={tmp_path}',
+    '--config.train_for=5 epochs',
+    optimised=True,
+  )
   assert done.returncode == 0, done.stderr
   result = json.loads(done.stdout.splitlines()[-1])
   assert result['count'] == 360

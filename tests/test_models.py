@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from configs import default
+import inception_jax
 from inception_jax import models
 from inception_jax import state
 from inception_jax.models import layers
@@ -96,6 +97,15 @@ V3_SMALL = {'conv_2b': (32, 64), 'mixed_5d': (30, 288), 'mixed_6e': (14, 768)}
 V3_SMALL |= {'mixed_7c': (6, 2048)}
 V4_SMALL = {'conv_2b': (30, 64), 'mixed_5e': (30, 384), 'mixed_6h': (14, 1024)}
 V4_SMALL |= {'mixed_7d': (6, 1536)}
+CIFAR_V4 = {**V4_SMALL, 'mixed_7d': (7, 1536)}  # its last reduction is padded
+CIFAR_RESNET = {
+  'mixed_5a': (30, 384),
+  'block_a_5': (30, 384),
+  'reduction_a': (14, 1152),
+  'block_b_10': (14, 1154),
+  'reduction_b': (6, 2146),
+  'block_c_5': (6, 2048),
+}
 
 
 @pytest.mark.parametrize(
@@ -106,6 +116,9 @@ V4_SMALL |= {'mixed_7d': (6, 1536)}
     ('inception_resnet_v2', 'imagenet', 299, RESNET_IMAGENET),
     ('inception_v3', 'small', 32, V3_SMALL),
     ('inception_v4', 'small', 32, V4_SMALL),
+    ('cifar_inception_v3', 'small', 32, V3_SMALL),
+    ('cifar_inception_v4', 'small', 32, CIFAR_V4),
+    ('cifar_inception_resnet_v2', 'small', 32, CIFAR_RESNET),
   ],
 )
 def test_grids(name, stem, size, expected):
@@ -189,6 +202,30 @@ def test_evaluation_has_no_auxiliary_logits(tiny):
   logits, aux = jax.eval_shape(model.apply, variables, images)
   assert logits.shape == (2, 10)
   assert aux is None
+
+
+def test_features_are_what_the_head_reads(tiny):
+  images = jax.random.normal(jax.random.key(1), (2, 16, 16, 3))
+  model = models.build(tiny, 10)
+  variables = jax.jit(model.init)(jax.random.key(0), images)
+  seen = jax.jit(inception_jax.features, static_argnums=0)(
+    model, variables, images
+  )
+  stages = [name for name, _ in model.table]
+  assert seen.keys() == {*stages, 'pooled', 'logits'}
+  assert seen['mixed_2a'].shape == (2, 7, 7, 32)
+  np.testing.assert_allclose(
+    seen['pooled'], seen['mixed_3a'].mean((1, 2)), rtol=1e-6
+  )
+  dense = variables['params']['head']['dense']
+  np.testing.assert_allclose(
+    seen['logits'],
+    seen['pooled'] @ dense['kernel'] + dense['bias'],
+    rtol=1e-5,
+    atol=1e-5,
+  )
+  logits, _ = model.apply(variables, images)
+  np.testing.assert_allclose(seen['logits'], logits, rtol=1e-5, atol=1e-5)
 
 
 def test_average_pools_leave_the_padding_out():

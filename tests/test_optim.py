@@ -100,6 +100,40 @@ def test_weight_decay_is_coupled_and_on_kernels_only(config):
   np.testing.assert_allclose(updates['conv']['kernel'], expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize('name', optim.OPTIMIZERS)
+def test_rates_by_path_scale_every_update(config, name):
+  config.optimizer.name = name
+  config.weight_decay = 0.1
+  params = {
+    part: {'dense': {'kernel': jnp.full((2,), 3.0), 'bias': jnp.ones((2,))}}
+    for part in ('head', 'mixed_5b', 'stem')
+  }
+  gradients = jax.tree.map(lambda x: 0.5 * x, params)
+
+  def trained(rates):
+    config.optimizer.rates = rates
+    tx = optim.optimizer(config, optax.constant_schedule(0.5))
+    state, current = tx.init(params), params
+    for _ in range(3):  # momentum is scaled, too
+      updates, state = tx.update(gradients, state, current)
+      current = optax.apply_updates(current, updates)
+    return jax.tree.map(jnp.subtract, current, params)
+
+  plain = trained(())
+  scaled = trained((('head/*', 1.0), ('mixed_*/kernel', 0.25), ('*', 0.0)))
+  for leaf in ('kernel', 'bias'):
+    of = lambda tree, part, leaf=leaf: tree[part]['dense'][leaf]
+    np.testing.assert_array_equal(of(scaled, 'head'), of(plain, 'head'))
+    assert not of(scaled, 'stem').any()
+  # Not a quarter to the last digit: the decay follows the smaller weights.
+  np.testing.assert_allclose(
+    scaled['mixed_5b']['dense']['kernel'],
+    0.25 * plain['mixed_5b']['dense']['kernel'],
+    rtol=0.3,
+  )
+  assert not scaled['mixed_5b']['dense']['bias'].any()
+
+
 def rates(config, steps):
   plan = config_lib.plan(config, 1000)
   schedule = optim.schedule(config, plan)

@@ -6,6 +6,7 @@ import re
 
 from inception_jax import models
 from inception_jax.models.card import Card
+from inception_jax.weights import keras_names
 from inception_jax.weights import names
 from inception_jax.weights import slim_names
 
@@ -169,8 +170,8 @@ SOURCES = (
     bn_epsilon=1e-5,
     **_MINDSPORE,
   ),
-  _source('Keras', _V3, KERAS, names.KERAS_V3),
-  _source('Keras', _RESNET, KERAS, names.KERAS_RESNET),
+  _source('Keras', _V3, KERAS, keras_names.KERAS_V3),
+  _source('Keras', _RESNET, KERAS, keras_names.KERAS_RESNET),
   _source('TF-slim', _V3, SLIM, slim_names.SLIM_V3),
   _source('TF-slim', _V4, SLIM, slim_names.SLIM_V4),
   _source('TF-slim', _RESNET, SLIM, slim_names.SLIM_RESNET),

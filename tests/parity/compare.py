@@ -2,6 +2,7 @@
 
 import functools
 import json
+import pathlib
 
 import jax
 import jax.numpy as jnp
@@ -10,11 +11,13 @@ import optax
 
 from inception_jax import models
 from inception_jax.weights import Weights
+from inception_jax.weights import convert
 from inception_jax.weights import sources
 from inception_jax.weights.save import tensors as named_tensors
 from tests.parity import cases
 from tests.parity import formula
 
+GOLDEN = pathlib.Path(__file__).parent / 'golden'
 NOISE = 1e-2
 _FRAMEWORKS = {
   'slim': 'TF-slim',
@@ -44,6 +47,33 @@ def tensors(golden, oihw: bool) -> dict[str, np.ndarray]:
   }
 
 
+def golden_path(case: cases.Case) -> pathlib.Path:
+  """Of what the other side has computed once."""
+  return GOLDEN / f'{case.name}-{case.golden}.npz'
+
+
+def weights_of(case: cases.Case, golden) -> Weights:
+  """What the import of the other side's file gives, without the file."""
+  source = source_of(case)
+  named = tensors(golden, source.style.oihw)
+  return convert.from_source(named, source, '', 'by formula')
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _evaluate(model, variables, images):
+  return model.apply(variables, images)[0]
+
+
+def evaluation(case: cases.Case, weights: Weights, golden, size: int) -> float:
+  """The relative difference of the logits in evaluation alone."""
+  model = models.create(**weights.model, card=weights.card)
+  images = formula.images(case.batch, size)
+  logits = _evaluate(model, weights.variables, images)
+  if weights.model['head_batch_norm']:  # that network ends so
+    logits = jax.nn.log_softmax(logits)
+  return relative(logits, golden['eval'])
+
+
 @functools.partial(jax.jit, static_argnums=0)
 def _run(model, variables, images, labels):
   """Logits in evaluation; logits and gradients in training."""
@@ -68,7 +98,6 @@ def _run(model, variables, images, labels):
 def differences(
   case: cases.Case,
   weights: Weights,
-  source: sources.Source,
   golden,
   size: int,
   rounding: bool = False,
@@ -78,7 +107,6 @@ def differences(
   Args:
     case: what is compared.
     weights: as imported.
-    source: of them.
     golden: what the other side wrote.
     size: of the images.
     rounding: whether to measure, too, how far our own gradient moves when
@@ -90,7 +118,7 @@ def differences(
   evaluated, trained, aux, gradients = jax.device_get(
     _run(model, weights.variables, images, labels)
   )
-  if weights.model.get('head_batch_norm'):  # that network ends so
+  if weights.model['head_batch_norm']:  # that network ends so
     evaluated, trained = map(jax.nn.log_softmax, (evaluated, trained))
   result = {
     'eval': relative(evaluated, golden['eval']),
@@ -106,7 +134,7 @@ def differences(
     )
   )
   variables = {**weights.variables, 'params': gradients}
-  ours = named_tensors(weights.model, weights.card, variables, source)
+  ours = named_tensors(weights.model, weights.card, variables, source_of(case))
   result.update(_gradients(ours, theirs))
   if rounding:
     moved = np.nextafter(images, np.float32(np.inf))

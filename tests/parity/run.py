@@ -27,7 +27,6 @@ import numpy as np
 from inception_jax import cli
 from inception_jax import pretrained
 from inception_jax import weights as weights_lib
-from inception_jax.weights import convert
 from tests.parity import cases
 from tests.parity import compare
 from tests.parity import formula
@@ -35,7 +34,6 @@ from tests.parity import table
 
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parent.parent
-GOLDEN = HERE / 'golden'
 ENVIRONMENTS = {
   'mindcv': '.venv-mindspore',
   'mindspore': '.venv-mindspore',
@@ -84,22 +82,17 @@ def live(case: cases.Case, size: int, clone: str, folder) -> table.Row:
   expected = f'{source.framework} {source.network}'
   assert weights.origin == expected, (weights.origin, expected)
   with np.load(out) as theirs:
-    found = compare.differences(
-      case, weights, source, theirs, size, rounding=True
-    )
+    found = compare.differences(case, weights, theirs, size, rounding=True)
   return table.Row(source, size, 'live', found)
 
 
 def from_golden(case: cases.Case) -> table.Row:
   """What a framework has computed once, and these weights by formula."""
-  source, size = compare.source_of(case), case.golden
-  with np.load(GOLDEN / f'{case.name}-{size}.npz') as theirs:
-    tensors = compare.tensors(theirs, source.style.oihw)
-    weights = convert.from_source(tensors, source, '', 'by formula')
-    found = compare.differences(
-      case, weights, source, theirs, size, rounding=True
-    )
-  return table.Row(source, size, 'golden', found)
+  size = case.golden
+  with np.load(compare.golden_path(case)) as theirs:
+    weights = compare.weights_of(case, theirs)
+    found = compare.differences(case, weights, theirs, size, rounding=True)
+  return table.Row(compare.source_of(case), size, 'golden', found)
 
 
 def round_trip(case: cases.Case, folder) -> table.Row:
@@ -206,8 +199,7 @@ def write_golden(chosen: list[cases.Case], clones: str) -> None:
       continue
     clone = case.clone and pathlib.Path(clones) / case.clone.split('/')[1]
     print(f'{case.name} {case.golden}', file=sys.stderr, flush=True)
-    out = GOLDEN / f'{case.name}-{case.golden}.npz'
-    foreign(case, case.golden, str(clone), out)
+    foreign(case, case.golden, str(clone), compare.golden_path(case))
 
 
 def main() -> int:
