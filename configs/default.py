@@ -33,9 +33,10 @@ def get_config() -> ConfigDict:
   config.model.pool_padding = ''  # of average pools: 'counted' or 'ignored'
 
   config.data = ConfigDict()
-  config.data.source = 'digits'  # or synthetic, tfds:NAME
-  config.data.dir = ''  # of tfds: empty means $TFDS_DATA_DIR or its default
-  config.data.train_split = 'train'  # tfds: any expression, 'train[:99%]'
+  config.data.source = 'digits'  # synthetic, folder, cifar, tfds:NAME
+  config.data.dir = ''  # tfds: empty means $TFDS_DATA_DIR or its default
+  # Of a folder their names; tfds: any expression, 'train[:99%]'.
+  config.data.train_split = 'train'
   config.data.eval_split = 'test'
   config.data.image_size = 0  # the card's: 299, or 32
   config.data.channels = 3  # or 1: images are made grey

@@ -15,6 +15,12 @@ log = logging.getLogger(__name__)
 _DURATION = re.compile(r'(\d+(?:\.\d+)?) (step|epoch|percent)s?')
 
 
+def some(lines: list[str], most: int = 40) -> list[str]:
+  """The first of many lines, and how many more there are."""
+  more = len(lines) - most
+  return [*lines[:most], f'and {more} more'] if more > 0 else lines
+
+
 class UserError(Exception):
   """A mistake of the user's: every fault, one clear line each; exit 2."""
 

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from inception_jax import config as config_lib
 from inception_jax import sharding
 
 _MOST_DIFFERENCES = 20
@@ -116,9 +117,7 @@ def differences(stored, wanted) -> list[str]:
       lines.append(f'  {name}: {there} in the checkpoint, not here')
     elif there != here:
       lines.append(f'  {name}: {there} in the checkpoint, {here} here')
-  if (more := len(lines) - _MOST_DIFFERENCES) > 0:
-    lines[_MOST_DIFFERENCES:] = [f'  and {more} more']
-  return lines
+  return config_lib.some(lines, _MOST_DIFFERENCES)
 
 
 def _shapes(tree) -> dict[str, tuple[int, ...]]:

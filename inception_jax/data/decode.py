@@ -1,5 +1,9 @@
 """Decoding, cropping and resizing on the host, in TensorFlow's graph."""
 
+import io
+
+import numpy as np
+from PIL import Image
 import tensorflow as tf
 
 
@@ -45,10 +49,21 @@ def eval_image(image, data):
 
 def _decoded(image):
   """uint8 [H, W, 3] of an encoded image; a raw one stays as it is."""
-  if image.dtype == tf.string:
-    image = tf.io.decode_image(image, channels=3, expand_animations=False)
-    image = tf.ensure_shape(image, (None, None, 3))
-  return image
+  if image.dtype != tf.string:
+    return image
+  # TensorFlow takes a palette's numbers for greys in a BMP.
+  is_bmp = tf.strings.regex_full_match(tf.strings.substr(image, 0, 2), 'BM')
+  rgb = tf.cond(
+    is_bmp,
+    lambda: tf.numpy_function(_with_pil, [image], tf.uint8, stateful=False),
+    lambda: tf.io.decode_image(image, channels=3, expand_animations=False),
+  )
+  return tf.ensure_shape(rgb, (None, None, 3))
+
+
+def _with_pil(encoded: bytes) -> np.ndarray:
+  with Image.open(io.BytesIO(encoded), formats=['BMP']) as image:
+    return np.asarray(image.convert('RGB'))
 
 
 def _cropped(image, window):

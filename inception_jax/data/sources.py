@@ -11,6 +11,9 @@ import dataclasses
 from typing import Any
 
 from inception_jax import config as config_lib
+from inception_jax.data import cifar
+from inception_jax.data import folder
+from inception_jax.data import splits
 from inception_jax.data import tfds_source
 from inception_jax.data.splits import Indexed
 from inception_jax.data.splits import Sequential
@@ -34,21 +37,9 @@ def digits(config, split: str) -> Indexed:
   held_out = np.arange(len(bunch.target)) % 5 == 0
   chosen = held_out if split == 'test' else ~held_out
   images = np.round(bunch.images[chosen] * (255 / 16)).astype(np.uint8)
-  return _from_arrays(
+  return splits.from_arrays(
     images[..., None], bunch.target[chosen], [str(i) for i in range(10)]
   )
-
-
-def _from_arrays(images, labels, class_names) -> Indexed:
-  def fetch(index):
-    import tensorflow as tf
-
-    return {
-      'image': tf.gather(tf.constant(images), index),
-      'label': tf.gather(tf.constant(labels, tf.int64), index),
-    }
-
-  return Indexed(len(images), tuple(class_names), fetch)
 
 
 def synthetic(config, split: str) -> Indexed:
@@ -80,36 +71,40 @@ def synthetic(config, split: str) -> Indexed:
 
 @dataclasses.dataclass(frozen=True)
 class _Source:
+  """How a source is opened, and what can be said of a config before that."""
+
   load: Callable[[Any, str], Indexed | Sequential]
-  splits: tuple[str, ...]
+  check: Callable[[Any], list[str]]
+
+
+def _splits(names) -> Callable[[Any], list[str]]:
+  keys = ('data.train_split', 'data.eval_split')
+  known = {key: config_lib.one_of(tuple(names)) for key in keys}
+  return lambda config: config_lib.out_of_range(config, known)
 
 
 SOURCES = {
-  'digits': _Source(digits, ('train', 'test')),
-  'synthetic': _Source(synthetic, tuple(SYNTHETIC_SIZES)),
+  'digits': _Source(digits, _splits(('train', 'test'))),
+  'synthetic': _Source(synthetic, _splits(SYNTHETIC_SIZES)),
+  'folder': _Source(folder.load, folder.check),
+  'cifar': _Source(cifar.load, cifar.check),
 }
+_TFDS = _Source(tfds_source.load, tfds_source.check)
 
 
 def load(config, split: str) -> Indexed | Sequential:
   """The split named `split` of `config.data.source`."""
-  if tfds_source.is_tfds(config):
-    return tfds_source.load(config, split)
-  return SOURCES[config.data.source].load(config, split)
+  return _of(config).load(config, split)
 
 
 def check(config) -> list[str]:
   """Faults of the source and the splits; reads no data, waits on nothing."""
-  data = config.data
-  if tfds_source.is_tfds(config):
-    return tfds_source.check(config)
-  if data.source not in SOURCES:
+  source = config.data.source
+  if source not in SOURCES and not tfds_source.is_tfds(config):
     known = ', '.join(SOURCES)
-    return [f'data.source={data.source!r}: expected one of {known}, tfds:NAME']
-  splits = SOURCES[data.source].splits
-  return config_lib.out_of_range(
-    config,
-    {
-      f'data.{key}': config_lib.one_of(splits)
-      for key in ('train_split', 'eval_split')
-    },
-  )
+    return [f'data.source={source!r}: expected one of {known}, tfds:NAME']
+  return _of(config).check(config)
+
+
+def _of(config) -> _Source:
+  return _TFDS if tfds_source.is_tfds(config) else SOURCES[config.data.source]

@@ -20,6 +20,28 @@ class Indexed:
   fetch: Callable[[Any], dict[str, Any]]
 
 
+def from_arrays(images, labels, class_names) -> Indexed:
+  """A split that lies in memory.
+
+  Args:
+    images: uint8 [N, H, W, 1 or 3].
+    labels: integer [N].
+    class_names: one a class, in the order of the labels.
+  """
+  import tensorflow as tf
+
+  # Once, outside of the graph that reads them.
+  images, labels = tf.constant(images), tf.constant(labels, tf.int64)
+
+  def fetch(index):
+    return {
+      'image': tf.gather(images, index),
+      'label': tf.gather(labels, index),
+    }
+
+  return Indexed(len(labels), tuple(class_names), fetch)
+
+
 @dataclasses.dataclass(frozen=True)
 class Sequential:
   """A split that lies in files to be read from front to back.

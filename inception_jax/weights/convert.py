@@ -13,6 +13,7 @@ from flax import traverse_util
 import jax
 import numpy as np
 
+from inception_jax import config as config_lib
 from inception_jax import models
 from inception_jax.config import UserError
 from inception_jax.models.card import Card
@@ -24,7 +25,6 @@ log = logging.getLogger(__name__)
 
 # ImageNet's 1000, and a background that is no class of any dataset.
 _WITH_BACKGROUND = 1001
-_MOST_FAULTS = 40
 _PREFIXES = (
   '',
   'module.',  # torch's DataParallel and DistributedDataParallel
@@ -211,9 +211,7 @@ def _shapes(model, card: Card, channels: int):
 
 
 def _mismatch(where: str, source: Source, faults: list[str]) -> UserError:
-  if (more := len(faults) - _MOST_FAULTS) > 0:
-    faults = [*faults[:_MOST_FAULTS], f'and {more} more']
   return UserError(
     f'{where} looks like {source.network} of {source.framework}, but:',
-    *(f'  {fault}' for fault in faults),
+    *(f'  {fault}' for fault in config_lib.some(faults)),
   )
