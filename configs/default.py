@@ -40,6 +40,8 @@ def get_config() -> ConfigDict:
   config.data.eval_split = 'test'
   config.data.image_size = 0  # the card's: 299, or 32
   config.data.channels = 3  # or 1: images are made grey
+  config.data.max_bad_fraction = 0.001  # of images that cannot be decoded
+  config.data.max_pixels = 80_000_000  # of an image; more is not decoded
   config.data.shuffle_buffer = 8192  # undecoded records; tfds's TFRecords only
   config.data.interpolation = ''  # bilinear, bicubic, area, nearest; '': card's
   config.data.train_crop = 'random'  # random area and ratio, or 'none'

@@ -13,6 +13,7 @@ from inception_jax import steps
 from inception_jax.config import UserError
 from inception_jax.data import pipeline
 from inception_jax.data import sources
+from inception_jax.data.bad_images import BadImages
 
 log = logging.getLogger(__name__)
 
@@ -22,8 +23,11 @@ LOG_SECONDS = 5
 class Evaluator:
   """Evaluates a network on one split, as often as asked; compiles once."""
 
-  def __init__(self, config, model, split, mesh: jax.sharding.Mesh):
+  def __init__(
+    self, config, model, split, mesh: jax.sharding.Mesh, workdir: str = ''
+  ):
     self._config, self._split, self._mesh = config, split, mesh
+    self._bad = BadImages(split, config, workdir)
     self._step = jax.jit(
       steps.make_eval_step(config, model),
       in_shardings=(sharding.replicated(mesh), sharding.batch(mesh)),
@@ -31,7 +35,10 @@ class Evaluator:
     )
 
   def __call__(self, variables) -> dict[str, float]:
-    """Returns loss, top1, top5 over `count` images; `count` is all of them."""
+    """Returns loss, top1, top5 over `count` images.
+
+    `count` is all of them but those that cannot be decoded.
+    """
     start = logged = time.perf_counter()
     # A small split needs no more memory than it has images.
     most = min(self._config.batch_size, self._split.size)
@@ -41,6 +48,7 @@ class Evaluator:
       self._config,
       batch_size,
       sharding.host_rows(batch_size),
+      self._bad,
     )
     total = pipeline.num_eval_batches(self._split, batch_size)
     sums = []
@@ -58,9 +66,19 @@ class Evaluator:
           metrics.duration(left),
         )
     result = metrics.means(metrics.add(jax.device_get(sums)))
-    if result['count'] != self._split.size:
+    left_out = self._split.size - result['count']
+    # Other processes have bad images of their own.
+    if left_out < len(bad := self._bad.substitutes) or (
+      jax.process_count() == 1 and left_out > len(bad)
+    ):
       raise RuntimeError(
         f'evaluated {result["count"]} images of {self._split.size}'
+      )
+    if left_out:
+      log.warning(
+        '%d of %d images cannot be decoded and do not count',
+        left_out,
+        self._split.size,
       )
     return result
 

@@ -19,6 +19,7 @@ from inception_jax import state as state_lib
 from inception_jax import steps
 from inception_jax.data import pipeline
 from inception_jax.data import sources
+from inception_jax.data.bad_images import BadImages
 from inception_jax.evaluate import Evaluator
 from inception_jax.evaluate import evaluate
 from inception_jax.models import card
@@ -31,7 +32,8 @@ def train(config, workdir: str, mesh: jax.sharding.Mesh) -> dict[str, float]:
 
   Args:
     config: the whole config, checked.
-    workdir: gets config.json, metrics.jsonl, checkpoints/, TensorBoard events.
+    workdir: gets config.json, metrics.jsonl, checkpoints/, TensorBoard events,
+      and bad_images.txt where there are any.
     mesh: the devices; the batch is split over them.
 
   Returns:
@@ -52,7 +54,7 @@ def train(config, workdir: str, mesh: jax.sharding.Mesh) -> dict[str, float]:
   plan = config_lib.plan(config, split.size)
   rate = optim.schedule(config, plan)
   tx = optim.optimizer(config, rate)
-  evaluator = Evaluator(config, model, eval_split, mesh)
+  evaluator = Evaluator(config, model, eval_split, mesh, workdir)
 
   folder = checkpoint.folder(workdir)
   with checkpoint.Checkpoints(folder, config.checkpoint_keep) as checkpoints:
@@ -84,7 +86,8 @@ def train(config, workdir: str, mesh: jax.sharding.Mesh) -> dict[str, float]:
 
     # The data and the step; both pick up where `start` says.
     rows = sharding.host_rows(config.batch_size)
-    batches = pipeline.train_batches(split, config, start, rows)
+    bad = BadImages(split, config, workdir)
+    batches = pipeline.train_batches(split, config, start, rows, bad)
     batches = sharding.on_devices(mesh, batches)
     train_step = jax.jit(
       steps.make_train_step(config, model, tx, rate),

@@ -7,6 +7,7 @@ import time
 
 import jax
 import numpy as np
+from PIL import Image
 import pytest
 
 from tests import tfds_sets
@@ -145,7 +146,10 @@ def test_unprepared_tfds_is_said_within_seconds(tmp_path):
 
 
 def small(workdir):
-  """A real network, thin and on small images, for a few steps."""
+  """A real network, thin and on small images, for a few steps.
+
+  With ten classes on one device, all that call it run one compiled program.
+  """
   return [
     DIGITS,
     f'--workdir={workdir}',
@@ -217,12 +221,39 @@ def test_trains_on_a_prepared_tfds_set(tmp_path):
     *small(tmp_path / 'run'),
     '--config.data.source=tfds:shapes',
     f'--config.data.dir={tmp_path}/data',
-    '--config.batch_size=4',
-    devices=2,
+    '--config.model.num_classes=10',
   )
   assert done.returncode == 0, done.stderr
   assert json.loads(done.stdout)['count'] == 7
   assert '23 images of 3 classes' in done.stderr
+
+
+@pytest.mark.slow
+def test_trains_on_a_folder_with_a_bad_image(tmp_path):
+  for split in ('train', 'val'):
+    for name in range(10):
+      (where := tmp_path / 'data' / split / str(name)).mkdir(parents=True)
+      for i in range(4):
+        Image.new('L', (9, 9), 20 * name + i).save(where / f'{i}.png')
+    (where / '1.png').write_bytes(b'junk')
+  arguments = [
+    *small(tmp_path / 'run'),
+    '--config.data.source=folder',
+    '--config.data.eval_split=val',
+    f'--config.data.dir={tmp_path}/data',
+  ]
+  done = run(*arguments)
+  assert done.returncode == 2
+  assert 'more than data.max_bad_fraction=0.001; all are in' in done.stderr
+  done = run(*arguments, '--config.data.max_bad_fraction=0.05')
+  assert done.returncode == 0, done.stderr
+  assert json.loads(done.stdout)['count'] == 39
+  assert '1 of 40 images cannot be decoded and do not count' in done.stderr
+  lines = (tmp_path / 'run' / 'bad_images.txt').read_text().splitlines()
+  assert lines == [
+    f'{tmp_path}/data/{split}/9/1.png: no image of a known kind'
+    for split in ('train', 'val')
+  ]
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ from inception_jax import config as config_lib
 from inception_jax import models
 from inception_jax.data import pipeline
 from inception_jax.data import sources
+from inception_jax.data.bad_images import BadImages
 
 GREYS = {'cat': 40, 'dog': 120, 'newt': 200}
 
@@ -216,3 +217,109 @@ def test_no_image_is_opened_before_it_is_asked_for(tmp_path):
     picture(tmp_path / 'train' / str(name) / 'a.png', 0)
     (tmp_path / 'train' / str(name) / 'b.png').touch()  # not one
   assert sources.load(config_of(tmp_path), 'train').size == 6
+
+
+# images that cannot be decoded
+
+
+def noisy(path, size=40):
+  """A JPEG that a cut in its middle ruins."""
+  path.parent.mkdir(parents=True, exist_ok=True)
+  pixels = np.random.default_rng(len(str(path))).integers(
+    0, 256, (size, size, 3), np.uint8
+  )
+  Image.fromarray(pixels).save(path, quality=95)
+  return path
+
+
+@pytest.fixture
+def damaged(tmp_path):
+  """20 images, of which six are bad, each in its own way."""
+  for split in ('train', 'val'):
+    where = tmp_path / split / 'x'
+    for i in range(20):
+      picture(where / f'{i:02}.png', 10 * i)
+    content = noisy(where / '03.jpg').read_bytes()
+    (where / '03.jpg').write_bytes(content[: len(content) // 2])
+    (where / '03.png').unlink()
+    (where / '04.png').write_bytes(b'')
+    (where / '05.png').write_bytes(b'junk')
+    content = (where / '10.png').read_bytes()
+    (where / '10.png').write_bytes(content[:-30])
+    picture(where / '15.png', 0)
+    Image.new('L', (300, 200)).save(where / '15.png')
+    (where / '19.png').unlink()
+    noisy(where / '19.jpg', 200)
+  return tmp_path
+
+
+BAD = ['03.jpg', '04.png', '05.png', '10.png', '15.png', '19.jpg']
+
+
+def damaged_config(folder, **data):
+  data = {'max_bad_fraction': 0.3, 'max_pixels': 30_000, **data}
+  config = config_of(folder, train_crop='none', **data)
+  config.batch_size = 6
+  return config
+
+
+def test_bad_images_are_left_out_of_an_evaluation(damaged, tmp_path):
+  config = damaged_config(damaged)
+  opened = sources.load(config, 'validation')
+  path = tmp_path / 'bad_images.txt'
+  bad = BadImages(opened, config, str(tmp_path))
+  for _ in range(2):  # the second time they are known
+    batches = pipeline.eval_batches(opened, config, 6, range(6), bad)
+    seen = [
+      round(float(image.mean())) // 10
+      for batch in batches
+      for image, mask in zip(batch['image'], batch['mask'], strict=True)
+      if mask
+    ]
+    good = [i for i in range(20) if i not in (3, 4, 5, 10, 15, 19)]
+    assert seen == good
+  lines = path.read_text().splitlines()
+  names = [line.split(': ')[0] for line in lines]
+  assert names == [f'{damaged}/val/x/{name}' for name in BAD]
+  assert '300×200 is more than data.max_pixels=30000' in lines[4]
+  assert 'more pixels than data.max_pixels' in lines[5]
+
+
+def test_bad_images_are_replaced_in_training(damaged):
+  config = damaged_config(damaged)
+  opened = sources.load(config, 'train')
+
+  def read(start, count, rows=range(6)):
+    batches = pipeline.train_batches(opened, config, start, rows)
+    return [next(batches)['image'] for _ in range(count)]
+
+  straight = read(0, 10)  # three epochs
+  for start in (1, 4, 9):
+    for a, b in zip(straight[start:], read(start, 10 - start), strict=True):
+      np.testing.assert_array_equal(a, b)
+  halves = [read(0, 10, rows) for rows in (range(3), range(3, 6))]
+  for whole, *parts in zip(straight, *halves, strict=True):
+    np.testing.assert_array_equal(whole, np.concatenate(parts))
+  # In an epoch every good one, and the one after each bad one once more.
+  seen = np.concatenate(straight).mean((1, 2, 3))[:20]
+  seen = sorted(round(float(x)) // 10 for x in seen)
+  assert seen == sorted(
+    [i for i in range(20) if i not in (3, 4, 5, 10, 15, 19)]
+    + [6, 6, 6, 11, 16, 0]
+  )
+
+
+def test_too_many_bad_images_end_the_run(damaged, tmp_path):
+  config = damaged_config(damaged, max_bad_fraction=0.1)
+  opened = sources.load(config, 'validation')
+  path = tmp_path / 'bad_images.txt'
+  bad = BadImages(opened, config, str(tmp_path))
+  with pytest.raises(config_lib.UserError) as error:
+    list(pipeline.eval_batches(opened, config, 6, range(6), bad))
+  first, *rest = error.value.faults
+  assert first == (
+    '3 of 20 images cannot be decoded, more than data.max_bad_fraction=0.1; '
+    f'all are in {path}:'
+  )
+  assert len(rest) == 3
+  assert f'{damaged}/val/x/03.jpg: ' in rest[0]

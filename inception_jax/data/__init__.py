@@ -15,6 +15,8 @@ def check(config) -> list[str]:
   return sources.check(config) + config_lib.out_of_range(
     config,
     {
+      'data.max_bad_fraction': config_lib.SHARE,
+      'data.max_pixels': config_lib.AT_LEAST_1,
       'data.shuffle_buffer': config_lib.AT_LEAST_1,
       'data.interpolation': config_lib.one_of(INTERPOLATIONS),
       'data.train_crop': config_lib.one_of(TRAIN_CROPS),

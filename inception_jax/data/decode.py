@@ -4,6 +4,7 @@ import io
 
 import numpy as np
 from PIL import Image
+from PIL import UnidentifiedImageError
 import tensorflow as tf
 
 
@@ -16,7 +17,7 @@ def train_image(image, seed, data):
     data: `config.data`.
   """
   if data.train_crop == 'none':
-    return _resize(_decoded(image), data)
+    return _resize(_decoded(image, data), data)
 
   def window(shape):
     begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
@@ -31,7 +32,7 @@ def train_image(image, seed, data):
     )
     return begin, size
 
-  return _resize(_cropped(image, window), data)
+  return _resize(_cropped(image, data, window), data)
 
 
 def eval_image(image, data):
@@ -44,42 +45,68 @@ def eval_image(image, data):
     begin = (shape[:2] - size) // 2
     return tf.concat([begin, [0]], 0), tf.concat([size, [-1]], 0)
 
-  return _resize(_cropped(image, window), data)
+  return _resize(_cropped(image, data, window), data)
 
 
-def _decoded(image):
+def _decoded(image, data):
   """uint8 [H, W, 3] of an encoded image; a raw one stays as it is."""
   if image.dtype != tf.string:
     return image
+
+  def in_python(function, dtype):
+    # Outside of a graph a scalar comes in an array.
+    call = lambda x: function(np.asarray(x, object).item(), data.max_pixels)
+    return tf.numpy_function(call, [image], dtype, stateful=False)
+
   # TensorFlow takes a palette's numbers for greys in a BMP.
-  is_bmp = tf.strings.regex_full_match(tf.strings.substr(image, 0, 2), 'BM')
   rgb = tf.cond(
-    is_bmp,
-    lambda: tf.numpy_function(_with_pil, [image], tf.uint8, stateful=False),
+    in_python(_is_bmp, tf.bool),
+    lambda: in_python(_with_pil, tf.uint8),
     lambda: tf.io.decode_image(image, channels=3, expand_animations=False),
   )
   return tf.ensure_shape(rgb, (None, None, 3))
 
 
-def _with_pil(encoded: bytes) -> np.ndarray:
-  with Image.open(io.BytesIO(encoded), formats=['BMP']) as image:
+def _is_bmp(encoded: bytes, most: int) -> bool:
+  """Reads the header alone; raises ValueError where that is too much."""
+  try:
+    with Image.open(io.BytesIO(encoded)) as image:
+      (width, height), kind = image.size, image.format
+  except UnidentifiedImageError as error:
+    raise ValueError('no image of a known kind') from error
+  if width * height > most:
+    raise ValueError(f'{width}×{height} is more than data.max_pixels={most}')
+  return kind in ('BMP', 'DIB')
+
+
+def _with_pil(encoded: bytes, most: int) -> np.ndarray:
+  del most  # `_is_bmp` has seen to it
+  with Image.open(io.BytesIO(encoded)) as image:
     return np.asarray(image.convert('RGB'))
 
 
-def _cropped(image, window):
+def _cropped(image, data, window):
   """The window that `window(shape)` names; of a JPEG only it is decoded."""
 
   def whole():
-    decoded = _decoded(image)
+    decoded = _decoded(image, data)
     begin, size = window(tf.shape(decoded))
     channels = decoded.shape[-1]
     cropped = tf.slice(decoded, begin, tf.concat([size[:2], [channels]], 0))
     return tf.ensure_shape(cropped, (None, None, channels))
 
   def jpeg():
-    begin, size = window(tf.io.extract_jpeg_shape(image))
+    shape = tf.io.extract_jpeg_shape(image)
+    pixels = tf.reduce_prod(tf.cast(shape[:2], tf.int64))
+    small = tf.debugging.assert_less_equal(
+      pixels,
+      tf.constant(data.max_pixels, tf.int64),
+      'more pixels than data.max_pixels',
+    )
+    begin, size = window(shape)
     box = tf.concat([begin[:2], size[:2]], 0)
-    return tf.io.decode_and_crop_jpeg(image, box, channels=3)
+    with tf.control_dependencies([small] if small is not None else []):
+      return tf.io.decode_and_crop_jpeg(image, box, channels=3)
 
   if image.dtype != tf.string:
     return whole()

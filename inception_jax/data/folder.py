@@ -70,15 +70,15 @@ def _indexed(paths: list[str], labels: list[int], names) -> Indexed:
   import tensorflow as tf
 
   # Once, outside of the graph that reads them.
-  paths, labels = tf.constant(paths), tf.constant(labels, tf.int64)
+  files, numbers = tf.constant(paths), tf.constant(labels, tf.int64)
 
   def fetch(index):
     return {
-      'image': tf.io.read_file(tf.gather(paths, index)),
-      'label': tf.gather(labels, index),
+      'image': tf.io.read_file(tf.gather(files, index)),
+      'label': tf.gather(numbers, index),
     }
 
-  return Indexed(len(labels), tuple(names), fetch)
+  return Indexed(len(paths), tuple(names), fetch, paths.__getitem__)
 
 
 def _find(config, split: str) -> pathlib.Path | None:

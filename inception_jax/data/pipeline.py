@@ -13,13 +13,14 @@ import tensorflow as tf
 
 from inception_jax import config as config_lib
 from inception_jax.data import decode
+from inception_jax.data.bad_images import BadImages
 from inception_jax.data.splits import Indexed
 
 _ENDLESS = 2**62
 
 
 def train_batches(
-  split, config, start_step: int, rows: range
+  split, config, start_step: int, rows: range, bad: BadImages | None = None
 ) -> Iterator[dict[str, np.ndarray]]:
   """Batches from step `start_step` on, without end.
 
@@ -28,42 +29,56 @@ def train_batches(
     config: the whole config.
     start_step: the first batch's step.
     rows: which rows of the global batch this process reads.
+    bad: gets to know the images of an `Indexed` split that cannot be decoded.
 
   Yields:
     {'image': uint8 [rows, S, S, C], 'label': int32 [rows]}.
   """
   _keep_off_accelerators()
-  start = start_step * config.batch_size
+  bad = bad or BadImages(split, config)
   ours = _in_rows(rows, config.batch_size)
-  if isinstance(split, Indexed):
+  seed = tf.constant(config.seed, tf.int64)
 
-    def permuted(position):
-      epoch, index = position // split.size, position % split.size
-      seed = tf.stack([tf.cast(config.seed, tf.int64), epoch])
-      index = tf.random.experimental.index_shuffle(
-        index, seed, tf.cast(split.size - 1, tf.int64)
-      )
-      return position, split.fetch(index)
-
-    records = tf.data.Dataset.range(start, _ENDLESS).filter(ours)
-    records = records.map(permuted, num_parallel_calls=tf.data.AUTOTUNE)
-    parse = lambda record: record
-  else:
-    parse = split.parse
-    first_epoch, within = divmod(start, split.size)
-    seed_of = lambda epoch: tf.stack([tf.cast(config.seed, tf.int64), epoch])
-    epochs = tf.data.Dataset.range(first_epoch, _ENDLESS)
-    records = epochs.flat_map(lambda e: split.epoch(seed_of(e)))
-    records = records.skip(within).enumerate(start).filter(ours)
+  def index_of(position):
+    epoch, index = position // split.size, position % split.size
+    last = tf.cast(split.size - 1, tf.int64)
+    return tf.random.experimental.index_shuffle(
+      index, tf.stack([seed, epoch]), last
+    )
 
   def decoded(position, record):
-    seed = tf.stack([tf.cast(config.seed, tf.int64), position])
-    record = parse(record)
-    image = decode.train_image(record['image'], seed, config.data)
+    image = decode.train_image(
+      record['image'], tf.stack([seed, position]), config.data
+    )
     return {'image': image, 'label': tf.cast(record['label'], tf.int32)}
 
-  batches = records.map(decoded, num_parallel_calls=tf.data.AUTOTUNE)
-  return _checked(batches.batch(len(rows), drop_remainder=True), split, config)
+  def indexed(step):
+    def fetched(position):
+      index, _ = bad.replaced(position, index_of(position))
+      return position, split.fetch(index)
+
+    positions = tf.data.Dataset.range(step * config.batch_size, _ENDLESS)
+    records = positions.filter(ours).map(fetched, tf.data.AUTOTUNE)
+    return records.map(decoded, tf.data.AUTOTUNE)
+
+  def sequential(step):
+    start = step * config.batch_size
+    first_epoch, within = divmod(start, split.size)
+    epochs = tf.data.Dataset.range(first_epoch, _ENDLESS)
+    records = epochs.flat_map(lambda e: split.epoch(tf.stack([seed, e])))
+    records = records.skip(within).enumerate(start).filter(ours)
+    return records.map(
+      lambda p, record: decoded(p, split.parse(record)), tf.data.AUTOTUNE
+    )
+
+  def find(step):
+    start = step * config.batch_size
+    positions = range(start + rows.start, start + rows.stop)
+    return bad.find(positions, index_of, decoded)
+
+  if isinstance(split, Indexed):
+    return _batches(indexed, find, split, config, start_step, len(rows))
+  return _batches(sequential, None, split, config, start_step, len(rows))
 
 
 def train_batch_spec(config) -> dict[str, np.ndarray]:
@@ -82,7 +97,11 @@ def num_eval_batches(split, batch_size: int) -> int:
 
 
 def eval_batches(
-  split, config, batch_size: int, rows: range
+  split,
+  config,
+  batch_size: int,
+  rows: range,
+  bad: BadImages | None = None,
 ) -> Iterator[dict[str, np.ndarray]]:
   """Every record once, in order, padded to whole batches of `batch_size`.
 
@@ -91,60 +110,94 @@ def eval_batches(
     config: the whole config.
     batch_size: of all processes together.
     rows: which of its rows this process reads.
+    bad: gets to know the images of an `Indexed` split that cannot be decoded.
 
   Yields:
     {'image': uint8 [rows, S, S, C], 'label': int32 [rows], 'mask': float32
-    [rows], 1 on records and 0 on padding}.
+    [rows], 1 on records and 0 on padding and in the place of bad images}.
   """
   _keep_off_accelerators()
-  padded = num_eval_batches(split, batch_size) * batch_size
+  bad = bad or BadImages(split, config)
+  total = num_eval_batches(split, batch_size)
+  padded = total * batch_size
   ours = _in_rows(rows, batch_size)
+  last = tf.constant(split.size - 1, tf.int64)
+  index_of = lambda position: tf.minimum(position, last)
 
-  if isinstance(split, Indexed):
-    last = tf.cast(split.size - 1, tf.int64)
-    records = tf.data.Dataset.range(padded).filter(ours)
-    records = records.map(
-      lambda p: (p, split.fetch(tf.minimum(p, last))),
-      num_parallel_calls=tf.data.AUTOTUNE,
-    )
-    parse = lambda record: record
-  else:
-    parse = split.parse
-    ordered = split.epoch(None)
-    records = ordered.concatenate(ordered.take(1).repeat())
-    records = records.take(padded).enumerate().filter(ours)
-
-  def decoded(position, record):
-    record = parse(record)
+  def decoded(position, record, spare=False):
+    real = tf.logical_and(position < split.size, tf.logical_not(spare))
     return {
       'image': decode.eval_image(record['image'], config.data),
       'label': tf.cast(record['label'], tf.int32),
-      'mask': tf.cast(position < split.size, tf.float32),
+      'mask': tf.cast(real, tf.float32),
     }
 
-  batches = records.map(decoded, num_parallel_calls=tf.data.AUTOTUNE)
-  return _checked(batches.batch(len(rows), drop_remainder=True), split, config)
+  def indexed(step):
+    def fetched(position):
+      index, spare = bad.replaced(position, index_of(position))
+      return position, split.fetch(index), spare
+
+    positions = tf.data.Dataset.range(step * batch_size, padded).filter(ours)
+    return positions.map(fetched, tf.data.AUTOTUNE).map(
+      decoded, tf.data.AUTOTUNE
+    )
+
+  def sequential(step):
+    del step  # never but from the first
+    ordered = split.epoch(None)
+    records = ordered.concatenate(ordered.take(1).repeat())
+    records = records.take(padded).enumerate().filter(ours)
+    return records.map(
+      lambda p, record: decoded(p, split.parse(record)), tf.data.AUTOTUNE
+    )
+
+  def find(step):
+    start = step * batch_size
+    positions = range(start + rows.start, start + rows.stop)
+    return bad.find(positions, index_of, decoded)
+
+  if isinstance(split, Indexed):
+    return _batches(indexed, find, split, config, 0, len(rows))
+  return _batches(sequential, None, split, config, 0, len(rows))
 
 
-def _checked(batches, split, config) -> Iterator[dict[str, np.ndarray]]:
-  """Prefetches, and says of unusable data where it lies.
+def _batches(
+  make, find, split, config, step: int, size: int
+) -> Iterator[dict[str, np.ndarray]]:
+  """Batches ahead of their use; says of unusable data where it lies.
+
+  Args:
+    make: step → tf.data.Dataset of what stands in the batches from it on.
+    find: step → whether its batch has bad images that are replaced now; None
+      where none can be.
+    split: of which they are.
+    config: the whole config.
+    step: the first.
+    size: of a batch.
 
   Raises:
     UserError: damaged or missing records, or labels that are not classes.
   """
   source, classes = config.data.source, len(split.class_names)
-  try:
-    for batch in batches.prefetch(tf.data.AUTOTUNE).as_numpy_iterator():
-      wrong = (batch['label'] < 0) | (batch['label'] >= classes)
-      if wrong.any():
+  while True:
+    batches = make(step).batch(size, drop_remainder=True)
+    try:
+      for batch in batches.prefetch(tf.data.AUTOTUNE).as_numpy_iterator():
+        wrong = (batch['label'] < 0) | (batch['label'] >= classes)
+        if wrong.any():
+          raise config_lib.UserError(
+            f'{source}: label {batch["label"][wrong][0]} is not one of its '
+            f'{classes} classes; a test split without labels is of no use here'
+          )
+        yield batch
+        step += 1
+      return
+    except tf.errors.OpError as error:
+      if find is None or not find(step):
+        reason = error.message.strip().splitlines()[0]
         raise config_lib.UserError(
-          f'{source}: label {batch["label"][wrong][0]} is not one of its '
-          f'{classes} classes; a test split without labels is of no use here'
-        )
-      yield batch
-  except tf.errors.OpError as error:
-    reason = error.message.strip().splitlines()[0]
-    raise config_lib.UserError(f'{source} cannot be read: {reason}') from error
+          f'{source} cannot be read: {reason}'
+        ) from error
 
 
 def _in_rows(rows: range, batch_size: int):

@@ -13,11 +13,13 @@ class Indexed:
     size: number of records.
     class_names: one a class, in the order of the labels.
     fetch: int64 index tensor, 0 ≤ index < size → record.
+    name: index → what a person would look for.
   """
 
   size: int
   class_names: tuple[str, ...]
   fetch: Callable[[Any], dict[str, Any]]
+  name: Callable[[int], str] = 'record {}'.format
 
 
 def from_arrays(images, labels, class_names) -> Indexed:
