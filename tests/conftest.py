@@ -27,39 +27,7 @@ from configs import digits
 from inception_jax import checkpoint
 from inception_jax import models
 from inception_jax import sharding
-from inception_jax.models import tables
-from inception_jax.models.card import Card
-from inception_jax.models.tables import conv
-from inception_jax.models.tables import mixed
-
-# Every kind of stage once, at the family's smallest.
-TINY = tables.Architecture(
-  stems={
-    'small': (
-      ('conv_1a', conv(8, 3, **tables.DOWN)),
-      ('conv_1b', conv(16, 3)),
-    )
-  },
-  body=(
-    (
-      'mixed_2a',
-      mixed(
-        conv(8),
-        (conv(8), mixed(conv(8, 1, 3), conv(8, 3, 1))),
-        (tables.AVG_POOL, conv(8)),
-      ),
-    ),
-    (
-      'mixed_3a',
-      mixed(conv(24, 3, **tables.DOWN), tables.MAX_POOL_DOWN),
-    ),
-  ),
-  card=Card(),
-  aux_after='mixed_2a',
-)
-
-
-models.ARCHITECTURES['tiny'] = TINY
+import tests.tiny  # noqa: F401 (makes the network known)
 
 
 def tiny_config():

@@ -145,15 +145,16 @@ def test_unprepared_tfds_is_said_within_seconds(tmp_path):
   assert time.monotonic() - start < 5
 
 
-def small(workdir):
-  """A real network, thin and on small images, for a few steps.
+TINY = {'program': ('-m', 'tests.tiny')}  # main.py, with a network of its own
 
-  With ten classes on one device, all that call it run one compiled program.
-  """
+
+def small(workdir):
+  """The tiny network on small images, for a few steps."""
   return [
     DIGITS,
     f'--workdir={workdir}',
-    '--config.model.width=0.125',
+    '--config.model.name=tiny',
+    '--config.model.width=1.0',
     '--config.data.image_size=9',
     '--config.train_for=8 steps',
     '--config.schedule.warmup=2 steps',
@@ -169,11 +170,11 @@ def small(workdir):
 
 @pytest.mark.slow
 def test_killed_run_resumes_trains_to_the_same_end_and_evaluates(tmp_path):
-  straight = run(*small(tmp_path / 'straight'))
+  straight = run(*small(tmp_path / 'straight'), **TINY)
   assert straight.returncode == 0, straight.stderr
   expected = json.loads(straight.stdout.splitlines()[-1])
 
-  killed = subprocess.Popen(**command(*small(tmp_path / 'killed')))
+  killed = subprocess.Popen(**command(*small(tmp_path / 'killed'), **TINY))
   done = tmp_path / 'killed' / 'checkpoints' / '3'
   while not done.exists():
     assert killed.poll() is None, killed.communicate()
@@ -181,7 +182,7 @@ def test_killed_run_resumes_trains_to_the_same_end_and_evaluates(tmp_path):
   killed.send_signal(signal.SIGKILL)
   killed.communicate()
 
-  resumed = run(*small(tmp_path / 'killed'))
+  resumed = run(*small(tmp_path / 'killed'), **TINY)
   assert resumed.returncode == 0, resumed.stderr
   result = json.loads(resumed.stdout.splitlines()[-1])
   assert 'resuming after step' in resumed.stderr
@@ -191,27 +192,32 @@ def test_killed_run_resumes_trains_to_the_same_end_and_evaluates(tmp_path):
   for a, b in zip(*map(jax.tree.leaves, states), strict=True):
     np.testing.assert_array_equal(a, b)
 
-  again = run(*small(tmp_path / 'killed'))
+  again = run(*small(tmp_path / 'killed'), **TINY)
   assert json.loads(again.stdout) == result
   assert 'is complete: step 8 of 8' in again.stderr
 
   evaluated = run(
-    *small(tmp_path / 'killed'), '--mode=eval', '--checkpoint=best'
+    *small(tmp_path / 'killed'), '--mode=eval', '--checkpoint=best', **TINY
   )
   assert json.loads(evaluated.stdout) == {
     key: result[key] for key in ('step', 'loss', 'top1', 'top5', 'count')
   }
-  missing = run(*small(tmp_path / 'killed'), '--mode=eval', '--checkpoint=99')
+  missing = run(
+    *small(tmp_path / 'killed'), '--mode=eval', '--checkpoint=99', **TINY
+  )
   assert missing.returncode == 2
   (line,) = missing.stderr.splitlines()
   assert line.startswith('error: --checkpoint=99: expected latest, best')
   other = run(
-    *small(tmp_path / 'killed'), '--mode=eval', '--config.model.width=0.5'
+    *small(tmp_path / 'killed'),
+    '--mode=eval',
+    '--config.model.width=0.5',
+    **TINY,
   )
   assert other.returncode == 2
   *_, line = other.stderr.splitlines()  # the log comes first
   assert line.startswith('error: model.width=0.5, but')
-  assert 'has 0.125: set --config.model.width' in line
+  assert 'has 1.0: set --config.model.width' in line
 
 
 @pytest.mark.slow
@@ -221,7 +227,9 @@ def test_trains_on_a_prepared_tfds_set(tmp_path):
     *small(tmp_path / 'run'),
     '--config.data.source=tfds:shapes',
     f'--config.data.dir={tmp_path}/data',
-    '--config.model.num_classes=10',
+    '--config.batch_size=4',
+    devices=2,
+    **TINY,
   )
   assert done.returncode == 0, done.stderr
   assert json.loads(done.stdout)['count'] == 7
@@ -242,10 +250,10 @@ def test_trains_on_a_folder_with_a_bad_image(tmp_path):
     '--config.data.eval_split=val',
     f'--config.data.dir={tmp_path}/data',
   ]
-  done = run(*arguments)
+  done = run(*arguments, **TINY)
   assert done.returncode == 2
   assert 'more than data.max_bad_fraction=0.001; all are in' in done.stderr
-  done = run(*arguments, '--config.data.max_bad_fraction=0.05')
+  done = run(*arguments, '--config.data.max_bad_fraction=0.05', **TINY)
   assert done.returncode == 0, done.stderr
   assert json.loads(done.stdout)['count'] == 39
   assert '1 of 40 images cannot be decoded and do not count' in done.stderr
@@ -263,6 +271,7 @@ def test_digits_are_learnt(tmp_path):
     DIGITS,
     f'--workdir={tmp_path}',
     '--config.train_for=5 epochs',
+    '--config.eval_every=5 epochs',
     optimised=True,
   )
   assert done.returncode == 0, done.stderr
