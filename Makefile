@@ -10,6 +10,7 @@ CLONES  ?=
 VENV    := .venv
 RUN     := $(VENV)/bin/python
 PARITY  := tests/parity/requirements
+TOGETHER := --numprocesses=2 --dist=worksteal
 PIP     := -m pip install --quiet --disable-pip-version-check
 
 .PHONY: train test test-fast lint parity clean
@@ -18,10 +19,10 @@ train: $(VENV)/ready
 	@$(RUN) main.py --config=$(CONFIG) --workdir=$(WORKDIR) $(ARGS)
 
 test: lint
-	@$(RUN) -m pytest
+	@$(RUN) -m pytest $(TOGETHER)
 
 test-fast: lint
-	@$(RUN) -m pytest -m 'not slow'
+	@$(RUN) -m pytest $(TOGETHER) -m 'not slow'
 
 lint: $(VENV)/ready-test
 	@$(RUN) -m ruff check --quiet .

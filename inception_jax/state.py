@@ -112,12 +112,12 @@ def differences(stored, wanted) -> list[str]:
   for name in sorted(shapes[0].keys() | shapes[1].keys()):
     there, here = (tree.get(name) for tree in shapes)
     if there is None:
-      lines.append(f'  {name}: not in the checkpoint, {here} here')
+      lines.append(f'{name}: not in the checkpoint, {here} here')
     elif here is None:
-      lines.append(f'  {name}: {there} in the checkpoint, not here')
+      lines.append(f'{name}: {there} in the checkpoint, not here')
     elif there != here:
-      lines.append(f'  {name}: {there} in the checkpoint, {here} here')
-  return config_lib.some(lines, _MOST_DIFFERENCES)
+      lines.append(f'{name}: {there} in the checkpoint, {here} here')
+  return [f'  {line}' for line in config_lib.some(lines, _MOST_DIFFERENCES)]
 
 
 def _shapes(tree) -> dict[str, tuple[int, ...]]:
