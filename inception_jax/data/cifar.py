@@ -7,16 +7,15 @@ files say which images are for training; the others never reach it.
 
 from collections.abc import Callable
 import dataclasses
-import io
 import logging
 import os
 import pathlib
-import pickle
 import tarfile
 
 import numpy as np
 
 from inception_jax import config as config_lib
+from inception_jax.data import safe_pickle
 from inception_jax.data import splits
 
 log = logging.getLogger(__name__)
@@ -205,7 +204,7 @@ def _binary(content: bytes, version: _Version):
 
 def _pickled(content: bytes, version: _Version):
   """uint8 [N, 3072], int64 [N]."""
-  batch = _Unpickler(io.BytesIO(content), encoding='bytes').load()
+  batch = safe_pickle.loads(content)
   images = np.asarray(batch[b'data'])
   labels = np.asarray(batch[version.label])
   if images.dtype != np.uint8 or images.shape != (len(labels), _PIXELS):
@@ -215,30 +214,6 @@ def _pickled(content: bytes, version: _Version):
   return images, labels
 
 
-class _Unpickler(pickle.Unpickler):
-  """Admits what numpy's arrays are made of, and nothing else.
-
-  A pickle may call any function that it can name.
-  """
-
-  def find_class(self, module, name):
-    match module.replace('numpy.core.', 'numpy._core.'), name:
-      case 'numpy._core.multiarray', '_reconstruct':
-        return np._core.multiarray._reconstruct
-      case 'numpy', ('ndarray' | 'dtype'):
-        return getattr(np, name)
-      case '_codecs', 'encode':
-        return _as_latin1
-    raise pickle.UnpicklingError(f'it names {module}.{name}')
-
-
-def _as_latin1(text: str, encoding: str) -> bytes:
-  """How Python 3 writes bytes for Python 2."""
-  if encoding != 'latin1':
-    raise pickle.UnpicklingError(f'it names the encoding {encoding}')
-  return text.encode('latin1')
-
-
 def _class_names(files, version: _Version) -> list[str]:
   """As the archive has them; of CIFAR-10 known, else numbers."""
   try:
@@ -246,7 +221,7 @@ def _class_names(files, version: _Version) -> list[str]:
     if isinstance(version.label, int):
       names = content.decode().split()
     else:
-      meta = _Unpickler(io.BytesIO(content), encoding='bytes').load()
+      meta = safe_pickle.loads(content)
       key = b'fine_label_names' if version.classes == 100 else b'label_names'
       names = [name.decode() for name in meta[key]]
     if len(names) == version.classes:
