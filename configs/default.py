@@ -33,13 +33,14 @@ def get_config() -> ConfigDict:
   config.model.pool_padding = ''  # of average pools: 'counted' or 'ignored'
 
   config.data = ConfigDict()
-  config.data.source = 'digits'  # synthetic, folder, cifar, tfds:NAME
+  config.data.source = 'digits'  # README.md lists the others
   config.data.dir = ''  # tfds: empty means $TFDS_DATA_DIR or its default
   # Of a folder their names; tfds: any expression, 'train[:99%]'.
   config.data.train_split = 'train'
   config.data.eval_split = 'test'
   config.data.image_size = 0  # the card's: 299, or 32
   config.data.channels = 3  # or 1: images are made grey
+  config.data.label_offset = 1  # of the first class; tfrecord only
   config.data.max_bad_fraction = 0.001  # of images that cannot be decoded
   config.data.max_pixels = 80_000_000  # of an image; more is not decoded
   config.data.shuffle_buffer = 8192  # undecoded records; tfds's TFRecords only

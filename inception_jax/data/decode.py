@@ -7,14 +7,18 @@ from PIL import Image
 from PIL import UnidentifiedImageError
 import tensorflow as tf
 
+_OBJECT_COVERED = 0.1
 
-def train_image(image, seed, data):
+
+def train_image(image, seed, data, boxes=None):
   """An undecoded record's image → uint8 [S, S, C] for training.
 
   Args:
     image: encoded (scalar string) or raw (uint8 [H, W, 1 or 3]).
     seed: int64 [2], (seed, position): all that the crop depends on.
     data: `config.data`.
+    boxes: float32 [N, 4] of the objects in it, if they are known: the crop
+      then has a tenth of one of them at least, as TF-slim's.
   """
   if data.train_crop == 'none':
     return _resize(_decoded(image, data), data)
@@ -22,9 +26,9 @@ def train_image(image, seed, data):
   def window(shape):
     begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
       shape,
-      tf.zeros((1, 0, 4)),
+      tf.zeros((1, 0, 4)) if boxes is None else boxes[None],
       seed,
-      min_object_covered=0.0,
+      min_object_covered=0.0 if boxes is None else _covered(boxes),
       aspect_ratio_range=data.crop_ratio,
       area_range=data.crop_area,
       max_attempts=10,
@@ -33,6 +37,11 @@ def train_image(image, seed, data):
     return begin, size
 
   return _resize(_cropped(image, data, window), data)
+
+
+def _covered(boxes):
+  # Without any, the whole image is the object, and its share is crop_area's.
+  return tf.where(tf.shape(boxes)[0] > 0, _OBJECT_COVERED, 0.0)
 
 
 def eval_image(image, data):

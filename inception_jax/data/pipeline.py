@@ -48,7 +48,10 @@ def train_batches(
 
   def decoded(position, record):
     image = decode.train_image(
-      record['image'], tf.stack([seed, position]), config.data
+      record['image'],
+      tf.stack([seed, position]),
+      config.data,
+      record.get('boxes'),
     )
     return {'image': image, 'label': tf.cast(record['label'], tf.int32)}
 

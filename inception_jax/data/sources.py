@@ -1,9 +1,11 @@
 """Where images come from: `config.data.source` → splits of undecoded records.
 
 A record is {'image': encoded scalar string or raw uint8 [H, W, 1 or 3],
-'label': int64 scalar}, as TensorFlow tensors. A split is `Indexed` where any
-record can be had by its number, `Sequential` where they come in file order.
-TensorFlow is imported where it is used: checks answer before it has loaded.
+'label': int64 scalar, perhaps 'boxes': float32 [N, 4] in shares of the height
+and width, (ymin, xmin, ymax, xmax)}, as TensorFlow tensors. A split is
+`Indexed` where any record can be had by its number, `Sequential` where they
+come in file order. TensorFlow is imported where it is used: checks answer
+before it has loaded.
 """
 
 from collections.abc import Callable
@@ -15,6 +17,7 @@ from inception_jax.data import cifar
 from inception_jax.data import folder
 from inception_jax.data import splits
 from inception_jax.data import tfds_source
+from inception_jax.data import tfrecord
 from inception_jax.data.splits import Indexed
 from inception_jax.data.splits import Sequential
 
@@ -88,6 +91,7 @@ SOURCES = {
   'synthetic': _Source(synthetic, _splits(SYNTHETIC_SIZES)),
   'folder': _Source(folder.load, folder.check),
   'cifar': _Source(cifar.load, cifar.check),
+  'tfrecord': _Source(tfrecord.load, tfrecord.check),
 }
 _TFDS = _Source(tfds_source.load, tfds_source.check)
 
