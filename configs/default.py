@@ -51,7 +51,8 @@ def get_config() -> ConfigDict:
   config.data.pad = 0  # pixels of black around, then a random crop back
   config.data.flip = True  # left and right, at random
   config.data.color_jitter = 0.0  # brightness, contrast, saturation: 1 ± this
-  config.data.eval_crop_fraction = 0.0  # central share of height and width
+  config.data.eval_crop_mode = ''  # central, short_side or squash; '': card's
+  config.data.eval_crop_fraction = 0.0  # of what the mode says; 0: the card's
   config.data.mean = ()  # of each channel, in 0…255; (): the card's
   config.data.std = ()
 

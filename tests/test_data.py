@@ -4,6 +4,7 @@ import itertools
 import time
 
 import numpy as np
+from PIL import Image
 import pytest
 import tensorflow as tf
 
@@ -305,6 +306,42 @@ def test_central_crop_and_resize():
     out = decode.eval_image(tf.convert_to_tensor(given), config.data)
     assert out.shape == (10, 10, 3)
     assert abs(int(out.numpy()[2:8, 2:8].mean()) - 200) <= 2
+
+
+@pytest.mark.parametrize('mode', ['central', 'short_side', 'squash'])
+@pytest.mark.parametrize('interpolation', ['bilinear', 'bicubic'])
+@pytest.mark.parametrize('shape', [(70, 101), (90, 61), (40, 40)])
+def test_evaluation_crops_are_the_ones_of_pil(mode, interpolation, shape):
+  config = models.resolve(digits_recipe.get_config())
+  config.data.image_size = size = 32
+  config.data.eval_crop_mode = mode
+  config.data.eval_crop_fraction = 0.875
+  config.data.interpolation = interpolation
+  noise = np.random.default_rng(0).integers(0, 256, (9, 7, 3), np.uint8)
+  image = Image.fromarray(noise).resize(shape[::-1], Image.BICUBIC)
+  method = {'bilinear': Image.BILINEAR, 'bicubic': Image.BICUBIC}[interpolation]
+  width, height = image.size
+  if mode == 'squash':
+    expected = image.resize((size, size), method)
+  elif mode == 'central':
+    w, h = round(0.875 * width), round(0.875 * height)
+    x, y = (width - w) // 2, (height - h) // 2
+    cropped = image.crop((x, y, x + w, y + h))
+    expected = cropped.resize((size, size), method)
+  else:  # torchvision: Resize(36), CenterCrop(32)
+    w, h = (
+      (36, int(36 * height / width))
+      if width < height
+      else (int(36 * width / height), 36)
+    )
+    x, y = round((w - size) / 2), round((h - size) / 2)
+    expected = image.resize((w, h), method).crop((x, y, x + size, y + size))
+  for given in (np.asarray(image), tf.io.encode_png(np.asarray(image))):
+    given = tf.convert_to_tensor(given)
+    found = decode.eval_image(given, config.data).numpy().astype(int)
+    assert found.shape == (size, size, 3)
+    # PIL rounds in between, after one of the two directions.
+    assert np.abs(found - np.asarray(expected, int)).max() <= 2
 
 
 def test_synthetic_images_depend_on_the_index_alone():

@@ -3,6 +3,7 @@
 from inception_jax import config as config_lib
 from inception_jax.data import sources
 
+EVAL_CROPS = ('central', 'short_side', 'squash')
 TRAIN_CROPS = ('random', 'none')
 INTERPOLATIONS = ('bilinear', 'bicubic', 'area', 'nearest')
 
@@ -30,6 +31,7 @@ def check(config) -> list[str]:
         'at least 0 and below data.image_size',
       ),
       'data.color_jitter': config_lib.SHARE,
+      'data.eval_crop_mode': config_lib.one_of(EVAL_CROPS),
       'data.eval_crop_fraction': (
         lambda v: 0 < v <= 1,
         'above 0, at most 1',

@@ -1,6 +1,7 @@
 """Decoding, cropping and resizing on the host, in TensorFlow's graph."""
 
 import io
+import math
 
 import numpy as np
 from PIL import Image
@@ -45,16 +46,32 @@ def _covered(boxes):
 
 
 def eval_image(image, data):
-  """An undecoded record's image → uint8 [S, S, C]: central crop, resized."""
-  fraction = data.eval_crop_fraction
+  """An undecoded record's image → uint8 [S, S, C], as `Card.crop_mode` says."""
+  if data.eval_crop_mode == 'squash':
+    return _resize(_decoded(image, data), data)
+  if data.eval_crop_mode == 'short_side':
+    return _centre(_decoded(image, data), data)
 
   def window(shape):
-    extent = tf.cast(shape[:2], tf.float32) * fraction
+    extent = tf.cast(shape[:2], tf.float32) * data.eval_crop_fraction
     size = tf.maximum(1, tf.cast(tf.round(extent), tf.int32))
     begin = (shape[:2] - size) // 2
     return tf.concat([begin, [0]], 0), tf.concat([size, [-1]], 0)
 
   return _resize(_cropped(image, data, window), data)
+
+
+def _centre(image, data):
+  """torchvision's Resize of the shorter side, then its CenterCrop."""
+  target = data.image_size
+  # Not to be one too few where the share was itself a quotient, as 299 / 341.
+  shorter = math.floor(target / data.eval_crop_fraction + 1e-6)
+  extent = tf.shape(image)[:2]
+  size = shorter * extent // tf.reduce_min(extent)
+  begin = tf.round(tf.cast(size - target, tf.float32) / 2)
+  begin = tf.concat([tf.cast(begin, tf.int32), [0]], 0)
+  resized = _resize(image, data, size)
+  return tf.slice(resized, begin, (target, target, data.channels))
 
 
 def _decoded(image, data):
@@ -122,15 +139,21 @@ def _cropped(image, data, window):
   return tf.cond(tf.io.is_jpeg(image), jpeg, whole)
 
 
-def _resize(image, data):
+def _resize(image, data, size=None):
+  """uint8 [S, S, C], or of another `size`."""
   if image.shape[-1] < data.channels:
     image = tf.image.grayscale_to_rgb(image)
   elif image.shape[-1] > data.channels:
     image = tf.image.rgb_to_grayscale(image)
+  square = (data.image_size, data.image_size)
   # Antialiased like PIL's, on which most published weights were trained.
-  size = (data.image_size, data.image_size)
   image = tf.image.resize(
-    image, size, method=data.interpolation, antialias=True
+    image,
+    square if size is None else size,
+    method=data.interpolation,
+    antialias=True,
   )
-  image = tf.clip_by_value(tf.round(image), 0.0, 255.0)
-  return tf.ensure_shape(tf.cast(image, tf.uint8), (*size, data.channels))
+  image = tf.cast(tf.clip_by_value(tf.round(image), 0.0, 255.0), tf.uint8)
+  if size is None:
+    image = tf.ensure_shape(image, (*square, data.channels))
+  return image

@@ -20,7 +20,10 @@ class Card:
     input_size: height and width of the image in pixels.
     mean: of each channel, in 0…255.
     std: likewise; the network sees `(image − mean) / std`.
-    crop_fraction: share of height and width that evaluation looks at.
+    crop_mode: what evaluation looks at: 'central', that share of height and
+      width (TF-slim's); 'short_side', the centre of an image whose shorter
+      side was made input_size / share (torchvision's); 'squash', all of it.
+    crop_fraction: the share.
     interpolation: how evaluation resizes; see `data.INTERPOLATIONS`.
     count_include_pad: whether padded average pools count the padding.
     bn_epsilon: BatchNorm's ε.
@@ -31,6 +34,7 @@ class Card:
   input_size: int = 299
   mean: tuple[float, ...] = (127.5, 127.5, 127.5)
   std: tuple[float, ...] = (127.5, 127.5, 127.5)
+  crop_mode: str = 'central'
   crop_fraction: float = 0.875
   interpolation: str = 'bilinear'
   count_include_pad: bool = False
@@ -52,6 +56,7 @@ def resolve(config, card: Card):
   model.pool_padding = model.pool_padding or counted
   model.bn_epsilon = model.bn_epsilon or card.bn_epsilon
   data.image_size = data.image_size or card.input_size
+  data.eval_crop_mode = data.eval_crop_mode or card.crop_mode
   data.eval_crop_fraction = data.eval_crop_fraction or card.crop_fraction
   data.interpolation = data.interpolation or card.interpolation
   data.mean = tuple(data.mean) or mean
@@ -65,6 +70,7 @@ def of(config) -> Card:
     input_size=config.data.image_size,
     mean=tuple(config.data.mean),
     std=tuple(config.data.std),
+    crop_mode=config.data.eval_crop_mode,
     crop_fraction=config.data.eval_crop_fraction,
     interpolation=config.data.interpolation,
     count_include_pad=counts_padding(config),

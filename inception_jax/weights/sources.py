@@ -123,8 +123,13 @@ def _source(framework, network, style, units, model=None, **card) -> Source:
 
 
 _V3, _V4, _RESNET = 'inception_v3', 'inception_v4', 'inception_resnet_v2'
-_MINDSPORE_INPUT = {'mean': _IMAGENET_MEAN, 'std': _IMAGENET_STD}
-_TIMM = {'interpolation': 'bicubic'}
+_SHORT_SIDE = {'crop_mode': 'short_side'}
+_MINDSPORE_INPUT = {
+  'mean': _IMAGENET_MEAN,
+  'std': _IMAGENET_STD,
+  **_SHORT_SIDE,
+}
+_TIMM = {'interpolation': 'bicubic', **_SHORT_SIDE}
 TORCHVISION = _source(
   # The published weights want inputs in [−1, 1]: `transform_input` makes them.
   'torchvision',
@@ -132,6 +137,7 @@ TORCHVISION = _source(
   TORCH,
   names.TORCHVISION_V3,
   count_include_pad=True,
+  **_SHORT_SIDE,
 )
 TIMM = {
   _V3: _source(
@@ -142,9 +148,10 @@ TIMM = {
     'timm', _RESNET, TORCH, names.TIMM_RESNET, crop_fraction=0.8975, **_TIMM
   ),
 }
+_MINDCV = {**_MINDSPORE_INPUT, 'crop_fraction': 299 / 341}
 MINDCV = {
-  _V3: _source('MindCV', _V3, MINDSPORE, names.MINDCV_V3, **_MINDSPORE_INPUT),
-  _V4: _source('MindCV', _V4, MINDSPORE, names.MINDCV_V4, **_MINDSPORE_INPUT),
+  _V3: _source('MindCV', _V3, MINDSPORE, names.MINDCV_V3, **_MINDCV),
+  _V4: _source('MindCV', _V4, MINDSPORE, names.MINDCV_V4, **_MINDCV),
 }
 # Their evaluation resizes the shorter side to 299, and crops nothing of it.
 _MINDSPORE = {**_MINDSPORE_INPUT, 'crop_fraction': 1.0}
