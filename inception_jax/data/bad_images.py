@@ -41,15 +41,16 @@ class BadImages:
     self._most = config.data.max_bad_fraction * split.size
     self._reasons: dict[int, str] = {}
 
-  def replaced(self, position, index):
-    """The record to read at `position`, and whether it is a substitute.
+  def replacing(self) -> Callable[[Any, Any], tuple[Any, Any]]:
+    """What to read instead, as far as it is known now.
 
-    Args:
-      position: int64 tensor.
-      index: of the record that belongs there.
+    Returns:
+      (position, index of the record that belongs there) → (the index to read,
+      whether it is a substitute); all of them int64 and bool tensors.
     """
     if not self.substitutes:
-      return index, tf.constant(False)
+      return lambda position, index: (index, tf.constant(False))
+    # Made here, not in the function: that is traced, and called by threads.
     table = tf.lookup.StaticHashTable(
       tf.lookup.KeyValueTensorInitializer(
         tf.constant(list(self.substitutes), tf.int64),
@@ -57,8 +58,12 @@ class BadImages:
       ),
       default_value=-1,
     )
-    other = table.lookup(position)
-    return tf.where(other < 0, index, other), other >= 0
+
+    def replace(position, index):
+      other = table.lookup(position)
+      return tf.where(other < 0, index, other), other >= 0
+
+    return replace
 
   def find(
     self,

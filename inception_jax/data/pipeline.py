@@ -56,8 +56,10 @@ def train_batches(
     return {'image': image, 'label': tf.cast(record['label'], tf.int32)}
 
   def indexed(step):
+    replace = bad.replacing()
+
     def fetched(position):
-      index, _ = bad.replaced(position, index_of(position))
+      index, _ = replace(position, index_of(position))
       return position, split.fetch(index)
 
     positions = tf.data.Dataset.range(step * config.batch_size, _ENDLESS)
@@ -136,8 +138,10 @@ def eval_batches(
     }
 
   def indexed(step):
+    replace = bad.replacing()
+
     def fetched(position):
-      index, spare = bad.replaced(position, index_of(position))
+      index, spare = replace(position, index_of(position))
       return position, split.fetch(index), spare
 
     positions = tf.data.Dataset.range(step * batch_size, padded).filter(ours)

@@ -235,7 +235,8 @@ def main() -> int:
     rows.append(row)
   over = [row for row in rows if table.over(row)]
   pythons = sorted({python_of(case) for case in chosen})
-  text = table.write(rows, [*notes, *failed], pythons)
+  command = 'make parity' + ' CLONES=DIR' * bool(args.clones)
+  text = table.write(command, rows, [*notes, *failed], pythons)
   print(text)
   if not args.only:
     (ROOT / 'benchmarks').mkdir(exist_ok=True)

@@ -84,7 +84,9 @@ def line(row: Row) -> str:
   return f'| {" | ".join(cells)} |'
 
 
-def write(rows: list[Row], notes: list[str], pythons: list[str]) -> str:
+def write(
+  command: str, rows: list[Row], notes: list[str], pythons: list[str]
+) -> str:
   """The page: what was run, on what, and the table."""
   bounds = '; '.join(f'{column} {bound:g}' for column, bound in BOUNDS.values())
   columns = ['network', 'source', 'size', 'how']
@@ -94,7 +96,7 @@ def write(rows: list[Row], notes: list[str], pythons: list[str]) -> str:
     [
       '# Parity with the frameworks that these networks come from',
       '',
-      f'`make parity` on {_machine()}, in float32.',
+      f'`{command}` on {_machine()}, in float32.',
       '',
       _EXPLAINED,
       f'Bounds: {bounds}.',
