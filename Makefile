@@ -1,7 +1,7 @@
 # make train   trains configs/digits.py into runs/digits and evaluates it
 # make test    lint, format and tests; `make test-fast` leaves the slow tests out
 # make parity  compares with timm, torchvision, Keras, TF-slim, MindCV and
-#              MindSpore, in environments of their own: 11 GB, half an hour
+#              MindSpore, in environments of their own: 12.5 GB, half an hour
 PYTHON  ?= $(shell command -v python3.11 || command -v python3)
 CONFIG  ?= configs/digits.py
 WORKDIR ?= runs/$(basename $(notdir $(CONFIG)))
