@@ -8,9 +8,9 @@ from etils import epath
 import jax
 import jax.numpy as jnp
 
-from inception_jax import checkpoint
 from inception_jax import fine_tune
 from inception_jax import models
+from inception_jax import runs
 from inception_jax import sharding
 from inception_jax import state
 from inception_jax import weights as weights_lib
@@ -34,9 +34,9 @@ def load(path: str, mesh: jax.sharding.Mesh) -> Weights:
     UserError: there are none, or they are damaged.
   """
   where = epath.Path(path).expanduser()
-  if checkpoint.exists(str(where)):
+  if runs.exists(str(where)):
     return of_checkpoint(str(where), 'latest', mesh)[1]
-  if checkpoint.is_checkpoint(where):
+  if runs.is_checkpoint(where):
     return of_checkpoint('', os.path.join(where.parent, where.name), mesh)[1]
   if where.is_dir():
     raise UserError(f'{path} is neither a run with checkpoints nor one of them')
@@ -66,7 +66,7 @@ def of_checkpoint(
     UserError: there is no such checkpoint, it is damaged, or of another
       network.
   """
-  with checkpoint.reading(workdir, which) as (checkpoints, step):
+  with runs.reading(workdir, which) as (checkpoints, step):
     where = checkpoints.directory / str(step)
     arguments, card = models.from_about(checkpoints.network(step), where)
     if config is not None:  # before the weights are read
@@ -99,8 +99,8 @@ def begin(config, workdir: str, mesh: jax.sharding.Mesh):
   Raises:
     UserError: there are no such weights, or they are of another network.
   """
-  if checkpoint.exists(workdir):
-    with checkpoint.reading(workdir, 'latest') as (checkpoints, step):
+  if runs.exists(workdir):
+    with runs.reading(workdir, 'latest') as (checkpoints, step):
       about, fields = checkpoints.network(step), checkpoints.fields(step)
     if 'opt_state' not in fields:
       raise UserError(

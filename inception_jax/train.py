@@ -14,6 +14,7 @@ from inception_jax import metrics
 from inception_jax import models
 from inception_jax import optim
 from inception_jax import pretrained
+from inception_jax import runs
 from inception_jax import sharding
 from inception_jax import state as state_lib
 from inception_jax import steps
@@ -56,7 +57,7 @@ def train(config, workdir: str, mesh: jax.sharding.Mesh) -> dict[str, float]:
   tx = optim.optimizer(config, rate)
   evaluator = Evaluator(config, model, eval_split, mesh, workdir)
 
-  folder = checkpoint.folder(workdir)
+  folder = runs.folder(workdir)
   with checkpoint.Checkpoints(folder, config.checkpoint_keep) as checkpoints:
     start = checkpoints.latest_step() or 0
     if start:

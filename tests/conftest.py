@@ -24,8 +24,8 @@ import numpy as np
 import pytest
 
 from configs import digits
-from inception_jax import checkpoint
 from inception_jax import models
+from inception_jax import runs
 from inception_jax import sharding
 import tests.tiny  # noqa: F401 (makes the network known)
 
@@ -46,7 +46,7 @@ def stored(workdir, step):
   """Every leaf of a checkpoint, as it lies on disk."""
   import orbax.checkpoint as ocp
 
-  path = checkpoint.folder(str(workdir)).absolute() / str(step) / 'state'
+  path = runs.folder(str(workdir)).absolute() / str(step) / 'state'
   checkpointer = ocp.PyTreeCheckpointer()
   as_numpy = jax.tree.map(
     lambda _: ocp.RestoreArgs(restore_type=np.ndarray),

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from inception_jax import checkpoint
+from inception_jax import runs
 from inception_jax import sharding
 from inception_jax.config import UserError
 from inception_jax.state import TrainState
@@ -133,5 +134,5 @@ def test_many_differences_are_counted(tmp_path, one_device):
 
 def test_nothing_to_read(tmp_path):
   with pytest.raises(UserError, match='no checkpoint in'):
-    with checkpoint.reading(str(tmp_path), 'latest'):
+    with runs.reading(str(tmp_path), 'latest'):
       pass

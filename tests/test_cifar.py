@@ -12,6 +12,7 @@ from inception_jax import config as config_lib
 from inception_jax import models
 from inception_jax.data import pipeline
 from inception_jax.data import sources
+from tests.hostile import RunsCode
 
 CLASSES = {10: 'batches.meta', 100: 'meta'}
 
@@ -126,14 +127,6 @@ def test_splits_in_folders_of_their_own(tmp_path):
   planes, _, names = read(config, 'test')
   np.testing.assert_array_equal(planes, images(5))
   assert names[0] == 'airplane' and names[9] == 'truck'
-
-
-class RunsCode:
-  def __init__(self, path):
-    self._path = path
-
-  def __reduce__(self):
-    return open, (self._path, 'w')
 
 
 def test_what_is_wrong_with_a_set_is_said(tmp_path):

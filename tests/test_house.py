@@ -16,6 +16,7 @@ FLOORS = [
   {'models', 'data', 'optim', 'sharding', 'metrics'},
   {'state', 'preflight', 'weights'},
   {'steps', 'checkpoint', 'fine_tune'},
+  {'runs'},
   {'pretrained'},
   {'evaluate'},
   {'train'},

@@ -19,15 +19,10 @@ from tests.parity import compare
 THOROUGH = ('timm-inception_v3', 'mindcv-inception_v4')
 
 
-def case_of(name):
-  (case,) = [case for case in cases.CASES if case.name == name]
-  return case
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize('name', THOROUGH)
 def test_logits_and_gradients_agree(name):
-  case = case_of(name)
+  case = cases.named(name)
   with np.load(compare.golden_path(case)) as golden:
     weights = compare.weights_of(case, golden)
     found = compare.differences(case, weights, golden, case.golden)
@@ -41,7 +36,7 @@ def test_logits_and_gradients_agree(name):
   'name', [c.name for c in cases.CASES if c.name not in THOROUGH]
 )
 def test_logits_agree(name):
-  case = case_of(name)
+  case = cases.named(name)
   with np.load(compare.golden_path(case)) as golden:
     weights = compare.weights_of(case, golden)
     found = compare.evaluation(case, weights, golden, case.golden)
@@ -68,7 +63,7 @@ def transpose(monkeypatch):
 
 
 def test_a_transposed_pair_does_not_fit(transpose):
-  case = case_of('timm-inception_v3')
+  case = cases.named('timm-inception_v3')
   transpose(case.network, 'mixed_6b')
   with np.load(compare.golden_path(case)) as golden:
     with pytest.raises(UserError) as error:
@@ -84,7 +79,7 @@ def test_a_transposed_pair_does_not_fit(transpose):
 
 @pytest.mark.slow
 def test_wrong_networks_fail_the_parity(transpose):
-  case = case_of('weiaicunzai-cifar_inception_v3')
+  case = cases.named('weiaicunzai-cifar_inception_v3')
   source, size = compare.source_of(case), case.golden
   with np.load(compare.golden_path(case)) as golden:
     tensors = compare.tensors(golden, source.style.oihw)

@@ -8,6 +8,7 @@ import pytest
 import safetensors.numpy
 
 from tests.commands import run
+from tests.hostile import RunsCode
 from tests.parity import cases
 from tests.parity import compare
 
@@ -17,7 +18,7 @@ EXPORT = ('-m', 'inception_jax.tools.export')
 
 def tensors_of(name):
   """What a file of the framework holds, by formula."""
-  (case,) = [case for case in cases.CASES if case.name == name]
+  case = cases.named(name)
   with np.load(compare.golden_path(case)) as golden:
     return compare.tensors(golden, compare.source_of(case).style.oihw)
 
@@ -89,14 +90,6 @@ def test_import_evaluate_export(tmp_path, timm_v3):
   assert refused.returncode == 2
   assert 'average pools: the padding is ignored there' in refused.stderr
   assert not mindcv.exists()
-
-
-class RunsCode:
-  def __init__(self, path):
-    self._path = path
-
-  def __reduce__(self):
-    return open, (self._path, 'w')
 
 
 def truncated(path, timm_v3):

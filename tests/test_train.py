@@ -8,8 +8,8 @@ import jax
 import numpy as np
 import pytest
 
-from inception_jax import checkpoint
 from inception_jax import evaluate
+from inception_jax import runs
 from inception_jax import sharding
 from inception_jax import train
 from inception_jax.config import UserError
@@ -141,7 +141,7 @@ def test_a_new_best_is_saved_between_checkpoints(
 
   monkeypatch.setattr(evaluate.Evaluator, '__call__', scripted)
   on_disk = lambda: sorted(
-    int(path.name) for path in checkpoint.folder(tmp_path).iterdir()
+    int(path.name) for path in runs.folder(tmp_path).iterdir()
   )
   config.train_for = '2 steps'
   run_of(tmp_path, config, one_device)
@@ -221,7 +221,7 @@ def test_evaluation_repeats_what_training_saw(finished, one_device, which):
   scores = {line['step']: line for line in lines(workdir, 'eval')}
   top = max(line['top1'] for line in scores.values())
   if which == 'path':
-    which = str(checkpoint.folder(workdir) / '4')
+    which = str(runs.folder(workdir) / '4')
   result = evaluate.evaluate(config, str(workdir), one_device, which)
   assert result == {key: scores[result['step']][key] for key in result}
   if which == 'best':
@@ -249,10 +249,9 @@ def test_evaluation_is_exact_at_any_batch_and_device_count(
   'damage', ['empty', 'state/_METADATA', 'metrics/metrics', 'state/d']
 )
 def test_a_damaged_checkpoint_is_named(finished, one_device, tmp_path, damage):
-
   config, workdir, _ = finished
   workdir = shutil.copytree(workdir, tmp_path / 'copy')
-  victim = checkpoint.folder(workdir) / '6'
+  victim = runs.folder(workdir) / '6'
   if damage == 'empty':
     shutil.rmtree(victim)
     victim.mkdir()
@@ -291,14 +290,13 @@ def test_a_training_cut_short_at_an_unevaluated_checkpoint(
   config.eval_every = '6 steps'
   config.checkpoint_keep = 9
   run_of(tmp_path, config, one_device)
-  shutil.rmtree(checkpoint.folder(tmp_path) / '6')
+  shutil.rmtree(runs.folder(tmp_path) / '6')
   config.train_for = '4 steps'
   result = run_of(tmp_path, config, one_device)
   assert (result['step'], result['count']) == (4, 360)
 
 
 def test_a_missing_split_leaves_no_workdir(finished, one_device, tmp_path):
-
   config, _, _ = finished
   tfds_sets.write(tmp_path / 'data')
   config.data.source = 'tfds:shapes'

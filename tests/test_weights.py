@@ -24,14 +24,9 @@ from tests.parity import cases
 from tests.parity import compare
 
 
-def case_of(name):
-  (case,) = [case for case in cases.CASES if case.name == name]
-  return case
-
-
 @pytest.fixture(scope='module')
 def timm_v3():
-  case = case_of('timm-inception_v3')
+  case = cases.named('timm-inception_v3')
   with np.load(compare.golden_path(case)) as golden:
     return compare.weights_of(case, golden)
 
@@ -123,7 +118,7 @@ def test_another_number_of_classes_makes_new_heads(caplog, timm_v3):
 
 
 def test_an_auxiliary_head_of_another_grid_is_made_anew(caplog):
-  case = case_of('mindspore-inception_v3')
+  case = cases.named('mindspore-inception_v3')
   with np.load(compare.golden_path(case)) as golden:
     weights = compare.weights_of(case, golden)
   assert weights.model['aux_head']

@@ -91,16 +91,9 @@ _KNOWN = {version.names for version in VERSIONS} | {
 
 def check(config) -> list[str]:
   """Says what is missing; reads no image."""
-  data = config.data
-  faults = config_lib.out_of_range(
-    config,
-    {
-      f'data.{key}': config_lib.one_of(SPLITS)
-      for key in ('train_split', 'eval_split')
-    },
-  )
-  if not data.dir or not _root(config).exists():
-    faults.append(f'data.dir={data.dir!r}: no such folder or .tar.gz')
+  faults = splits.unknown(config, SPLITS)
+  if not config.data.dir or not _root(config).exists():
+    faults.append(f'data.dir={config.data.dir!r}: no such folder or .tar.gz')
   return faults
 
 

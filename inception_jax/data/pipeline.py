@@ -77,13 +77,10 @@ def train_batches(
     )
 
   def find(step):
-    start = step * config.batch_size
-    positions = range(start + rows.start, start + rows.stop)
+    positions = [step * config.batch_size + row for row in rows]
     return bad.find(positions, index_of, decoded)
 
-  if isinstance(split, Indexed):
-    return _batches(indexed, find, split, config, start_step, len(rows))
-  return _batches(sequential, None, split, config, start_step, len(rows))
+  return _batches(indexed, sequential, find, split, config, start_step, rows)
 
 
 def train_batch_spec(config) -> dict[str, np.ndarray]:
@@ -123,8 +120,7 @@ def eval_batches(
   """
   _keep_off_accelerators()
   bad = bad or BadImages(split, config)
-  total = num_eval_batches(split, batch_size)
-  padded = total * batch_size
+  padded = num_eval_batches(split, batch_size) * batch_size
   ours = _in_rows(rows, batch_size)
   last = tf.constant(split.size - 1, tf.int64)
   index_of = lambda position: tf.minimum(position, last)
@@ -159,35 +155,35 @@ def eval_batches(
     )
 
   def find(step):
-    start = step * batch_size
-    positions = range(start + rows.start, start + rows.stop)
+    positions = [step * batch_size + row for row in rows]
     return bad.find(positions, index_of, decoded)
 
-  if isinstance(split, Indexed):
-    return _batches(indexed, find, split, config, 0, len(rows))
-  return _batches(sequential, None, split, config, 0, len(rows))
+  return _batches(indexed, sequential, find, split, config, 0, rows)
 
 
 def _batches(
-  make, find, split, config, step: int, size: int
+  indexed, sequential, find, split, config, step: int, rows: range
 ) -> Iterator[dict[str, np.ndarray]]:
   """Batches ahead of their use; says of unusable data where it lies.
 
   Args:
-    make: step → tf.data.Dataset of what stands in the batches from it on.
-    find: step → whether its batch has bad images that are replaced now; None
-      where none can be.
+    indexed: step → tf.data.Dataset of what stands in the batches from it on,
+      for an `Indexed` split.
+    sequential: the same for a `Sequential` one.
+    find: step → whether its batch has bad images that are replaced now.
     split: of which they are.
     config: the whole config.
     step: the first.
-    size: of a batch.
+    rows: which of a batch are read.
 
   Raises:
     UserError: damaged or missing records, or labels that are not classes.
   """
   source, classes = config.data.source, len(split.class_names)
+  by_index = isinstance(split, Indexed)
+  make = indexed if by_index else sequential
   while True:
-    batches = make(step).batch(size, drop_remainder=True)
+    batches = make(step).batch(len(rows), drop_remainder=True)
     try:
       for batch in batches.prefetch(tf.data.AUTOTUNE).as_numpy_iterator():
         wrong = (batch['label'] < 0) | (batch['label'] >= classes)
@@ -200,7 +196,7 @@ def _batches(
         step += 1
       return
     except tf.errors.OpError as error:
-      if find is None or not find(step):
+      if not (by_index and find(step)):
         reason = error.message.strip().splitlines()[0]
         raise config_lib.UserError(
           f'{source} cannot be read: {reason}'

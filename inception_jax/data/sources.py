@@ -12,7 +12,6 @@ from collections.abc import Callable
 import dataclasses
 from typing import Any
 
-from inception_jax import config as config_lib
 from inception_jax.data import cifar
 from inception_jax.data import folder
 from inception_jax.data import splits
@@ -80,15 +79,9 @@ class _Source:
   check: Callable[[Any], list[str]]
 
 
-def _splits(names) -> Callable[[Any], list[str]]:
-  keys = ('data.train_split', 'data.eval_split')
-  known = {key: config_lib.one_of(tuple(names)) for key in keys}
-  return lambda config: config_lib.out_of_range(config, known)
-
-
 SOURCES = {
-  'digits': _Source(digits, _splits(('train', 'test'))),
-  'synthetic': _Source(synthetic, _splits(SYNTHETIC_SIZES)),
+  'digits': _Source(digits, lambda c: splits.unknown(c, ('train', 'test'))),
+  'synthetic': _Source(synthetic, lambda c: splits.unknown(c, SYNTHETIC_SIZES)),
   'folder': _Source(folder.load, folder.check),
   'cifar': _Source(cifar.load, cifar.check),
   'tfrecord': _Source(tfrecord.load, tfrecord.check),

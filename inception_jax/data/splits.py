@@ -4,6 +4,8 @@ from collections.abc import Callable
 import dataclasses
 from typing import Any
 
+from inception_jax import config as config_lib
+
 
 @dataclasses.dataclass(frozen=True)
 class Indexed:
@@ -20,6 +22,13 @@ class Indexed:
   class_names: tuple[str, ...]
   fetch: Callable[[Any], dict[str, Any]]
   name: Callable[[int], str] = 'record {}'.format
+
+
+def unknown(config, names) -> list[str]:
+  """A fault for each split of `config.data` that is not among `names`."""
+  keys = ('data.train_split', 'data.eval_split')
+  known = config_lib.one_of(tuple(names))
+  return config_lib.out_of_range(config, dict.fromkeys(keys, known))
 
 
 def from_arrays(images, labels, class_names) -> Indexed:

@@ -48,6 +48,7 @@ def main():
   from inception_jax import models
   from inception_jax import preflight
   from inception_jax import pretrained
+  from inception_jax import runs
   from inception_jax import state
   from inception_jax import weights as weights_lib
 
@@ -66,7 +67,7 @@ def main():
 
   os.makedirs(parent, exist_ok=True)
   with cli.whole_or_nothing(output) as unfinished:
-    with checkpoint.Checkpoints(checkpoint.folder(unfinished)) as checkpoints:
+    with checkpoint.Checkpoints(runs.folder(unfinished)) as checkpoints:
       checkpoints.save(
         state.of_weights(weights.variables),
         {},

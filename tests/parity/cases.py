@@ -75,3 +75,9 @@ CASES = (
   ),
   Case('mindspore', _V4, **_MINDSPORE),
 )
+
+
+def named(name: str) -> Case:
+  """The case called 'timm-inception_v3', for one."""
+  (case,) = [case for case in CASES if case.name == name]
+  return case

@@ -44,7 +44,7 @@ def main():
   parser.add_argument('--save', default='')
   parser.add_argument('--load', default='')
   args = parser.parse_args()
-  (case,) = [case for case in cases.CASES if case.name == args.case]
+  case = cases.named(args.case)
 
   module, side = SIDES[case.source]
   side = getattr(importlib.import_module(module), side)

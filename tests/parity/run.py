@@ -27,6 +27,7 @@ import numpy as np
 from inception_jax import cli
 from inception_jax import pretrained
 from inception_jax import weights as weights_lib
+from tests.hostile import RunsCode
 from tests.parity import cases
 from tests.parity import compare
 from tests.parity import formula
@@ -134,16 +135,9 @@ def round_trip(case: cases.Case, folder) -> table.Row:
       'eval': compare.relative(ours, before['eval']),
       'back': compare.relative(after['eval'], before['eval']),
     }
-  says = f'evaluated: loss {evaluated["loss"]:.4f} over {evaluated["count"]}'
+  loss, count = evaluated['loss'], evaluated['count']
+  says = f'round trip; evaluated: loss {loss:.4f} over {count}'
   return table.Row(compare.source_of(case), size, says, found)
-
-
-class _RunsCode:
-  def __init__(self, path: str):
-    self._path = path
-
-  def __reduce__(self):
-    return open, (self._path, 'w')
 
 
 def hostile_pickle(folder) -> str:
@@ -151,7 +145,7 @@ def hostile_pickle(folder) -> str:
   import torch
 
   file, trace, output = (folder / name for name in ('x.pth', 'trace', 'out'))
-  torch.save({'conv.weight': _RunsCode(str(trace))}, file)
+  torch.save({'conv.weight': RunsCode(str(trace))}, file)
   trace.unlink(missing_ok=True)
   done = subprocess.run(
     [
@@ -171,12 +165,16 @@ def hostile_pickle(folder) -> str:
   return 'a .pth that would run code: exit 2, nothing run, nothing written'
 
 
+def clone_of(case: cases.Case, clones: str) -> str:
+  """Where the repository of a case lies; '' where there is none."""
+  name = case.clone.split('/')[-1]
+  return str(pathlib.Path(clones) / name) if name and clones else ''
+
+
 def jobs(chosen: list[cases.Case], clones: str):
   """(name, what to run) of each row."""
   for case in chosen:
-    clone = ''
-    if case.clone and clones:
-      clone = str(pathlib.Path(clones) / case.clone.split('/')[1])
+    clone = clone_of(case, clones)
     if case.clone and not clone:
       yield f'{case.name} {case.golden}', lambda _, c=case: from_golden(c)
       continue
@@ -194,12 +192,12 @@ def jobs(chosen: list[cases.Case], clones: str):
 
 def write_golden(chosen: list[cases.Case], clones: str) -> None:
   for case in chosen:
-    if case.clone and not clones:
+    clone = clone_of(case, clones)
+    if case.clone and not clone:
       print(f'{case.name} stays as it is: CLONES= is missing', file=sys.stderr)
       continue
-    clone = case.clone and pathlib.Path(clones) / case.clone.split('/')[1]
     print(f'{case.name} {case.golden}', file=sys.stderr, flush=True)
-    foreign(case, case.golden, str(clone), compare.golden_path(case))
+    foreign(case, case.golden, clone, compare.golden_path(case))
 
 
 def main() -> int:
