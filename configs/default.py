@@ -50,7 +50,19 @@ def get_config() -> ConfigDict:
   config.data.crop_ratio = (3 / 4, 4 / 3)  # width over height, for 'random'
   config.data.pad = 0  # pixels of black around, then a random crop back
   config.data.flip = True  # left and right, at random
-  config.data.color_jitter = 0.0  # brightness, contrast, saturation: 1 ± this
+  config.data.rotate = 0.0  # up to so many degrees to either side
+  config.data.policy = ''  # autoaugment (ImageNet's), randaugment; '': none
+  config.data.rand_ops = 2  # of RandAugment, for each image
+  config.data.rand_magnitude = 9.0  # of 30, torchvision's scale; timm's is 10
+  # Brightness, contrast, saturation: 1 ± this; hue: ± this share of its circle
+  config.data.color_jitter = (0.0, 0.0, 0.0, 0.0)
+  config.data.brightness_shift = 0.0  # ± this share of white: TensorFlow's
+  config.data.erase = 0.0  # odds of random erasing
+  config.data.erase_area = (0.02, 1 / 3)  # of the image
+  config.data.erase_ratio = (0.3, 3.3)  # height over width
+  config.data.erase_with = 'mean'  # or noise
+  config.data.mixup = 0.0  # α of mixup's Beta(α, α); 0: none
+  config.data.cutmix = 0.0  # α of CutMix; with both, each batch has one of them
   config.data.eval_crop_mode = ''  # central, short_side or squash; '': card's
   config.data.eval_crop_fraction = 0.0  # of what the mode says; 0: the card's
   config.data.mean = ()  # of each channel, in 0…255; (): the card's

@@ -22,7 +22,7 @@ def get_config():
 
   config.data.source = 'tfds:imagenet2012'
   config.data.eval_split = 'validation'
-  config.data.color_jitter = 0.4
+  config.data.color_jitter = (0.4, 0.4, 0.4, 0.0)
 
   config.batch_size = 1024
   config.train_for = '250 epochs'

@@ -8,15 +8,13 @@ from inception_jax.data import augment
 from inception_jax.state import TrainState
 
 
-def cross_entropy(logits, labels, smoothing: float):
-  """Softmax cross-entropy [B] of float32 logits [B, N] and labels [B].
+def cross_entropy(logits, targets, smoothing: float):
+  """Softmax cross-entropy [B] of float32 logits and distributions [B, N].
 
-  Smoothing is TensorFlow's: the target is `1 - s + s / N` on the label and
-  `s / N` elsewhere.
+  Smoothing is TensorFlow's: of a label's target, `1 - s + s / N` is on the
+  label and `s / N` elsewhere.
   """
-  targets = optax.smooth_labels(
-    jax.nn.one_hot(labels, logits.shape[-1]), smoothing
-  )
+  targets = optax.smooth_labels(targets, smoothing)
   return optax.softmax_cross_entropy(logits, targets)
 
 
@@ -68,8 +66,11 @@ def make_train_step(config, model, tx: optax.GradientTransformation, rate):
   def train_step(state: TrainState, batch):
     key = jax.random.fold_in(jax.random.key(config.seed), state.step)
     augment_key, dropout_key = jax.random.split(key)
-    images = augment.train_images(augment_key, batch['image'], config.data)
-    labels = batch['label']
+    images, targets = augment.train_batch(
+      augment_key, batch, config.data, model.num_classes
+    )
+    # Of two images that are mixed, the one there is more of.
+    labels = jnp.argmax(targets, axis=-1)
 
     def loss_fn(params):
       (logits, aux_logits), updates = model.apply(
@@ -79,10 +80,10 @@ def make_train_step(config, model, tx: optax.GradientTransformation, rate):
         mutable=['batch_stats'],
         rngs={'dropout': dropout_key},
       )
-      loss = cross_entropy(logits, labels, config.label_smoothing)
+      loss = cross_entropy(logits, targets, config.label_smoothing)
       objective = jnp.mean(loss)
       if aux_logits is not None:
-        aux_loss = cross_entropy(aux_logits, labels, config.label_smoothing)
+        aux_loss = cross_entropy(aux_logits, targets, config.label_smoothing)
         objective += config.aux_loss_weight * jnp.mean(aux_loss)
       return objective, (loss, logits, updates['batch_stats'])
 
@@ -121,7 +122,8 @@ def make_eval_step(config, model):
   def eval_step(variables, batch):
     images = augment.normalise(batch['image'], config.data)
     logits, _ = model.apply(variables, images)
-    loss = cross_entropy(logits, batch['label'], 0.0)
+    targets = jax.nn.one_hot(batch['label'], model.num_classes)
+    loss = cross_entropy(logits, targets, 0.0)
     return sums(loss, logits, batch['label'], batch['mask'])
 
   return eval_step

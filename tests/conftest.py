@@ -36,7 +36,7 @@ def tiny_config():
   config.model.name = 'tiny'
   config.model.width = 1.0
   config.model.dropout_rate = 0.2
-  config.data.color_jitter = 0.2
+  config.data.color_jitter = (0.2, 0.2, 0.2, 0.0)
   config.batch_size = 16
   config.schedule.warmup = '2 steps'
   return models.resolve(config)

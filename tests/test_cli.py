@@ -67,8 +67,18 @@ DIGITS = '--config=configs/digits.py'
         '--config.batch_size=0',
         '--config.model.name=vgg',
         '--config.ema_decay=1',
+        '--config.data.policy=auto',
+        '--config.data.color_jitter=(0.4,0.4,0.4)',
+        '--config.data.mixup=-1.0',
       ],
-      ['batch_size=0', "model.name='vgg'", 'ema_decay=1.0'],
+      [
+        'batch_size=0',
+        "model.name='vgg'",
+        'ema_decay=1.0',
+        "data.policy='auto': expected one of ",
+        'data.color_jitter=(0.4, 0.4, 0.4): expected brightness, contrast',
+        'data.mixup=-1.0',
+      ],
     ),
   ],
 )
@@ -164,7 +174,12 @@ def small(workdir):
     # Whatever the recipe leaves out that draws at random.
     '--config.data.train_crop=random',
     '--config.data.flip',
-    '--config.data.color_jitter=0.2',
+    '--config.data.color_jitter=(0.2,0.2,0.2,0.1)',
+    '--config.data.rotate=15.0',
+    '--config.data.policy=randaugment',
+    '--config.data.erase=0.25',
+    '--config.data.mixup=0.2',
+    '--config.data.cutmix=1.0',
   ]
 
 

@@ -54,7 +54,7 @@ def test_stop_and_resume_is_bitwise(
 ):
   # Dropout, BN, EMA, aux head, shifts and colours are all on.
   assert tiny.model.dropout_rate and tiny.ema_decay and tiny.data.pad
-  assert tiny.data.color_jitter and tiny.model.aux_head
+  assert any(tiny.data.color_jitter) and tiny.model.aux_head
   mesh = sharding.make_mesh(jax.devices()[:devices])
   tiny.train_for = '12 steps'
   tiny.checkpoint_every = '5 steps'

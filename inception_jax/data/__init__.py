@@ -1,6 +1,7 @@
 """Input: sources, decoding on the host, augmentation on the device."""
 
 from inception_jax import config as config_lib
+from inception_jax.data import policies
 from inception_jax.data import sources
 
 EVAL_CROPS = ('central', 'short_side', 'squash')
@@ -8,6 +9,7 @@ TRAIN_CROPS = ('random', 'none')
 INTERPOLATIONS = ('bilinear', 'bicubic', 'area', 'nearest')
 
 _RANGE = (lambda v: len(v) == 2 and 0 < v[0] <= v[1], '0 < low <= high')
+_UP_TO_1 = (lambda v: _RANGE[0](v) and v[1] <= 1, _RANGE[1] + ' <= 1')
 
 
 def check(config) -> list[str]:
@@ -21,16 +23,27 @@ def check(config) -> list[str]:
       'data.shuffle_buffer': config_lib.AT_LEAST_1,
       'data.interpolation': config_lib.one_of(INTERPOLATIONS),
       'data.train_crop': config_lib.one_of(TRAIN_CROPS),
-      'data.crop_area': (
-        lambda v: _RANGE[0](v) and v[1] <= 1,
-        _RANGE[1] + ' <= 1',
-      ),
+      'data.crop_area': _UP_TO_1,
       'data.crop_ratio': _RANGE,
       'data.pad': (
         lambda v: 0 <= v < config.data.image_size,
         'at least 0 and below data.image_size',
       ),
-      'data.color_jitter': config_lib.SHARE,
+      'data.rotate': (lambda v: 0 <= v <= 180, 'at least 0, at most 180'),
+      'data.policy': config_lib.one_of((*policies.NAMES, '')),
+      'data.rand_ops': config_lib.AT_LEAST_1,
+      'data.rand_magnitude': (lambda v: 0 <= v <= 30, 'at least 0, at most 30'),
+      'data.color_jitter': (
+        lambda v: len(v) == 4 and all(0 <= x <= 1 for x in v) and v[3] <= 0.5,
+        'brightness, contrast, saturation of 0…1 and hue of 0…0.5',
+      ),
+      'data.brightness_shift': config_lib.SHARE,
+      'data.erase': (lambda v: 0 <= v <= 1, 'at least 0, at most 1'),
+      'data.erase_area': _UP_TO_1,
+      'data.erase_ratio': _RANGE,
+      'data.erase_with': config_lib.one_of(('mean', 'noise')),
+      'data.mixup': config_lib.NOT_NEGATIVE,
+      'data.cutmix': config_lib.NOT_NEGATIVE,
       'data.eval_crop_mode': config_lib.one_of(EVAL_CROPS),
       'data.eval_crop_fraction': (
         lambda v: 0 < v <= 1,
