@@ -1,6 +1,7 @@
 """Inception-v4 with the small stem on CIFAR-10, at 32×32.
 
-  tfds build cifar10 --data_dir=DATA   # once
+  python -m inception_jax.tools.prepare --source=tfds:cifar10 \
+      --data_dir=DATA   # once
   python main.py --config=configs/cifar10_inception_v4.py --workdir=DIR \
       --config.data.dir=DATA
 

@@ -1,6 +1,7 @@
 """Inception-v3 on ImageNet.
 
-  tfds build imagenet2012 --data_dir=DATA   # from the two archives, once
+  python -m inception_jax.tools.prepare --source=tfds:imagenet2012 \
+      --data_dir=DATA   # once, from the two archives in DATA/downloads/manual
   python main.py --config=configs/inception_v3.py --workdir=DIR \
       --config.data.dir=DATA
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import tempfile
 
 import jax
@@ -55,6 +56,16 @@ def _check_workdir(workdir: str) -> list[str]:
     if fault := cannot_write(os.path.abspath(path)):
       return [f'--workdir={workdir} cannot be written: {fault}']
   return []
+
+
+def too_full(path: str, needed: int) -> list[str]:
+  """A fault if `needed` bytes do not fit where a folder is or could be."""
+  while not os.path.lexists(path):
+    path = os.path.dirname(path)
+  free = shutil.disk_usage(path).free
+  if free >= needed:
+    return []
+  return [f'{path} has {free / 1e9:.1f} GB free, {needed / 1e9:.1f} are needed']
 
 
 def cannot_write(path: str) -> str:

@@ -37,7 +37,10 @@ DIGITS = '--config=configs/digits.py'
     (['--config.data.image_size=8'], ['needs at least 9']),
     (['--config.data.source=cifar11'], ["data.source='cifar11'"]),
     (['--config.data.eval_split=val'], ["data.eval_split='val'"]),
-    (['--config.data.source=tfds:cifar10'], ['tfds build cifar10']),
+    (
+      ['--config.data.source=tfds:cifar10'],
+      ['tools.prepare --source=tfds:cifar10'],
+    ),
     (
       ["--config.data.mean=('a','b','c')", '--config.model.bn_epsilon=nan'],
       ['data.mean=', 'model.bn_epsilon=nan'],
@@ -150,7 +153,7 @@ def test_unprepared_tfds_is_said_within_seconds(tmp_path):
     f'--config.data.dir={tmp_path}',
   )
   assert done.returncode == 2
-  assert 'tfds build imagenet2012' in done.stderr
+  assert 'tools.prepare --source=tfds:imagenet2012' in done.stderr
   # The one absolute bound that a user was promised: five seconds.
   assert time.monotonic() - start < 5
 

@@ -281,7 +281,7 @@ def test_unprepared_data_is_said_at_once(tmp_path):
   start = time.monotonic()
   (fault,) = sources.check(config)
   assert time.monotonic() - start < 5
-  assert f'tfds build imagenet2012 --data_dir={tmp_path}' in fault
+  assert f'--source=tfds:imagenet2012 --data_dir={tmp_path}' in fault
   assert str(tmp_path) in fault
 
 

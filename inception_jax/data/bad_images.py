@@ -41,6 +41,11 @@ class BadImages:
     self._most = config.data.max_bad_fraction * split.size
     self._reasons: dict[int, str] = {}
 
+  @property
+  def lines(self) -> list[str]:
+    """Of each image that was found to be bad: its name, and why."""
+    return list(self._reasons.values())
+
   def replacing(self) -> Callable[[Any, Any], tuple[Any, Any]]:
     """What to read instead, as far as it is known now.
 

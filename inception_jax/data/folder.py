@@ -66,6 +66,12 @@ def load(config, split: str) -> Indexed:
   return _indexed(paths, labels, names)
 
 
+def splits(config) -> list[str]:
+  """Of the usual names those that are there; the held-out images have one."""
+  held_out = ('test', HELD_OUT[0])
+  return [name for name in (TRAIN, *held_out) if _find(config, name)]
+
+
 def _indexed(paths: list[str], labels: list[int], names) -> Indexed:
   import tensorflow as tf
 

@@ -30,6 +30,12 @@ def is_tfds(config) -> bool:
   return config.data.source.startswith(PREFIX)
 
 
+def base_name(name: str) -> str:
+  """Of 'imagenet2012:5.1.0' or 'set/config' the set's; '' of what is none."""
+  match = _NAME.fullmatch(name)
+  return match['name'] if match else ''
+
+
 def data_dir(config) -> epath.Path:
   """`data.dir`, or tfds's own default where that is empty."""
   default = os.environ.get('TFDS_DATA_DIR', '~/tensorflow_datasets')
@@ -75,10 +81,39 @@ def check(config) -> list[str]:
   if not found:
     return [
       f'data.source={source!r}: no prepared data in {where}; prepare it with '
-      f'`tfds build {name} --data_dir={where}` or say where it lies with '
+      '`python -m inception_jax.tools.prepare '
+      f'--source={source} --data_dir={where}` or say where it lies with '
       '--config.data.dir=DIR'
     ]
   return []
+
+
+def keep_off_the_bucket() -> None:
+  """Otherwise tfds looks for the set in its own bucket, offline too."""
+  from tensorflow_datasets.core.utils import gcs_utils
+
+  gcs_utils._is_gcs_disabled = True
+
+
+def _builder(config):
+  """The prepared set.
+
+  Raises:
+    UserError: a damaged one.
+  """
+  import tensorflow_datasets as tfds
+
+  keep_off_the_bucket()
+  (folder,) = builder_dirs(config)
+  try:
+    return tfds.builder_from_directory(folder)
+  except Exception as error:  # of JSON, protobuf or tfds, as the damage is
+    raise config_lib.UserError(f'{folder} is damaged: {error}') from error
+
+
+def splits(config) -> list[str]:
+  """The names of all splits of the prepared set; none if there is no set."""
+  return [] if check(config) else list(_builder(config).info.splits)
 
 
 def load(config, split: str) -> Indexed | Sequential:
@@ -89,16 +124,9 @@ def load(config, split: str) -> Indexed | Sequential:
       images with one label each.
   """
   import tensorflow_datasets as tfds
-  from tensorflow_datasets.core.utils import gcs_utils
 
-  # Otherwise tfds looks for the set in its own bucket, offline too.
-  gcs_utils._is_gcs_disabled = True
   source = config.data.source
-  (folder,) = builder_dirs(config)
-  try:
-    builder = tfds.builder_from_directory(folder)
-  except Exception as error:  # of JSON, protobuf or tfds, as the damage is
-    raise config_lib.UserError(f'{folder} is damaged: {error}') from error
+  builder = _builder(config)
   info = builder.info
   try:
     split_info = info.splits[split]
@@ -112,7 +140,7 @@ def load(config, split: str) -> Indexed | Sequential:
   missing = [f.filename for f in files if not epath.Path(f.filename).exists()]
   if missing:
     raise config_lib.UserError(*(f'{source} lacks {path}' for path in missing))
-  log.info('%s from %s', split, folder)
+  log.info('%s from %s', split, builder.data_dir)
 
   image, label = _image_and_label(info.features, source)
   names = tuple(info.features[label].names)
