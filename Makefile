@@ -2,6 +2,7 @@
 # make test    lint, format and tests; `make test-fast` leaves the slow tests out
 # make parity  compares with timm, torchvision, Keras, TF-slim, MindCV and
 #              MindSpore, in environments of their own: 12.5 GB, half an hour
+# make bench   the input pipeline against torchvision's: a minute
 PYTHON  ?= $(shell command -v python3.11 || command -v python3)
 CONFIG  ?= configs/digits.py
 WORKDIR ?= runs/$(basename $(notdir $(CONFIG)))
@@ -13,7 +14,7 @@ PARITY  := tests/parity/requirements
 TOGETHER := --numprocesses=2 --dist=worksteal
 PIP     := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: train test test-fast lint parity clean
+.PHONY: train test test-fast lint parity bench clean
 
 train: $(VENV)/ready
 	@$(RUN) main.py --config=$(CONFIG) --workdir=$(WORKDIR) $(ARGS)
@@ -30,6 +31,10 @@ lint: $(VENV)/ready-test
 
 parity: .venv-torch/ready .venv-mindspore/ready .venv-slim/ready
 	@.venv-torch/bin/python -m tests.parity.run --clones=$(CLONES) $(ARGS)
+
+bench: $(VENV)/ready .venv-torch/ready
+	@$(RUN) -m inception_jax.tools.benchmark --what=input \
+	  --torch=.venv-torch/bin/python --ledger=benchmarks/input.csv $(ARGS)
 
 # stdout is kept for the command's result, so installers write to stderr.
 $(VENV)/ready: requirements.txt constraints.txt

@@ -4,6 +4,7 @@ from collections.abc import Callable
 import contextlib
 import logging
 import os
+import platform
 import re
 import shutil
 import sys
@@ -165,6 +166,18 @@ def whole_or_nothing(path: str):
       shutil.rmtree(unfinished)
     elif os.path.lexists(unfinished):
       os.remove(unfinished)
+
+
+def machine() -> str:
+  """Of what a figure was measured on: '2 cores of AMD EPYC …'."""
+  name = platform.processor() or platform.machine()
+  try:
+    with open('/proc/cpuinfo') as file:
+      names = [text for text in file if text.startswith('model name')]
+    name = names[0].split(':')[1].strip()
+  except (OSError, IndexError):  # not Linux, or not x86
+    pass
+  return f'{len(os.sched_getaffinity(0))} cores of {name}'
 
 
 def use_compilation_cache(folder: str) -> None:

@@ -39,7 +39,7 @@ DIGITS = '--config=configs/digits.py'
     (['--config.data.eval_split=val'], ["data.eval_split='val'"]),
     (
       ['--config.data.source=tfds:cifar10'],
-      ['tools.prepare --source=tfds:cifar10'],
+      ['--source=tfds:cifar10 --data_dir='],
     ),
     (
       ["--config.data.mean=('a','b','c')", '--config.model.bn_epsilon=nan'],

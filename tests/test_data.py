@@ -344,6 +344,24 @@ def test_evaluation_crops_are_the_ones_of_pil(mode, interpolation, shape):
     assert np.abs(found - np.asarray(expected, int)).max() <= 2
 
 
+@pytest.mark.parametrize('side', [20, 48, 64, 65, 90])
+def test_training_looks_at_every_pixel_and_no_closer_than_it_must(side):
+  config = models.resolve(digits_recipe.get_config())
+  config.data.image_size = size = 32
+  config.data.train_crop = 'none'
+  config.data.interpolation = 'bilinear'
+  noise = np.random.default_rng(0).integers(0, 256, (side, 40, 3), np.uint8)
+  out = decode.train_image(tf.constant(noise), None, config.data)
+  plain = tf.image.resize(noise, (size, size))
+  if side <= 2 * size:
+    np.testing.assert_array_equal(out, np.round(plain))
+  else:
+    image = Image.fromarray(noise).resize((size, size), Image.BILINEAR)
+    difference = np.abs(np.float32(out) - np.asarray(image))
+    assert difference.max() <= 1
+    assert np.abs(plain - np.asarray(image)).max() > 20
+
+
 def test_synthetic_images_depend_on_the_index_alone():
   config = models.resolve(digits_recipe.get_config())
   config.data.source = 'synthetic'

@@ -1,10 +1,9 @@
 """The table of `make parity`: rows, bounds, and what they were measured on."""
 
 import dataclasses
-import os
-import platform
 import subprocess
 
+from inception_jax import cli
 from inception_jax.weights import sources
 from tests.parity import cases
 
@@ -96,7 +95,7 @@ def write(
     [
       '# Parity with the frameworks that these networks come from',
       '',
-      f'`{command}` on {_machine()}, in float32.',
+      f'`{command}` on {cli.machine()}, in float32.',
       '',
       _EXPLAINED,
       f'Bounds: {bounds}.',
@@ -110,17 +109,6 @@ def write(
       '',
     ]
   )
-
-
-def _machine() -> str:
-  name = platform.processor() or platform.machine()
-  try:
-    with open('/proc/cpuinfo') as file:
-      names = [text for text in file if text.startswith('model name')]
-    name = names[0].split(':')[1].strip()
-  except (OSError, IndexError):  # not Linux, or not x86
-    pass
-  return f'{len(os.sched_getaffinity(0))} cores of {name}'
 
 
 def _versions(python: str) -> str:
