@@ -14,6 +14,7 @@ from inception_jax import models
 from inception_jax.data import decode
 from inception_jax.data import pipeline
 from inception_jax.data import sources
+from inception_jax.data.bad_images import BadImages
 from tests import tfds_sets
 
 
@@ -254,6 +255,60 @@ def test_a_record_missing_from_a_file_is_found(tmp_path):
     list(pipeline.eval_batches(split, config, 4, range(4)))
   with pytest.raises(config_lib.UserError, match='tfds:shapes cannot be read'):
     take(train(config, split='test'), 4)
+
+
+def damage(path, *numbers):
+  """Cuts the images of some records of a TFRecord file short."""
+  records = [record.numpy() for record in tf.data.TFRecordDataset(str(path))]
+  with tf.io.TFRecordWriter(str(path)) as writer:
+    for i, record in enumerate(records):
+      example = tf.train.Example.FromString(record)
+      (image,) = example.features.feature['image'].bytes_list.value
+      if i in numbers:
+        example.features.feature['image'].bytes_list.value[:] = [image[:-30]]
+      writer.write(example.SerializeToString())
+
+
+def test_bad_images_of_tfrecords_are_replaced_and_named(tmp_path):
+  tfds_sets.write(tmp_path)
+  config = shapes_config(tmp_path)
+  config.data.max_bad_fraction = 0.3
+  config.data.train_crop = 'none'
+  config.data.flip = False
+  good = {s: seen_in(train(config, split=s), 6) for s in ('train', 'test')}
+  first, *_ = numbers(next(evaluated(config)))
+  path = shards(tmp_path)[1]
+  damage(path, 0, 2)
+  bad = BadImages(sources.load(config, 'test'), config, str(tmp_path))
+  read = list(evaluated(config, bad))
+  assert sum(batch['mask'].sum() for batch in read) == 5
+  names = [line.split(': ')[0] for line in bad.lines]
+  assert names == [f'{path}, record 0', f'{path}, record 2']
+  assert (tmp_path / 'bad_images.txt').read_text().splitlines() == bad.lines
+  assert len(list(evaluated(config, bad))) == len(read)
+
+  # In training, the first good one of the files stands in their places.
+  straight = seen_in(train(config, split='test'), 6)
+  differ = [
+    (was, now)
+    for was, now in zip(good['test'], straight, strict=True)
+    if was != now
+  ]
+  assert 4 <= len(differ) <= 8
+  assert {now for _, now in differ} == {first}
+  assert len({was for was, _ in differ}) == 2
+  for start in (1, 4):
+    resumed = seen_in(train(config, start, split='test'), 6 - start)
+    assert resumed == straight[4 * start :]
+  assert seen_in(train(config), 6) == good['train']
+  config.data.max_bad_fraction = 0.1
+  with pytest.raises(config_lib.UserError, match='1 of 7 images cannot be'):
+    take(train(config, split='test'), 6)
+
+
+def evaluated(config, bad=None):
+  split = sources.load(config, 'test')
+  return pipeline.eval_batches(split, config, 4, range(4), bad)
 
 
 def test_damaged_and_missing_files(tmp_path):

@@ -8,6 +8,7 @@ at a position depends on the data alone, so that a resume repeats it.
 
 from collections.abc import Callable
 from collections.abc import Iterable
+from collections.abc import Iterator
 import logging
 import re
 from typing import Any
@@ -18,43 +19,46 @@ import tensorflow as tf
 
 from inception_jax import config as config_lib
 from inception_jax.data.splits import Indexed
+from inception_jax.data.splits import Sequential
 
 log = logging.getLogger(__name__)
 
 FILE = 'bad_images.txt'
-_MOST_IN_A_ROW = 1000
 
 
 class BadImages:
   """Those of one split, as far as this process has read it.
 
   Attributes:
-    substitutes: position → the record that is read there instead.
+    substitutes: position → the number of the record that is read there
+      instead, of a `Sequential` split in file order.
   """
 
-  def __init__(self, split: Indexed, config, workdir: str = ''):
+  def __init__(self, split: Indexed | Sequential, config, workdir: str = ''):
     self.substitutes: dict[int, int] = {}
     self._split = split
     # A process does not write into what another writes.
     name = FILE if not jax.process_index() else f'{jax.process_index()}-{FILE}'
     self._path = epath.Path(workdir) / name if workdir else None
     self._most = config.data.max_bad_fraction * split.size
-    self._reasons: dict[int, str] = {}
+    self._reasons: dict[str, str] = {}
+    # Of a `Sequential` split: as many as have been looked at.
+    self._first: list[dict[str, Any]] = []
 
   @property
   def lines(self) -> list[str]:
     """Of each image that was found to be bad: its name, and why."""
-    return list(self._reasons.values())
+    return [f'{name}: {reason}' for name, reason in self._reasons.items()]
 
   def replacing(self) -> Callable[[Any, Any], tuple[Any, Any]]:
     """What to read instead, as far as it is known now.
 
     Returns:
-      (position, index of the record that belongs there) → (the index to read,
-      whether it is a substitute); all of them int64 and bool tensors.
+      (position, what the split has there) → (what to read, whether that is a
+      substitute): int64 and bool tensors, and what `split.fetch` takes.
     """
     if not self.substitutes:
-      return lambda position, index: (index, tf.constant(False))
+      return lambda position, own: (own, tf.constant(False))
     # Made here, not in the function: that is traced, and called by threads.
     table = tf.lookup.StaticHashTable(
       tf.lookup.KeyValueTensorInitializer(
@@ -63,54 +67,78 @@ class BadImages:
       ),
       default_value=-1,
     )
+    by_number = lambda number: number
+    if self._first:
+      stacked = tf.nest.map_structure(lambda *x: tf.stack(x), *self._first)
+      by_number = lambda number: tf.nest.map_structure(
+        lambda column: column[number], stacked
+      )
 
-    def replace(position, index):
-      other = table.lookup(position)
-      return tf.where(other < 0, index, other), other >= 0
+    def replace(position, own):
+      number = table.lookup(position)
+      spare = number >= 0
+      return tf.cond(spare, lambda: by_number(number), lambda: own), spare
 
     return replace
 
-  def find(
-    self,
-    positions: Iterable[int],
-    index_of: Callable[[Any], Any],
-    decode: Callable[[Any, dict], Any],
-  ) -> bool:
-    """Tries the images of a batch one by one; returns whether any was bad.
+  def find(self, elements: Iterable, decode: Callable[[Any, Any, Any], Any]):
+    """Tries the images of a batch one by one.
+
+    Args:
+      elements: (position, what the split has there) of each.
+      decode: (position, record, whether it is a substitute) → anything; it
+        fails where the image is bad.
+
+    Returns:
+      Whether there are any that are not replaced yet.
 
     Raises:
       UserError: more than `data.max_bad_fraction` of all are.
     """
     known = len(self.substitutes)
-    for position in positions:
-      at = tf.constant(position, tf.int64)
-      own = int(index_of(at))
-      for step in range(_MOST_IN_A_ROW):
-        index = (own + step) % self._split.size
-        if self._decodes(at, index, decode):
-          break
-      if index != own:
-        self.substitutes[position] = index
+    for position, own in elements:
+      if not self._decodes(position, own, decode):
+        tried = self._others(own)
+        good = (n for n, x in tried if self._decodes(position, x, decode))
+        self.substitutes[int(position)] = number = next(good, -1)
+        if number < 0:
+          raise config_lib.UserError(
+            f'none of the {self._split.size} images can be decoded:',
+            *config_lib.some([f'  {line}' for line in self.lines]),
+          )
     return len(self.substitutes) > known
 
-  def _decodes(self, position, index: int, decode) -> bool:
+  def _others(self, own) -> Iterator[tuple[int, Any]]:
+    """What is tried instead of a record, with the number of each."""
+    size = self._split.size
+    if isinstance(self._split, Indexed):
+      for step in range(1, size):
+        index = (own + step) % size
+        yield int(index), index
+    else:
+      for number, element in enumerate(self._split.epoch(None)):
+        if number == len(self._first):
+          self._first.append(element)
+        yield number, element
+
+  def _decodes(self, position, own, decode) -> bool:
     try:
-      decode(position, self._split.fetch(tf.constant(index, tf.int64)))
+      decode(position, self._split.fetch(own), tf.constant(False))
     except Exception as error:  # each decoder has its own
-      if index not in self._reasons:
-        self._note(index, _in_a_line(error))
+      name = self._split.name(tf.nest.map_structure(lambda x: x.numpy(), own))
+      if name not in self._reasons:
+        self._note(name, _in_a_line(error))
       return False
     return True
 
-  def _note(self, index: int, reason: str) -> None:
-    name = self._split.name(index)
-    self._reasons[index] = f'{name}: {reason}'
-    log.warning('left out: %s', self._reasons[index])
+  def _note(self, name: str, reason: str) -> None:
+    self._reasons[name] = reason
+    log.warning('left out: %s: %s', name, reason)
     if self._path:
       before = []
       if self._path.exists():
         before = self._path.read_text().splitlines()
-      lines = sorted({*before, *self._reasons.values()})
+      lines = sorted({*before, *self.lines})
       self._path.parent.mkdir(parents=True, exist_ok=True)
       self._path.write_text('\n'.join([*lines, '']))
     if len(self._reasons) > self._most:
@@ -119,7 +147,7 @@ class BadImages:
         f'{len(self._reasons)} of {self._split.size} images cannot be decoded, '
         f'more than data.max_bad_fraction={self._most / self._split.size:g}'
         f'{where}:',
-        *config_lib.some([f'  {text}' for text in self._reasons.values()]),
+        *config_lib.some([f'  {line}' for line in self.lines]),
       )
 
 

@@ -7,6 +7,7 @@ within a batch, and a resume at step s starts at position s·B.
 """
 
 from collections.abc import Iterator
+import logging
 
 import numpy as np
 import tensorflow as tf
@@ -15,6 +16,8 @@ from inception_jax import config as config_lib
 from inception_jax.data import decode
 from inception_jax.data.bad_images import BadImages
 from inception_jax.data.splits import Indexed
+
+log = logging.getLogger(__name__)
 
 _ENDLESS = 2**62
 
@@ -29,24 +32,37 @@ def train_batches(
     config: the whole config.
     start_step: the first batch's step.
     rows: which rows of the global batch this process reads.
-    bad: gets to know the images of an `Indexed` split that cannot be decoded.
+    bad: gets to know the images that cannot be decoded.
 
   Yields:
     {'image': uint8 [rows, S, S, C], 'label': int32 [rows]}.
   """
   _keep_off_accelerators()
-  bad = bad or BadImages(split, config)
   ours = _in_rows(rows, config.batch_size)
   seed = tf.constant(config.seed, tf.int64)
+  last = tf.constant(split.size - 1, tf.int64)
 
-  def index_of(position):
-    epoch, index = position // split.size, position % split.size
-    last = tf.cast(split.size - 1, tf.int64)
-    return tf.random.experimental.index_shuffle(
-      index, tf.stack([seed, epoch]), last
-    )
+  def indexed(step):
+    def element(position):
+      epoch, index = position // split.size, position % split.size
+      key = tf.stack([seed, epoch])
+      shuffled = tf.random.experimental.index_shuffle(index, key, last)
+      return position, shuffled
 
-  def decoded(position, record):
+    positions = tf.data.Dataset.range(step * config.batch_size, _ENDLESS)
+    return positions.filter(ours).map(element)
+
+  def sequential(step):
+    start = step * config.batch_size
+    first_epoch, within = divmod(start, split.size)
+    if within:
+      log.info('reading past %d records of this epoch', within)
+    epochs = tf.data.Dataset.range(first_epoch, _ENDLESS)
+    records = epochs.flat_map(lambda e: split.epoch(tf.stack([seed, e])))
+    return records.skip(within).enumerate(start).filter(ours)
+
+  def decoded(position, record, spare):
+    del spare  # an image as any other
     image = decode.train_image(
       record['image'],
       tf.stack([seed, position]),
@@ -55,32 +71,9 @@ def train_batches(
     )
     return {'image': image, 'label': tf.cast(record['label'], tf.int32)}
 
-  def indexed(step):
-    replace = bad.replacing()
-
-    def fetched(position):
-      index, _ = replace(position, index_of(position))
-      return position, split.fetch(index)
-
-    positions = tf.data.Dataset.range(step * config.batch_size, _ENDLESS)
-    records = positions.filter(ours).map(fetched, tf.data.AUTOTUNE)
-    return records.map(decoded, tf.data.AUTOTUNE)
-
-  def sequential(step):
-    start = step * config.batch_size
-    first_epoch, within = divmod(start, split.size)
-    epochs = tf.data.Dataset.range(first_epoch, _ENDLESS)
-    records = epochs.flat_map(lambda e: split.epoch(tf.stack([seed, e])))
-    records = records.skip(within).enumerate(start).filter(ours)
-    return records.map(
-      lambda p, record: decoded(p, split.parse(record)), tf.data.AUTOTUNE
-    )
-
-  def find(step):
-    positions = [step * config.batch_size + row for row in rows]
-    return bad.find(positions, index_of, decoded)
-
-  return _batches(indexed, sequential, find, split, config, start_step, rows)
+  elements = indexed if isinstance(split, Indexed) else sequential
+  bad = bad or BadImages(split, config)
+  return _batches(elements, decoded, split, config, bad, start_step, len(rows))
 
 
 def train_batch_spec(config) -> dict[str, np.ndarray]:
@@ -112,20 +105,30 @@ def eval_batches(
     config: the whole config.
     batch_size: of all processes together.
     rows: which of its rows this process reads.
-    bad: gets to know the images of an `Indexed` split that cannot be decoded.
+    bad: gets to know the images that cannot be decoded.
 
   Yields:
     {'image': uint8 [rows, S, S, C], 'label': int32 [rows], 'mask': float32
     [rows], 1 on records and 0 on padding and in the place of bad images}.
   """
   _keep_off_accelerators()
-  bad = bad or BadImages(split, config)
   padded = num_eval_batches(split, batch_size) * batch_size
   ours = _in_rows(rows, batch_size)
   last = tf.constant(split.size - 1, tf.int64)
-  index_of = lambda position: tf.minimum(position, last)
 
-  def decoded(position, record, spare=False):
+  def indexed(step):
+    positions = tf.data.Dataset.range(step * batch_size, padded).filter(ours)
+    return positions.map(
+      lambda position: (position, tf.minimum(position, last))
+    )
+
+  def sequential(step):
+    ordered = split.epoch(None)
+    records = ordered.concatenate(ordered.take(1).repeat())
+    records = records.take(padded).enumerate()
+    return records.skip(step * batch_size).filter(ours)
+
+  def decoded(position, record, spare):
     real = tf.logical_and(position < split.size, tf.logical_not(spare))
     return {
       'image': decode.eval_image(record['image'], config.data),
@@ -133,57 +136,40 @@ def eval_batches(
       'mask': tf.cast(real, tf.float32),
     }
 
-  def indexed(step):
-    replace = bad.replacing()
-
-    def fetched(position):
-      index, spare = replace(position, index_of(position))
-      return position, split.fetch(index), spare
-
-    positions = tf.data.Dataset.range(step * batch_size, padded).filter(ours)
-    return positions.map(fetched, tf.data.AUTOTUNE).map(
-      decoded, tf.data.AUTOTUNE
-    )
-
-  def sequential(step):
-    del step  # never but from the first
-    ordered = split.epoch(None)
-    records = ordered.concatenate(ordered.take(1).repeat())
-    records = records.take(padded).enumerate().filter(ours)
-    return records.map(
-      lambda p, record: decoded(p, split.parse(record)), tf.data.AUTOTUNE
-    )
-
-  def find(step):
-    positions = [step * batch_size + row for row in rows]
-    return bad.find(positions, index_of, decoded)
-
-  return _batches(indexed, sequential, find, split, config, 0, rows)
+  elements = indexed if isinstance(split, Indexed) else sequential
+  bad = bad or BadImages(split, config)
+  return _batches(elements, decoded, split, config, bad, 0, len(rows))
 
 
 def _batches(
-  indexed, sequential, find, split, config, step: int, rows: range
+  elements, decoded, split, config, bad: BadImages, step: int, count: int
 ) -> Iterator[dict[str, np.ndarray]]:
   """Batches ahead of their use; says of unusable data where it lies.
 
   Args:
-    indexed: step → tf.data.Dataset of what stands in the batches from it on,
-      for an `Indexed` split.
-    sequential: the same for a `Sequential` one.
-    find: step → whether its batch has bad images that are replaced now.
-    split: of which they are.
+    elements: step → tf.data.Dataset, from its batch on, of (position, what the
+      split has there).
+    decoded: (position, record, whether it is a substitute) → what is batched.
+    split: an `Indexed` or `Sequential` split.
     config: the whole config.
+    bad: its bad images.
     step: the first.
-    rows: which of a batch are read.
+    count: images of a batch.
 
   Raises:
     UserError: damaged or missing records, or labels that are not classes.
   """
   source, classes = config.data.source, len(split.class_names)
-  by_index = isinstance(split, Indexed)
-  make = indexed if by_index else sequential
   while True:
-    batches = make(step).batch(len(rows), drop_remainder=True)
+    replace = bad.replacing()
+
+    def fetched(position, own, replace=replace):
+      own, spare = replace(position, own)
+      return position, split.fetch(own), spare
+
+    records = elements(step).map(fetched, tf.data.AUTOTUNE)
+    images = records.map(decoded, tf.data.AUTOTUNE)
+    batches = images.batch(count, drop_remainder=True)
     try:
       for batch in batches.prefetch(tf.data.AUTOTUNE).as_numpy_iterator():
         wrong = (batch['label'] < 0) | (batch['label'] >= classes)
@@ -196,8 +182,12 @@ def _batches(
         step += 1
       return
     except tf.errors.OpError as error:
-      if not (by_index and find(step)):
-        reason = error.message.strip().splitlines()[0]
+      reason = error.message.strip().splitlines()[0]
+      try:
+        again = bad.find(elements(step).take(count), decoded)
+      except tf.errors.OpError:
+        again = False  # it is not the images
+      if not again:
         raise config_lib.UserError(
           f'{source} cannot be read: {reason}'
         ) from error

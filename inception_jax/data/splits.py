@@ -15,13 +15,13 @@ class Indexed:
     size: number of records.
     class_names: one a class, in the order of the labels.
     fetch: int64 index tensor, 0 ≤ index < size → record.
-    name: index → what a person would look for.
+    name: index tensor → what a person would look for.
   """
 
   size: int
   class_names: tuple[str, ...]
   fetch: Callable[[Any], dict[str, Any]]
-  name: Callable[[int], str] = 'record {}'.format
+  name: Callable[[Any], str] = 'record {}'.format
 
 
 def unknown(config, names) -> list[str]:
@@ -63,10 +63,12 @@ class Sequential:
     epoch: int64 [2] tensor (seed, epoch) → tf.data.Dataset of every record
       once, as it lies in the file, shuffled by it; None → in file order. It
       fails unless they are `size`.
-    parse: what `epoch` yields → record.
+    fetch: what `epoch` yields → record.
+    name: the same → what a person would look for.
   """
 
   size: int
   class_names: tuple[str, ...]
   epoch: Callable[[Any], Any]
-  parse: Callable[[Any], dict[str, Any]]
+  fetch: Callable[[Any], dict[str, Any]]
+  name: Callable[[Any], str]

@@ -151,12 +151,14 @@ def load(config, split: str) -> Indexed | Sequential:
     {key: info.features[key] for key in (image, label)}
   )
 
-  def parse(serialized):
+  def fetch(element):
+    serialized = element['record']
     record = features.deserialize_example(serialized, decoders=keep_encoded)
     return {'image': record[image], 'label': record[label]}
 
   epoch = _epochs(files, split_info.num_examples, config.data.shuffle_buffer)
-  return Sequential(split_info.num_examples, names, epoch, parse)
+  name = lambda e: f'{bytes(e["path"]).decode()}, record {int(e["number"])}'
+  return Sequential(split_info.num_examples, names, epoch, fetch, name)
 
 
 def _image_and_label(features, source: str) -> tuple[str, str]:
@@ -190,7 +192,10 @@ def _epochs(files, size: int, shuffle_buffer: int):
   table = tf.data.Dataset.from_tensor_slices
 
   def read(path, skip, take):
-    return tf.data.TFRecordDataset(path).skip(skip).take(take)
+    records = tf.data.TFRecordDataset(path).skip(skip).take(take)
+    return records.enumerate(skip).map(
+      lambda n, record: {'path': path, 'number': n, 'record': record}
+    )
 
   def epoch(seed):
     if seed is None:
