@@ -1,9 +1,11 @@
 """Archives of data sets: verified, unpacked safely, counted."""
 
+import bz2
 import gzip
 import hashlib
 import io
 import json
+import lzma
 import tarfile
 
 import numpy as np
@@ -207,6 +209,18 @@ def test_a_cut_archive_is_said_to_be_one(tmp_path):
     archives.unpack(str(path), str(tmp_path / 'set2'), 10_000)
 
 
+@pytest.mark.parametrize('library', [gzip, bz2, lzma])
+def test_flipped_bits_in_a_packed_archive_are_no_traceback(tmp_path, library):
+  noise = np.random.default_rng(0).bytes(300_000)
+  content = bytearray(library.compress(tar([('a', noise), ('b', noise)])))
+  for i in range(len(content) // 3, len(content), 1000):
+    content[i] ^= 0x10
+  path = tmp_path / 'set.tar'
+  path.write_bytes(content)
+  with pytest.raises(UserError, match='cannot be unpacked'):
+    archives.unpack(str(path), str(tmp_path / 'set'), 10**6)
+
+
 def test_a_disk_that_is_too_small_is_said_before(tmp_path):
   assert preflight.too_full(str(tmp_path / 'new' / 'folder'), 1) == []
   (fault,) = preflight.too_full(str(tmp_path / 'new'), 10**18)
@@ -219,6 +233,8 @@ def test_counts_are_those_published():
   verify.counts('cifar', whole, [])
   verify.counts('tfds:cifar10', whole, [])
   verify.counts('folder', {'train': split(7)}, [])
+  verify.counts('tfds:imagenet2012_subset', {'train': split(7)}, [])
+  verify.counts('tfds:cifar10_corrupted', {'test': split(7)}, [])
   known = [f'/data/{imagenet.TRAIN}']
   verify.counts('folder', {'train': split(1_281_167, 1000)}, known)
   with pytest.raises(UserError, match='train has 7 images, expected 1281167'):

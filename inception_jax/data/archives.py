@@ -7,13 +7,24 @@ own, be anything but a file or a folder, or grow beyond what is allowed.
 from collections.abc import Callable
 import dataclasses
 import hashlib
+import lzma
 import os
 import pathlib
 import tarfile
+import zlib
 
 from inception_jax.config import UserError
 
 _BLOCK = 2**22
+# What tarfile and what is below it raise of an archive that is not whole.
+_DAMAGE = (
+  tarfile.TarError,
+  OSError,
+  EOFError,
+  ValueError,
+  zlib.error,
+  lzma.LZMAError,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,7 +141,10 @@ def unpack(
       with tarfile.open(fileobj=file) as archive:
         writer = _Writer(path, pathlib.Path(folder), most_bytes, place)
         writer.all_of(archive, lambda: bar.update(file.tell() - bar.n))
-  except (tarfile.TarError, EOFError, OSError) as error:
+        # The sum of what was packed comes last.
+        while archive.fileobj.read(_BLOCK):
+          pass
+  except _DAMAGE as error:
     raise UserError(f'{path} cannot be unpacked: {error}') from error
   return writer.count
 

@@ -6,6 +6,7 @@ import re
 from inception_jax.config import UserError
 
 TRAIN, VALIDATION = 'ILSVRC2012_img_train.tar', 'ILSVRC2012_img_val.tar'
+TFDS_NAME = 'imagenet2012'
 CLASSES = 1000
 COUNTS = {'train': 1_281_167, 'validation': 50_000}
 # Where each archive goes, in a folder of class folders.

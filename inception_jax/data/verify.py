@@ -59,11 +59,11 @@ def counts(source: str, splits: dict, known: list[str]) -> None:
 
 
 def _expected(source: str, known: list[str]) -> tuple[dict[str, int], int]:
-  name = source.removeprefix(tfds_source.PREFIX)
-  unpacked = {os.path.basename(path) for path in known}
-  if name.startswith('imagenet2012') or unpacked & {*imagenet.FOLDERS}:
+  name = tfds_source.base_name(source.removeprefix(tfds_source.PREFIX))
+  unpacked = any(os.path.basename(path) in imagenet.FOLDERS for path in known)
+  if name == imagenet.TFDS_NAME or unpacked:
     return imagenet.COUNTS, imagenet.CLASSES
-  if name.startswith('cifar'):
+  if name in ('cifar', 'cifar10', 'cifar100'):
     return {'train': 50_000, 'test': 10_000}, 0
   return {}, 0
 

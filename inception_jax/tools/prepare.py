@@ -109,9 +109,11 @@ def _archives(name: str, data_dir: str, there: bool) -> list[str]:
   """Those given, or where a set has its own; all that are missing at once."""
   from inception_jax.data import imagenet
   from inception_jax.data import tfds_build
+  from inception_jax.data import tfds_source
 
+  is_imagenet = tfds_source.base_name(name) == imagenet.TFDS_NAME
   paths = [os.path.expanduser(path) for path in _ARCHIVES.value]
-  if name.startswith('imagenet2012') and not (paths or there):
+  if is_imagenet and not (paths or there):
     manual = os.path.join(data_dir, tfds_build.MANUAL)
     paths = [os.path.join(manual, name) for name in imagenet.FOLDERS]
   elif name == 'cifar' and os.path.isfile(data_dir):
@@ -119,7 +121,7 @@ def _archives(name: str, data_dir: str, there: bool) -> list[str]:
   if faults := [
     f'{path} is no file' for path in paths if not os.path.isfile(path)
   ]:
-    if name.startswith('imagenet2012'):
+    if is_imagenet:
       faults.append('https://image-net.org/download-images has both')
     raise UserError(*faults)
   return paths
