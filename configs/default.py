@@ -76,21 +76,40 @@ def get_config() -> ConfigDict:
   config.checkpoint_keep = 3  # the newest so many, and the best besides
 
   config.optimizer = ConfigDict()
-  config.optimizer.name = 'rmsprop'  # TensorFlow's; or sgd
+  # rmsprop (TensorFlow's), sgd, adamw, lamb or lion
+  config.optimizer.name = 'rmsprop'
   config.optimizer.decay = 0.9  # of RMSProp's mean square
-  config.optimizer.epsilon = 1.0  # inside RMSProp's square root
-  config.optimizer.momentum = 0.9
+  # 0: rmsprop 1.0, inside its square root; adamw 1e-8; lamb 1e-6
+  config.optimizer.epsilon = 0.0
+  config.optimizer.betas = ()  # adamw, lamb, lion; (): their authors'
+  config.optimizer.momentum = 0.9  # rmsprop, sgd
   config.optimizer.nesterov = False
+  config.optimizer.clip_norm = 0.0  # of all gradients together; 0: no limit
+  config.optimizer.clip_value = 0.0  # of each element of them; 0: no limit
+  # Globs of the parameters that weight_decay is for; ('*',): all of them. The
+  # kernels alone are TF-slim's and Google's choice.
+  config.optimizer.decay_on = ('*/kernel',)
+  # rmsprop, sgd: apart from the gradient; adamw, lamb, lion: always so
+  config.optimizer.decoupled_decay = False
   # (glob, factor on the learning rate) pairs, first match wins, and one must:
   # (('head', 10.0), ('*', 1.0)); (): 1.0 for all.
   config.optimizer.rates = ()
 
   config.schedule = ConfigDict()
-  config.schedule.name = 'cosine'  # or constant
-  config.schedule.learning_rate = 0.1  # after the warm-up, for this batch size
+  # cosine, linear, constant, exponential, multi_step or one_cycle
+  config.schedule.name = 'cosine'
+  config.schedule.learning_rate = 0.1  # the highest
+  # The batch that the rates are for: they grow in proportion with batch_size;
+  # 0: they stay as they are.
+  config.schedule.batch_size = 0
+  config.schedule.cold = '0 steps'  # at the first rate, before the warm-up
   config.schedule.warmup = '5 epochs'  # linear; '0 steps' for none
   config.schedule.init_learning_rate = 0.0  # where the warm-up starts
-  config.schedule.end_learning_rate = 0.0  # where the cosine ends
+  config.schedule.end_learning_rate = 0.0  # at the end, or the lowest
+  config.schedule.decay_rate = 0.94  # factor of exponential and multi_step
+  config.schedule.decay_every = '2 epochs'  # exponential
+  config.schedule.staircase = True  # exponential: all at once, not bit by bit
+  config.schedule.milestones = ()  # multi_step: ('60 epochs', '80 percent')
 
   config.fine_tune = ConfigDict()
   # A run's folder, a checkpoint, or a file that import_weights can read.
@@ -101,7 +120,7 @@ def get_config() -> ConfigDict:
 
   config.label_smoothing = 0.1  # in the training loss only
   config.aux_loss_weight = 0.4  # where there is an auxiliary head
-  config.weight_decay = 4e-5  # coupled, on kernels only
+  config.weight_decay = 4e-5
   config.ema_decay = 0.0  # of weights and BN statistics; 0: no average
   config.precision = 'float32'  # of the computation; or bfloat16
   return config

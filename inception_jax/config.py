@@ -52,6 +52,9 @@ class Plan:
   Attributes:
     total: steps of the whole training.
     warmup: steps of the learning rate's rise.
+    cold: steps before it.
+    decay_every: steps between falls of the learning rate, exactly.
+    milestones: steps at which it falls.
     steps_per_epoch: examples in the split over the global batch, exactly.
     eval_every: exactly, so that '1 epoch' never drifts from the epochs.
     checkpoint_every: likewise.
@@ -64,6 +67,9 @@ class Plan:
   eval_every: Fraction
   checkpoint_every: Fraction
   log_every: Fraction
+  cold: int = 0
+  decay_every: Fraction = Fraction(1)
+  milestones: tuple[int, ...] = ()
 
   def due(self, every: Fraction, step: int) -> bool:
     """Whether step `step` reaches a multiple of `every`, or is the last."""
@@ -82,7 +88,8 @@ def plan(config, num_examples: int) -> Plan:
     raise UserError(
       f'train_for={config.train_for!r}: {total} steps are too many'
     )
-  warmup = round(steps(config.schedule.warmup, per_epoch, total))
+  s = config.schedule
+  warmup = round(steps(s.warmup, per_epoch, total))
   if warmup > total:
     log.warning(
       'schedule.warmup (%d steps) is longer than train_for (%d steps): the '
@@ -97,6 +104,9 @@ def plan(config, num_examples: int) -> Plan:
     eval_every=steps(config.eval_every, per_epoch, total),
     checkpoint_every=steps(config.checkpoint_every, per_epoch, total),
     log_every=steps(config.log_every, per_epoch, total),
+    cold=round(steps(s.cold, per_epoch, total)),
+    decay_every=steps(s.decay_every, per_epoch, total),
+    milestones=tuple(round(steps(at, per_epoch, total)) for at in s.milestones),
   )
 
 
@@ -171,14 +181,18 @@ def check(config) -> list[str]:
       'ema_decay': SHARE,
     },
   )
+  s = config.schedule
   for path, value, percent, zero in (
     ('train_for', config.train_for, False, False),
     ('eval_every', config.eval_every, True, False),
     ('checkpoint_every', config.checkpoint_every, True, False),
     ('log_every', config.log_every, True, False),
-    ('schedule.warmup', config.schedule.warmup, True, True),
+    ('schedule.warmup', s.warmup, True, True),
+    ('schedule.cold', s.cold, True, True),
+    ('schedule.decay_every', s.decay_every, True, False),
+    *(('schedule.milestones', at, True, False) for at in s.milestones),
   ):
-    match = _DURATION.fullmatch(value)
+    match = _DURATION.fullmatch(str(value))
     if not match or (match[2] == 'percent' and not percent):
       units = "'90 epochs' or '2000 steps'"
       units += " or '5 percent'" if percent else ''

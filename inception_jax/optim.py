@@ -1,60 +1,45 @@
-"""Optimizers, learning-rate schedules, and masks by parameter path."""
+"""Optimizers, and masks by parameter path."""
 
 import math
-import re
 
 import jax
 import optax
 
 from inception_jax import config as config_lib
 
-OPTIMIZERS = ('rmsprop', 'sgd')
-SCHEDULES = ('constant', 'cosine')
-# Kernels of convolutions and dense layers; biases and BatchNorm's γ and β are
-# not decayed (Google's TPU recipe, and TF-slim's).
-DECAYED = r'.*/kernel'
-
-
-def schedule(config, plan: config_lib.Plan) -> optax.Schedule:
-  """Step → learning rate: a linear warm-up, then `schedule.name`."""
-  s = config.schedule
-  if s.name == 'constant':
-    main = optax.constant_schedule(s.learning_rate)
-  else:
-    main = optax.cosine_decay_schedule(
-      s.learning_rate,
-      max(1, plan.total - plan.warmup),
-      s.end_learning_rate / s.learning_rate,
-    )
-  if not plan.warmup:
-    return main
-  warmup = optax.linear_schedule(
-    s.init_learning_rate, s.learning_rate, plan.warmup
-  )
-  return optax.join_schedules([warmup, main], [plan.warmup])
+# ε and betas where the config leaves them open: TensorFlow's RMSProp as the
+# Inception papers use it, and optax's (the authors') for the others.
+OWN_EPSILON = {'rmsprop': 1.0, 'adamw': 1e-8, 'lamb': 1e-6}
+OWN_BETAS = {'adamw': (0.9, 0.999), 'lamb': (0.9, 0.999), 'lion': (0.9, 0.99)}
+OPTIMIZERS = ('rmsprop', 'sgd', *OWN_BETAS)
 
 
 def optimizer(config, rate: optax.Schedule) -> optax.GradientTransformation:
-  """The optimizer of `config`, with coupled weight decay on kernels.
+  """The optimizer of `config`: clipping, decay, scaling, rates by path.
 
   RMSProp is TensorFlow's: the mean square starts at 1, ε stands inside the
-  square root, and the rate goes inside the momentum buffer.
+  square root, and the rate goes inside the momentum buffer. Decay is part of
+  the gradient (coupled: L2) for it and for SGD, unless `decoupled_decay`: then,
+  as always for AdamW, LAMB and Lion, it is taken off the weights by the rate.
   """
   o = config.optimizer
-  if o.name == 'rmsprop':
-    scaling = optax.rmsprop(
-      rate,
-      decay=o.decay,
-      eps=o.epsilon,
-      initial_scale=1.0,
-      momentum=o.momentum,
-      nesterov=o.nesterov,
-    )
+  chain = []
+  if o.clip_value:
+    chain.append(optax.clip(o.clip_value))
+  if o.clip_norm:
+    chain.append(optax.clip_by_global_norm(o.clip_norm))
+  if o.name in OWN_BETAS:
+    chain.append(_adaptive(config, rate))
   else:
-    scaling = optax.sgd(rate, momentum=o.momentum, nesterov=o.nesterov)
-  # Before the scaling, so that the decay is part of the gradient (coupled).
-  decay = optax.add_decayed_weights(config.weight_decay, mask=_decayed)
-  chain = optax.chain(decay, scaling)
+    scaling = _rmsprop(o, rate) if o.name == 'rmsprop' else _sgd(o, rate)
+    # Before the scaling it is part of the gradient, after it on its own.
+    if o.decoupled_decay:
+      taken_off = lambda step: -rate(step) * config.weight_decay
+      chain += [scaling, optax.add_decayed_weights(taken_off, _decayed(o))]
+    else:
+      decay = optax.add_decayed_weights(config.weight_decay, _decayed(o))
+      chain += [decay, scaling]
+  chain = optax.chain(*chain)
   if o.rates:
     chain = optax.chain(chain, _scaled_by_path(o.rates))
   if freeze := config.fine_tune.freeze:
@@ -69,11 +54,38 @@ def optimizer(config, rate: optax.Schedule) -> optax.GradientTransformation:
   return chain
 
 
+def _rmsprop(o, rate) -> optax.GradientTransformation:
+  return optax.rmsprop(
+    rate,
+    decay=o.decay,
+    eps=o.epsilon or OWN_EPSILON['rmsprop'],
+    initial_scale=1.0,
+    momentum=o.momentum,
+    nesterov=o.nesterov,
+  )
+
+
+def _sgd(o, rate) -> optax.GradientTransformation:
+  return optax.sgd(rate, momentum=o.momentum, nesterov=o.nesterov)
+
+
+def _adaptive(config, rate) -> optax.GradientTransformation:
+  o = config.optimizer
+  b1, b2 = o.betas or OWN_BETAS[o.name]
+  options = {'b1': b1, 'b2': b2, 'mask': _decayed(o)}
+  if o.name in OWN_EPSILON:
+    options['eps'] = o.epsilon or OWN_EPSILON[o.name]
+  if o.name == 'adamw':
+    options['nesterov'] = o.nesterov
+  make = getattr(optax, o.name)
+  return make(rate, weight_decay=config.weight_decay, **options)
+
+
 def _scaled_by_path(rates) -> optax.GradientTransformation:
   """Multiplies updates by the factor of the first pattern that matches.
 
-  The update of either optimizer is proportional to the learning rate, so
-  this is a rate of its own for each parameter.
+  The update of every optimizer is proportional to the learning rate, so this
+  is a rate of its own for each parameter.
   """
 
   def factor(name: str) -> float:
@@ -106,8 +118,12 @@ def uncovered(config, params) -> list[str]:
     if not known(pattern.removeprefix('!'))
   ]
   faults += [
-    f'optimizer.rates: {pattern!r} matches no parameter'
-    for pattern, _ in o.rates
+    f'optimizer.{key}: {pattern!r} matches no parameter'
+    for key, patterns in (
+      ('rates', [pattern for pattern, _ in o.rates]),
+      ('decay_on', o.decay_on if config.weight_decay else ()),
+    )
+    for pattern in patterns
     if not known(pattern)
   ]
   if freeze and all(config_lib.frozen(name, freeze) for name in names):
@@ -121,8 +137,10 @@ def uncovered(config, params) -> list[str]:
   return faults
 
 
-def _decayed(params):
-  return _by_path(lambda name: bool(re.fullmatch(DECAYED, name)), params)
+def _decayed(o):
+  """Parameters → for each, whether weights decay there."""
+  decays = lambda name: any(config_lib.matches(name, p) for p in o.decay_on)
+  return lambda params: _by_path(decays, params)
 
 
 def _by_path(function, tree):
@@ -155,16 +173,20 @@ def check(config) -> list[str]:
     )
   if not all(isinstance(pattern, str) for pattern in freeze):
     faults.append(f'fine_tune.freeze={freeze!r}: expected globs')
+  if not all(isinstance(pattern, str) for pattern in o.decay_on):
+    faults.append(f'optimizer.decay_on={o.decay_on!r}: expected globs')
   return faults + config_lib.out_of_range(
     config,
     {
       'optimizer.name': config_lib.one_of(OPTIMIZERS),
       'optimizer.decay': config_lib.SHARE,
       'optimizer.momentum': config_lib.SHARE,
-      'optimizer.epsilon': config_lib.POSITIVE,
-      'schedule.name': config_lib.one_of(SCHEDULES),
-      'schedule.learning_rate': config_lib.POSITIVE,
-      'schedule.init_learning_rate': config_lib.NOT_NEGATIVE,
-      'schedule.end_learning_rate': config_lib.NOT_NEGATIVE,
+      'optimizer.epsilon': config_lib.NOT_NEGATIVE,
+      'optimizer.betas': (
+        lambda v: not v or (len(v) == 2 and all(0 <= x < 1 for x in v)),
+        '(), or two of at least 0 and below 1',
+      ),
+      'optimizer.clip_norm': config_lib.NOT_NEGATIVE,
+      'optimizer.clip_value': config_lib.NOT_NEGATIVE,
     },
   )

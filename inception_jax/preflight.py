@@ -11,6 +11,7 @@ from inception_jax import config as config_lib
 from inception_jax import data
 from inception_jax import models
 from inception_jax import optim
+from inception_jax import schedules
 from inception_jax import sharding
 
 
@@ -32,6 +33,7 @@ def check(config, workdir: str, train: bool) -> None:
     + models.check(config)
     + data.check(config)
     + optim.check(config)
+    + schedules.check(config)
   )
   if train:
     faults += _check_workdir(workdir)

@@ -15,6 +15,7 @@ from inception_jax import models
 from inception_jax import optim
 from inception_jax import pretrained
 from inception_jax import runs
+from inception_jax import schedules
 from inception_jax import sharding
 from inception_jax import state as state_lib
 from inception_jax import steps
@@ -53,7 +54,7 @@ def train(config, workdir: str, mesh: jax.sharding.Mesh) -> dict[str, float]:
   model = models.build(config, num_classes)
   about = models.about(models.describe(config, num_classes), card.of(config))
   plan = config_lib.plan(config, split.size)
-  rate = optim.schedule(config, plan)
+  rate = schedules.schedule(config, plan)
   tx = optim.optimizer(config, rate)
   evaluator = Evaluator(config, model, eval_split, mesh, workdir)
 

@@ -13,7 +13,7 @@ PACKAGE = ROOT / 'inception_jax'
 # from its own folder.
 FLOORS = [
   {'config'},
-  {'models', 'data', 'optim', 'sharding', 'metrics'},
+  {'models', 'data', 'optim', 'schedules', 'sharding', 'metrics'},
   {'state', 'preflight', 'weights'},
   {'steps', 'checkpoint', 'fine_tune'},
   {'runs'},

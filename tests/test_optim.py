@@ -1,4 +1,4 @@
-"""Optimizers against TensorFlow's kernels; schedules at their corners."""
+"""Optimizers against TensorFlow's kernels."""
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +8,6 @@ import pytest
 import tensorflow as tf
 
 from configs import default
-from inception_jax import config as config_lib
 from inception_jax import optim
 
 
@@ -71,6 +70,84 @@ def test_sgd_is_tensorflows(config, nesterov):
   np.testing.assert_allclose(params['kernel'], theirs.numpy(), rtol=1e-5)
 
 
+@pytest.mark.parametrize('name', ['adamw', 'adamw+nesterov', 'lamb', 'lion'])
+def test_adaptive_optimizers_are_their_authors(config, name):
+  """Against their formulas, in numpy and float64."""
+  config.optimizer.name, _, nesterov = name.partition('+')
+  config.optimizer.nesterov = bool(nesterov)
+  config.weight_decay = 0.1
+  rate = 0.05
+  tx = optim.optimizer(config, optax.constant_schedule(rate))
+  rng = np.random.default_rng(0)
+  weights = rng.normal(size=(7, 5))
+  params = {'dense': {'kernel': jnp.asarray(weights, jnp.float32)}}
+  state = tx.init(params)
+  m = v = np.zeros((7, 5))
+  for t in range(1, 11):
+    gradient = rng.normal(size=(7, 5))
+    given = {'dense': {'kernel': jnp.asarray(gradient, jnp.float32)}}
+    updates, state = tx.update(given, state, params)
+    params = optax.apply_updates(params, updates)
+    if config.optimizer.name == 'lion':  # Chen et al. 2023, algorithm 2
+      step = np.sign(0.9 * m + 0.1 * gradient) + 0.1 * weights
+      m = 0.99 * m + 0.01 * gradient
+    else:  # Loshchilov and Hutter 2019; You et al. 2020, algorithm 2
+      m = 0.9 * m + 0.1 * gradient
+      v = 0.999 * v + 0.001 * gradient**2
+      mean = m / (1 - 0.9**t)
+      if nesterov:  # Dozat 2016
+        mean = 0.9 * m / (1 - 0.9 ** (t + 1)) + 0.1 * gradient / (1 - 0.9**t)
+      epsilon = {'adamw': 1e-8, 'lamb': 1e-6}[config.optimizer.name]
+      step = mean / (np.sqrt(v / (1 - 0.999**t)) + epsilon) + 0.1 * weights
+      if config.optimizer.name == 'lamb':
+        step *= np.linalg.norm(weights) / np.linalg.norm(step)
+    weights = weights - rate * step
+  np.testing.assert_allclose(params['dense']['kernel'], weights, atol=2e-5)
+
+
+@pytest.mark.parametrize('name', ['rmsprop', 'sgd'])
+def test_decoupled_decay_is_taken_off_by_the_rate_of_the_step(config, name):
+  config.optimizer.name = name
+  config.weight_decay = 0.1
+  config.optimizer.decoupled_decay = True
+  config.optimizer.decay_on = ('conv*', '*/bias')
+  tx = optim.optimizer(config, lambda step: 0.5 / (step + 1))
+  params = {
+    'conv_1': {'kernel': jnp.full((2,), 3.0), 'scale': jnp.full((2,), 2.0)},
+    'dense': {'kernel': jnp.full((2,), 3.0), 'bias': jnp.ones((2,))},
+  }
+  zeros = jax.tree.map(jnp.zeros_like, params)
+  state = tx.init(params)
+  for step in range(3):
+    updates, state = tx.update(zeros, state, params)
+    taken = jax.tree.map(lambda u, p: float((u / p)[0]), updates, params)
+    assert taken['dense'].pop('kernel') == 0
+    for share in jax.tree.leaves(taken):
+      np.testing.assert_allclose(share, -0.5 / (step + 1) * 0.1, rtol=1e-6)
+
+
+def test_gradients_are_clipped_before_anything_else(config):
+  config.optimizer.name = 'sgd'
+  config.optimizer.momentum = 0.0
+  config.weight_decay = 0.1
+  params = {'a': {'kernel': jnp.ones(2)}, 'b': {'kernel': jnp.ones(2)}}
+  gradients = {
+    'a': {'kernel': jnp.array([3.0, 0.0])},
+    'b': {'kernel': jnp.array([0.0, -4.0])},
+  }
+
+  def update():
+    tx = optim.optimizer(config, optax.constant_schedule(1.0))
+    updates, _ = tx.update(gradients, tx.init(params), params)
+    return np.concatenate([updates[k]['kernel'] for k in 'ab']) + 0.1
+
+  np.testing.assert_allclose(update(), [-3, 0, 0, 4], atol=1e-6)
+  config.optimizer.clip_norm = 2.0
+  np.testing.assert_allclose(update(), [-1.2, 0, 0, 1.6], atol=1e-6)
+  config.optimizer.clip_norm, config.optimizer.clip_value = 0.0, 3.5
+  np.testing.assert_allclose(update(), [-3, 0, 0, 3.5], atol=1e-6)
+
+
 def test_weight_decay_is_coupled_and_on_kernels_only(config):
   config.optimizer.name = 'sgd'
   config.optimizer.momentum = 0.0
@@ -112,7 +189,7 @@ def test_rates_by_path_scale_every_update(config, name):
 
   def trained(rates):
     config.optimizer.rates = rates
-    tx = optim.optimizer(config, optax.constant_schedule(0.5))
+    tx = optim.optimizer(config, optax.constant_schedule(0.05))
     state, current = tx.init(params), params
     for _ in range(3):  # momentum is scaled, too
       updates, state = tx.update(gradients, state, current)
@@ -132,38 +209,3 @@ def test_rates_by_path_scale_every_update(config, name):
     rtol=0.3,
   )
   assert not scaled['mixed_5b']['dense']['bias'].any()
-
-
-def rates(config, steps):
-  plan = config_lib.plan(config, 1000)
-  schedule = optim.schedule(config, plan)
-  return [float(schedule(step)) for step in steps]
-
-
-def test_warmup_then_cosine(config):
-  config.schedule.learning_rate = 0.4
-  config.schedule.init_learning_rate = 0.1
-  config.schedule.end_learning_rate = 0.02
-  got = rates(config, [0, 5, 10, 55, 100])
-  np.testing.assert_allclose(got, [0.1, 0.25, 0.4, 0.21, 0.02], rtol=1e-6)
-
-
-def test_warmup_then_constant(config):
-  config.schedule.name = 'constant'
-  config.schedule.learning_rate = 0.4
-  np.testing.assert_allclose(rates(config, [0, 5, 10, 99]), [0, 0.2, 0.4, 0.4])
-
-
-def test_no_warmup(config):
-  config.schedule.warmup = '0 steps'
-  config.schedule.learning_rate = 0.4
-  np.testing.assert_allclose(
-    rates(config, [0, 50, 100]), [0.4, 0.2, 0.0], atol=1e-8
-  )
-
-
-def test_a_training_within_its_warmup_still_trains(config, caplog):
-  config.train_for = '4 steps'
-  config.schedule.learning_rate = 1.0
-  np.testing.assert_allclose(rates(config, [0, 2, 4]), [0.0, 0.2, 0.4])
-  assert 'longer than train_for' in caplog.text
