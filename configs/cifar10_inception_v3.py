@@ -32,6 +32,7 @@ def get_config():
 
   config.optimizer.name = 'sgd'
   config.schedule.learning_rate = 0.1
+  config.schedule.batch_size = 128
   config.schedule.warmup = '1 epoch'
   config.label_smoothing = 0.0
   config.weight_decay = 5e-4

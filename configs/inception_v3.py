@@ -28,7 +28,8 @@ def get_config():
   config.batch_size = 1024
   config.train_for = '170 epochs'
 
-  config.schedule.learning_rate = 0.66  # 0.165 for each 256 images
+  config.schedule.learning_rate = 0.165
+  config.schedule.batch_size = 256
   config.schedule.warmup = '7 epochs'
   config.ema_decay = 0.995
   config.precision = 'bfloat16'

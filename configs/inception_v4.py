@@ -29,6 +29,7 @@ def get_config():
   config.train_for = '250 epochs'
 
   config.schedule.learning_rate = 0.4
+  config.schedule.batch_size = 1024
   config.schedule.warmup = '1 epoch'
   config.schedule.init_learning_rate = 4e-5
   config.schedule.end_learning_rate = 4e-6
