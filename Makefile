@@ -1,5 +1,6 @@
 # make train   trains configs/digits.py into runs/digits and evaluates it
 # make test    lint, format and tests; `make test-fast` leaves the slow tests out
+# make golden  writes anew what every recipe resolves to: read the diff
 # make parity  compares with timm, torchvision, Keras, TF-slim, MindCV and
 #              MindSpore, in environments of their own: 12.5 GB, half an hour
 # make bench   the input pipeline against torchvision's: a minute
@@ -14,7 +15,7 @@ PARITY  := tests/parity/requirements
 TOGETHER := --numprocesses=2 --dist=worksteal
 PIP     := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: train test test-fast lint parity bench clean
+.PHONY: train test test-fast golden lint parity bench clean
 
 train: $(VENV)/ready
 	@$(RUN) main.py --config=$(CONFIG) --workdir=$(WORKDIR) $(ARGS)
@@ -24,6 +25,9 @@ test: lint
 
 test-fast: lint
 	@$(RUN) -m pytest $(TOGETHER) -m 'not slow'
+
+golden: $(VENV)/ready
+	@$(RUN) -m tests.recipes
 
 lint: $(VENV)/ready-test
 	@$(RUN) -m ruff check --quiet .

@@ -1,6 +1,8 @@
 """Checks of a config as a whole, and durations turned into steps."""
 
 from collections.abc import Callable
+from collections.abc import Iterator
+from collections.abc import Mapping
 import dataclasses
 import fnmatch
 from fractions import Fraction
@@ -206,7 +208,7 @@ def changes(stored: dict, config) -> list[str]:
   """'key: before → now' for each key that differs from a parsed config.json."""
   # Both through JSON, which has no tuples.
   before, now = (
-    dict(_leaves(tree, '')) for tree in (stored, json.loads(to_json(config)))
+    dict(leaves(tree)) for tree in (stored, json.loads(to_json(config)))
   )
   missing = 'absent'
   return [
@@ -216,10 +218,11 @@ def changes(stored: dict, config) -> list[str]:
   ]
 
 
-def _leaves(tree: dict, prefix: str):
+def leaves(tree: Mapping, prefix: str = '') -> Iterator[tuple[str, Any]]:
+  """('data.source', value) of each key of a config, or of a parsed one."""
   for key, value in tree.items():
-    if isinstance(value, dict):
-      yield from _leaves(value, f'{prefix}{key}.')
+    if hasattr(value, 'items'):
+      yield from leaves(value, f'{prefix}{key}.')
     else:
       yield prefix + key, value
 

@@ -13,9 +13,14 @@ from inception_jax import config as config_lib
 from inception_jax import data
 from inception_jax import models
 from inception_jax import optim
+from inception_jax import schedules
+from tests import recipes
 
 ROOT = pathlib.Path(__file__).parent.parent
-RECIPES = sorted(path.stem for path in (ROOT / 'configs').glob('*.py'))
+
+
+def keys(config):
+  return {key for key, _ in config_lib.leaves(config)}
 
 
 @pytest.mark.parametrize(
@@ -86,27 +91,25 @@ def test_changes_name_each_key():
   ]
 
 
-@pytest.mark.parametrize('name', RECIPES)
+@pytest.mark.parametrize('name', recipes.NAMES)
 def test_recipes_are_sound(name, monkeypatch):
   config = importlib.import_module(f'configs.{name}').get_config()
   # Prepared data is the user's to have; everything else must be right.
   monkeypatch.setattr(
     'inception_jax.data.tfds_source.builder_dirs', lambda config: ['/data']
   )
-  assert set(leaves(config)) == set(leaves(default.get_config()))
+  assert keys(config) == keys(default.get_config())
   config = models.resolve(config)
   assert config_lib.check(config) == []
   assert models.check(config) == []
   assert data.check(config) == []
   assert optim.check(config) == []
+  assert schedules.check(config) == []
 
 
-def leaves(config, prefix=''):
-  for key, value in config.items():
-    if hasattr(value, 'items'):
-      yield from leaves(value, f'{prefix}{key}.')
-    else:
-      yield prefix + key
+def test_recipes_resolve_to_what_they_did():
+  """After a change that is meant: `make golden`, and read the diff."""
+  assert recipes.resolved() == json.loads(recipes.GOLDEN.read_text())
 
 
 def test_every_key_is_read():
@@ -132,7 +135,7 @@ def test_every_key_is_read():
     for owner, key in (name.split('.') for name in read)
     if owner in short
   }
-  for key in leaves(default.get_config()):
+  for key in keys(default.get_config()):
     name = key if '.' in key else f'config.{key}'
     assert name in read, f'nothing reads config.{key}'
 
