@@ -11,30 +11,16 @@ of kernels (over 78.1 % top-1 in 170 epochs there). It has not been run to its
 end here.
 """
 
-from configs import default
+from configs import inception_v3
 
 
 def get_config():
-  config = default.get_config()
-  config.model.name = 'inception_v3'
-  config.model.aux_head = True
-  config.model.bn_momentum = 0.996
-
-  config.data.source = 'tfds:imagenet2012'
-  config.data.eval_split = 'validation'
-  config.data.crop_area = (0.05, 1.0)
+  config = inception_v3.get_config()
   config.data.brightness_shift = 32 / 255
   config.data.color_jitter = (0.0, 0.0, 0.5, 0.0)
 
-  config.batch_size = 1024
-  config.train_for = '170 epochs'
-
   config.schedule.name = 'exponential'
-  config.schedule.learning_rate = 0.165
-  config.schedule.batch_size = 256
   config.schedule.warmup = '0 steps'
   config.schedule.decay_every = '3 epochs'
   config.schedule.end_learning_rate = 0.165e-4
-  config.ema_decay = 0.995
-  config.precision = 'bfloat16'
   return config

@@ -139,3 +139,68 @@ def test_policies_draw_for_each_image_and_repeat(data, photo, policy):
   np.testing.assert_array_equal(out, apply(keys))
   np.testing.assert_array_equal(out, np.round(out))
   assert 0 <= out.min() and out.max() <= 255
+
+
+# Of 25 pairs of the policy, the odds of each operation added up (Cubuk et al.
+# 2018, table 9, by hand). Inverting is solarizing from 0 on.
+ODDS = {
+  'equalize': 11.2,
+  'solarize': 5.4,
+  'color': 3.8,
+  'rotate': 3.6,
+  'posterize': 2.8,
+  'contrast': 2.0,
+  'autocontrast': 1.2,
+  'shear_x': 0.6,
+  'sharpness': 0.4,
+}
+DRAWS = 20_000
+
+
+def drawn(draw):
+  """Operation → the levels that it was drawn with."""
+  keys = jax.random.split(jax.random.key(0), DRAWS)
+  indices, levels = (np.ravel(x) for x in jax.jit(jax.vmap(draw))(keys))
+  return {
+    name: np.round(levels[indices == i], 4)
+    for i, name in enumerate(image_ops.NAMES)
+  }
+
+
+def assert_both_signs(levels):
+  assert 0.4 < np.mean(levels < 0) < 0.6
+
+
+def test_autoaugment_draws_the_published_policy():
+  levels = drawn(policies.autoaugment)
+  for name in image_ops.NAMES[:-1]:
+    share = ODDS.get(name, 0) / 25
+    # Four standard deviations.
+    most = 4 * (share / DRAWS) ** 0.5
+    assert abs(levels[name].size / DRAWS - share) <= most, name
+  assert set(abs(levels['rotate'])) == {10, np.float32(26.6667), 30}
+  assert set(levels['posterize']) == {4, 5, 6}
+  assert set(levels['solarize']) == set(
+    np.float32([0, 28.3333, 56.6667, 113.3333, 141.6667, 170])
+  )
+  assert set(abs(levels['color'])) == set(np.float32([0, 0.2, 0.4, 0.8]))
+  for name in ('rotate', 'contrast', 'shear_x'):
+    assert_both_signs(levels[name])
+
+
+def test_randaugment_draws_all_alike_at_its_magnitude(data):
+  data.rand_ops, data.rand_magnitude = 3, 9.0
+  levels = drawn(lambda key: policies.randaugment(key, (299, 280, 3), data))
+  for name in image_ops.NAMES:
+    assert abs(levels[name].size / DRAWS - 3 / 14) < 0.01, name
+  for name, level in {
+    'shear_x': 0.09,
+    'translate_x': 38,  # 150 of 331 pixels, of 280, by 9 of 30
+    'translate_y': 40,
+    'rotate': 9,
+    'sharpness': 0.27,
+  }.items():
+    assert set(abs(levels[name])) == {np.float32(level)}, name
+    assert_both_signs(levels[name])
+  assert set(levels['posterize']) == {7}
+  assert set(levels['solarize']) == {178.5}

@@ -32,7 +32,10 @@ def check(config) -> list[str]:
       'data.rotate': (lambda v: 0 <= v <= 180, 'at least 0, at most 180'),
       'data.policy': config_lib.one_of((*policies.NAMES, '')),
       'data.rand_ops': config_lib.AT_LEAST_1,
-      'data.rand_magnitude': (lambda v: 0 <= v <= 30, 'at least 0, at most 30'),
+      'data.rand_magnitude': (
+        lambda v: 0 <= v <= policies.MOST_MAGNITUDE,
+        f'at least 0, at most {policies.MOST_MAGNITUDE}',
+      ),
       'data.color_jitter': (
         lambda v: len(v) == 4 and all(0 <= x <= 1 for x in v) and v[3] <= 0.5,
         'brightness, contrast, saturation of 0…1 and hue of 0…0.5',

@@ -81,7 +81,9 @@ class BadImages:
 
     return replace
 
-  def find(self, elements: Iterable, decode: Callable[[Any, Any, Any], Any]):
+  def find(
+    self, elements: Iterable, decode: Callable[[Any, Any, Any], Any]
+  ) -> bool:
     """Tries the images of a batch one by one.
 
     Args:

@@ -7,7 +7,7 @@ import numpy as np
 from inception_jax.data import image_ops
 
 NAMES = ('autoaugment', 'randaugment')
-RAND_MAGNITUDES = 31
+MOST_MAGNITUDE = 30  # of RandAugment, on torchvision's scale
 
 # Pairs of (operation, odds, magnitude of 0…9): the policy that Cubuk et al.
 # 2018 found on ImageNet (table 9), as torchvision and timm ('original') have
@@ -44,9 +44,9 @@ _IMAGENET = (
 def apply(key, image, data):
   """`data.policy` on one image: float32 [H, W, C] of whole numbers, 0…255."""
   if data.policy == 'autoaugment':
-    drawn = _autoaugment(key)
+    drawn = autoaugment(key)
   else:
-    drawn = _randaugment(key, image.shape, data)
+    drawn = randaugment(key, image.shape, data)
   fill = jnp.asarray(data.mean, jnp.float32)
   # Without `scan`, the operations would stand in the program once each.
   image, _ = jax.lax.scan(
@@ -55,7 +55,7 @@ def apply(key, image, data):
   return image
 
 
-def _autoaugment(key):
+def autoaugment(key):
   """Two operations: (int32 [2], indices of them, float32 [2], levels)."""
   indices, odds, levels = (
     np.array([[column(op) for op in pair] for pair in _IMAGENET])
@@ -75,9 +75,9 @@ def _autoaugment(key):
   )
 
 
-def _randaugment(key, shape, data):
-  """`data.rand_ops` operations, as `_autoaugment` (Cubuk et al. 2019)."""
-  part = data.rand_magnitude / (RAND_MAGNITUDES - 1)
+def randaugment(key, shape, data):
+  """`data.rand_ops` operations, as `autoaugment` (Cubuk et al. 2019)."""
+  part = data.rand_magnitude / MOST_MAGNITUDE
   levels = jnp.array([_level(name, part, shape) for name in image_ops.NAMES])
   which, sign = jax.random.split(key)
   shape = (data.rand_ops,)

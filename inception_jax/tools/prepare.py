@@ -61,9 +61,10 @@ def main():
 
   source = _SOURCE.value
   data_dir = os.path.expanduser(_DATA_DIR.value)
-  name = source.removeprefix('tfds:')
+  is_tfds = source.startswith(tfds_source.PREFIX)
+  name = source.removeprefix(tfds_source.PREFIX)
   faults = []
-  if name == source and source not in ('folder', 'cifar', 'tfrecord'):
+  if not (is_tfds or source in ('folder', 'cifar', 'tfrecord')):
     faults.append(
       f'--source={source}: expected tfds:NAME, folder, cifar or tfrecord'
     )
@@ -77,16 +78,16 @@ def main():
   config = models.resolve(_CONFIG.value)
   config.data.source, config.data.dir = source, data_dir
   # What takes no time first.
-  there = tfds_source.is_tfds(config) and not tfds_source.check(config)
+  there = is_tfds and not tfds_source.check(config)
   paths = _archives(name, data_dir, there)
   targets = _targets(paths, data_dir) if source == 'folder' else {}
-  if (name != source and not there) or targets:
+  if (is_tfds and not there) or targets:
     if faults := _cannot_take(data_dir, targets, paths):
       raise UserError(*faults)
   known = archives.verify(paths) if _VERIFY.value else []
   for path in known:
     log.info('%s is as published', path)
-  if name != source and not there:
+  if is_tfds and not there:
     tfds_build.build(name, data_dir, _FORMAT.value, paths)
   _unpack(targets)
 
