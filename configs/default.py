@@ -73,7 +73,9 @@ def get_config() -> ConfigDict:
   config.eval_every = '1 epoch'
   config.checkpoint_every = '1 epoch'
   config.log_every = '100 steps'
+  config.histogram_every = '0 steps'  # of weights, in TensorBoard; 0: never
   config.checkpoint_keep = 3  # the newest so many, and the best besides
+  config.stop_at_top1 = 0.0  # of an evaluation that ends the training; 0: none
 
   config.optimizer = ConfigDict()
   # rmsprop (TensorFlow's), sgd, adamw, lamb or lion
@@ -118,9 +120,20 @@ def get_config() -> ConfigDict:
   # named so and its BatchNorm's statistics, '!head' keeps the head trainable.
   config.fine_tune.freeze = ()
 
+  # cross_entropy, of a softmax, or binary_cross_entropy, of every class alone;
+  # the loss of an evaluation is always the first.
+  config.loss = 'cross_entropy'
   config.label_smoothing = 0.1  # in the training loss only
   config.aux_loss_weight = 0.4  # where there is an auxiliary head
   config.weight_decay = 4e-5
   config.ema_decay = 0.0  # of weights and BN statistics; 0: no average
-  config.precision = 'float32'  # of the computation; or bfloat16
+  config.precision = 'float32'  # of the computation; or bfloat16, float16
+  config.loss_scale = 0.0  # of float16: fixed; 0: dynamic
+  # BatchNorm's statistics in training: 'global', of the whole batch, or
+  # 'replica', of each device's part of it, as in the papers.
+  config.batch_norm = 'global'
+  # Parts of the batch that a step computes one after the other, for less
+  # memory; the gradient is that of the whole batch. BatchNorm normalises each
+  # part by its own statistics, and moves its averages once for each of them.
+  config.gradient_accumulation = 1
   return config

@@ -78,6 +78,13 @@ class Checkpoints:
     """The newest step saved here, or None."""
     return self._manager.latest_step()
 
+  def last_good(self) -> str:
+    """What to say to someone whose training went bad after the newest one."""
+    step = self.latest_step()
+    if step is None:
+      return 'there is no checkpoint from before it'
+    return f'the last good checkpoint is {self.directory / str(step)}'
+
   def metrics(self, step: int) -> dict[str, float]:
     """The evaluation that was saved with the checkpoint; {} if none was."""
     with self._reading(step):

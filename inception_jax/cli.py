@@ -40,6 +40,9 @@ def run(command: Callable[[], dict]) -> None:
       result = command()
     except UserError as error:
       _exit(error)
+    except FloatingPointError as error:  # a training that diverged
+      print(f'error: {error}', file=sys.stderr, flush=True)
+      os._exit(1)
     except Exception as error:
       traceback.print_exc()
       if _OUT_OF_MEMORY.search(str(error)):

@@ -61,6 +61,7 @@ class Plan:
     eval_every: exactly, so that '1 epoch' never drifts from the epochs.
     checkpoint_every: likewise.
     log_every: likewise.
+    histogram_every: likewise; 0 for never.
   """
 
   total: int
@@ -72,10 +73,12 @@ class Plan:
   cold: int = 0
   decay_every: Fraction = Fraction(1)
   milestones: tuple[int, ...] = ()
+  histogram_every: Fraction = Fraction(0)
 
   def due(self, every: Fraction, step: int) -> bool:
     """Whether step `step` reaches a multiple of `every`, or is the last."""
-    return step // every > (step - 1) // every or step == self.total
+    reached = every and step // every > (step - 1) // every
+    return bool(reached or (every and step == self.total))
 
 
 def plan(config, num_examples: int) -> Plan:
@@ -106,6 +109,7 @@ def plan(config, num_examples: int) -> Plan:
     eval_every=steps(config.eval_every, per_epoch, total),
     checkpoint_every=steps(config.checkpoint_every, per_epoch, total),
     log_every=steps(config.log_every, per_epoch, total),
+    histogram_every=steps(config.histogram_every, per_epoch, total),
     cold=round(steps(s.cold, per_epoch, total)),
     decay_every=steps(s.decay_every, per_epoch, total),
     milestones=tuple(round(steps(at, per_epoch, total)) for at in s.milestones),
@@ -181,6 +185,10 @@ def check(config) -> list[str]:
       'aux_loss_weight': NOT_NEGATIVE,
       'weight_decay': NOT_NEGATIVE,
       'ema_decay': SHARE,
+      'loss': one_of(('cross_entropy', 'binary_cross_entropy')),
+      'batch_norm': one_of(('global', 'replica')),
+      'gradient_accumulation': AT_LEAST_1,
+      'stop_at_top1': (lambda v: 0 <= v <= 1, 'at least 0, at most 1'),
     },
   )
   s = config.schedule
@@ -189,6 +197,7 @@ def check(config) -> list[str]:
     ('eval_every', config.eval_every, True, False),
     ('checkpoint_every', config.checkpoint_every, True, False),
     ('log_every', config.log_every, True, False),
+    ('histogram_every', config.histogram_every, True, True),
     ('schedule.warmup', s.warmup, True, True),
     ('schedule.cold', s.cold, True, True),
     ('schedule.decay_every', s.decay_every, True, False),
@@ -210,11 +219,11 @@ def changes(stored: dict, config) -> list[str]:
   before, now = (
     dict(leaves(tree)) for tree in (stored, json.loads(to_json(config)))
   )
-  missing = 'absent'
+  of = lambda tree, key: tree.get(key, 'absent')
   return [
-    f'{key}: {before.get(key, missing)!r} → {now.get(key, missing)!r}'
+    f'{key}: {of(before, key)!r} → {of(now, key)!r}'
     for key in sorted(before.keys() | now.keys())
-    if before.get(key, missing) != now.get(key, missing)
+    if of(before, key) != of(now, key)
   ]
 
 

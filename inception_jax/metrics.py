@@ -6,6 +6,7 @@ import math
 import time
 
 from clu import metric_writers
+from clu import parameter_overview
 from etils import epath
 import jax
 import numpy as np
@@ -29,8 +30,15 @@ def add(sums: list[dict[str, np.ndarray]]) -> dict[str, float]:
 
 def means(sums: dict[str, float]) -> dict[str, float]:
   """Divides sums by their count."""
-  result = {key: sums[key] / sums['count'] for key in _SUMS}
-  return {**result, 'count': int(sums['count'])}
+  count = int(sums['count'])
+  # There is none where every step overflowed.
+  result = {key: sums[key] / count if count else math.nan for key in _SUMS}
+  return {**result, 'count': count}
+
+
+def overview(params) -> str:
+  """A table of the parameters: names, shapes, dtypes, sizes, the total."""
+  return parameter_overview.get_parameter_overview(params, include_stats=False)
 
 
 class Writer:
@@ -63,12 +71,25 @@ class Writer:
       step, {f'{split}/{key}': value for key, value in values.items()}
     )
 
-  def evaluation(self, step: int, scores: dict[str, float]) -> None:
-    """Writes an evaluation, and logs it."""
-    self.write(step, 'eval', scores)
+  def curves(self, step: int, values: dict[str, float]) -> None:
+    """A point on each curve of TensorBoard alone."""
+    if self._primary:
+      self._tensorboard.write_scalars(step, values)
+
+  def histograms(self, step: int, arrays: dict[str, jax.Array]) -> None:
+    """The distribution of each array's values, in TensorBoard."""
+    if self._primary:
+      self._tensorboard.write_histograms(step, jax.device_get(arrays))
+
+  def evaluation(
+    self, step: int, scores: dict[str, float], raw: bool = False
+  ) -> None:
+    """Writes an evaluation, and logs it; `raw`: beside that of the average."""
+    self.write(step, 'eval_raw' if raw else 'eval', scores)
     log.info(
-      'evaluated step %d: loss %.4f  top1 %.4f  top5 %.4f  of %d images',
+      'evaluated step %d%s: loss %.4f  top1 %.4f  top5 %.4f  of %d images',
       step,
+      ', weights without average' if raw else '',
       *(scores[key] for key in (*_SUMS, 'count')),
     )
 
@@ -80,13 +101,21 @@ class Progress:
   evaluation and saving do not lower the images per second.
   """
 
-  def __init__(self, plan: config_lib.Plan, batch_size: int):
-    self._plan, self._batch_size = plan, batch_size
+  def __init__(self, plan: config_lib.Plan, batch_size: int, check):
+    """Begins at nothing.
+
+    Args:
+      plan: of the training.
+      batch_size: images a step.
+      check: called with each step and its metrics, in turn, before anything
+        is made of them; raises if the training cannot go on.
+    """
+    self._plan, self._batch_size, self._check = plan, batch_size, check
     self._whole = _Clock()
     self._begin_interval()
 
   def _begin_interval(self):
-    self._interval, self._sums = _Clock(), []
+    self._interval, self._sums, self._checked = _Clock(), [], 0
 
   def next(self, batches):
     """The next batch; the time it takes counts as waiting."""
@@ -113,24 +142,36 @@ class Progress:
     """Over the whole training in this process."""
     return self._whole.images_per_sec
 
+  def settle(self, step: int) -> list[dict]:
+    """Has all steps up to `step` checked; the metrics since the last report.
+
+    Raises:
+      FloatingPointError: the state after `step` is not worth keeping.
+    """
+    started = time.perf_counter()
+    new = jax.device_get(self._sums[self._checked :])
+    for i, sums in enumerate(new, step - len(new) + 1):
+      self._check(i, sums)
+    self._sums[self._checked :] = new
+    self._checked = len(self._sums)
+    for clock in (self._interval, self._whole):
+      clock.seconds += time.perf_counter() - started
+    return self._sums
+
   def report(self, step: int) -> dict[str, float]:
     """Logs a line on the steps since the last report; returns its values.
 
     Raises:
-      FloatingPointError: the loss is no longer a number.
+      FloatingPointError: as `settle`.
     """
-    started = time.perf_counter()
-    sums = jax.device_get(self._sums)
-    for clock in (self._interval, self._whole):
-      clock.seconds += time.perf_counter() - started
+    sums = self.settle(step)
     values = means(add(sums))
-    if not math.isfinite(values['loss']):
-      raise FloatingPointError(
-        f'the training loss became {values["loss"]} within the {len(sums)} '
-        f'steps up to step {step}; only checkpoints from before them are sound'
-      )
-    for key in ('learning_rate', 'grad_norm'):
+    for key in ('learning_rate', 'grad_norm', 'param_norm'):
       values[key] = float(sums[-1][key])
+    if 'loss_scale' in sums[-1]:
+      values['loss_scale'] = float(sums[-1]['loss_scale'])
+      values['skipped'] = int(sum(s['skipped'] for s in sums))
+    self.health = sums[-1]['health']
     values['images_per_sec'] = self._interval.images_per_sec
     waited = self._interval.waited
     values['data_wait'] = waited / self._interval.seconds

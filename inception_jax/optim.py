@@ -109,9 +109,9 @@ def uncovered(config, params) -> list[str]:
     config: the whole config.
     params: the parameters, or their shapes.
   """
-  names = jax.tree.leaves(_by_path(lambda name: name, params))
+  leaves = names(params)
   o, freeze = config.optimizer, config.fine_tune.freeze
-  known = lambda glob: any(config_lib.matches(name, glob) for name in names)
+  known = lambda glob: any(config_lib.matches(name, glob) for name in leaves)
   faults = [
     f'fine_tune.freeze: {pattern!r} matches no parameter'
     for pattern in freeze
@@ -126,15 +126,33 @@ def uncovered(config, params) -> list[str]:
     for pattern in patterns
     if not known(pattern)
   ]
-  if freeze and all(config_lib.frozen(name, freeze) for name in names):
+  if freeze and all(config_lib.frozen(name, freeze) for name in leaves):
     faults.append(f'fine_tune.freeze={freeze!r}: nothing is left to train')
   if o.rates:
     faults += [
       f'optimizer.rates: no pattern matches {name}; end with ("*", 1.0)'
-      for name in names
+      for name in leaves
       if not any(config_lib.matches(name, pattern) for pattern, _ in o.rates)
     ]
   return faults
+
+
+def at_step(opt_state, step):
+  """The state of an optimizer whose schedules stand at `step`.
+
+  One that skipped an update has its rate follow the training nonetheless.
+  """
+  counts = ('ScaleByScheduleState', 'WeightDecaySchedule')
+  return optax.tree.set(
+    opt_state,
+    lambda path, _: getattr(path[-1], 'tuple_name', '') in counts,
+    count=step,
+  )
+
+
+def names(tree) -> list[str]:
+  """Each leaf's path, 'mixed_5b/branch0_0/conv/kernel', as jax orders them."""
+  return jax.tree.leaves(_by_path(lambda name: name, tree))
 
 
 def _decayed(o):

@@ -11,6 +11,7 @@ from inception_jax import config as config_lib
 from inception_jax import data
 from inception_jax import models
 from inception_jax import optim
+from inception_jax import precision
 from inception_jax import schedules
 from inception_jax import sharding
 
@@ -31,13 +32,14 @@ def check(config, workdir: str, train: bool) -> None:
   faults = (
     config_lib.check(config)
     + models.check(config)
+    + precision.check(config)
     + data.check(config)
     + optim.check(config)
     + schedules.check(config)
   )
   if train:
     faults += _check_workdir(workdir)
-    if config.batch_size >= 1:
+    if config.batch_size >= 1 and config.gradient_accumulation >= 1:
       faults += sharding.check(config, jax.device_count())
   if faults:
     raise config_lib.UserError(*faults)

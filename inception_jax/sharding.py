@@ -65,11 +65,13 @@ def round_up(batch_size: int, mesh: jax.sharding.Mesh) -> int:
 
 def check(config, num_devices: int) -> list[str]:
   """Faults of the batch against the devices it is to be split over."""
-  if config.batch_size % num_devices:
-    lower = config.batch_size // num_devices * num_devices
-    near = [str(n) for n in (lower, lower + num_devices) if n]
+  parts = num_devices * config.gradient_accumulation
+  if config.batch_size % parts:
+    lower = config.batch_size // parts * parts
+    near = [str(n) for n in (lower, lower + parts) if n]
+    times = f'{config.gradient_accumulation} times ' * (parts != num_devices)
     return [
-      f'batch_size={config.batch_size} does not divide over {num_devices} '
-      f'devices; nearest that do: {", ".join(near)}'
+      f'batch_size={config.batch_size} does not divide over {times}'
+      f'{num_devices} devices; nearest that do: {", ".join(near)}'
     ]
   return []

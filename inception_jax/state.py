@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from inception_jax import config as config_lib
+from inception_jax import precision
 from inception_jax import sharding
 
 _MOST_DIFFERENCES = 20
@@ -25,6 +26,7 @@ class TrainState:
     batch_stats: float32 tree of BatchNorm's moving mean and variance.
     opt_state: of the optax optimizer.
     ema: {'params', 'batch_stats'}, their moving averages, or None if unused.
+    loss_scale: a dynamic one, as `precision.kept`; else None.
   """
 
   step: jax.Array
@@ -32,6 +34,7 @@ class TrainState:
   batch_stats: Any
   opt_state: Any
   ema: Any
+  loss_scale: Any = None
 
   def variables(self, ema: bool) -> dict[str, Any]:
     """What the network's `apply` takes: averaged where `ema` asks for it."""
@@ -68,6 +71,7 @@ def init_fn(config, model, tx: optax.GradientTransformation):
       batch_stats=batch_stats,
       opt_state=tx.init(params),
       ema=ema,
+      loss_scale=precision.first_scale(config),
     )
 
   return init

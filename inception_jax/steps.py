@@ -2,8 +2,11 @@
 
 import jax
 import jax.numpy as jnp
+import jmp
 import optax
 
+from inception_jax import optim
+from inception_jax import precision
 from inception_jax.data import augment
 from inception_jax.state import TrainState
 
@@ -16,6 +19,16 @@ def cross_entropy(logits, targets, smoothing: float):
   """
   targets = optax.smooth_labels(targets, smoothing)
   return optax.softmax_cross_entropy(logits, targets)
+
+
+def binary_cross_entropy(logits, targets, smoothing: float):
+  """Mean over the classes of each one's own cross-entropy: [B].
+
+  As timm's and PyTorch's (Wightman et al. 2021); targets are smoothed as in
+  `cross_entropy`.
+  """
+  targets = optax.smooth_labels(targets, smoothing)
+  return optax.sigmoid_binary_cross_entropy(logits, targets).mean(axis=-1)
 
 
 def hits(logits, labels, k: int):
@@ -60,8 +73,15 @@ def make_train_step(config, model, tx: optax.GradientTransformation, rate):
   Returns:
     A function of a TrainState and a batch {'image': uint8 [B, S, S, C],
     'label': int32 [B]}. Its metrics are float32 scalars: `sums` of the batch,
-    where `loss` is the main head's, smoothed; 'learning_rate'; 'grad_norm'.
+    where `loss` is the main head's, smoothed; 'learning_rate'; 'grad_norm';
+    'param_norm'; and 'health', see `health`. In float16, where gradients
+    overflow, nothing but the step and the loss scale changes: 'skipped' is 1
+    and the batch does not count; 'loss_scale' is what it was multiplied by.
   """
+  loss_of = {
+    'cross_entropy': cross_entropy,
+    'binary_cross_entropy': binary_cross_entropy,
+  }[config.loss]
 
   def train_step(state: TrainState, batch):
     key = jax.random.fold_in(jax.random.key(config.seed), state.step)
@@ -71,24 +91,32 @@ def make_train_step(config, model, tx: optax.GradientTransformation, rate):
     )
     # Of two images that are mixed, the one there is more of.
     labels = jnp.argmax(targets, axis=-1)
+    loss_scale = precision.loss_scale(config, state.loss_scale)
 
-    def loss_fn(params):
+    def loss_fn(params, batch_stats, images, targets, key):
       (logits, aux_logits), updates = model.apply(
-        {'params': params, 'batch_stats': state.batch_stats},
+        {'params': params, 'batch_stats': batch_stats},
         images,
         train=True,
         mutable=['batch_stats'],
-        rngs={'dropout': dropout_key},
+        rngs={'dropout': key},
       )
-      loss = cross_entropy(logits, targets, config.label_smoothing)
+      loss = loss_of(logits, targets, config.label_smoothing)
       objective = jnp.mean(loss)
       if aux_logits is not None:
-        aux_loss = cross_entropy(aux_logits, targets, config.label_smoothing)
+        aux_loss = loss_of(aux_logits, targets, config.label_smoothing)
         objective += config.aux_loss_weight * jnp.mean(aux_loss)
-      return objective, (loss, logits, updates['batch_stats'])
+      updated = updates['batch_stats']
+      return loss_scale.scale(objective), (loss, logits, updated)
 
     grad_fn = jax.grad(loss_fn, has_aux=True)
-    grads, (loss, logits, batch_stats) = grad_fn(state.params)
+    if config.gradient_accumulation > 1:
+      grad_fn = accumulating(grad_fn, config.gradient_accumulation)
+    grads, (loss, logits, batch_stats) = grad_fn(
+      state.params, state.batch_stats, images, targets, dropout_key
+    )
+    # Before the optimizer: RMSProp with its ε depends on the gradient's size.
+    grads = loss_scale.unscale(grads)
     updates, opt_state = tx.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     ema = state.ema
@@ -98,19 +126,86 @@ def make_train_step(config, model, tx: optax.GradientTransformation, rate):
         ema,
         1.0 - ema_decay(config.ema_decay, state.step),
       )
-    metrics = sums(loss, logits, labels, jnp.ones_like(labels))
-    metrics['learning_rate'] = jnp.asarray(rate(state.step), jnp.float32)
-    metrics['grad_norm'] = optax.tree.norm(grads)
-    state = state.replace(
+    metrics = {
+      'learning_rate': jnp.asarray(rate(state.step), jnp.float32),
+      'grad_norm': optax.tree.norm(grads),
+      'param_norm': optax.tree.norm(params),
+      'health': health(grads, params, batch_stats),
+    }
+    after = state.replace(
       step=state.step + 1,
       params=params,
       batch_stats=batch_stats,
       opt_state=opt_state,
       ema=ema,
     )
-    return state, metrics
+    counted = jnp.ones_like(labels)
+    if config.precision == 'float16':
+      sound = jmp.all_finite(grads)
+      skipped = state.replace(
+        step=after.step, opt_state=optim.at_step(state.opt_state, after.step)
+      )
+      after = jmp.select_tree(sound, after, skipped).replace(
+        loss_scale=precision.kept(loss_scale.adjust(sound))
+      )
+      counted *= sound
+      metrics['skipped'] = 1.0 - sound
+      metrics['loss_scale'] = jnp.asarray(loss_scale.loss_scale)
+    metrics.update(sums(loss, logits, labels, counted))
+    return after, metrics
 
   return train_step
+
+
+def accumulating(grad_fn, parts: int):
+  """`grad_fn` over `parts` of the batch, one after the other, as one gradient.
+
+  Part i has every image whose place is i modulo `parts`: the same ones on any
+  number of devices, and none leaves its own. A part is normalised by its own
+  statistics, and begins with the moving ones that the part before it left.
+
+  Args:
+    grad_fn: (params, batch_stats, images, targets, key) → (gradient of a mean,
+      (loss [B], logits [B, N], batch_stats)).
+    parts: a divisor of B.
+  """
+
+  def split(x):
+    return x.reshape(-1, parts, *x.shape[1:]).swapaxes(0, 1)
+
+  def join(x):
+    return x.swapaxes(0, 1).reshape(-1, *x.shape[2:])
+
+  def whole(params, batch_stats, images, targets, key):
+    def one(carry, part):
+      total, batch_stats = carry
+      grads, (loss, logits, batch_stats) = grad_fn(params, batch_stats, *part)
+      total = jax.tree.map(lambda t, g: t + g / parts, total, grads)
+      return (total, batch_stats), (loss, logits)
+
+    begin = jax.tree.map(jnp.zeros_like, params), batch_stats
+    rows = split(images), split(targets), jax.random.split(key, parts)
+    (grads, batch_stats), outputs = jax.lax.scan(one, begin, rows)
+    return grads, (*map(join, outputs), batch_stats)
+
+  return whole
+
+
+def health(grads, params, batch_stats) -> dict[str, jax.Array]:
+  """What tells where a training went bad, and how its layers are.
+
+  Returns:
+    'grad_norms' and 'param_norms' of each leaf, [leaves] in jax's order;
+    'stats', a number for each BatchNorm statistic that is finite if it is.
+  """
+  norms = lambda tree: jnp.stack(
+    [jnp.linalg.norm(x.ravel()) for x in jax.tree.leaves(tree)]
+  )
+  return {
+    'grad_norms': norms(grads),
+    'param_norms': norms(params),
+    'stats': norms(batch_stats),
+  }
 
 
 def make_eval_step(config, model):

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import time
 
 from etils import epath
 import jax
@@ -12,19 +11,19 @@ from inception_jax import config as config_lib
 from inception_jax import fine_tune
 from inception_jax import metrics
 from inception_jax import models
-from inception_jax import optim
 from inception_jax import pretrained
 from inception_jax import runs
 from inception_jax import schedules
 from inception_jax import sharding
 from inception_jax import state as state_lib
-from inception_jax import steps
 from inception_jax.data import pipeline
 from inception_jax.data import sources
 from inception_jax.data.bad_images import BadImages
 from inception_jax.evaluate import Evaluator
 from inception_jax.evaluate import evaluate
+from inception_jax.guard import Guard
 from inception_jax.models import card
+from inception_jax.trainer import Trainer
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +33,8 @@ def train(config, workdir: str, mesh: jax.sharding.Mesh) -> dict[str, float]:
 
   Args:
     config: the whole config, checked.
-    workdir: gets config.json, metrics.jsonl, checkpoints/, TensorBoard events,
-      and bad_images.txt where there are any.
+    workdir: gets config.json, parameters.txt, metrics.jsonl, checkpoints/,
+      TensorBoard events, and bad_images.txt where there are any.
     mesh: the devices; the batch is split over them.
 
   Returns:
@@ -44,6 +43,7 @@ def train(config, workdir: str, mesh: jax.sharding.Mesh) -> dict[str, float]:
 
   Raises:
     UserError: what only the data or the checkpoint can show to be wrong.
+    FloatingPointError: it is no longer one of numbers; says since when.
   """
   # What is to be trained, and how. Nothing is written before all of it has
   # proved to be there.
@@ -51,39 +51,32 @@ def train(config, workdir: str, mesh: jax.sharding.Mesh) -> dict[str, float]:
   split = sources.load(config, config.data.train_split)
   eval_split = sources.load(config, config.data.eval_split)
   num_classes = models.num_classes(config, split.class_names)
-  model = models.build(config, num_classes)
   about = models.about(models.describe(config, num_classes), card.of(config))
   plan = config_lib.plan(config, split.size)
-  rate = schedules.schedule(config, plan)
-  tx = optim.optimizer(config, rate)
-  evaluator = Evaluator(config, model, eval_split, mesh, workdir)
+  trainer = Trainer(config, mesh, num_classes, schedules.schedule(config, plan))
+  evaluator = Evaluator(config, trainer.model, eval_split, mesh, workdir)
 
   folder = runs.folder(workdir)
   with checkpoint.Checkpoints(folder, config.checkpoint_keep) as checkpoints:
     start = checkpoints.latest_step() or 0
     if start:
       _warn_of_changes(config, workdir)
-    if start >= plan.total:
+    stored = checkpoints.metrics(start) if start else {}
+    if start >= plan.total or _reached(config, stored):
       log.info('%s is complete: step %d of %d', workdir, start, plan.total)
       # Its last checkpoint may have been meant as one on the way.
-      scores = checkpoints.metrics(start) or {
+      scores = stored or {
         **evaluate(config, workdir, mesh),
         'images_per_sec': None,
       }
       return {'step': start, **scores}
 
-    # Nothing is made before its sharding is known.
-    init = state_lib.init_fn(config, model, tx)
-    abstract = state_lib.abstract(init, mesh)
-    if faults := optim.uncovered(config, abstract.params):
-      raise config_lib.UserError(*faults)
-    shardings = jax.tree.map(lambda x: x.sharding, abstract)
-    init = state_lib.jit_init(init, shardings)
     state = checkpoints.restore_or(
-      lambda: fine_tune.begin(init(), weights), abstract
+      lambda: fine_tune.begin(trainer.init(), weights), trainer.abstract
     )
     best = checkpoints.best_score()
-    _keep_config(config, workdir)
+    _keep(workdir, 'config.json', config_lib.to_json(config))
+    _keep(workdir, 'parameters.txt', metrics.overview(trainer.abstract.params))
     _announce(config, mesh, split, plan, state)
 
     # The data and the step; both pick up where `start` says.
@@ -91,15 +84,12 @@ def train(config, workdir: str, mesh: jax.sharding.Mesh) -> dict[str, float]:
     bad = BadImages(split, config, workdir)
     batches = pipeline.train_batches(split, config, start, rows, bad)
     batches = sharding.on_devices(mesh, batches)
-    train_step = jax.jit(
-      steps.make_train_step(config, model, tx, rate),
-      in_shardings=(shardings, sharding.batch(mesh)),
-      out_shardings=(shardings, sharding.replicated(mesh)),
-      donate_argnums=0,
-    )
-    train_step = _compile(train_step, abstract, config, mesh)
+    train_step = trainer.compile()
 
-    progress = metrics.Progress(plan, config.batch_size)
+    guard = Guard(
+      trainer.model, config, trainer.abstract, checkpoints.last_good
+    )
+    progress = metrics.Progress(plan, config.batch_size, guard.check)
     with metrics.Writer(workdir) as writer:
       for step in range(start + 1, plan.total + 1):
         state, sums = train_step(state, progress.next(batches))
@@ -107,15 +97,39 @@ def train(config, workdir: str, mesh: jax.sharding.Mesh) -> dict[str, float]:
         scores = {}
         if plan.due(plan.log_every, step):
           writer.write(step, 'train', progress.report(step))
+          writer.curves(step, guard.curves(progress.health))
+        if plan.due(plan.histogram_every, step):
+          writer.histograms(step, guard.named(state.params))
         if plan.due(plan.eval_every, step):
-          scores = evaluator(state.variables(ema=bool(config.ema_decay)))
+          progress.settle(step)
+          scores = _evaluate(config, evaluator, state, step, writer)
           scores['images_per_sec'] = progress.images_per_sec
           writer.evaluation(step, scores)
         is_best = scores and scores['top1'] > best
-        if is_best or plan.due(plan.checkpoint_every, step):
+        reached = _reached(config, scores)
+        if is_best or reached or plan.due(plan.checkpoint_every, step):
+          progress.settle(step)
           checkpoints.save(state, scores, about)
         best = scores['top1'] if is_best else best
-  return {'step': plan.total, **scores}
+        if reached:
+          log.info('step %d reaches stop_at_top1=%s', step, config.stop_at_top1)
+          break
+  return {'step': step, **scores}
+
+
+def _evaluate(config, evaluator, state, step, writer):
+  """Scores of the moving average; where there is one, the raw beside it."""
+  if config.ema_decay:
+    raw = evaluator(state.variables(ema=False))
+    writer.evaluation(step, raw, raw=True)
+  return evaluator(state.variables(ema=bool(config.ema_decay)))
+
+
+def _reached(config, scores) -> bool:
+  """Whether an evaluation is as good as was asked for."""
+  return bool(config.stop_at_top1) and (
+    scores.get('top1', 0) >= config.stop_at_top1
+  )
 
 
 def _announce(config, mesh, split, plan, state):
@@ -153,31 +167,10 @@ def _warn_of_changes(config, workdir):
     log.warning('not as this run began: %s', change)
 
 
-def _keep_config(config, workdir):
-  """Writes config.json, whole or not at all."""
+def _keep(workdir, name, text):
+  """Writes a file of the run, whole or not at all."""
   if jax.process_index() == 0:
-    path = epath.Path(workdir) / 'config.json'
-    unfinished = path.with_suffix('.json.unfinished')
-    unfinished.write_text(config_lib.to_json(config))
+    path = epath.Path(workdir) / name
+    unfinished = path.with_name(f'{name}.unfinished')
+    unfinished.write_text(text)
     unfinished.replace(path)
-
-
-def _compile(train_step, abstract, config, mesh):
-  """Compiles ahead of the first batch, and says what the step will need."""
-  log.info('compiling the training step; a full network may take minutes')
-  start = time.perf_counter()
-  batch = pipeline.train_batch_spec(config)
-  batch = jax.tree.map(
-    lambda x: jax.ShapeDtypeStruct(
-      x.shape, x.dtype, sharding=sharding.batch(mesh)
-    ),
-    batch,
-  )
-  compiled = train_step.lower(abstract, batch).compile()
-  memory = compiled.memory_analysis()
-  log.info(
-    'compiled in %s; a device needs %.2f GB',
-    metrics.duration(time.perf_counter() - start),
-    (memory.argument_size_in_bytes + memory.temp_size_in_bytes) / 1e9,
-  )
-  return compiled

@@ -13,10 +13,11 @@ PACKAGE = ROOT / 'inception_jax'
 # from its own folder.
 FLOORS = [
   {'config'},
+  {'precision'},
   {'models', 'data', 'optim', 'schedules', 'sharding', 'metrics'},
-  {'state', 'preflight', 'weights'},
+  {'state', 'preflight', 'weights', 'guard'},
   {'steps', 'checkpoint', 'fine_tune'},
-  {'runs'},
+  {'runs', 'trainer'},
   {'pretrained'},
   {'evaluate'},
   {'train'},

@@ -32,6 +32,8 @@ def sums(top1):
     **{key: np.float32(value) for key, value in values.items()},
     'learning_rate': np.float32(0.5),
     'grad_norm': np.float32(3.0),
+    'param_norm': np.float32(4.0),
+    'health': {},
   }
 
 
@@ -50,7 +52,7 @@ def steps(progress, clock, count, waiting, working):
 
 
 def test_a_report_divides_sums_and_measures_time(clock, caplog):
-  progress = metrics.Progress(plan(), 8)
+  progress = metrics.Progress(plan(), 8, lambda step, sums: None)
   steps(progress, clock, 4, waiting=0.25, working=0.75)
   with caplog.at_level('INFO', 'inception_jax'):
     values = progress.report(4)
@@ -66,7 +68,7 @@ def test_a_report_divides_sums_and_measures_time(clock, caplog):
 
 
 def test_waiting_for_data_is_complained_of(clock, caplog):
-  progress = metrics.Progress(plan(), 8)
+  progress = metrics.Progress(plan(), 8, lambda step, sums: None)
   steps(progress, clock, 4, waiting=1.0, working=1.0)
   progress.report(4)
   assert 'waits for data 50 % of its time' in caplog.text
@@ -75,6 +77,20 @@ def test_waiting_for_data_is_complained_of(clock, caplog):
   assert progress.report(8)['data_wait'] == 0
   assert progress.images_per_sec == pytest.approx(64 / 12)
   assert caplog.text == ''
+
+
+def test_every_step_is_checked_once_and_in_turn(clock):
+  seen = []
+  progress = metrics.Progress(plan(), 8, lambda step, sums: seen.append(step))
+  steps(progress, clock, 2, waiting=0.0, working=1.0)
+  progress.settle(2)
+  assert seen == [1, 2]
+  steps(progress, clock, 1, waiting=0.0, working=1.0)
+  progress.settle(3)
+  assert progress.report(3)['count'] == 24
+  steps(progress, clock, 1, waiting=0.0, working=1.0)
+  assert progress.report(4)['count'] == 8
+  assert seen == [1, 2, 3, 4]
 
 
 def test_json_lines_are_json():

@@ -1,16 +1,17 @@
 """The steps: loss, hits, sums, averages, and the same on any device count."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
-from inception_jax import models
-from inception_jax import optim
 from inception_jax import sharding
-from inception_jax import state as state_lib
 from inception_jax import steps
+from inception_jax.models.batch_norm import GroupedBatchNorm
+from inception_jax.trainer import Trainer
 
 
 def test_smoothing_is_tensorflows():
@@ -25,6 +26,20 @@ def test_smoothing_is_tensorflows():
     label_smoothing=0.1,
   )
   ours = steps.cross_entropy(logits, jax.nn.one_hot(labels, 5), 0.1)
+  np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+
+
+def test_binary_cross_entropy_is_tensorflows():
+  import tensorflow as tf
+
+  logits = jax.random.normal(jax.random.key(0), (6, 5))
+  targets = jax.nn.softmax(jax.random.normal(jax.random.key(1), (6, 5)))
+  # Keras smooths towards a half; here, as in timm, towards 1 / N.
+  smoothed = 0.9 * targets + 0.1 / 5
+  theirs = tf.keras.losses.binary_crossentropy(
+    np.asarray(smoothed), np.asarray(logits), from_logits=True
+  )
+  ours = steps.binary_cross_entropy(logits, targets, 0.1)
   np.testing.assert_allclose(ours, theirs, rtol=1e-5)
 
 
@@ -66,17 +81,9 @@ def test_ema_ramps_up():
 
 def build(config, mesh):
   """(state, step, batches) of five training steps."""
-  model = models.build(config, 10)
-  rate = optax.constant_schedule(0.05)
-  tx = optim.optimizer(config, rate)
-  init = state_lib.init_fn(config, model, tx)
-  abstract = state_lib.abstract(init, mesh)
-  shardings = jax.tree.map(lambda x: x.sharding, abstract)
-  step = jax.jit(
-    steps.make_train_step(config, model, tx, rate),
-    in_shardings=(shardings, sharding.batch(mesh)),
-    out_shardings=(shardings, sharding.replicated(mesh)),
-  )
+  trainer = Trainer(config, mesh, 10, optax.constant_schedule(0.05))
+  # Undonated, so that a test can look at the state before.
+  step = jax.jit(trainer.step().__wrapped__)
   rng = np.random.default_rng(0)
   size = config.data.image_size
   shape = (5, config.batch_size, size, size, 3)
@@ -86,7 +93,7 @@ def build(config, mesh):
     sharding.to_global(mesh, {'image': i, 'label': j})
     for i, j in zip(images, labels, strict=True)
   ]
-  return jax.jit(init, out_shardings=shardings)(), step, batches
+  return trainer.init(), step, batches
 
 
 def losses(config, mesh):
@@ -163,3 +170,110 @@ def test_round_up_fits_devices(devices):
   mesh = sharding.make_mesh(jax.devices()[:devices])
   assert sharding.round_up(16, mesh) % devices == 0
   assert 16 <= sharding.round_up(16, mesh) < 16 + devices
+
+
+@pytest.fixture
+def plain(tiny):
+  """No augmentation, dropout or average; SGD."""
+  tiny.model.aux_head, tiny.model.dropout_rate, tiny.ema_decay = False, 0.0, 0.0
+  tiny.data.color_jitter, tiny.data.pad = (0.0,) * 4, 0
+  tiny.optimizer.name = 'sgd'
+  return tiny
+
+
+def close(a, b, **tolerance):
+  for x, y in zip(*map(jax.tree.leaves, (a, b)), strict=True):
+    np.testing.assert_allclose(x, y, **tolerance)
+
+
+def test_accumulated_gradients_are_those_of_the_batch(
+  plain, one_device, eight_devices
+):
+  state, step, batches = build(plain, one_device)
+  # Every image twice, so that both parts have the statistics of the whole.
+  twice = lambda batch: jax.tree.map(lambda x: jnp.repeat(x[:8], 2, 0), batch)
+  whole, metrics = step(state, twice(batches[0]))
+  plain.gradient_accumulation = 2
+  for mesh in (one_device, eight_devices):
+    state, step, batches = build(plain, mesh)
+    batch = jax.device_put(twice(batches[0]), sharding.batch(mesh))
+    parts, again = step(state, batch)
+    close(parts.params, whole.params, atol=1e-6)
+    for key in ('loss', 'top1', 'count'):
+      np.testing.assert_allclose(again[key], metrics[key], rtol=1e-6)
+    # The moving averages have moved twice: m² of the old is left, not m.
+    m = plain.model.bn_momentum
+    for old, one, two in zip(
+      *(
+        jax.tree.leaves(jax.device_get(s.batch_stats))
+        for s in (state, whole, parts)
+      ),
+      strict=True,
+    ):
+      statistic = (one - m * old) / (1 - m)
+      expected = m * m * old + (1 - m * m) * statistic
+      np.testing.assert_allclose(two, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_replicas_normalise_their_own_part():
+  import flax.linen as nn
+
+  x = jax.random.normal(jax.random.key(0), (8, 3, 3, 4)) * 5 + 2
+  x *= jnp.arange(1, 9)[:, None, None, None]
+  options = {'use_running_average': False, 'momentum': 0.5}
+  variables = nn.BatchNorm(**options).init(jax.random.key(0), x)
+  variables['params']['scale'] = jnp.arange(1.0, 5.0)
+  apply = lambda bn, x: bn.apply(variables, x, mutable=['batch_stats'])
+  y, updated = apply(GroupedBatchNorm(**options, groups=4), x)
+  parts = [
+    apply(nn.BatchNorm(**options), part) for part in x.reshape(4, 2, 3, 3, 4)
+  ]
+  np.testing.assert_allclose(
+    y, jnp.concatenate([p for p, _ in parts]), rtol=1e-5
+  )
+  mean = jax.tree.map(lambda *x: sum(x) / 4, *(u for _, u in parts))
+  close(updated, mean, rtol=1e-5)
+  assert jax.tree.structure(updated) == jax.tree.structure(mean)
+
+
+def test_replicas_exchange_only_gradients_statistics_and_metrics(
+  plain, eight_devices
+):
+  plain.batch_norm = 'replica'
+  rate = optax.constant_schedule(0.05)
+  step = Trainer(plain, eight_devices, 10, rate).lower().compile()
+  reductions = re.findall(r' all-reduce(?:-start)?\(', step.as_text())
+  assert 1 <= len(reductions) <= 3, len(reductions)
+
+
+def test_overflows_of_float16_are_skipped(plain, one_device):
+  float32, step, batches = build(plain, one_device)
+  for batch in batches[:2]:
+    float32, _ = step(float32, batch)
+  plain.precision = 'float16'
+  before, step, batches = build(plain, one_device)
+  scale = lambda state: float(state.loss_scale['scale'])
+  assert scale(before) == 2**15
+  large = jax.tree.map(lambda x: x, before.loss_scale)
+  large['scale'] = jnp.float32(2.0**40)
+  after, metrics = step(before.replace(loss_scale=large), batches[4])
+  assert (metrics['skipped'], metrics['count'], scale(after)) == (1, 0, 2.0**39)
+  assert int(after.step) == 1
+  close(after.params, before.params, rtol=0)
+  close(after.batch_stats, before.batch_stats, rtol=0)
+  # The schedule goes with the steps, the momentum stays.
+  changed = [
+    (float(a), float(b))
+    for a, b in zip(
+      *map(jax.tree.leaves, (before.opt_state, after.opt_state)), strict=True
+    )
+    if not np.array_equal(a, b)
+  ]
+  assert changed == [(0, 1)]
+
+  for batch in batches[:2]:
+    before, metrics = step(before, batch)
+    assert (metrics['skipped'], metrics['loss_scale']) == (0, 2**15)
+  assert all(x.dtype != jnp.float16 for x in jax.tree.leaves(before))
+  close(before.params, float32.params, atol=0.02)
+  close(before.batch_stats, float32.batch_stats, atol=0.02)

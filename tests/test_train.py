@@ -12,6 +12,7 @@ from inception_jax import evaluate
 from inception_jax import runs
 from inception_jax import sharding
 from inception_jax import train
+from inception_jax import trainer
 from inception_jax.config import UserError
 from tests import tfds_sets
 from tests.conftest import stored
@@ -93,6 +94,7 @@ def short_config():
   config.eval_every = '2 steps'
   config.checkpoint_every = '2 steps'
   config.log_every = '3 steps'
+  config.histogram_every = '6 steps'
   return config
 
 
@@ -120,6 +122,11 @@ def test_what_a_run_leaves(finished):
   evaluations = lines(workdir, 'eval')
   assert [line['step'] for line in evaluations] == [2, 4, 6]
   assert evaluations[-1]['loss'] == result['loss']
+  raw = lines(workdir, 'eval_raw')
+  assert [line['step'] for line in raw] == [2, 4, 6]
+  assert raw[-1]['loss'] != result['loss'] and raw[-1]['count'] == 360
+  table = (workdir / 'parameters.txt').read_text()
+  assert 'mixed_2a/branch0_0/conv/kernel' in table and '(1, 1, 16, 8)' in table
   assert {line['count'] for line in lines(workdir, 'train')} == {48}
   for key in ('learning_rate', 'grad_norm', 'images_per_sec', 'data_wait'):
     assert key in lines(workdir, 'train')[0]
@@ -132,6 +139,7 @@ def test_a_new_best_is_saved_between_checkpoints(
   config = short_config()
   config.checkpoint_every = '4 steps'
   config.checkpoint_keep = 1
+  config.ema_decay = 0.0
   scores = {2: 0.1, 4: 0.9, 6: 0.3, 8: 0.95, 10: 0.5, 12: 0.2}
   calls = []
 
@@ -178,11 +186,17 @@ def test_changed_keys_are_named_on_resume(
 def test_a_diverged_training_ends(tiny, tmp_path, one_device):
   tiny.train_for = '9 steps'
   tiny.optimizer.name = 'sgd'
-  tiny.schedule.warmup = '0 steps'
+  tiny.schedule.warmup = '2 steps'  # the first of them at a rate of 0
   tiny.schedule.learning_rate = 1e30
-  tiny.log_every = '1 step'
-  with pytest.raises(FloatingPointError, match='the training loss became'):
+  tiny.checkpoint_every = '1 step'
+  tiny.ema_decay = 0.0
+  with pytest.raises(FloatingPointError, match='step 2: the loss is') as caught:
     run_of(tmp_path, tiny, one_device)
+  (good,) = (path.name for path in runs.folder(tmp_path).iterdir())
+  assert good == '1'
+  assert f'last good checkpoint is {runs.folder(tmp_path) / "1"}' in str(
+    caught.value
+  )
 
 
 def test_tensorboard_has_the_same_curves(finished):
@@ -205,11 +219,50 @@ def test_tensorboard_has_the_same_curves(finished):
   )
 
 
+def test_tensorboard_has_norms_and_histograms(finished):
+  from tensorboard.backend.event_processing import event_accumulator
+  from tensorboard.util import tensor_util
+
+  _, workdir, _ = finished
+  accumulator = event_accumulator.EventAccumulator(
+    str(workdir), size_guidance={'tensors': 0}
+  )
+  accumulator.Reload()
+  of = lambda tag: {
+    event.step: tensor_util.make_ndarray(event.tensor_proto)
+    for event in accumulator.Tensors(tag)
+  }
+  kernel = stored(workdir, 6)['params']['conv_1a']['conv']['kernel']
+  (histogram,) = of('conv_1a/conv/kernel').values()
+  assert histogram[:, 2].sum() == kernel.size
+  assert histogram[0, 0] == pytest.approx(kernel.min(), rel=1e-5)
+  # The stages' norms make up the whole.
+  for kind in ('grad_norm', 'param_norm'):
+    stages = [
+      of(tag) for tag in accumulator.Tags()['tensors'] if kind + 's/' in tag
+    ]
+    assert len(stages) == 6
+    for step, whole in of(f'train/{kind}').items():
+      squares = sum(float(stage[step]) ** 2 for stage in stages)
+      np.testing.assert_allclose(squares**0.5, whole, rtol=1e-4)
+
+
+def test_a_training_stops_at_its_target(tmp_path, one_device, caplog):
+  config = short_config()
+  config.stop_at_top1 = 1e-9
+  with caplog.at_level('INFO', 'inception_jax'):
+    result = run_of(tmp_path, config, one_device)
+    assert result['step'] == 2 and result['top1'] > 0
+    assert 'step 2 reaches stop_at_top1=1e-09' in caplog.text
+    assert run_of(tmp_path, config, one_device) == result
+  assert 'is complete: step 2 of 6' in caplog.text
+
+
 def test_a_complete_run_is_not_run_again(
   finished, one_device, monkeypatch, caplog
 ):
   config, workdir, result = finished
-  monkeypatch.setattr(train, '_compile', None)
+  monkeypatch.setattr(trainer.Trainer, 'compile', None)
   with caplog.at_level('INFO', 'inception_jax'):
     assert run_of(workdir, config, one_device) == result
   assert 'is complete: step 6 of 6' in caplog.text

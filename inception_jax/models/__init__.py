@@ -3,9 +3,8 @@
 import dataclasses
 from typing import Any
 
-import jax.numpy as jnp
-
 from inception_jax import config as config_lib
+from inception_jax import precision as precision_lib
 from inception_jax.models import card as card_lib
 from inception_jax.models import cifar
 from inception_jax.models import inception_resnet
@@ -23,7 +22,6 @@ ARCHITECTURES = {
   'cifar_inception_v4': cifar.CIFAR_INCEPTION_V4,
   'cifar_inception_resnet_v2': cifar.CIFAR_INCEPTION_RESNET_V2,
 }
-PRECISIONS = {'float32': jnp.float32, 'bfloat16': jnp.bfloat16}
 
 
 def table(config) -> tuple:
@@ -60,6 +58,7 @@ def create(
   bn_momentum: float = 0.9997,
   precision: str = 'float32',
   frozen: tuple[str, ...] = (),
+  replicas: int = 1,
   card: card_lib.Card | None = None,
 ) -> network.Inception:
   """Makes a network of the family.
@@ -74,8 +73,9 @@ def create(
     head_batch_norm: BatchNorm on the features and on the logits.
     dropout_rate: share of features dropped before the classifier.
     bn_momentum: share of the old moving statistics.
-    precision: of the computation, one of `PRECISIONS`.
+    precision: of the computation: float32, bfloat16 or float16.
     frozen: patterns of layers whose BatchNorm keeps its statistics.
+    replicas: parts of a training batch that BatchNorm normalises on their own.
     card: says BatchNorm's ε and whether average pools count the padding; None
       is the network's own.
 
@@ -102,11 +102,12 @@ def create(
     dropout_rate=dropout_rate,
     options=layers.Options(
       width=width,
-      dtype=PRECISIONS[precision],
+      policy=precision_lib.policy(precision),
       bn_momentum=bn_momentum,
       bn_epsilon=card.bn_epsilon,
       count_include_pad=card.count_include_pad,
       frozen=frozen,
+      replicas=replicas,
     ),
   )
 
@@ -156,7 +157,7 @@ def from_about(values, where) -> tuple[dict[str, Any], card_lib.Card]:
   return model, card_lib.from_dict(card, where)
 
 
-def build(config, num_classes: int) -> network.Inception:
+def build(config, num_classes: int, replicas: int = 1) -> network.Inception:
   """The network of a resolved config, with `num_classes` outputs."""
   return create(
     **describe(config, num_classes),
@@ -164,6 +165,7 @@ def build(config, num_classes: int) -> network.Inception:
     bn_momentum=config.model.bn_momentum,
     precision=config.precision,
     frozen=tuple(config.fine_tune.freeze),
+    replicas=replicas,
     card=card_lib.of(config),
   )
 
@@ -215,7 +217,6 @@ def check(config) -> list[str]:
       'model.bn_momentum': config_lib.SHARE,
       'model.bn_epsilon': config_lib.POSITIVE,
       'model.pool_padding': config_lib.one_of(card_lib.POOL_PADDINGS),
-      'precision': config_lib.one_of(PRECISIONS),
     },
   )
   if model.name not in ARCHITECTURES:

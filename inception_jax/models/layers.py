@@ -1,12 +1,14 @@
 """The modules that the tables become."""
 
 import dataclasses
-from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
+import jmp
 
 from inception_jax import config as config_lib
+from inception_jax import precision
+from inception_jax.models.batch_norm import GroupedBatchNorm
 from inception_jax.models.tables import Conv
 from inception_jax.models.tables import Mixed
 from inception_jax.models.tables import Pool
@@ -14,6 +16,7 @@ from inception_jax.models.tables import ProjectedResidual
 from inception_jax.models.tables import Residual
 
 CHANNEL_MULTIPLE = 8
+_FLOAT32 = precision.policy('float32')
 HE = nn.initializers.variance_scaling(2.0, 'fan_in', 'truncated_normal')
 
 
@@ -23,20 +26,22 @@ class Options:
 
   Attributes:
     width: multiplier on every channel count.
-    dtype: of the computation; parameters and statistics are float32.
+    policy: dtypes of parameters, computation and logits.
     bn_momentum: share of the old value in BatchNorm's moving statistics.
     bn_epsilon: added to the variance.
     count_include_pad: whether padded average pools count the padding.
     frozen: patterns, as `config.frozen` takes them; a BatchNorm that they
       match keeps its statistics, and normalises by them in training, too.
+    replicas: parts of the batch that BatchNorm normalises on their own.
   """
 
   width: float = 1.0
-  dtype: Any = jnp.float32
+  policy: jmp.Policy = _FLOAT32
   bn_momentum: float = 0.9997
   bn_epsilon: float = 1e-3
   count_include_pad: bool = False
   frozen: tuple[str, ...] = ()
+  replicas: int = 1
 
   def channels(self, features: int) -> int:
     """`features` times width, to the nearest multiple of 8, at least 8."""
@@ -48,20 +53,23 @@ class Options:
   def batch_norm(self, parent: nn.Module, name: str, train: bool, **kwargs):
     """The BatchNorm called `name` inside `parent`."""
     frozen = config_lib.frozen('/'.join((*parent.path, name)), self.frozen)
-    return nn.BatchNorm(
+    grouped = {'groups': self.replicas} if self.replicas > 1 else {}
+    make = GroupedBatchNorm if grouped else nn.BatchNorm
+    return make(
+      **grouped,
       **{
         'use_running_average': frozen or not train,
         'momentum': self.bn_momentum,
         'epsilon': self.bn_epsilon,
-        'dtype': self.dtype,
+        'dtype': self.policy.compute_dtype,
         'name': name,
         **kwargs,
-      }
+      },
     )
 
 
 class ConvBN(nn.Module):
-  """`Conv` as a module. [B, H, W, C] → [B, H', W', features], `dtype`."""
+  """`Conv` as a module. [B, H, W, C] → [B, H', W', features], as computed."""
 
   spec: Conv
   options: Options
@@ -76,7 +84,7 @@ class ConvBN(nn.Module):
       strides=spec.strides,
       padding=spec.padding,
       use_bias=False,
-      dtype=options.dtype,
+      dtype=options.policy.compute_dtype,
       kernel_init=narrow if spec.stddev else HE,
       name='conv',
     )(x)
@@ -112,7 +120,11 @@ class ResidualBlock(nn.Module):
   def __call__(self, x, train: bool):
     y = MixedBlock(self.spec.branches, self.options, name='branches')(x, train)
     y = nn.Conv(
-      x.shape[-1], (1, 1), dtype=self.options.dtype, kernel_init=HE, name='up'
+      x.shape[-1],
+      (1, 1),
+      dtype=self.options.policy.compute_dtype,
+      kernel_init=HE,
+      name='up',
     )(y)
     x = x + self.spec.scale * y
     return nn.relu(x) if self.spec.relu else x
@@ -132,7 +144,7 @@ class ProjectedResidualBlock(nn.Module):
       return nn.Conv(
         options.channels(spec.features),
         (1, 1),
-        dtype=options.dtype,
+        dtype=options.policy.compute_dtype,
         kernel_init=HE,
         name=name,
       )(x)

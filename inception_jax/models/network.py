@@ -72,24 +72,25 @@ class Classifier(nn.Module):
 
   @nn.compact
   def __call__(self, x, train: bool):
+    policy = self.options.policy
     normalise = functools.partial(
-      self.options.batch_norm, self, train=train, dtype=jnp.float32
+      self.options.batch_norm, self, train=train, dtype=policy.output_dtype
     )
     # Sums over many positions lose digits in bfloat16; they are few and cheap.
-    x = jnp.mean(x, axis=(1, 2), dtype=jnp.float32)
+    x = jnp.mean(x, axis=(1, 2), dtype=policy.output_dtype)
     _keep(self, 'pooled', x)
     if self.batch_norm:
       x = normalise('bn_features', epsilon=1e-3, momentum=0.1)(x)
     x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
     x = nn.Dense(
       self.num_classes,
-      dtype=self.options.dtype,
+      dtype=policy.compute_dtype,
       kernel_init=self.kernel_init,
       name='dense',
     )(x)
     if self.batch_norm:
       x = normalise('bn_logits', epsilon=1e-5, momentum=0.9)(x)
-    return x.astype(jnp.float32)
+    return policy.cast_to_output(x)
 
 
 class Inception(nn.Module):
@@ -129,7 +130,7 @@ class Inception(nn.Module):
       float32 logits [B, num_classes], and the auxiliary head's, or None
       where it does not exist or does not run.
     """
-    x = images.astype(self.options.dtype)
+    x = self.options.policy.cast_to_compute(images)
     aux = None
     for name, spec in self.table:
       x = stage(spec, self.options, name)(x, train)

@@ -1,0 +1,93 @@
+"""What a training consists of: network, optimizer, first state, step."""
+
+import logging
+import time
+
+import jax
+import optax
+
+from inception_jax import config as config_lib
+from inception_jax import metrics
+from inception_jax import models
+from inception_jax import optim
+from inception_jax import sharding
+from inception_jax import state as state_lib
+from inception_jax import steps
+from inception_jax.data import pipeline
+
+log = logging.getLogger(__name__)
+
+
+class Trainer:
+  """A network and its optimizer on a mesh; nothing is made before it is asked.
+
+  Attributes:
+    model: the network.
+    abstract: shapes, dtypes and shardings of the TrainState.
+  """
+
+  def __init__(
+    self,
+    config,
+    mesh: jax.sharding.Mesh,
+    num_classes: int,
+    rate: optax.Schedule,
+  ):
+    """Plans it.
+
+    Args:
+      config: the whole config, resolved.
+      mesh: the devices; the batch is split over them.
+      num_classes: outputs of the network.
+      rate: step → learning rate.
+
+    Raises:
+      UserError: patterns of the config fit no parameter.
+    """
+    self._config, self._mesh, self._rate = config, mesh, rate
+    replicas = mesh.size if config.batch_norm == 'replica' else 1
+    self.model = models.build(config, num_classes, replicas)
+    self._tx = optim.optimizer(config, rate)
+    self._init = state_lib.init_fn(config, self.model, self._tx)
+    # Nothing is made before its sharding is known.
+    self.abstract = state_lib.abstract(self._init, mesh)
+    if faults := optim.uncovered(config, self.abstract.params):
+      raise config_lib.UserError(*faults)
+    self._shardings = jax.tree.map(lambda x: x.sharding, self.abstract)
+
+  def init(self) -> state_lib.TrainState:
+    """The first state."""
+    return state_lib.jit_init(self._init, self._shardings)()
+
+  def step(self):
+    """The jitted (state, batch) → (state, metrics); the state is donated."""
+    mesh = self._mesh
+    return jax.jit(
+      steps.make_train_step(self._config, self.model, self._tx, self._rate),
+      in_shardings=(self._shardings, sharding.batch(mesh)),
+      out_shardings=(self._shardings, sharding.replicated(mesh)),
+      donate_argnums=0,
+    )
+
+  def lower(self):
+    """The step, lowered for batches as the config says."""
+    batch = jax.tree.map(
+      lambda x: jax.ShapeDtypeStruct(
+        x.shape, x.dtype, sharding=sharding.batch(self._mesh)
+      ),
+      pipeline.train_batch_spec(self._config),
+    )
+    return self.step().lower(self.abstract, batch)
+
+  def compile(self):
+    """The step, compiled before the first batch; says what it will need."""
+    log.info('compiling the training step; a full network may take minutes')
+    start = time.perf_counter()
+    compiled = self.lower().compile()
+    memory = compiled.memory_analysis()
+    log.info(
+      'compiled in %s; a device needs %.2f GB',
+      metrics.duration(time.perf_counter() - start),
+      (memory.argument_size_in_bytes + memory.temp_size_in_bytes) / 1e9,
+    )
+    return compiled
