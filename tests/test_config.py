@@ -13,6 +13,7 @@ from inception_jax import config as config_lib
 from inception_jax import data
 from inception_jax import models
 from inception_jax import optim
+from inception_jax import precision
 from inception_jax import schedules
 from tests import recipes
 
@@ -92,15 +93,20 @@ def test_changes_name_each_key():
 
 
 @pytest.mark.parametrize('name', recipes.NAMES)
-def test_recipes_are_sound(name, monkeypatch):
+def test_recipes_are_sound(name, monkeypatch, tmp_path):
   config = importlib.import_module(f'configs.{name}').get_config()
   # Prepared data is the user's to have; everything else must be right.
   monkeypatch.setattr(
     'inception_jax.data.tfds_source.builder_dirs', lambda config: ['/data']
   )
   assert keys(config) == keys(default.get_config())
+  if config.data.source == 'folder':  # the user's, and so are the weights
+    (tmp_path / 'train').mkdir()
+    (tmp_path / 'val').mkdir()
+    config.data.dir = str(tmp_path)
   config = models.resolve(config)
   assert config_lib.check(config) == []
+  assert precision.check(config) == []
   assert models.check(config) == []
   assert data.check(config) == []
   assert optim.check(config) == []

@@ -1,0 +1,22 @@
+"""weiaicunzai's Inception-v3 on CIFAR-10, in 50 epochs.
+
+  python -m inception_jax.tools.prepare --source=tfds:cifar10 \
+      --data_dir=DATA   # once
+  python main.py --config=configs/cifar10_pytorch_inception_v3.py \
+      --workdir=DIR \
+      --config.data.dir=DATA
+
+The recipe of cifar100_inception_v3.py as a PyTorch project shortens it for
+CIFAR-10: 50 epochs, × 0.2 after 30 (and after 60 and 80, which never come). It
+reports 94.18 % top-1 on one card. It has not been run to its end here.
+"""
+
+from configs import cifar100_inception_v3
+
+
+def get_config():
+  config = cifar100_inception_v3.get_config()
+  config.data.source = 'tfds:cifar10'
+  config.train_for = '50 epochs'
+  config.schedule.milestones = ('30 epochs', '60 epochs', '80 epochs')
+  return config

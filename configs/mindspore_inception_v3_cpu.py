@@ -1,0 +1,34 @@
+"""Inception-v3 on CIFAR-10 blown up to 299×299, MindSpore's CPU recipe.
+
+  python -m inception_jax.tools.prepare --source=tfds:cifar10 \
+      --data_dir=DATA   # once
+  python main.py --config=configs/mindspore_inception_v3_cpu.py --workdir=DIR \
+      --config.data.dir=DATA
+
+mindspore_inception_v3.py with what default_config_cpu.yaml there has otherwise:
+CIFAR-10, 120 epochs, a rate of 0.1 for batches of 128. Images are shifted by
+up to 4 of their 32 pixels, after they have been blown up, not before.
+--config.data.source=tfds:cifar100 takes the other set. It has not been run to
+its end here; on two CPU cores an epoch would take hours, use an accelerator.
+"""
+
+from configs import mindspore_inception_v3
+
+
+def get_config():
+  config = mindspore_inception_v3.get_config()
+  config.model.dropout_rate = 0.2
+
+  config.data.source = 'tfds:cifar10'
+  config.data.eval_split = 'test'
+  config.data.train_crop = 'none'
+  config.data.pad = 37
+  config.data.color_jitter = (0.0, 0.0, 0.0, 0.0)
+  config.data.mean = (125.307, 122.961, 113.8575)
+  config.data.std = (51.5865, 50.847, 51.255)
+
+  config.batch_size = 128
+  config.train_for = '120 epochs'
+  config.schedule.learning_rate = 0.1
+  config.schedule.batch_size = 128
+  return config

@@ -1,0 +1,20 @@
+"""Inception-v4 on CIFAR-10 blown up to 299×299, as MindSpore's CPU mode.
+
+  python -m inception_jax.tools.prepare --source=tfds:cifar10 \
+      --data_dir=DATA   # once
+  python main.py --config=configs/mindspore_inception_v4_cpu.py --workdir=DIR \
+      --config.data.dir=DATA
+
+The data of mindspore_inception_v3_cpu.py, the network and the length of
+mindspore_inception_v4.py. It has not been run to its end here.
+"""
+
+from configs import mindspore_inception_v3_cpu
+from configs import mindspore_inception_v4
+
+
+def get_config():
+  config = mindspore_inception_v4.get_config()
+  config.data = mindspore_inception_v3_cpu.get_config().data
+  config.batch_size = 128
+  return config
