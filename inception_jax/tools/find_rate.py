@@ -1,0 +1,175 @@
+"""Finds a learning rate (Smith 2017): trains while it rises, watches the loss.
+
+python -m inception_jax.tools.find_rate --config=configs/NAME.py --output=DIR
+
+DIR gets rates.csv and rates.png. Nothing else of a training is kept. The rate
+suggested is where the loss falls most steeply, for `schedule.learning_rate` of
+this very config: batch, optimizer, augmentation, precision.
+"""
+
+import csv
+import logging
+import os
+import time
+
+from absl import flags
+import jax
+from ml_collections import config_flags
+import numpy as np
+import optax
+
+from inception_jax import cli
+from inception_jax.config import UserError
+
+log = logging.getLogger(__name__)
+
+FLAGS = flags.FLAGS
+_CONFIG = config_flags.DEFINE_config_file('config', None, 'The recipe.')
+_OUTPUT = flags.DEFINE_string('output', '', 'The folder for curve and plot.')
+_STEPS = flags.DEFINE_integer('steps', 100, 'At most.', lower_bound=10)
+_LOWEST = flags.DEFINE_float('lowest', 1e-6, 'The first rate.')
+_HIGHEST = flags.DEFINE_float('highest', 10.0, 'The last rate.')
+
+LOG_SECONDS = 5
+_SMOOTHING = 0.9
+# Past this multiple of the lowest loss, the rest is divergence.
+_DIVERGED = 4.0
+
+
+def main():
+  """Finds, writes, plots."""
+  config, output = _CONFIG.value, os.path.expanduser(_OUTPUT.value)
+  faults = []
+  if config is None:
+    faults.append('--config is missing, for example configs/digits.py')
+  if not output:
+    faults.append('--output is missing: the folder for curve and plot')
+  if not 0 < _LOWEST.value < _HIGHEST.value:
+    faults.append('--lowest and --highest: expected 0 < lowest < highest')
+  if faults:
+    raise UserError(*faults)
+
+  from inception_jax import preflight
+  from inception_jax import sharding
+
+  preflight.check(config, output, train=True)
+  cli.use_compilation_cache('~/.cache/inception_jax')
+  mesh = sharding.make_mesh()
+  rates, losses = watch(
+    config, mesh, _STEPS.value, _LOWEST.value, _HIGHEST.value
+  )
+  smooth = smoothed(losses)
+  best = steepest(rates, smooth)
+  os.makedirs(output, exist_ok=True)
+  files = [os.path.join(output, f'rates.{end}') for end in ('csv', 'png')]
+  with cli.whole_or_nothing(files[0]) as path, open(path, 'w') as file:
+    lines = zip(rates, losses, smooth, strict=True)
+    csv.writer(file).writerows([('learning_rate', 'loss', 'smoothed'), *lines])
+  with cli.whole_or_nothing(files[1]) as path:
+    _plot(path, rates, losses, smooth, best)
+  if best is None:
+    log.warning('the loss never fell: there is no rate to suggest')
+  batch = config.schedule.batch_size
+  scale = config.batch_size / batch if batch else 1.0
+  return {
+    'learning_rate': best and best / scale,
+    'rate_of_lowest_loss': rates[int(np.argmin(smooth))],
+    'last_rate': rates[-1],
+    'steps': len(rates),
+    'plot': files[1],
+  }
+
+
+def watch(config, mesh, steps: int, lowest: float, highest: float):
+  """Trains with a rate that rises by the same factor at each step.
+
+  Returns:
+    The rates and the mean loss of each one's batch, up to where it diverges.
+  """
+  from inception_jax import fine_tune
+  from inception_jax import models
+  from inception_jax import pretrained
+  from inception_jax import sharding
+  from inception_jax.data import pipeline
+  from inception_jax.data import sources
+  from inception_jax.trainer import Trainer
+
+  config, weights = pretrained.begin(config, '', mesh)
+  config.ema_decay = 0.0  # of no use here
+  split = sources.load(config, config.data.train_split)
+  num_classes = models.num_classes(config, split.class_names)
+  schedule = optax.exponential_decay(
+    lowest, steps - 1, highest / lowest, transition_begin=0
+  )
+  trainer = Trainer(config, mesh, num_classes, schedule)
+  state = fine_tune.begin(trainer.init(), weights)
+  rows = sharding.host_rows(config.batch_size)
+  batches = pipeline.train_batches(split, config, 0, rows)
+  batches = sharding.on_devices(mesh, batches)
+  train_step = trainer.compile()
+  rates, losses = [], []
+  started = logged = time.perf_counter()
+  for i in range(1, steps + 1):
+    state, sums = train_step(state, next(batches))
+    sums = jax.device_get(sums)
+    loss = float(sums['loss'] / sums['count']) if sums['count'] else np.nan
+    if not np.isfinite(loss):
+      break
+    rates.append(float(sums['learning_rate']))
+    losses.append(loss)
+    smooth = smoothed(losses)
+    if smooth[-1] > _DIVERGED * min(smooth):
+      break
+    if (now := time.perf_counter()) - logged > LOG_SECONDS:
+      logged = now
+      log.info(
+        'rate %.2g  loss %.4f  step %d of at most %d, %.0f s left',
+        rates[-1],
+        loss,
+        i,
+        steps,
+        (now - started) / i * (steps - i),
+      )
+  if len(losses) < 2:
+    raise UserError(
+      f'the loss is not finite at rates from {lowest:g}: take a lower --lowest'
+    )
+  return rates, losses
+
+
+def smoothed(losses: list[float]) -> list[float]:
+  """Moving average with the weights of the beginning made up for."""
+  mean, result = 0.0, []
+  for i, loss in enumerate(losses, 1):
+    mean = _SMOOTHING * mean + (1 - _SMOOTHING) * loss
+    result.append(mean / (1 - _SMOOTHING**i))
+  return result
+
+
+def steepest(rates: list[float], smooth: list[float]) -> float | None:
+  """The rate at which the loss falls fastest; None if it never does."""
+  slopes = np.gradient(smooth, np.log(rates))
+  at = int(np.argmin(slopes))
+  return rates[at] if slopes[at] < 0 else None
+
+
+def _plot(path, rates, losses, smooth, best) -> None:
+  import matplotlib
+
+  matplotlib.use('agg')  # no display
+  import matplotlib.pyplot as plt
+
+  figure, axes = plt.subplots(figsize=(8, 5))
+  axes.semilogx(rates, losses, color='lightgrey', label='loss of each batch')
+  axes.semilogx(rates, smooth, label='smoothed')
+  if best is not None:
+    axes.axvline(best, color='tab:red', label=f'steepest: {best:.2g}')
+  axes.set(xlabel='learning rate', ylabel='training loss')
+  axes.set_ylim(0.9 * min(smooth), 1.1 * max(smooth[0], min(smooth) * 1.5))
+  axes.legend()
+  figure.savefig(path, format='png', dpi=120)
+  plt.close(figure)
+
+
+if __name__ == '__main__':
+  cli.run(main)
