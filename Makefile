@@ -3,6 +3,7 @@
 # make golden  writes anew what every recipe resolves to: read the diff
 # make parity  compares with timm, torchvision, Keras, TF-slim, MindCV and
 #              MindSpore, in environments of their own: 12.5 GB, half an hour
+# make parity-training  the losses of 30 training steps against PyTorch's
 # make bench   the input pipeline against torchvision's: a minute
 PYTHON  ?= $(shell command -v python3.11 || command -v python3)
 CONFIG  ?= configs/digits.py
@@ -15,7 +16,7 @@ PARITY  := tests/parity/requirements
 TOGETHER := --numprocesses=2 --dist=worksteal
 PIP     := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: train test test-fast golden lint parity bench clean
+.PHONY: train test test-fast golden lint parity parity-training bench clean
 
 train: $(VENV)/ready
 	@$(RUN) main.py --config=$(CONFIG) --workdir=$(WORKDIR) $(ARGS)
@@ -35,6 +36,9 @@ lint: $(VENV)/ready-test
 
 parity: .venv-torch/ready .venv-mindspore/ready .venv-slim/ready
 	@.venv-torch/bin/python -m tests.parity.run --clones=$(CLONES) $(ARGS)
+
+parity-training: .venv-torch/ready
+	@.venv-torch/bin/python -m tests.parity.training --clones=$(CLONES) $(ARGS)
 
 bench: $(VENV)/ready .venv-torch/ready
 	@$(RUN) -m inception_jax.tools.benchmark --what=input \

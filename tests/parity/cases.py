@@ -9,6 +9,16 @@ AUX_LOSS_WEIGHT = 0.4
 # Where the world's evaluations run, and another. At the other the last grids
 # are 4×4, enough positions for batch statistics to be well conditioned.
 FULL, OTHER = 299, 171
+# Of the trainings that are compared (training.py).
+STEPS = 30
+RATES = {'sgd': 1e-3, 'rmsprop': 1e-3}
+WEIGHT_DECAY = 4e-5
+SMOOTHING = 0.1
+
+
+def training_batch(size: int) -> int:
+  """Images a step, by their size."""
+  return 4 if size == FULL else 16
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,7 +7,8 @@ auxiliary logits where there are any, a projection and the norm of the loss's
 gradient for each parameter, and the names and shapes of all tensors. With
 --save=FILE it writes the file that the framework itself makes of the weights;
 with --load=FILE the weights are that file's, all of them and no other, and the
-logits in evaluation are all it writes. Runs without jax, in the environments
+logits in evaluation are all it writes; with --optimizer=NAME it trains and
+writes the losses. Runs without jax, in the environments
 of tests/parity/requirements-*.txt; tests/parity/run.py calls it.
 """
 
@@ -43,6 +44,7 @@ def main():
   parser.add_argument('--clone', default='', help='of the case, if it has one')
   parser.add_argument('--save', default='')
   parser.add_argument('--load', default='')
+  parser.add_argument('--optimizer', default='', help='trains, and no more')
   args = parser.parse_args()
   case = cases.named(args.case)
 
@@ -63,6 +65,10 @@ def main():
   )
   if args.save:
     side.save(args.save)
+  if args.optimizer:
+    losses = side.fit(args.optimizer, args.size)
+    np.savez_compressed(args.out, losses=losses)
+    return
   labels = formula.labels(case.batch, cases.NUM_CLASSES)
   results = {'eval': side.evaluate(images)}
   results['train'], aux, gradients = side.train(images, labels)

@@ -50,6 +50,13 @@ def images(batch: int, size: int) -> np.ndarray:
   return (contrast * noise + brightness).astype(np.float32)
 
 
+def training_batch(batch: int, size: int, step: int):
+  """uint8 [B, S, S, 3] and int32 [B] of a training's step."""
+  random = _random(f'training {size} {step}')
+  pixels = random.randint(0, 256, (batch, size, size, 3)).astype(np.uint8)
+  return pixels, random.randint(0, 7, batch).astype(np.int32)
+
+
 def labels(batch: int, num_classes: int) -> np.ndarray:
   """int32 [B]."""
   return (np.arange(batch) * 3 % num_classes).astype(np.int32)

@@ -105,13 +105,14 @@ def write(
       *map(line, rows),
       '',
       *(f'- {text}' for text in notes),
-      *(f'- {versions}' for versions in map(_versions, pythons)),
+      *(f'- {versions(python)}' for python in pythons),
       '',
     ]
   )
 
 
-def _versions(python: str) -> str:
+def versions(python: str) -> str:
+  """Of an environment's Python and packages, in one line."""
   program = (
     'import importlib.metadata as m, platform\n'
     'print("Python", platform.python_version(), end="")\n'

@@ -4,6 +4,7 @@ import importlib
 import sys
 
 import cases
+import formula
 import torch
 
 
@@ -82,6 +83,39 @@ class Torch:
     with torch.no_grad():
       out = self._model.eval()(self._input(images))
     return (out[0] if isinstance(out, tuple) else out).numpy()
+
+  def fit(self, name, size):
+    """The loss of each of the steps that training.py compares."""
+    kernels = [p for p in self._model.parameters() if p.ndim > 1]
+    others = [p for p in self._model.parameters() if p.ndim <= 1]
+    groups = [
+      {'params': kernels, 'weight_decay': cases.WEIGHT_DECAY},
+      {'params': others, 'weight_decay': 0.0},
+    ]
+    rate = cases.RATES[name]
+    if name == 'sgd':
+      optimizer = torch.optim.SGD(groups, rate, momentum=0.9)
+    else:
+      from timm.optim import RMSpropTF
+
+      optimizer = RMSpropTF(groups, rate, alpha=0.9, eps=1.0, momentum=0.9)
+    loss_of = torch.nn.CrossEntropyLoss(label_smoothing=cases.SMOOTHING)
+    self._model.train()
+    losses = []
+    for step in range(cases.STEPS):
+      batch = cases.training_batch(size)
+      images, labels = formula.training_batch(batch, size, step)
+      labels = torch.from_numpy(labels).long()
+      out = self._model((self._input(images).float() - 127.5) / 127.5)
+      logits, aux = out if isinstance(out, tuple) else (out, None)
+      loss = total = loss_of(logits, labels)
+      if aux is not None:
+        total = loss + cases.AUX_LOSS_WEIGHT * loss_of(aux, labels)
+      optimizer.zero_grad()
+      total.backward()
+      optimizer.step()
+      losses.append(loss.item())
+    return losses
 
   def train(self, images, labels):
     out = self._model.train()(self._input(images))

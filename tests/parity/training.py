@@ -1,0 +1,175 @@
+"""Trains a few steps here and in PyTorch, and compares the losses.
+
+  make parity-training CLONES=DIR                 # and benchmarks/training.md
+  make parity-training ARGS=--only=timm-inception_v4-sgd
+
+From the same weights, on the same batches: the step that training runs, with
+label smoothing, weight decay on kernels and the auxiliary loss, against torch's
+SGD with momentum and timm's RMSpropTF. In float32 and in bfloat16, against
+float32 there. The 32×32 network needs a clone, as in run.py. Exit status 1 if
+a loss is further off than its bound.
+"""
+
+import argparse
+import os
+import pathlib
+import sys
+import tempfile
+import time
+
+import jax
+import numpy as np
+import optax
+
+from configs import default
+from inception_jax import cli
+from inception_jax import fine_tune
+from inception_jax import models
+from inception_jax import sharding
+from inception_jax import weights as weights_lib
+from inception_jax.trainer import Trainer
+from tests.parity import cases
+from tests.parity import formula
+from tests.parity import run
+from tests.parity import table
+
+BOUNDS = {'float32': 1e-3, 'bfloat16': 5e-2}
+NETWORKS = (
+  ('weiaicunzai-cifar_inception_v3', 32),
+  ('timm-inception_v3', 299),
+  ('timm-inception_v4', 299),
+)
+_EXPLAINED = """\
+From the same weights, by formula, on the same batches of pixels: the training
+step itself, label smoothing 0.1, weight decay 4e-5 on kernels, the auxiliary
+head's loss where there is one, no dropout and no augmentation; momentum 0.9,
+RMSProp with ε 1.0. Each figure is the largest relative difference of the loss
+over all steps, from PyTorch in float32.
+"""
+
+
+def losses(weights, size: int, optimizer: str, precision: str) -> list[float]:
+  """Of each step, by this framework's own training step."""
+  config = default.get_config()
+  config.update(
+    {
+      'batch_size': cases.training_batch(size),
+      'precision': precision,
+      'weight_decay': cases.WEIGHT_DECAY,
+      'label_smoothing': cases.SMOOTHING,
+      'aux_loss_weight': cases.AUX_LOSS_WEIGHT,
+    }
+  )
+  config.model.update(
+    {
+      'name': weights.model['name'],
+      'aux_head': weights.model['aux_head'],
+      'stem': weights.model['stem'],
+      'dropout_rate': 0.0,
+    }
+  )
+  config.data.update({'image_size': size, 'flip': False})
+  config.optimizer.name = optimizer
+  config = models.resolve(config, weights.card)
+  config.data.mean = config.data.std = (127.5,) * 3
+  mesh = sharding.make_mesh(jax.devices()[:1])
+  rate = optax.constant_schedule(cases.RATES[optimizer])
+  trainer = Trainer(config, mesh, cases.NUM_CLASSES, rate)
+  state = fine_tune.begin(trainer.init(), weights)
+  step, result = trainer.compile(), []
+  for i in range(cases.STEPS):
+    images, labels = formula.training_batch(cases.training_batch(size), size, i)
+    batch = {'image': images, 'label': labels}
+    state, sums = step(state, sharding.to_global(mesh, batch))
+    result.append(float(sums['loss'] / sums['count']))
+  return result
+
+
+def row(
+  case, size: int, optimizer: str, clone: str, folder
+) -> tuple[str, bool]:
+  """A line of the table, and whether it is within its bounds."""
+  out, file = folder / 'out.npz', folder / f'weights{case.suffix}'
+  run.foreign(case, size, clone, out, save=file, optimizer=optimizer)
+  weights = weights_lib.load(str(file))
+  with np.load(out) as npz:
+    theirs = npz['losses']
+  found = {}
+  for precision in BOUNDS:
+    ours = np.array(losses(weights, size, optimizer, precision))
+    found[precision] = float(np.max(np.abs(ours - theirs) / theirs))
+    says = f'{precision}: {found[precision]:.1e} off'
+    print(f'{time.ctime()} {says}', file=sys.stderr, flush=True)
+  sound = all(found[kind] <= bound for kind, bound in BOUNDS.items())
+  cells = [
+    case.network,
+    case.source,
+    f'{size}²',
+    optimizer,
+    str(len(theirs)),
+    f'{theirs[0]:.4f} … {theirs[-1]:.4f}',
+    *(f'{found[precision]:.1e}' for precision in BOUNDS),
+    'ok' if sound else 'OVER',
+  ]
+  return f'| {" | ".join(cells)} |', sound
+
+
+def main() -> int:
+  parser = argparse.ArgumentParser(
+    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+  )
+  parser.add_argument('--only', default='', help='part of a row: NETWORK-OPT')
+  parser.add_argument('--clones', default='', help='a folder of repositories')
+  args = parser.parse_args()
+  todo = [
+    (cases.named(name), size, optimizer)
+    for name, size in NETWORKS
+    for optimizer in cases.RATES
+    if args.only in f'{name}-{optimizer}'
+  ]
+  cli.use_compilation_cache('~/.cache/inception_jax')
+  lines, notes, all_sound, begin = [], [], True, time.time()
+  for i, (case, size, optimizer) in enumerate(todo, 1):
+    name = f'{case.name} {size} {optimizer}'
+    clone = run.clone_of(case, args.clones)
+    if case.clone and not clone:
+      notes.append(f'- {name}: not compared, CLONES= is missing')
+      continue
+    print(f'{i} of {len(todo)}: {name}', file=sys.stderr, flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+      line, sound = row(case, size, optimizer, clone, pathlib.Path(folder))
+    minutes = (time.time() - begin) / 60
+    print(f'{line} after {minutes:.0f} min', file=sys.stderr, flush=True)
+    lines.append(line)
+    all_sound &= sound
+  bounds = '; '.join(f'{kind} {bound:g}' for kind, bound in BOUNDS.items())
+  command = 'make parity-training' + ' CLONES=DIR' * bool(args.clones)
+  columns = ['network', 'source', 'size', 'optimizer', 'steps', 'loss there']
+  columns += [*BOUNDS, '']
+  text = '\n'.join(
+    [
+      '# Losses of the first steps, here and in PyTorch',
+      '',
+      f'`{command}` on {cli.machine()}.',
+      '',
+      _EXPLAINED,
+      f'Bounds: {bounds}.',
+      '',
+      f'| {" | ".join(columns)} |',
+      f'|{"---|" * len(columns)}',
+      *lines,
+      '',
+      *notes,
+      f'- {table.versions(sys.executable)}',
+      '',
+    ]
+  )
+  print(text)
+  if not args.only:
+    (run.ROOT / 'benchmarks' / 'training.md').write_text(text)
+  return 0 if all_sound else 1
+
+
+if __name__ == '__main__':
+  os.environ.setdefault('JAX_PLATFORMS', 'cpu')
+  sys.exit(main())
