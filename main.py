@@ -23,7 +23,7 @@ _CHECKPOINT = flags.DEFINE_string(
 )
 _CACHE = flags.DEFINE_string(
   'compilation_cache',
-  '~/.cache/inception_jax',
+  cli.COMPILATION_CACHE,
   'Where compiled programs are kept for the next run; empty: nowhere.',
 )
 

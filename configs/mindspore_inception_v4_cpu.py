@@ -5,8 +5,9 @@
   python main.py --config=configs/mindspore_inception_v4_cpu.py --workdir=DIR \
       --config.data.dir=DATA
 
-The data of mindspore_inception_v3_cpu.py, the network and the length of
-mindspore_inception_v4.py. It has not been run to its end here.
+The data of mindspore_inception_v3_cpu.py, the network, the length and the rate
+of mindspore_inception_v4.py, the rate for batches of 128, as its CPU file there
+has it. It has not been run to its end here.
 """
 
 from configs import mindspore_inception_v3_cpu
@@ -17,4 +18,5 @@ def get_config():
   config = mindspore_inception_v4.get_config()
   config.data = mindspore_inception_v3_cpu.get_config().data
   config.batch_size = 128
+  config.schedule.batch_size = 128
   return config

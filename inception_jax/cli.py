@@ -18,6 +18,7 @@ from ml_collections import config_flags
 from inception_jax.config import UserError
 from inception_jax.config import json_line
 
+COMPILATION_CACHE = '~/.cache/inception_jax'
 # As XLA says it: of any device, and (of a failed malloc) of a CPU.
 _OUT_OF_MEMORY = re.compile('RESOURCE_EXHAUSTED|[Oo]ut of memory|YNNPACK')
 
@@ -183,7 +184,7 @@ def machine() -> str:
   return f'{len(os.sched_getaffinity(0))} cores of {name}'
 
 
-def use_compilation_cache(folder: str) -> None:
+def use_compilation_cache(folder: str = COMPILATION_CACHE) -> None:
   """Keeps compiled programs in `folder` between runs; '' keeps none.
 
   $JAX_COMPILATION_CACHE_DIR, where it is set, goes first.

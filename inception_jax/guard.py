@@ -1,7 +1,5 @@
 """Ends a training that is no longer one of numbers, and says where it began."""
 
-import logging
-
 from flax import traverse_util
 import jax
 import jax.numpy as jnp
@@ -9,18 +7,12 @@ import numpy as np
 
 from inception_jax import optim
 
-log = logging.getLogger(__name__)
-
-# From 2¹⁵, a dynamic loss scale is at its least after 15 overflows in a row.
+# A dynamic loss scale begins at 2¹⁵: 15 overflows in a row bring it to 1.
 MOST_SKIPPED = 20
 
 
 class Guard:
-  """Looks at what `steps.health` measured in each step.
-
-  Attributes:
-    layers: the parameters' names, in the order of their norms.
-  """
+  """Looks at what `steps.health` measured in each step."""
 
   def __init__(self, model, config, abstract, last_good):
     """Remembers the names.
@@ -34,7 +26,7 @@ class Guard:
     self._model, self._data = model, config.data
     self._last_good = last_good
     self._skipped = 0
-    self.layers = optim.names(abstract.params)
+    self._layers = optim.names(abstract.params)
     self._stats = optim.names(abstract.batch_stats)
 
   def check(self, step: int, metrics: dict) -> None:
@@ -52,8 +44,8 @@ class Guard:
       return
     what = f'the loss is {metrics["loss"] / max(1, metrics["count"]):.4g}'
     if skipped:
-      what = f'{self._skipped} steps in a row overflowed, at the least loss '
-      what += 'scale' if 'loss_scale' in metrics else 'scale there is'
+      what = f'{self._skipped} steps in a row overflowed, the last at a loss '
+      what += f'scale of {metrics["loss_scale"]:g}'
     raise FloatingPointError(
       f'step {step}: {what}; the first layer that went bad is '
       f'{self._first(bad)}; {self._last_good()}'
@@ -64,15 +56,11 @@ class Guard:
     values = {}
     for kind in ('grad_norms', 'param_norms'):
       squares = {}
-      for name, norm in zip(self.layers, health[kind], strict=True):
+      for name, norm in zip(self._layers, health[kind], strict=True):
         stage = name.partition('/')[0]
         squares[stage] = squares.get(stage, 0.0) + float(norm) ** 2
       values |= {f'{kind}/{k}': v**0.5 for k, v in squares.items()}
     return values
-
-  def named(self, params) -> dict:
-    """Each parameter by its name."""
-    return dict(zip(self.layers, jax.tree.leaves(params), strict=True))
 
   def _first(self, bad: dict[str, np.ndarray]) -> str:
     """The layer whose activations, gradient or weights went bad first."""
@@ -85,9 +73,9 @@ class Guard:
     if found := of(self._stats, bad['stats']):
       return f'{min(found, key=ranks.get)}, in its activations'
     # Gradients flow from the last layer to the first.
-    if found := of(self.layers, bad['grad_norms']):
+    if found := of(self._layers, bad['grad_norms']):
       return f'{max(found, key=ranks.get)}, in its gradient'
-    if found := of(self.layers, bad['param_norms']):
+    if found := of(self._layers, bad['param_norms']):
       return f'{min(found, key=ranks.get)}, in its weights'
     return 'the loss itself'
 

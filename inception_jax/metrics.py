@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from inception_jax import config as config_lib
+from inception_jax import plan as plan_lib
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +102,7 @@ class Progress:
   evaluation and saving do not lower the images per second.
   """
 
-  def __init__(self, plan: config_lib.Plan, batch_size: int, check):
+  def __init__(self, plan: plan_lib.Plan, batch_size: int, check):
     """Begins at nothing.
 
     Args:

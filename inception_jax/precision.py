@@ -15,11 +15,7 @@ def policy(precision: str) -> jmp.Policy:
   Parameters, BatchNorm's statistics, logits, softmax and loss are float32
   whatever the precision; convolutions and activations are as it says.
   """
-  return jmp.Policy(
-    param_dtype=jnp.dtype(jnp.float32),
-    compute_dtype=jnp.dtype(precision),
-    output_dtype=jnp.dtype(jnp.float32),
-  )
+  return jmp.get_policy(f'params=float32,compute={precision},output=float32')
 
 
 def first_scale(config):
@@ -32,8 +28,8 @@ def first_scale(config):
   }
 
 
-def loss_scale(config, kept) -> jmp.LossScale:
-  """The loss scale of a step: none, fixed, or dynamic and as `kept`.
+def loss_scale(config, stored) -> jmp.LossScale:
+  """The loss scale of a step: none, fixed, or dynamic as the state has it.
 
   A dynamic one (Micikevicius et al. 2018) doubles after 2000 steps without an
   overflow, and halves at each, down to 1.
@@ -42,7 +38,7 @@ def loss_scale(config, kept) -> jmp.LossScale:
     return jmp.NoOpLossScale()
   if config.loss_scale:
     return jmp.StaticLossScale(jnp.asarray(config.loss_scale, jnp.float32))
-  return jmp.DynamicLossScale(kept['scale'], kept['counter'])
+  return jmp.DynamicLossScale(stored['scale'], stored['counter'])
 
 
 def kept(scale: jmp.LossScale):

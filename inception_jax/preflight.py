@@ -11,6 +11,7 @@ from inception_jax import config as config_lib
 from inception_jax import data
 from inception_jax import models
 from inception_jax import optim
+from inception_jax import plan
 from inception_jax import precision
 from inception_jax import schedules
 from inception_jax import sharding
@@ -31,6 +32,7 @@ def check(config, workdir: str, train: bool) -> None:
   config = models.resolve(config)
   faults = (
     config_lib.check(config)
+    + plan.check(config)
     + models.check(config)
     + precision.check(config)
     + data.check(config)

@@ -90,7 +90,7 @@ def begin(config, workdir: str, mesh: jax.sharding.Mesh):
   """Finds what a training begins with, and resolves its config.
 
   Open keys follow the card of the run's own checkpoint or, in a new workdir,
-  that of the weights to fine-tune.
+  that of the weights to fine-tune. Without a workdir there is no run.
 
   Returns:
     The resolved config, and the `Weights` to fine-tune; None for a run that
@@ -99,7 +99,7 @@ def begin(config, workdir: str, mesh: jax.sharding.Mesh):
   Raises:
     UserError: there are no such weights, or they are of another network.
   """
-  if runs.exists(workdir):
+  if workdir and runs.exists(workdir):
     with runs.reading(workdir, 'latest') as (checkpoints, step):
       about, fields = checkpoints.network(step), checkpoints.fields(step)
     if 'opt_state' not in fields:

@@ -5,6 +5,7 @@ import logging
 import optax
 
 from inception_jax import config as config_lib
+from inception_jax import plan as plan_lib
 
 log = logging.getLogger(__name__)
 
@@ -18,7 +19,7 @@ NAMES = (
 )
 
 
-def schedule(config, plan: config_lib.Plan) -> optax.Schedule:
+def schedule(config, plan: plan_lib.Plan) -> optax.Schedule:
   """Step → learning rate.
 
   The rate stays at `init_learning_rate` for `cold`, and rises to what

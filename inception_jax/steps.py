@@ -126,11 +126,12 @@ def make_train_step(config, model, tx: optax.GradientTransformation, rate):
         ema,
         1.0 - ema_decay(config.ema_decay, state.step),
       )
+    measured = health(grads, params, batch_stats)
     metrics = {
       'learning_rate': jnp.asarray(rate(state.step), jnp.float32),
-      'grad_norm': optax.tree.norm(grads),
-      'param_norm': optax.tree.norm(params),
-      'health': health(grads, params, batch_stats),
+      'grad_norm': jnp.linalg.norm(measured['grad_norms']),
+      'param_norm': jnp.linalg.norm(measured['param_norms']),
+      'health': measured,
     }
     after = state.replace(
       step=state.step + 1,
@@ -199,7 +200,7 @@ def health(grads, params, batch_stats) -> dict[str, jax.Array]:
     'stats', a number for each BatchNorm statistic that is finite if it is.
   """
   norms = lambda tree: jnp.stack(
-    [jnp.linalg.norm(x.ravel()) for x in jax.tree.leaves(tree)]
+    [optax.tree.norm(x) for x in jax.tree.leaves(tree)]
   )
   return {
     'grad_norms': norms(grads),

@@ -4,6 +4,7 @@ import json
 import logging
 
 from etils import epath
+from flax import traverse_util
 import jax
 
 from inception_jax import checkpoint
@@ -11,6 +12,7 @@ from inception_jax import config as config_lib
 from inception_jax import fine_tune
 from inception_jax import metrics
 from inception_jax import models
+from inception_jax import plan as plan_lib
 from inception_jax import pretrained
 from inception_jax import runs
 from inception_jax import schedules
@@ -52,7 +54,7 @@ def train(config, workdir: str, mesh: jax.sharding.Mesh) -> dict[str, float]:
   eval_split = sources.load(config, config.data.eval_split)
   num_classes = models.num_classes(config, split.class_names)
   about = models.about(models.describe(config, num_classes), card.of(config))
-  plan = config_lib.plan(config, split.size)
+  plan = plan_lib.plan(config, split.size)
   trainer = Trainer(config, mesh, num_classes, schedules.schedule(config, plan))
   evaluator = Evaluator(config, trainer.model, eval_split, mesh, workdir)
 
@@ -99,7 +101,9 @@ def train(config, workdir: str, mesh: jax.sharding.Mesh) -> dict[str, float]:
           writer.write(step, 'train', progress.report(step))
           writer.curves(step, guard.curves(progress.health))
         if plan.due(plan.histogram_every, step):
-          writer.histograms(step, guard.named(state.params))
+          writer.histograms(
+            step, traverse_util.flatten_dict(state.params, sep='/')
+          )
         if plan.due(plan.eval_every, step):
           progress.settle(step)
           scores = _evaluate(config, evaluator, state, step, writer)

@@ -13,6 +13,7 @@ from inception_jax import config as config_lib
 from inception_jax import data
 from inception_jax import models
 from inception_jax import optim
+from inception_jax import plan as plan_lib
 from inception_jax import precision
 from inception_jax import schedules
 from tests import recipes
@@ -38,13 +39,13 @@ def keys(config):
 )
 def test_durations(duration, expected):
   per_epoch = fractions.Fraction(1437, 32)
-  assert config_lib.steps(duration, per_epoch, 1000) == expected
+  assert plan_lib.steps(duration, per_epoch, 1000) == expected
 
 
 def test_long_durations_are_exact():
   # 250 epochs of ImageNet in float32 would already be steps off.
   per_epoch = fractions.Fraction(1_281_167, 3)
-  assert config_lib.steps('3000 epochs', per_epoch) == 1_281_167_000
+  assert plan_lib.steps('3000 epochs', per_epoch) == 1_281_167_000
 
 
 def test_plan_and_what_is_due():
@@ -54,7 +55,7 @@ def test_plan_and_what_is_due():
   config.eval_every = '7 steps'
   config.log_every = '10 percent'
   config.schedule.warmup = '50 percent'
-  plan = config_lib.plan(config, 100)
+  plan = plan_lib.plan(config, 100)
   assert (plan.total, plan.warmup, plan.log_every) == (30, 15, 3)
   due = [s for s in range(1, 31) if plan.due(plan.eval_every, s)]
   assert due == [7, 14, 21, 28, 30]
@@ -67,7 +68,7 @@ def test_epochs_do_not_drift():
   config.eval_every = '1 epoch'  # 2.5 steps
   config.log_every = '0.1 epochs'
   config.schedule.warmup = '0 steps'
-  plan = config_lib.plan(config, 100)
+  plan = plan_lib.plan(config, 100)
   due = lambda every: [s for s in range(1, 11) if plan.due(every, s)]
   assert due(plan.eval_every) == [3, 5, 8, 10]
   assert due(plan.log_every) == list(range(1, 11))
@@ -77,7 +78,7 @@ def test_trainings_too_long_to_count():
   config = default.get_config()
   config.train_for = '9999999999 steps'
   with pytest.raises(config_lib.UserError, match='too many'):
-    config_lib.plan(config, 100)
+    plan_lib.plan(config, 100)
 
 
 def test_changes_name_each_key():
@@ -106,6 +107,7 @@ def test_recipes_are_sound(name, monkeypatch, tmp_path):
     config.data.dir = str(tmp_path)
   config = models.resolve(config)
   assert config_lib.check(config) == []
+  assert plan_lib.check(config) == []
   assert precision.check(config) == []
   assert models.check(config) == []
   assert data.check(config) == []
@@ -154,7 +156,9 @@ def test_faults_come_all_at_once():
   config.eval_every = '0 steps'
   config.schedule.warmup = 'five epochs'
   config.ema_decay = -0.1
-  faults = config_lib.check(config)
+  config.loss_scale = 1024.0
+  faults = config_lib.check(config) + plan_lib.check(config)
+  faults += precision.check(config)
   for key in (
     'batch_size=0',
     'label_smoothing=1.0',
@@ -162,6 +166,7 @@ def test_faults_come_all_at_once():
     "eval_every='0 steps'",
     "schedule.warmup='five epochs'",
     'ema_decay=-0.1',
+    'loss_scale=1024.0: only --config.precision=float16 has one',
   ):
     assert sum(fault.startswith(key) for fault in faults) == 1, key
-  assert len(faults) == 6
+  assert len(faults) == 7

@@ -13,7 +13,7 @@ PACKAGE = ROOT / 'inception_jax'
 # from its own folder.
 FLOORS = [
   {'config'},
-  {'precision'},
+  {'precision', 'plan'},
   {'models', 'data', 'optim', 'schedules', 'sharding', 'metrics'},
   {'state', 'preflight', 'weights', 'guard'},
   {'steps', 'checkpoint', 'fine_tune'},

@@ -8,6 +8,7 @@ import pytest
 
 from inception_jax import config as config_lib
 from inception_jax import metrics
+from inception_jax import plan as plan_lib
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def clock(monkeypatch):
 
 def plan():
   every = fractions.Fraction(2)
-  return config_lib.Plan(20, 0, fractions.Fraction(5), every, every, every)
+  return plan_lib.Plan(20, 0, fractions.Fraction(5), every, every, every)
 
 
 def sums(top1):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from configs import default
-from inception_jax import config as config_lib
+from inception_jax import plan as plan_lib
 from inception_jax import schedules
 
 
@@ -20,7 +20,7 @@ def config():
 
 
 def rates(config, steps):
-  plan = config_lib.plan(config, 1000)
+  plan = plan_lib.plan(config, 1000)
   schedule = schedules.schedule(config, plan)
   return [float(schedule(step)) for step in steps]
 
@@ -139,7 +139,7 @@ def test_faults_of_a_schedule_come_all_at_once(config):
   config.schedule.cold = 'five'
   config.schedule.decay_every = '0 steps'
   config.schedule.milestones = ('30 epochs', 60)
-  faults = config_lib.check(config) + schedules.check(config)
+  faults = plan_lib.check(config) + schedules.check(config)
   for key in (
     "schedule.name='step': expected one of cosine, constant",
     'schedule.decay_rate=0.0',

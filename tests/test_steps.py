@@ -176,6 +176,16 @@ def test_round_up_fits_devices(devices):
   assert 16 <= sharding.round_up(16, mesh) < 16 + devices
 
 
+def test_batches_divide_over_devices_and_parts(tiny):
+  tiny.gradient_accumulation = 2
+  assert sharding.check(tiny, 8) == []
+  tiny.gradient_accumulation = 3
+  assert sharding.check(tiny, 2) == [
+    'batch_size=16 does not divide over 3 times 2 devices; nearest that do: '
+    '12, 18'
+  ]
+
+
 @pytest.fixture
 def plain(tiny):
   """No augmentation, dropout or average; SGD."""

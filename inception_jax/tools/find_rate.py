@@ -53,7 +53,7 @@ def main():
   from inception_jax import sharding
 
   preflight.check(config, output, train=True)
-  cli.use_compilation_cache('~/.cache/inception_jax')
+  cli.use_compilation_cache()
   mesh = sharding.make_mesh()
   rates, losses = watch(
     config, mesh, _STEPS.value, _LOWEST.value, _HIGHEST.value
@@ -98,9 +98,7 @@ def watch(config, mesh, steps: int, lowest: float, highest: float):
   config.ema_decay = 0.0  # of no use here
   split = sources.load(config, config.data.train_split)
   num_classes = models.num_classes(config, split.class_names)
-  schedule = optax.exponential_decay(
-    lowest, steps - 1, highest / lowest, transition_begin=0
-  )
+  schedule = optax.exponential_decay(lowest, steps - 1, highest / lowest)
   trainer = Trainer(config, mesh, num_classes, schedule)
   state = fine_tune.begin(trainer.init(), weights)
   rows = sharding.host_rows(config.batch_size)

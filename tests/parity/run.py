@@ -213,7 +213,7 @@ def main() -> int:
     write_golden(chosen, args.clones)
     return 0
 
-  cli.use_compilation_cache('~/.cache/inception_jax')
+  cli.use_compilation_cache()
   todo, begin = list(jobs(chosen, args.clones)), time.time()
   rows, failed = [], []
   with tempfile.TemporaryDirectory() as folder:

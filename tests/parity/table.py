@@ -91,21 +91,38 @@ def write(
   columns = ['network', 'source', 'size', 'how']
   columns += [column for column, _ in BOUNDS.values()]
   columns += ['worst tensor', 'by rounding', '']
+  return page(
+    '# Parity with the frameworks that these networks come from',
+    f'`{command}` on {cli.machine()}, in float32.',
+    f'{_EXPLAINED}\nBounds: {bounds}.',
+    columns,
+    [*map(line, rows)],
+    [*notes, *map(versions, pythons)],
+  )
+
+
+def page(
+  title: str,
+  command: str,
+  explained: str,
+  columns: list[str],
+  lines: list[str],
+  notes: list[str],
+) -> str:
+  """A page with one table."""
   return '\n'.join(
     [
-      '# Parity with the frameworks that these networks come from',
+      title,
       '',
-      f'`{command}` on {cli.machine()}, in float32.',
+      command,
       '',
-      _EXPLAINED,
-      f'Bounds: {bounds}.',
+      explained,
       '',
       f'| {" | ".join(columns)} |',
       f'|{"---|" * len(columns)}',
-      *map(line, rows),
+      *lines,
       '',
       *(f'- {text}' for text in notes),
-      *(f'- {versions(python)}' for python in pythons),
       '',
     ]
   )

@@ -127,13 +127,13 @@ def main() -> int:
     for optimizer in cases.RATES
     if args.only in f'{name}-{optimizer}'
   ]
-  cli.use_compilation_cache('~/.cache/inception_jax')
+  cli.use_compilation_cache()
   lines, notes, all_sound, begin = [], [], True, time.time()
   for i, (case, size, optimizer) in enumerate(todo, 1):
     name = f'{case.name} {size} {optimizer}'
     clone = run.clone_of(case, args.clones)
     if case.clone and not clone:
-      notes.append(f'- {name}: not compared, CLONES= is missing')
+      notes.append(f'{name}: not compared, CLONES= is missing')
       continue
     print(f'{i} of {len(todo)}: {name}', file=sys.stderr, flush=True)
     with tempfile.TemporaryDirectory() as folder:
@@ -146,23 +146,13 @@ def main() -> int:
   command = 'make parity-training' + ' CLONES=DIR' * bool(args.clones)
   columns = ['network', 'source', 'size', 'optimizer', 'steps', 'loss there']
   columns += [*BOUNDS, '']
-  text = '\n'.join(
-    [
-      '# Losses of the first steps, here and in PyTorch',
-      '',
-      f'`{command}` on {cli.machine()}.',
-      '',
-      _EXPLAINED,
-      f'Bounds: {bounds}.',
-      '',
-      f'| {" | ".join(columns)} |',
-      f'|{"---|" * len(columns)}',
-      *lines,
-      '',
-      *notes,
-      f'- {table.versions(sys.executable)}',
-      '',
-    ]
+  text = table.page(
+    '# Losses of the first steps, here and in PyTorch',
+    f'`{command}` on {cli.machine()}.',
+    f'{_EXPLAINED}\nBounds: {bounds}.',
+    columns,
+    lines,
+    [*notes, table.versions(sys.executable)],
   )
   print(text)
   if not args.only:
