@@ -4,6 +4,8 @@
 # make parity  compares with timm, torchvision, Keras, TF-slim, MindCV and
 #              MindSpore, in environments of their own: 12.5 GB, half an hour
 # make parity-training  the losses of 30 training steps against PyTorch's
+# make learning  two epochs of Fashion-MNIST here and in PyTorch, six times:
+#              an hour and a half
 # make bench   the input pipeline against torchvision's: a minute
 PYTHON  ?= $(shell command -v python3.11 || command -v python3)
 CONFIG  ?= configs/digits.py
@@ -12,11 +14,13 @@ ARGS    ?=
 CLONES  ?=
 VENV    := .venv
 RUN     := $(VENV)/bin/python
+FASHION := runs/learning/package
 PARITY  := tests/parity/requirements
 TOGETHER := --numprocesses=2 --dist=worksteal
 PIP     := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: train test test-fast golden lint parity parity-training bench clean
+.PHONY: train test test-fast golden lint parity parity-training learning \
+  bench clean
 
 train: $(VENV)/ready
 	@$(RUN) main.py --config=$(CONFIG) --workdir=$(WORKDIR) $(ARGS)
@@ -39,6 +43,10 @@ parity: .venv-torch/ready .venv-mindspore/ready .venv-slim/ready
 
 parity-training: .venv-torch/ready
 	@.venv-torch/bin/python -m tests.parity.training --clones=$(CLONES) $(ARGS)
+
+learning: .venv-torch/ready $(FASHION)/ready
+	@.venv-torch/bin/python -m tests.parity.learning --clones=$(CLONES) \
+	  --package=$(FASHION)/usr/share/datasets/fashion-mnist
 
 bench: $(VENV)/ready .venv-torch/ready
 	@$(RUN) -m inception_jax.tools.benchmark --what=input \
@@ -75,6 +83,15 @@ $(VENV)/ready-test: $(VENV)/ready requirements-test.txt
 	@$(PYTHON) -m venv .venv-slim >&2
 	@.venv-slim/bin/python $(PIP) -r $(PARITY)-slim.txt >&2
 	@.venv-slim/bin/python $(PIP) --no-deps -r $(PARITY)-slim-nets.txt >&2
+	@touch $@
+
+# Debian's package, unpacked and not installed: that would take root.
+$(FASHION)/ready:
+	@echo 'fetching dataset-fashion-mnist, 31 MB' >&2
+	@mkdir -p $(FASHION)
+	@cd $(FASHION) && { apt-get download dataset-fashion-mnist || \
+	  { apt-get update && apt-get download dataset-fashion-mnist; }; } >&2
+	@dpkg -x $(FASHION)/dataset-fashion-mnist_*.deb $(FASHION)
 	@touch $@
 
 clean:

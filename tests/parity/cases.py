@@ -11,7 +11,7 @@ AUX_LOSS_WEIGHT = 0.4
 FULL, OTHER = 299, 171
 # Of the trainings that are compared (training.py).
 STEPS = 30
-RATES = {'sgd': 1e-3, 'rmsprop': 1e-3}
+RATES = {'sgd': 1e-4, 'rmsprop': 1e-4}
 WEIGHT_DECAY = 4e-5
 SMOOTHING = 0.1
 

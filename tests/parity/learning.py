@@ -1,0 +1,184 @@
+"""Trains on real images here and in PyTorch, and compares what was learnt.
+
+  make learning CLONES=DIR        # and benchmarks/learning.md
+
+configs/folder_cifar_inception_v3.py, two epochs of 5,000 images of
+Fashion-MNIST, then 2,000 that it has not seen; three seeds here, and three of
+the same network of weiaicunzai/pytorch-cifar100 (DIR/pytorch-cifar100) in
+PyTorch, each with its own initial weights and order. As many at a time as there
+are cores, on one core each: so none waits for the threads of another. Of each,
+runs/learning has a folder with its log; what has ended is not run again, and a
+training that was stopped here goes on. Exit status 1 if the mean top-1 here is
+more than a point below PyTorch's.
+"""
+
+import argparse
+from concurrent import futures
+import json
+import os
+import pathlib
+import queue
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+
+from configs import folder_cifar_inception_v3 as recipe
+from inception_jax import cli
+from inception_jax import models
+from inception_jax import plan as plan_lib
+from inception_jax import schedules
+from tests.parity import cases
+from tests.parity import fashion_mnist
+from tests.parity import run
+from tests.parity import table
+
+SEEDS = (0, 1, 2)
+SIDES = ('inception_jax', 'PyTorch')
+SIZE = 28  # of the images, which are not enlarged
+POINT = 0.01
+_CASE = 'weiaicunzai-cifar_inception_v3'
+_EXPLAINED = """\
+`configs/folder_cifar_inception_v3.py` at 28², full width, float32: two epochs
+of 5,000 images of Fashion-MNIST (Debian's dataset-fashion-mnist), evaluated on
+2,000 of its test images. PyTorch trains the network of
+weiaicunzai/pytorch-cifar100 in the channels-last layout with the same batch
+size, optimizer, learning rate at each step, weight decay and augmentation. Each
+side has its own initial weights and its own order of the images.
+"""
+
+
+def settings_of(config, images: pathlib.Path, clone: str, seed: int) -> dict:
+  """What PyTorch needs to know; everything but the paths follows the config."""
+  plan = plan_lib.plan(config, fashion_mnist.TRAIN)
+  rate = schedules.schedule(config, plan)
+  assert config.optimizer.name == 'sgd' and not config.optimizer.nesterov
+  assert config.data.flip and not config.label_smoothing
+  return {
+    'dir': str(images),
+    'clone': clone,
+    'seed': seed,
+    'size': SIZE,
+    'pad': config.data.pad,
+    'mean': list(config.data.mean),
+    'std': list(config.data.std),
+    'batch_size': config.batch_size,
+    'momentum': config.optimizer.momentum,
+    'weight_decay': config.weight_decay,
+    'rates': [float(rate(step)) for step in range(plan.total)],
+  }
+
+
+def command_of(side: str, settings: dict, folder: pathlib.Path) -> list[str]:
+  """The training of one side, as a process."""
+  if side == 'PyTorch':
+    path = folder / 'settings.json'
+    path.write_text(json.dumps(settings))
+    return [str(run.HERE / 'torch_learning.py'), str(path)]
+  return [
+    'main.py',
+    '--config=configs/folder_cifar_inception_v3.py',
+    f'--workdir={folder}',
+    f'--config.data.dir={settings["dir"]}',
+    f'--config.data.image_size={SIZE}',
+    f'--config.seed={settings["seed"]}',
+  ]
+
+
+def trained(side: str, settings: dict, folder: pathlib.Path, core: int):
+  """The scores of a training that has ended, or of one that ends now."""
+  path = folder / 'result.json'
+  if path.exists():
+    result = json.loads(path.read_text())
+    if result['settings'] == settings:
+      return result
+    shutil.rmtree(folder)
+  folder.mkdir(parents=True, exist_ok=True)
+  begin = time.monotonic()
+  command = [sys.executable, *command_of(side, settings, folder)]
+  with open(folder / 'log.txt', 'a') as log:
+    done = subprocess.run(
+      ['taskset', '--cpu-list', str(core), *command],
+      cwd=run.ROOT,
+      stdout=subprocess.PIPE,
+      stderr=log,
+      text=True,
+      check=True,
+    )
+  scores = json.loads(done.stdout.splitlines()[-1])
+  minutes = (time.monotonic() - begin) / 60
+  result = {**scores, 'minutes': minutes, 'settings': settings}
+  path.write_text(json.dumps(result))
+  return result
+
+
+def main() -> int:
+  parser = argparse.ArgumentParser(
+    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+  )
+  parser.add_argument('--clones', required=True, help='folder of repositories')
+  parser.add_argument('--package', required=True, help="Debian's four files")
+  args = parser.parse_args()
+  clone = run.clone_of(cases.named(_CASE), args.clones)
+  if not clone:
+    sys.exit(f'error: no pytorch-cifar100 in {args.clones!r}')
+  runs = run.ROOT / 'runs' / 'learning'
+  runs.mkdir(parents=True, exist_ok=True)
+  images = runs / 'images'
+  fashion_mnist.write(args.package, images)
+
+  config = recipe.get_config()
+  config.data.image_size = SIZE
+  config = models.resolve(config)
+  lines, top1 = [], {side: [] for side in SIDES}
+  cores = queue.SimpleQueue()
+  for core in sorted(os.sched_getaffinity(0)):
+    cores.put(core)
+
+  def one(side, seed):
+    core = cores.get()
+    settings = settings_of(config, images, clone, seed)
+    says = f'{side}, seed {seed}, on core {core}'
+    print(f'{time.ctime()} {says}', file=sys.stderr, flush=True)
+    result = trained(side, settings, runs / f'{side}-{seed}', core)
+    print(f'{time.ctime()} {says}: {result}', file=sys.stderr, flush=True)
+    cores.put(core)
+    return result
+
+  todo = [(side, seed) for side in SIDES for seed in SEEDS]
+  with futures.ThreadPoolExecutor(cores.qsize()) as pool:
+    results = list(pool.map(one, *zip(*todo, strict=True)))
+  for (side, seed), result in zip(todo, results, strict=True):
+    assert result['count'] == fashion_mnist.VAL, result
+    top1[side].append(result['top1'])
+    cells = [side, str(seed), f'{result["top1"]:.4f}', f'{result["loss"]:.4f}']
+    steps = len(result['settings']['rates'])
+    cells += [str(steps), f'{result["minutes"]:.0f}']
+    lines.append(f'| {" | ".join(cells)} |')
+
+  ours, theirs = (statistics.mean(top1[side]) for side in SIDES)
+  for side in SIDES:
+    mean, spread = statistics.mean(top1[side]), statistics.stdev(top1[side])
+    lines.append(f'| {side} | mean | {mean:.4f} ± {spread:.4f} | – | – | – |')
+  sound = ours >= theirs - POINT
+  text = table.page(
+    '# Accuracy of a short training, here and in PyTorch',
+    f'`make learning CLONES=DIR` on {cli.machine()}.',
+    f'{_EXPLAINED}\nBound: the mean here, {ours:.4f}, is at most {POINT:g} '
+    f"below PyTorch's, {theirs:.4f}: {'ok' if sound else 'MISSED'}.",
+    ['side', 'seed', 'top-1', 'loss', 'steps', 'minutes'],
+    lines,
+    [
+      'Minutes are those of a whole training on one core, beside another.',
+      table.versions(sys.executable),
+    ],
+  )
+  print(text)
+  (run.ROOT / 'benchmarks' / 'learning.md').write_text(text)
+  return 0 if sound else 1
+
+
+if __name__ == '__main__':
+  os.environ.setdefault('JAX_PLATFORMS', 'cpu')
+  sys.exit(main())
