@@ -10,6 +10,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from inception_jax import cli
+from inception_jax import preemption
 from inception_jax.config import UserError
 
 FLAGS = flags.FLAGS
@@ -38,6 +39,8 @@ def main():
   if mode == 'eval' and not workdir and '/' not in _CHECKPOINT.value:
     raise UserError('--workdir is missing: the folder of the run to evaluate')
 
+  if mode == 'train':
+    preemption.install()
   # Imported late: TensorFlow takes seconds, which a mistake need not cost.
   from inception_jax import preflight
 

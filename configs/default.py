@@ -75,7 +75,13 @@ def get_config() -> ConfigDict:
   config.log_every = '100 steps'
   config.histogram_every = '0 steps'  # of weights, in TensorBoard; 0: never
   config.checkpoint_keep = 3  # the newest so many, and the best besides
+  config.checkpoint_keep_every = '0 epochs'  # these for ever; 0: none
+  config.best_by = 'top1'  # or top5, loss: which checkpoint is the best
   config.stop_at_top1 = 0.0  # of an evaluation that ends the training; 0: none
+  config.watchdog_minutes = 30.0  # without a step end the training; 0: never
+  # Keys, or globs of them, that a resumed training may have otherwise than it
+  # began with though they change what it computes: 'batch_size,schedule.*'
+  config.allow_changed = ''
 
   config.optimizer = ConfigDict()
   # rmsprop (TensorFlow's), sgd, adamw, lamb or lion

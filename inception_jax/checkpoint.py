@@ -1,230 +1,235 @@
-"""Checkpoints, asynchronous, of orbax; the only file that imports it."""
+"""One checkpoint on disk: written whole, read only if every digest is right.
+
+The only file that imports orbax. A checkpoint is a folder with two of orbax's
+items: `state`, the arrays, and `record`, a JSON that says of every array its
+shape, dtype and SHA-256, since orbax restores flipped bits without a word. The
+record has a digest of its own.
+"""
 
 import contextlib
+import errno
+import hashlib
 import json
-import logging
+import re
 from typing import Any
 
 from etils import epath
+import flax
 import jax
+import numpy as np
+import optax
 import orbax.checkpoint as ocp
-from orbax.checkpoint import checkpoint_managers
 
-from inception_jax import config as config_lib
 from inception_jax import state as state_lib
-from inception_jax.state import TrainState
+from inception_jax.config import RunError
+from inception_jax.config import UserError
 
-log = logging.getLogger(__name__)
-
-_SCORE = 'top1'
-_UNKNOWN = -1.0
+_KEYS = {'step', 'metrics', 'network', 'config', 'versions', 'leaves'}
 _STATE = 'state'
-_NETWORK = 'network'
+_RECORD = 'record'
+# What is wrong with the machine, and not with the checkpoint.
+_ENVIRONMENT = {
+  errno.EACCES,
+  errno.EPERM,
+  errno.EIO,
+  errno.ESTALE,
+  errno.ENOTCONN,
+  errno.EMFILE,
+  errno.ENFILE,
+  errno.ENOMEM,
+}
+_REFUSED = re.compile('PERMISSION_DENIED|RESOURCE_EXHAUSTED|UNAVAILABLE')
+_VERSIONS = {
+  'jax': jax.__version__,
+  'flax': flax.__version__,
+  'optax': optax.__version__,
+  'orbax-checkpoint': ocp.__version__,
+}
 
 
-class Checkpoints:
-  """The checkpoints of a folder: the newest `keep`, and the best besides.
+class Damaged(UserError):
+  """A checkpoint that is not what was saved, with its path and why."""
 
-  The best is the one with the highest top-1 among those that were evaluated.
-  Close it, or use it in a `with`: until then a save may still be under way,
-  and its error unseen.
+  def __init__(self, path: epath.Path, reason: Any):
+    super().__init__(f'checkpoint {path} is damaged: {_one_line(reason)}')
+
+
+def write(path: epath.Path, tree: Any, about: dict[str, Any]) -> None:
+  """Writes a checkpoint, whole or not at all, and reads it back.
+
+  Args:
+    path: where it is to be; its parent exists.
+    tree: numpy arrays.
+    about: 'step', 'metrics', 'network' and 'config', for the record.
+
+  Raises:
+    RunError: it could not be written, or reads otherwise.
   """
-
-  def __init__(self, directory, keep: int = 1):
-    score = lambda metrics: metrics.get(_SCORE, _UNKNOWN)
-    self.directory = epath.Path(directory).absolute()
-    preserved = checkpoint_managers.AnyPreservationPolicy(
-      [
-        checkpoint_managers.LatestN(keep),
-        checkpoint_managers.BestN(get_metric_fn=score, n=1),
-      ]
-    )
-    options = ocp.CheckpointManagerOptions(
-      preservation_policy=preserved, best_fn=score
-    )
-    try:
-      self._manager = ocp.CheckpointManager(
-        self.directory,
-        options=options,
-        item_handlers={
-          _STATE: ocp.PyTreeCheckpointHandler(),
-          _NETWORK: ocp.JsonCheckpointHandler(),
-        },
+  leaves = {name: _entry(x) for name, x in state_lib.named(tree).items()}
+  record = {**about, 'versions': _VERSIONS, 'leaves': leaves}
+  try:
+    with _checkpointer() as checkpointer:
+      checkpointer.save(
+        path,
+        args=ocp.args.Composite(
+          **{
+            _STATE: ocp.args.PyTreeSave(tree),
+            _RECORD: ocp.args.JsonSave(_sealed(record)),
+          }
+        ),
       )
-    except ValueError as error:
-      # It reads the metrics of all checkpoints and does not say whose failed.
-      raise config_lib.UserError(
-        *(
-          _unreadable(path.parent.parent, error)
-          for path in self.directory.glob('*/metrics/metrics')
-          if not _is_json(path)
-        )
-      ) from error
+    read(path, record, fields(read_record(path)))
+  except Exception as error:  # orbax has no class of its own for these
+    reason = f'checkpoint {path} was not saved: {_one_line(error)}'
+    raise RunError(reason) from error
 
-  def __enter__(self):
-    return self
 
-  def __exit__(self, *_):
-    self.close()
+def write_record(path: epath.Path, record: dict[str, Any]) -> None:
+  """Writes the record of a checkpoint anew, whole or not at all."""
+  replace_text(path / _RECORD / 'metadata', json.dumps(_sealed(record)))
 
-  def close(self):
-    """Waits for the save under way and raises its error, if it had one."""
-    try:
-      self._manager.wait_until_finished()
-    finally:
-      self._manager.close()
 
-  def latest_step(self) -> int | None:
-    """The newest step saved here, or None."""
-    return self._manager.latest_step()
+def replace_text(path: epath.Path, text: str) -> None:
+  """Writes a file, whole or not at all."""
+  unfinished = path.with_name(f'{path.name}.unfinished')
+  unfinished.write_text(text)
+  unfinished.replace(path)
 
-  def last_good(self) -> str:
-    """What to say to someone whose training went bad after the newest one."""
-    step = self.latest_step()
-    if step is None:
-      return 'there is no checkpoint from before it'
-    return f'the last good checkpoint is {self.directory / str(step)}'
 
-  def metrics(self, step: int) -> dict[str, float]:
-    """The evaluation that was saved with the checkpoint; {} if none was."""
-    with self._reading(step):
-      return self._manager.metrics(step) or {}
+def read_record(path: epath.Path) -> dict[str, Any]:
+  """What `write` was told of a checkpoint, and 'versions' and 'leaves'.
 
-  def best_score(self) -> float:
-    """The highest top-1 of any checkpoint; −1 if none was evaluated."""
-    evaluated = [self.metrics(step) for step in self._manager.all_steps()]
-    return max((m[_SCORE] for m in evaluated if m), default=_UNKNOWN)
+  Raises:
+    Damaged: it is not a whole checkpoint of this project.
+    UserError: this machine cannot read it.
+  """
+  with _reading(path), _checkpointer() as checkpointer:
+    args = ocp.args.Composite(**{_RECORD: ocp.args.JsonRestore()})
+    sealed = checkpointer.restore(path, args=args)[_RECORD]
+    record = sealed['values']
+    if _sealed(record) != sealed:
+      raise ValueError('its record has changed since it was saved')
+    if not _KEYS <= record.keys():
+      raise ValueError('it is no checkpoint of a network of this project')
+  return record
 
-  def network(self, step: int) -> dict[str, Any]:
-    """What `models.about` said of the network when it was saved."""
-    with self._reading(step):
-      args = ocp.args.Composite(**{_NETWORK: ocp.args.JsonRestore()})
-      return self._manager.restore(step, args=args)[_NETWORK]
 
-  def fields(self, step: int) -> set[str]:
-    """The fields of the state that the checkpoint has."""
-    with self._reading(step):
-      stored = self._manager.item_metadata(step)[_STATE].tree
-    return {key for key, tree in stored.items() if jax.tree.leaves(tree)}
+def fields(record: dict[str, Any]) -> set[str]:
+  """The fields of the state that a checkpoint has."""
+  return {name.partition('/')[0] for name in record['leaves']}
 
-  def save(
-    self,
-    state: TrainState,
-    metrics: dict[str, float],
-    network: dict[str, Any],
-  ) -> None:
-    """Starts to save a state.
 
-    Args:
-      state: fields that are None are left out.
-      metrics: its evaluation; {} if there was none.
-      network: what `models.about` says of it.
+def read(
+  path: epath.Path, record: dict[str, Any], only: set[str]
+) -> dict[str, np.ndarray]:
+  """The arrays of a checkpoint, each with the digest it was saved with.
 
-    Raises:
-      RuntimeError: orbax refused, as it does for a step that is there already.
-    """
-    step = int(state.step)
-    saved = self._manager.save(
-      step,
-      args=ocp.args.Composite(
-        **{
-          _STATE: ocp.args.PyTreeSave(vars(state)),
-          _NETWORK: ocp.args.JsonSave(network),
-        }
-      ),
-      metrics=metrics,
+  Args:
+    path: of the checkpoint.
+    record: its own.
+    only: the fields of the state to read.
+
+  Returns:
+    {'params/head/dense/kernel': array}.
+
+  Raises:
+    Damaged: an array is missing, cannot be read, or has changed.
+    UserError: this machine cannot read it.
+  """
+  with _reading(path), _checkpointer() as checkpointer:
+    tree = checkpointer.metadata(path).item_metadata[_STATE].tree
+    tree = {key: tree[key] for key in only}
+    as_numpy = jax.tree.map(
+      lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree
     )
-    if not saved:
-      raise RuntimeError(f'the checkpoint of step {step} was not saved')
-
-  def restore_or(self, init, abstract: TrainState) -> TrainState:
-    """The newest checkpoint here or, in a new workdir, `init()`.
-
-    Args:
-      init: makes the first state.
-      abstract: its shapes, dtypes and shardings.
-
-    Raises:
-      UserError: the checkpoint is of another network or optimizer.
-    """
-    step = self.latest_step()
-    if step is None:
-      return init()
-    return TrainState(**self.restore(step, vars(abstract)))
-
-  def restore(self, step: int, abstract: dict[str, Any]) -> dict[str, Any]:
-    """Those fields of the state that `abstract` has, placed as it says.
-
-    Raises:
-      UserError: shapes or names differ; every difference is listed.
-    """
-    with self._reading(step):
-      stored = self._manager.item_metadata(step)[_STATE].tree
-    faults = state_lib.differences(
-      {key: stored.get(key) for key in abstract}, abstract
-    )
-    if faults:
-      raise config_lib.UserError(
-        f'checkpoint {step} in {self.directory} is not of this config:',
-        *faults,
-      )
-    restore_args = ocp.checkpoint_utils.construct_restore_args(abstract)
     args = ocp.args.PyTreeRestore(
-      item=abstract, restore_args=restore_args, partial_restore=True
+      item=tree, restore_args=as_numpy, partial_restore=True
     )
-    with self._reading(step):
-      restored = self._manager.restore(
-        step, args=ocp.args.Composite(**{_STATE: args})
+    args = ocp.args.Composite(**{_STATE: args})
+    restored = checkpointer.restore(path, args=args)[_STATE]
+    arrays = state_lib.named(restored)
+    expected = {
+      name: entry
+      for name, entry in record['leaves'].items()
+      if name.partition('/')[0] in only
+    }
+    if faults := [
+      name
+      for name in sorted(arrays.keys() | expected.keys())
+      if name not in arrays or _entry(arrays[name]) != expected.get(name)
+    ]:
+      raise ValueError(
+        f'{len(faults)} of {len(expected)} arrays are not as they were saved, '
+        f'{faults[0]} among them'
       )
-    log.info('restored step %d from %s', step, self.directory)
-    return restored[_STATE]
-
-  @contextlib.contextmanager
-  def _reading(self, step: int):
-    """Says of whatever goes wrong with a damaged checkpoint which one it is."""
-    try:
-      yield
-    except Exception as error:  # orbax has no class of its own for these
-      path = self.directory / str(step)
-      raise config_lib.UserError(_unreadable(path, error)) from error
-
-  def find(self, which: str) -> int:
-    """The step of 'latest', 'best' or a number.
-
-    Raises:
-      UserError: there is no such checkpoint.
-    """
-    steps = sorted(self._manager.all_steps())
-    if not steps:
-      raise config_lib.UserError(f'no checkpoint in {self.directory}')
-    if which == 'latest':
-      return steps[-1]
-    if which == 'best':
-      best = self._manager.best_step()
-      if not self.metrics(best):
-        raise config_lib.UserError(
-          f'no checkpoint in {self.directory} was evaluated'
-        )
-      return best
-    if which.isdecimal() and int(which) in steps:
-      return int(which)
-    raise config_lib.UserError(
-      f'--checkpoint={which}: expected latest, best, a path, or one of the '
-      f'steps in {self.directory}: {", ".join(map(str, steps))}'
-    )
+  return arrays
 
 
-def _unreadable(path: epath.Path, error: Exception) -> str:
-  reason = ' '.join(str(error).split())[:200] or type(error).__name__
-  return (
-    f'checkpoint {path} cannot be read, move it away to go on without it: '
-    f'{reason}'
+def steps(directory: epath.Path) -> list[int]:
+  """The steps that have a checkpoint in a folder, whole or damaged, sorted."""
+  if not directory.is_dir():
+    return []
+  return sorted(
+    int(path.name)
+    for path in directory.iterdir()
+    if path.name.isdecimal() and ocp.utils.is_checkpoint_finalized(path)
   )
 
 
-def _is_json(path: epath.Path) -> bool:
+def is_unfinished(path: epath.Path) -> bool:
+  """Whether a folder is what a save that was cut off has left."""
+  return ocp.utils.is_tmp_checkpoint(path)
+
+
+def _checkpointer() -> ocp.Checkpointer:
+  # One process writes all, and each reads for itself: none waits for another.
+  process = jax.process_index()
+  alone = ocp.options.MultiprocessingOptions(
+    primary_host=process,
+    active_processes={process},
+    barrier_sync_key_prefix=f'process{process}',
+  )
+  handler = ocp.CompositeCheckpointHandler(
+    composite_options=ocp.CompositeOptions(multiprocessing_options=alone),
+    **{
+      _STATE: ocp.PyTreeCheckpointHandler(multiprocessing_options=alone),
+      _RECORD: ocp.JsonCheckpointHandler(multiprocessing_options=alone),
+    },
+  )
+  return ocp.Checkpointer(handler, multiprocessing_options=alone)
+
+
+def _entry(array: np.ndarray) -> dict[str, Any]:
+  raw = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+  return {
+    'shape': list(array.shape),
+    'dtype': array.dtype.name,
+    'sha256': hashlib.sha256(raw).hexdigest(),
+  }
+
+
+def _sealed(values: dict[str, Any]) -> dict[str, Any]:
+  text = json.dumps(values, sort_keys=True)
+  return {
+    'values': json.loads(text),
+    'sha256': hashlib.sha256(text.encode()).hexdigest(),
+  }
+
+
+@contextlib.contextmanager
+def _reading(path: epath.Path):
+  """Says of whatever goes wrong with a checkpoint which one it is."""
   try:
-    json.loads(path.read_text())
-  except ValueError:
-    return False
-  return True
+    yield
+  except MemoryError:
+    raise
+  except Exception as error:  # orbax has no class of its own for these
+    number = error.errno if isinstance(error, OSError) else None
+    if number in _ENVIRONMENT or _REFUSED.search(str(error)):
+      reason = f'checkpoint {path} cannot be read: {_one_line(error)}'
+      raise UserError(reason) from error
+    raise Damaged(path, error) from error
+
+
+def _one_line(reason: Any) -> str:
+  return ' '.join(str(reason).split())[:200] or type(reason).__name__

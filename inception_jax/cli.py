@@ -15,15 +15,20 @@ from absl import flags
 from absl import logging as absl_logging
 from ml_collections import config_flags
 
+from inception_jax import preemption
+from inception_jax.config import RunError
 from inception_jax.config import UserError
 from inception_jax.config import json_line
+from inception_jax.preemption import Preempted
 
 COMPILATION_CACHE = '~/.cache/inception_jax'
 # As XLA says it: of any device, and (of a failed malloc) of a CPU.
 _OUT_OF_MEMORY = re.compile('RESOURCE_EXHAUSTED|[Oo]ut of memory|YNNPACK')
 
 
-def run(command: Callable[[], dict]) -> None:
+def run(
+  command: Callable[[], dict], status: Callable[[dict], int] = lambda result: 0
+) -> None:
   """Runs a command: its result is the last line on stdout, as JSON.
 
   A `UserError` becomes one line on stderr for each fault, and exit status 2.
@@ -31,6 +36,7 @@ def run(command: Callable[[], dict]) -> None:
   Args:
     command: takes nothing, since flags are parsed by then; returns what is
       to be printed.
+    status: takes that; the exit status.
   """
   _set_up_logging()
 
@@ -41,7 +47,11 @@ def run(command: Callable[[], dict]) -> None:
       result = command()
     except UserError as error:
       _exit(error)
-    except FloatingPointError as error:  # a training that diverged
+    except Preempted as error:
+      says = 'saved; the same command goes on from here'
+      print(f'stopped after {error}: {says}', file=sys.stderr, flush=True)
+      os._exit(preemption.STATUS)
+    except (RunError, FloatingPointError) as error:  # the second: it diverged
       print(f'error: {error}', file=sys.stderr, flush=True)
       os._exit(1)
     except Exception as error:
@@ -56,6 +66,7 @@ def run(command: Callable[[], dict]) -> None:
       # Not sys.exit: after a failed save, orbax's threads would never end.
       os._exit(1)
     _print_result(result)
+    return status(result)
 
   app.run(main, flags_parser=_parse)
 
@@ -152,6 +163,8 @@ def _set_up_logging():
   absl_logging.set_verbosity(absl_logging.WARNING)
   # TensorFlow only reads and decodes here; its banners help nobody.
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+  # Where oneDNN is its default, it says so at any level, and rounds otherwise.
+  os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '0')
 
 
 @contextlib.contextmanager

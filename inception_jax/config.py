@@ -23,6 +23,10 @@ class UserError(Exception):
     self.faults = faults
 
 
+class RunError(Exception):
+  """What ended a run that was right to begin with, in one line; exit 1."""
+
+
 def matches(path: str, pattern: str) -> bool:
   """Whether a glob names `path`, or what it lies in.
 
@@ -88,6 +92,8 @@ def check(config) -> list[str]:
       'seed': (lambda v: 0 <= v < 2**31, 'at least 0 and below 2**31'),
       'batch_size': AT_LEAST_1,
       'checkpoint_keep': AT_LEAST_1,
+      'best_by': one_of(('top1', 'top5', 'loss')),
+      'watchdog_minutes': NOT_NEGATIVE,
       'label_smoothing': SHARE,
       'aux_loss_weight': NOT_NEGATIVE,
       'weight_decay': NOT_NEGATIVE,
@@ -100,18 +106,61 @@ def check(config) -> list[str]:
   )
 
 
-def changes(stored: dict, config) -> list[str]:
-  """'key: before → now' for each key that differs from a parsed config.json."""
+# What a resumed training may have otherwise without another arithmetic; of
+# these, train_for stretches the schedule, as someone who sets it expects.
+_HARMLESS = (
+  '*_every',
+  'allow_changed',
+  'best_by',
+  'checkpoint_keep',
+  'data.dir',
+  'data.eval_*',
+  'data.max_bad_fraction',
+  'fine_tune.checkpoint',
+  'stop_at_top1',
+  'train_for',
+  'watchdog_minutes',
+)
+
+
+def check_changes(stored: dict, config) -> tuple[list[str], list[str]]:
+  """What a resumed training has otherwise than the one that was saved.
+
+  Args:
+    stored: the config of its checkpoint, as parsed from JSON.
+    config: the whole config.
+
+  Returns:
+    A line for each change, and those of them that are neither harmless nor
+    allowed by config.allow_changed.
+  """
+  allowed = [glob.strip() for glob in config.allow_changed.split(',')]
+  globs = (*_HARMLESS, *filter(None, allowed))
+  found = _changes(stored, config)
+  lines = [f'{key}: {before!r} → {now!r}' for key, before, now in found]
+  refused = [
+    line
+    for line, (key, *values) in zip(lines, found, strict=True)
+    if not any(fnmatch.fnmatchcase(key, glob) for glob in globs)
+    # A key that is new, or has gone, is this version's and not the user's.
+    and _ABSENT not in values
+  ]
+  return lines, refused
+
+
+_ABSENT = 'absent'
+
+
+def _changes(stored: dict, config) -> list[tuple[str, Any, Any]]:
   # Both through JSON, which has no tuples.
   before, now = (
     dict(leaves(tree)) for tree in (stored, json.loads(to_json(config)))
   )
-  missing = 'absent'
-  return [
-    f'{key}: {before.get(key, missing)!r} → {now.get(key, missing)!r}'
+  pairs = [
+    (key, before.get(key, _ABSENT), now.get(key, _ABSENT))
     for key in sorted(before.keys() | now.keys())
-    if before.get(key, missing) != now.get(key, missing)
   ]
+  return [pair for pair in pairs if pair[1] != pair[2]]
 
 
 def leaves(tree: Mapping, prefix: str = '') -> Iterator[tuple[str, Any]]:

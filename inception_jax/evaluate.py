@@ -24,9 +24,17 @@ class Evaluator:
   """Evaluates a network on one split, as often as asked; compiles once."""
 
   def __init__(
-    self, config, model, split, mesh: jax.sharding.Mesh, workdir: str = ''
+    self,
+    config,
+    model,
+    split,
+    mesh: jax.sharding.Mesh,
+    workdir: str = '',
+    between=lambda: None,
   ):
+    """Plans it; `between` is called before each batch, and may raise."""
     self._config, self._split, self._mesh = config, split, mesh
+    self._between = between
     self._bad = BadImages(split, config, workdir)
     self._step = jax.jit(
       steps.make_eval_step(config, model),
@@ -53,6 +61,7 @@ class Evaluator:
     total = pipeline.num_eval_batches(self._split, batch_size)
     sums = []
     for i, rows in enumerate(batches, 1):
+      self._between()
       sums.append(self._step(variables, sharding.to_global(self._mesh, rows)))
       # Not further ahead than one batch, or all of them wait in memory.
       jax.block_until_ready(sums[max(0, i - 2)])

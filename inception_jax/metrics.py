@@ -1,31 +1,28 @@
-"""Sums with counts, where they are written, and what a person sees."""
+"""Sums with counts, and what a person sees of them."""
 
 import dataclasses
 import logging
 import math
 import time
 
-from clu import metric_writers
 from clu import parameter_overview
-from etils import epath
 import jax
 import numpy as np
 
-from inception_jax import config as config_lib
 from inception_jax import plan as plan_lib
 
 log = logging.getLogger(__name__)
 
 # Less waiting than this, as at the start of a training, is no news.
 WARN_SECONDS = 2.0
-_SUMS = ('loss', 'top1', 'top5')
+SUMS = ('loss', 'top1', 'top5')
 
 
 def add(sums: list[dict[str, np.ndarray]]) -> dict[str, float]:
   """Adds up what `steps.sums` gave for each batch, in float64."""
   return {
     key: float(np.sum([np.float64(s[key]) for s in sums]))
-    for key in (*_SUMS, 'count')
+    for key in (*SUMS, 'count')
   }
 
 
@@ -33,66 +30,13 @@ def means(sums: dict[str, float]) -> dict[str, float]:
   """Divides sums by their count."""
   count = int(sums['count'])
   # There is none where every step overflowed.
-  result = {key: sums[key] / count if count else math.nan for key in _SUMS}
+  result = {key: sums[key] / count if count else math.nan for key in SUMS}
   return {**result, 'count': count}
 
 
 def overview(params) -> str:
   """A table of the parameters: names, shapes, dtypes, sizes, the total."""
   return parameter_overview.get_parameter_overview(params, include_stats=False)
-
-
-class Writer:
-  """Writes metrics to `metrics.jsonl` and TensorBoard, on process 0 alone."""
-
-  def __init__(self, workdir: str):
-    self._primary = jax.process_index() == 0
-    self._lines = epath.Path(workdir) / 'metrics.jsonl'
-    if self._primary:
-      # Asynchronous: training does not wait for a disk.
-      self._tensorboard = metric_writers.AsyncWriter(
-        metric_writers.SummaryWriter(str(workdir))
-      )
-
-  def __enter__(self):
-    return self
-
-  def __exit__(self, *_):
-    if self._primary:
-      self._tensorboard.close()
-
-  def write(self, step: int, split: str, values: dict[str, float]) -> None:
-    """Appends a line, and a point on each curve."""
-    if not self._primary:
-      return
-    line = config_lib.json_line({'step': step, 'split': split, **values})
-    with self._lines.open('a') as file:
-      file.write(line + '\n')
-    self._tensorboard.write_scalars(
-      step, {f'{split}/{key}': value for key, value in values.items()}
-    )
-
-  def curves(self, step: int, values: dict[str, float]) -> None:
-    """A point on each curve of TensorBoard alone."""
-    if self._primary:
-      self._tensorboard.write_scalars(step, values)
-
-  def histograms(self, step: int, arrays: dict[str, jax.Array]) -> None:
-    """The distribution of each array's values, in TensorBoard."""
-    if self._primary:
-      self._tensorboard.write_histograms(step, jax.device_get(arrays))
-
-  def evaluation(
-    self, step: int, scores: dict[str, float], raw: bool = False
-  ) -> None:
-    """Writes an evaluation, and logs it; `raw`: beside that of the average."""
-    self.write(step, 'eval_raw' if raw else 'eval', scores)
-    log.info(
-      'evaluated step %d%s: loss %.4f  top1 %.4f  top5 %.4f  of %d images',
-      step,
-      ', weights without average' if raw else '',
-      *(scores[key] for key in (*_SUMS, 'count')),
-    )
 
 
 class Progress:

@@ -43,6 +43,7 @@ class Plan:
     checkpoint_every: likewise.
     log_every: likewise.
     histogram_every: likewise; 0 for never.
+    keep_every: steps between checkpoints that stay; 0 for none.
   """
 
   total: int
@@ -55,6 +56,7 @@ class Plan:
   decay_every: Fraction = Fraction(1)
   milestones: tuple[int, ...] = ()
   histogram_every: Fraction = Fraction(0)
+  keep_every: Fraction = Fraction(0)
 
   def due(self, every: Fraction, step: int) -> bool:
     """Whether `step` reaches a multiple of `every`, or is the last."""
@@ -92,6 +94,7 @@ def plan(config, num_examples: int) -> Plan:
     checkpoint_every=steps(config.checkpoint_every, per_epoch, total),
     log_every=steps(config.log_every, per_epoch, total),
     histogram_every=steps(config.histogram_every, per_epoch, total),
+    keep_every=steps(config.checkpoint_keep_every, per_epoch, total),
     cold=round(steps(s.cold, per_epoch, total)),
     decay_every=steps(s.decay_every, per_epoch, total),
     milestones=tuple(round(steps(at, per_epoch, total)) for at in s.milestones),
@@ -108,6 +111,7 @@ def check(config) -> list[str]:
     ('checkpoint_every', config.checkpoint_every, True, False),
     ('log_every', config.log_every, True, False),
     ('histogram_every', config.histogram_every, True, True),
+    ('checkpoint_keep_every', config.checkpoint_keep_every, True, True),
     ('schedule.warmup', s.warmup, True, True),
     ('schedule.cold', s.cold, True, True),
     ('schedule.decay_every', s.decay_every, True, False),

@@ -8,6 +8,7 @@ from etils import epath
 import jax
 import jax.numpy as jnp
 
+from inception_jax import checkpoint
 from inception_jax import fine_tune
 from inception_jax import models
 from inception_jax import runs
@@ -15,6 +16,7 @@ from inception_jax import sharding
 from inception_jax import state
 from inception_jax import weights as weights_lib
 from inception_jax.config import UserError
+from inception_jax.history import History
 from inception_jax.models import network
 from inception_jax.models.card import Card
 from inception_jax.weights import Weights
@@ -66,23 +68,31 @@ def of_checkpoint(
     UserError: there is no such checkpoint, it is damaged, or of another
       network.
   """
-  with runs.reading(workdir, which) as (checkpoints, step):
-    where = checkpoints.directory / str(step)
-    arguments, card = models.from_about(checkpoints.network(step), where)
+  averaged = lambda record: ema and 'ema' in checkpoint.fields(record)
+
+  def wanted(record):
     if config is not None:  # before the weights are read
+      where = history.path(record['step'])
+      arguments, card = models.from_about(record['network'], where)
       resolve(config, Weights(str(where), arguments, card, {}))
-    model = models.create(**arguments, card=card)
-    shape = (1, card.input_size, card.input_size, len(card.mean))
-    variables = jax.tree.map(
-      lambda x: jax.ShapeDtypeStruct(
-        x.shape, x.dtype, sharding=sharding.replicated(mesh)
-      ),
-      jax.eval_shape(model.init, jax.random.key(0), jnp.zeros(shape)),
-    )
-    if ema and 'ema' in checkpoints.fields(step):
-      variables = checkpoints.restore(step, {'ema': variables})['ema']
-    else:
-      variables = checkpoints.restore(step, variables)
+    return {'ema'} if averaged(record) else {'params', 'batch_stats'}
+
+  history, steps = runs.find(workdir, which)
+  step, record, arrays = history.read(steps, wanted)
+  where = history.path(step)
+  arguments, card = models.from_about(record['network'], where)
+  model = models.create(**arguments, card=card)
+  shape = (1, card.input_size, card.input_size, len(card.mean))
+  variables = jax.tree.map(
+    lambda x: jax.ShapeDtypeStruct(
+      x.shape, x.dtype, sharding=sharding.replicated(mesh)
+    ),
+    jax.eval_shape(model.init, jax.random.key(0), jnp.zeros(shape)),
+  )
+  if averaged(record):
+    variables = state.filled({'ema': variables}, arrays, where)['ema']
+  else:
+    variables = state.filled(variables, arrays, where)
   return step, Weights(str(where), arguments, card, variables)
 
 
@@ -100,14 +110,13 @@ def begin(config, workdir: str, mesh: jax.sharding.Mesh):
     UserError: there are no such weights, or they are of another network.
   """
   if workdir and runs.exists(workdir):
-    with runs.reading(workdir, 'latest') as (checkpoints, step):
-      about, fields = checkpoints.network(step), checkpoints.fields(step)
-    if 'opt_state' not in fields:
+    _, record = History(runs.folder(workdir)).newest()
+    if 'opt_state' not in checkpoint.fields(record):
       raise UserError(
         f'{workdir} holds imported weights, not a run; to fine-tune them, '
         f'take another --workdir and --config.fine_tune.checkpoint={workdir}'
       )
-    _, card = models.from_about(about, workdir)
+    _, card = models.from_about(record['network'], workdir)
     return models.resolve(config, card), None
   if not config.fine_tune.checkpoint:
     return models.resolve(config), None

@@ -1,11 +1,10 @@
 """Where a run's checkpoints lie, and which of them is meant."""
 
-import contextlib
-
 from etils import epath
 
 from inception_jax import config as config_lib
-from inception_jax.checkpoint import Checkpoints
+from inception_jax import history
+from inception_jax.history import History
 
 
 def folder(workdir: str) -> epath.Path:
@@ -14,9 +13,12 @@ def folder(workdir: str) -> epath.Path:
 
 
 def exists(workdir: str) -> bool:
-  """Whether a run has a checkpoint; nothing is made by asking."""
+  """Whether a run has checkpoints, damaged or not; makes nothing."""
   where = folder(workdir)
-  return where.is_dir() and any(x.name.isdecimal() for x in where.iterdir())
+  return where.is_dir() and any(
+    path.name.isdecimal() or history.DAMAGED in path.name
+    for path in where.iterdir()
+  )
 
 
 def is_checkpoint(path: epath.Path) -> bool:
@@ -24,9 +26,11 @@ def is_checkpoint(path: epath.Path) -> bool:
   return (path / '_CHECKPOINT_METADATA').exists()
 
 
-@contextlib.contextmanager
-def reading(workdir: str, which: str):
-  """Yields (Checkpoints, step) of 'latest', 'best', a step or a path.
+def find(workdir: str, which: str) -> tuple[History, list[int]]:
+  """The checkpoints that 'latest', 'best', a step or a path can mean.
+
+  Returns:
+    The history they are of, and their steps; the first that is sound is meant.
 
   Raises:
     UserError: there is no such checkpoint.
@@ -37,7 +41,5 @@ def reading(workdir: str, which: str):
     if not is_checkpoint(path):
       raise config_lib.UserError(f'--checkpoint={which} is not a checkpoint')
     directory, which = path.parent, path.name
-  elif not directory.is_dir():
-    raise config_lib.UserError(f'no checkpoint in {directory}')
-  with Checkpoints(directory) as checkpoints:
-    yield checkpoints, checkpoints.find(which)
+  found = History(directory)
+  return found, found.candidates(which)

@@ -5,6 +5,7 @@ from typing import Any
 from flax import struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from inception_jax import config as config_lib
@@ -109,24 +110,51 @@ def num_params(params) -> int:
   return sum(x.size for x in jax.tree.leaves(params))
 
 
-def differences(stored, wanted) -> list[str]:
-  """A line for each leaf that one tree lacks, or whose shapes differ."""
-  shapes = [_shapes(stored), _shapes(wanted)]
+def named(tree) -> dict[str, Any]:
+  """The leaves of a tree: {'params/head/dense/kernel': leaf}."""
+  leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+  return {_name(path): leaf for path, leaf in leaves}
+
+
+def filled(abstract, arrays: dict[str, np.ndarray], origin):
+  """The tree of these arrays, each placed where `abstract` says.
+
+  Args:
+    abstract: shapes, dtypes and shardings.
+    arrays: by the names that `named` gives them, neither more nor fewer.
+    origin: of the arrays, for the message.
+
+  Raises:
+    UserError: they are of another tree; every difference is listed.
+  """
+  if faults := _differences(arrays, named(abstract)):
+    raise config_lib.UserError(f'{origin} is not of this config:', *faults)
+
+  def place(path, wanted):
+    array = arrays[_name(path)]
+    return jax.make_array_from_callback(
+      wanted.shape, wanted.sharding, lambda index: array[index]
+    )
+
+  return jax.tree_util.tree_map_with_path(place, abstract)
+
+
+def _differences(stored: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
+  """A line for each leaf that one has alone, or that is of another kind."""
   lines = []
-  for name in sorted(shapes[0].keys() | shapes[1].keys()):
-    there, here = (tree.get(name) for tree in shapes)
+  for name in sorted(stored.keys() | wanted.keys()):
+    there, here = (tree.get(name) for tree in (stored, wanted))
     if there is None:
-      lines.append(f'{name}: not in the checkpoint, {here} here')
+      lines.append(f'{name}: not in the checkpoint, {here.shape} here')
     elif here is None:
-      lines.append(f'{name}: {there} in the checkpoint, not here')
-    elif there != here:
-      lines.append(f'{name}: {there} in the checkpoint, {here} here')
+      lines.append(f'{name}: {there.shape} in the checkpoint, not here')
+    else:
+      for a, b in ((there.shape, here.shape), (there.dtype, here.dtype)):
+        if a != b:
+          lines.append(f'{name}: {a} in the checkpoint, {b} here')
+          break
   return [f'  {line}' for line in config_lib.some(lines, _MOST_DIFFERENCES)]
 
 
-def _shapes(tree) -> dict[str, tuple[int, ...]]:
-  leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
-  return {
-    jax.tree_util.keystr(path, simple=True, separator='/'): tuple(leaf.shape)
-    for path, leaf in leaves
-  }
+def _name(path) -> str:
+  return jax.tree_util.keystr(path, simple=True, separator='/')

@@ -1,18 +1,23 @@
 """The training loop."""
 
-import json
+import contextlib
 import logging
+import math
 
 from etils import epath
 from flax import traverse_util
 import jax
 
 from inception_jax import checkpoint
+from inception_jax import checkpoints as checkpoints_lib
 from inception_jax import config as config_lib
 from inception_jax import fine_tune
+from inception_jax import lock
 from inception_jax import metrics
 from inception_jax import models
 from inception_jax import plan as plan_lib
+from inception_jax import preemption
+from inception_jax import preflight
 from inception_jax import pretrained
 from inception_jax import runs
 from inception_jax import schedules
@@ -25,7 +30,11 @@ from inception_jax.evaluate import Evaluator
 from inception_jax.evaluate import evaluate
 from inception_jax.guard import Guard
 from inception_jax.models import card
+from inception_jax.preemption import Preempted
+from inception_jax.state import TrainState
 from inception_jax.trainer import Trainer
+from inception_jax.watchdog import Watchdog
+from inception_jax.writer import Writer
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +54,9 @@ def train(config, workdir: str, mesh: jax.sharding.Mesh) -> dict[str, float]:
 
   Raises:
     UserError: what only the data or the checkpoint can show to be wrong.
+    RunError: a checkpoint could not be saved, or the workdir has gone.
     FloatingPointError: it is no longer one of numbers; says since when.
+    Preempted: a signal asked it to end, and all it did is saved.
   """
   # What is to be trained, and how. Nothing is written before all of it has
   # proved to be there.
@@ -56,27 +67,52 @@ def train(config, workdir: str, mesh: jax.sharding.Mesh) -> dict[str, float]:
   about = models.about(models.describe(config, num_classes), card.of(config))
   plan = plan_lib.plan(config, split.size)
   trainer = Trainer(config, mesh, num_classes, schedules.schedule(config, plan))
-  evaluator = Evaluator(config, trainer.model, eval_split, mesh, workdir)
+  watchdog = Watchdog(config.watchdog_minutes)
 
-  folder = runs.folder(workdir)
-  with checkpoint.Checkpoints(folder, config.checkpoint_keep) as checkpoints:
-    start = checkpoints.latest_step() or 0
-    if start:
-      _warn_of_changes(config, workdir)
-    stored = checkpoints.metrics(start) if start else {}
-    if start >= plan.total or _reached(config, stored):
-      log.info('%s is complete: step %d of %d', workdir, start, plan.total)
-      # Its last checkpoint may have been meant as one on the way.
-      scores = stored or {
-        **evaluate(config, workdir, mesh),
-        'images_per_sec': None,
-      }
-      return {'step': start, **scores}
+  def between():
+    """Of the batches of an evaluation."""
+    watchdog.step_done()
+    if preemption.asked():
+      raise Preempted('in an evaluation')
 
-    state = checkpoints.restore_or(
-      lambda: fine_tune.begin(trainer.init(), weights), trainer.abstract
-    )
-    best = checkpoints.best_score()
+  evaluator = Evaluator(
+    config, trainer.model, eval_split, mesh, workdir, between
+  )
+
+  _check_room(workdir, trainer.abstract)
+
+  with (
+    lock.held(workdir) as check_lock,
+    checkpoints_lib.Checkpoints(
+      runs.folder(workdir),
+      config.checkpoint_keep,
+      lambda step: plan.due(plan.keep_every, step),
+      config.best_by,
+    ) as checkpoints,
+  ):
+    # The first state, or the newest one that is sound.
+    start, stored, changed = 0, {}, False
+    if runs.exists(workdir):
+      start, record, arrays = checkpoints.resume()
+      stored = record['metrics']
+      complete = start >= plan.total or _reached(config, stored)
+      changed = _check_changes(config, record['config'], workdir, complete)
+      if complete:
+        log.info('%s is complete: step %d of %d', workdir, start, plan.total)
+        # Its last checkpoint may have been meant as one on the way.
+        scores = stored or {
+          **evaluate(config, workdir, mesh),
+          'images_per_sec': None,
+        }
+        return {'step': start, **scores}
+      state = TrainState(
+        **state_lib.filled(
+          vars(trainer.abstract), arrays, checkpoints.path(start)
+        )
+      )
+      del arrays
+    else:
+      state = fine_tune.begin(trainer.init(), weights)
     _keep(workdir, 'config.json', config_lib.to_json(config))
     _keep(workdir, 'parameters.txt', metrics.overview(trainer.abstract.params))
     _announce(config, mesh, split, plan, state)
@@ -92,10 +128,21 @@ def train(config, workdir: str, mesh: jax.sharding.Mesh) -> dict[str, float]:
       trainer.model, config, trainer.abstract, checkpoints.last_good
     )
     progress = metrics.Progress(plan, config.batch_size, guard.check)
-    with metrics.Writer(workdir) as writer:
+    with Writer(workdir, not changed) as writer, watchdog.watching():
+      preemption.begin()
+      if start and not stored and plan.due(plan.eval_every, start):
+        # It was asked to end in the evaluation that was due here.
+        stored = _evaluate(config, evaluator, state, start, writer)
+        stored['images_per_sec'] = math.nan
+        writer.evaluation(start, stored)
+        checkpoints.add_metrics(start, stored)
+        if _reached(config, stored):
+          return {'step': start, **stored}
       for step in range(start + 1, plan.total + 1):
         state, sums = train_step(state, progress.next(batches))
         progress.add(sums)
+        watchdog.step_done()
+        checkpoints.check()
         scores = {}
         if plan.due(plan.log_every, step):
           writer.write(step, 'train', progress.report(step))
@@ -106,15 +153,24 @@ def train(config, workdir: str, mesh: jax.sharding.Mesh) -> dict[str, float]:
           )
         if plan.due(plan.eval_every, step):
           progress.settle(step)
-          scores = _evaluate(config, evaluator, state, step, writer)
-          scores['images_per_sec'] = progress.images_per_sec
-          writer.evaluation(step, scores)
-        is_best = scores and scores['top1'] > best
+          with contextlib.suppress(Preempted):
+            scores = _evaluate(config, evaluator, state, step, writer)
+            scores['images_per_sec'] = progress.images_per_sec
+            writer.evaluation(step, scores)
         reached = _reached(config, scores)
-        if is_best or reached or plan.due(plan.checkpoint_every, step):
+        last = reached or (scores and step == plan.total)
+        ends = preemption.asked() and not last
+        if (
+          ends
+          or reached
+          or checkpoints.is_best(scores)
+          or plan.due(plan.checkpoint_every, step)
+        ):
           progress.settle(step)
-          checkpoints.save(state, scores, about)
-        best = scores['top1'] if is_best else best
+          check_lock()
+          checkpoints.save(state, scores, about, config.to_dict())
+        if ends:
+          raise Preempted(f'step {step} of {plan.total}')
         if reached:
           log.info('step %d reaches stop_at_top1=%s', step, config.stop_at_top1)
           break
@@ -159,22 +215,32 @@ def _announce(config, mesh, split, plan, state):
     log.info('resuming after step %d of %d', step, plan.total)
 
 
-def _warn_of_changes(config, workdir):
-  """Names each key that is no longer as the run began."""
-  path = epath.Path(workdir) / 'config.json'
-  try:
-    stored = json.loads(path.read_text())
-  except (OSError, ValueError):
-    log.warning('%s cannot be read: changed keys go unnoticed', path)
-    return
-  for change in config_lib.changes(stored, config):
-    log.warning('not as this run began: %s', change)
+def _check_changes(config, stored, workdir, complete: bool) -> bool:
+  """Names each key that is not as the run began; refuses what may not change.
+
+  Of a run that is complete, nothing is refused. Returns whether there are any.
+  """
+  lines, refused = config_lib.check_changes(stored, config)
+  for line in lines:
+    log.warning('not as this run began: %s', line)
+  if refused and not complete:
+    keys = ','.join(line.partition(':')[0] for line in refused)
+    raise config_lib.UserError(
+      f'{workdir} was trained otherwise; go back to that, take another '
+      f'--workdir, or allow it by --config.allow_changed={keys}',
+      *(f'  {line}' for line in refused),
+    )
+  return bool(lines)
+
+
+def _check_room(workdir, abstract):
+  """Refuses a disk that has no room for a checkpoint."""
+  needed = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(abstract))
+  if '://' not in workdir and (faults := preflight.too_full(workdir, needed)):
+    raise config_lib.UserError(*faults)
 
 
 def _keep(workdir, name, text):
   """Writes a file of the run, whole or not at all."""
   if jax.process_index() == 0:
-    path = epath.Path(workdir) / name
-    unfinished = path.with_name(f'{name}.unfinished')
-    unfinished.write_text(text)
-    unfinished.replace(path)
+    checkpoint.replace_text(epath.Path(workdir) / name, text)

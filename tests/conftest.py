@@ -11,6 +11,7 @@ os.environ['XLA_FLAGS'] = (
   ' --xla_backend_optimization_level=0'
 )
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '0')
 os.environ.setdefault('JAX_PLATFORMS', 'cpu')
 os.environ.setdefault(
   'JAX_COMPILATION_CACHE_DIR',

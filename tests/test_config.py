@@ -84,13 +84,25 @@ def test_trainings_too_long_to_count():
 def test_changes_name_each_key():
   config = models.resolve(default.get_config())
   stored = json.loads(config_lib.to_json(config))
-  assert config_lib.changes(stored, config) == []
+  assert config_lib.check_changes(stored, config) == ([], [])
   config.data.mean = (1.0, 2.0, 3.0)
+  config.data.eval_split = 'all'
+  config.batch_size = 512
   del stored['seed']
-  assert config_lib.changes(stored, config) == [
-    'data.mean: [127.5, 127.5, 127.5] → [1.0, 2.0, 3.0]',
+  mean = 'data.mean: [127.5, 127.5, 127.5] → [1.0, 2.0, 3.0]'
+  size = 'batch_size: 256 → 512'
+  lines, refused = config_lib.check_changes(stored, config)
+  assert lines == [
+    size,
+    "data.eval_split: 'test' → 'all'",
+    mean,
     "seed: 'absent' → 0",
   ]
+  assert refused == [size, mean]
+  config.allow_changed = 'seed, data.*'
+  assert config_lib.check_changes(stored, config)[1] == [size]
+  config.allow_changed = 'batch_size,data.mean'
+  assert config_lib.check_changes(stored, config)[1] == []
 
 
 @pytest.mark.parametrize('name', recipes.NAMES)

@@ -13,10 +13,12 @@ PACKAGE = ROOT / 'inception_jax'
 # from its own folder.
 FLOORS = [
   {'config'},
-  {'precision', 'plan'},
+  {'precision', 'plan', 'lock', 'preemption', 'watchdog'},
   {'models', 'data', 'optim', 'schedules', 'sharding', 'metrics'},
-  {'state', 'preflight', 'weights', 'guard'},
+  {'state', 'preflight', 'weights', 'guard', 'writer'},
   {'steps', 'checkpoint', 'fine_tune'},
+  {'history'},
+  {'checkpoints'},
   {'runs', 'trainer'},
   {'pretrained'},
   {'evaluate'},

@@ -32,6 +32,16 @@ def lines(workdir, split):
   ]
 
 
+def same(a, b):
+  """Whether two states are equal to the last bit."""
+  assert jax.tree.structure(a) == jax.tree.structure(b)
+  for (path, x), y in zip(
+    jax.tree_util.tree_leaves_with_path(a), jax.tree.leaves(b), strict=True
+  ):
+    np.testing.assert_array_equal(x, y, err_msg=jax.tree_util.keystr(path))
+  return True
+
+
 class Stopped(Exception):
   """Stands for whatever ends a run between two steps."""
 
@@ -72,18 +82,13 @@ def test_stop_and_resume_is_bitwise(
   assert 'resuming after step 5 of 12' in caplog.text
 
   a, b = (stored(tmp_path / name, 12) for name in ('straight', 'stopped'))
-  assert jax.tree.structure(a) == jax.tree.structure(b)
-  for (path, x), y in zip(
-    jax.tree_util.tree_leaves_with_path(a), jax.tree.leaves(b), strict=True
-  ):
-    np.testing.assert_array_equal(x, y, err_msg=jax.tree_util.keystr(path))
+  assert same(a, b)
   for key in ('step', 'loss', 'top1', 'top5', 'count'):
     assert straight[key] == resumed[key]
   # The log goes on where it was, and says the same of the same steps.
-  by_step = {
-    line['step']: line for line in lines(tmp_path / 'stopped', 'train')
-  }
-  assert sorted(by_step) == list(range(1, 13))
+  written = lines(tmp_path / 'stopped', 'train')
+  by_step = {line['step']: line for line in written}
+  assert [line['step'] for line in written] == list(range(1, 13))
   for line in lines(tmp_path / 'straight', 'train'):
     assert by_step[line['step']]['loss'] == line['loss']
 
@@ -170,17 +175,33 @@ def test_a_new_best_is_saved_between_checkpoints(
 def test_changed_keys_are_named_on_resume(
   finished, one_device, tmp_path, caplog
 ):
-  config, workdir, _ = finished
+  config, workdir, result = finished
   workdir = shutil.copytree(workdir, tmp_path / 'copy')
   config.seed = 7
   config.schedule.learning_rate = 0.5
+  config.log_every = '2 steps'
   before = (workdir / 'config.json').read_text()
-  run_of(workdir, config, one_device)
+  assert run_of(workdir, config, one_device) == result
   # It is complete, so what it was trained with stays on record.
   assert (workdir / 'config.json').read_text() == before
   assert 'not as this run began: seed: 0 → 7' in caplog.text
   assert 'schedule.learning_rate: 0.05 → 0.5' in caplog.text
-  assert caplog.text.count('not as this run began') == 2
+  assert caplog.text.count('not as this run began') == 3
+
+  # With steps left to train, what changes the arithmetic is refused.
+  config.train_for = '7 steps'
+  with pytest.raises(UserError) as caught:
+    run_of(workdir, config, one_device)
+  says, *faults = caught.value.faults
+  assert '--config.allow_changed=schedule.learning_rate,seed' in says
+  assert faults == [
+    '  schedule.learning_rate: 0.05 → 0.5',
+    '  seed: 0 → 7',
+  ]
+  assert (workdir / 'config.json').read_text() == before
+  config.allow_changed = 'schedule.*, seed'
+  assert run_of(workdir, config, one_device)['step'] == 7
+  assert json.loads((workdir / 'config.json').read_text())['seed'] == 7
 
 
 def test_a_diverged_training_ends(tiny, tmp_path, one_device):
@@ -298,33 +319,32 @@ def test_evaluation_is_exact_at_any_batch_and_device_count(
   np.testing.assert_allclose(again['loss'], result['loss'], atol=1e-5)
 
 
-@pytest.mark.parametrize(
-  'damage', ['empty', 'state/_METADATA', 'metrics/metrics', 'state/d']
-)
-def test_a_damaged_checkpoint_is_named(finished, one_device, tmp_path, damage):
-  config, workdir, _ = finished
+def test_a_damaged_checkpoint_is_set_aside_and_the_end_is_the_same(
+  finished, one_device, tmp_path, caplog
+):
+  config, workdir, result = finished
   workdir = shutil.copytree(workdir, tmp_path / 'copy')
-  victim = runs.folder(workdir) / '6'
-  if damage == 'empty':
-    shutil.rmtree(victim)
-    victim.mkdir()
-  elif damage == 'state/d':
-    shutil.rmtree(victim / 'state' / 'd')
-    shutil.rmtree(victim / 'state' / 'ocdbt.process_0' / 'd')
-  else:
-    (victim / damage).write_text((victim / damage).read_text()[:20])
-  config.train_for = '8 steps'
-  for attempt in (
-    lambda: run_of(workdir, config, one_device),
-    lambda: evaluate.evaluate(config, str(workdir), one_device, 'latest'),
-  ):
-    with pytest.raises(UserError) as caught:
-      attempt()
-    (fault,) = caught.value.faults
-    assert f'{victim} cannot be read' in fault
-  # Without it, the run goes on from the one before.
-  shutil.rmtree(victim)
-  assert run_of(workdir, config, one_device)['step'] == 8
+  expected, before = stored(workdir, 6), lines(workdir, 'eval')
+  (data, *_) = (
+    path
+    for path in sorted((workdir / 'checkpoints' / '6').rglob('d/*'))
+    if path.stat().st_size > 10_000
+  )
+  content = bytearray(data.read_bytes())
+  content[len(content) // 2] ^= 4  # one bit
+  data.write_bytes(content)
+  assert evaluate.evaluate(config, str(workdir), one_device)['step'] == 4
+  with pytest.raises(UserError, match='6 is damaged'):
+    evaluate.evaluate(config, str(workdir), one_device, '6')
+  caplog.clear()
+  again = run_of(workdir, config, one_device)
+  assert 'checkpoints/6 is damaged' in caplog.text
+  assert 'taking step 4' in caplog.text
+  assert {**again, 'images_per_sec': 0} == {**result, 'images_per_sec': 0}
+  names = sorted(path.name for path in runs.folder(workdir).iterdir())
+  assert names == ['2', '4', '6', '6.damaged']
+  assert same(stored(workdir, 6), expected)
+  assert lines(workdir, 'eval') == before  # not written twice
 
 
 def test_a_longer_training_goes_on(finished, one_device, tmp_path):

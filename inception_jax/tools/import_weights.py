@@ -43,7 +43,7 @@ def main():
   if faults:
     raise UserError(*faults)
 
-  from inception_jax import checkpoint
+  from inception_jax import checkpoints as checkpoints_lib
   from inception_jax import config as config_lib
   from inception_jax import models
   from inception_jax import preflight
@@ -67,7 +67,7 @@ def main():
 
   os.makedirs(parent, exist_ok=True)
   with cli.whole_or_nothing(output) as unfinished:
-    with checkpoint.Checkpoints(runs.folder(unfinished)) as checkpoints:
+    with checkpoints_lib.Checkpoints(runs.folder(unfinished)) as checkpoints:
       checkpoints.save(
         state.of_weights(weights.variables),
         {},

@@ -170,7 +170,7 @@ def main() -> int:
     ['side', 'seed', 'top-1', 'loss', 'steps', 'minutes'],
     lines,
     [
-      'Minutes are those of a whole training on one core, beside another.',
+      'Minutes are on one core, beside whatever else ran: no measure of speed.',
       table.versions(sys.executable),
     ],
   )

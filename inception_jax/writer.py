@@ -1,0 +1,109 @@
+"""Metrics as lines of JSON, and as curves in TensorBoard."""
+
+import json
+import logging
+
+from clu import metric_writers
+from etils import epath
+import jax
+
+from inception_jax import config as config_lib
+from inception_jax.metrics import SUMS
+
+log = logging.getLogger(__name__)
+
+_NAME = 'metrics.jsonl'
+
+
+class Writer:
+  """Writes metrics to `metrics.jsonl` and TensorBoard, on process 0 alone.
+
+  Lines are appended, each once: a training that was killed and repeats the
+  steps since its last checkpoint comes to the same numbers. TensorBoard leaves
+  out by itself what a file says of steps that a later one repeats.
+  """
+
+  def __init__(self, workdir: str, repeats: bool = True):
+    """`repeats`: whether steps that are there already come out the same."""
+    self._primary = jax.process_index() == 0
+    self._lines = epath.Path(workdir) / _NAME
+    self._written = set()
+    if self._primary:
+      written = _written(self._lines)
+      self._written = written if repeats else set()
+      # Asynchronous: training does not wait for a disk.
+      self._tensorboard = metric_writers.AsyncWriter(
+        metric_writers.SummaryWriter(str(workdir))
+      )
+
+  def __enter__(self):
+    return self
+
+  def __exit__(self, *_):
+    if self._primary:
+      self._tensorboard.close()
+
+  def write(self, step: int, split: str, values: dict[str, float]) -> None:
+    """Appends a line, and a point on each curve."""
+    if not self._primary:
+      return
+    if (step, split) not in self._written:
+      line = config_lib.json_line({'step': step, 'split': split, **values})
+      try:
+        with self._lines.open('a') as file:
+          file.write(line + '\n')
+      except OSError as error:
+        reason = f'{self._lines} cannot be written: {error.strerror}'
+        raise config_lib.RunError(reason) from error
+    self._tensorboard.write_scalars(
+      step, {f'{split}/{key}': value for key, value in values.items()}
+    )
+
+  def curves(self, step: int, values: dict[str, float]) -> None:
+    """A point on each curve of TensorBoard alone."""
+    if self._primary:
+      self._tensorboard.write_scalars(step, values)
+
+  def histograms(self, step: int, arrays: dict[str, jax.Array]) -> None:
+    """The distribution of each array's values, in TensorBoard."""
+    if self._primary:
+      self._tensorboard.write_histograms(step, jax.device_get(arrays))
+
+  def evaluation(
+    self, step: int, scores: dict[str, float], raw: bool = False
+  ) -> None:
+    """Writes an evaluation, and logs it; `raw`: beside that of the average."""
+    self.write(step, 'eval_raw' if raw else 'eval', scores)
+    log.info(
+      'evaluated step %d%s: loss %.4f  top1 %.4f  top5 %.4f  of %d images',
+      step,
+      ', weights without average' if raw else '',
+      *(scores[key] for key in (*SUMS, 'count')),
+    )
+
+
+def _written(path: epath.Path) -> set[tuple[int, str]]:
+  """(step, split) of each line; a last one that was cut off is removed."""
+  if not path.exists():
+    return set()
+  text = path.read_text()
+  whole = text[: text.rfind('\n') + 1]
+  if whole != text:
+    path.write_text(whole)
+  found = map(_step_and_split, whole.splitlines())
+  return {pair for pair in found if pair}
+
+
+def bad_lines(workdir: str) -> list[int]:
+  """The numbers, from 1, of the lines of metrics.jsonl that are none."""
+  path = epath.Path(workdir) / _NAME
+  lines = path.read_text().splitlines() if path.exists() else []
+  return [i for i, line in enumerate(lines, 1) if not _step_and_split(line)]
+
+
+def _step_and_split(line: str) -> tuple[int, str] | None:
+  try:
+    values = json.loads(line)
+    return values['step'], values['split']
+  except (ValueError, KeyError, TypeError):
+    return None
