@@ -5,9 +5,10 @@
 
 IMAGES/train/CLASS/… and IMAGES/val/CLASS/…, of any size; the network sees them
 at 32×32, or at --config.data.image_size. Momentum, a short warm-up and a
-cosine, at full width and in float32: 3 images/s at 28×28 on two cores, so that
-two epochs of 5,000 images take most of an hour. What accuracy to expect depends
-on the images; none has been measured here.
+cosine, at full width and in float32: 7 images/s at 28×28 on two cores of an
+Intel Xeon, so that two epochs of 5,000 images take half an hour. Those of
+Fashion-MNIST give a top-1 of 0.72 on 2,000 images (mean of three seeds, make
+learning; PyTorch: 0.70). What accuracy to expect depends on the images.
 """
 
 from configs import default
