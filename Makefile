@@ -6,7 +6,9 @@
 # make parity-training  the losses of 30 training steps against PyTorch's
 # make learning  two epochs of Fashion-MNIST here and in PyTorch, six times:
 #              an hour and a half
+# make soak    kills, signals, damaged files, a full disk: twenty minutes
 # make bench   the input pipeline against torchvision's: a minute
+# make bench-checkpoint  what saving costs a training of v3: ten minutes
 PYTHON  ?= $(shell command -v python3.11 || command -v python3)
 CONFIG  ?= configs/digits.py
 WORKDIR ?= runs/$(basename $(notdir $(CONFIG)))
@@ -20,7 +22,7 @@ TOGETHER := --numprocesses=2 --dist=worksteal
 PIP     := -m pip install --quiet --disable-pip-version-check
 
 .PHONY: train test test-fast golden lint parity parity-training learning \
-  bench clean
+  soak bench bench-checkpoint clean
 
 train: $(VENV)/ready
 	@$(RUN) main.py --config=$(CONFIG) --workdir=$(WORKDIR) $(ARGS)
@@ -48,9 +50,17 @@ learning: .venv-torch/ready $(FASHION)/ready
 	@.venv-torch/bin/python -m tests.parity.learning --clones=$(CLONES) \
 	  --package=$(FASHION)/usr/share/datasets/fashion-mnist
 
+soak: $(VENV)/ready-test
+	@JAX_PLATFORMS=cpu $(RUN) -m tests.soak $(ARGS)
+
 bench: $(VENV)/ready .venv-torch/ready
 	@$(RUN) -m inception_jax.tools.benchmark --what=input \
 	  --torch=.venv-torch/bin/python --ledger=benchmarks/input.csv $(ARGS)
+
+bench-checkpoint: $(VENV)/ready
+	@$(RUN) -m inception_jax.tools.benchmark --what=checkpoint \
+	  --config=configs/inception_v3.py --config.data.source=synthetic \
+	  --config.batch_size=8 --ledger=benchmarks/checkpoint.csv $(ARGS)
 
 # stdout is kept for the command's result, so installers write to stderr.
 $(VENV)/ready: requirements.txt constraints.txt

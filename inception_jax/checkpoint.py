@@ -232,4 +232,6 @@ def _reading(path: epath.Path):
 
 
 def _one_line(reason: Any) -> str:
+  if isinstance(reason, KeyError):
+    reason = f'there is no {reason} in it'
   return ' '.join(str(reason).split())[:200] or type(reason).__name__

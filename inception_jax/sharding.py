@@ -1,8 +1,10 @@
 """The device mesh, and how states and batches lie on it."""
 
+from collections.abc import Callable
 from collections.abc import Sequence
 
 import jax
+import jax.numpy as jnp
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec
 import numpy as np
@@ -56,6 +58,27 @@ def to_global(mesh: jax.sharding.Mesh, rows: dict[str, np.ndarray]):
     key: jax.make_array_from_process_local_data(batch(mesh), value)
     for key, value in rows.items()
   }
+
+
+def agreement(mesh: jax.sharding.Mesh) -> Callable[[bool], bool]:
+  """A question that all processes answer alike, and call equally often.
+
+  Returns:
+    Takes what this process says; gives whether any said yes. With more than
+    one process that is the answer to the call before, so that none waits for
+    the devices.
+  """
+  if jax.process_count() == 1:
+    return lambda says: says
+  any_of = jax.jit(jnp.any, out_shardings=replicated(mesh))
+  answers = []
+
+  def ask(says: bool) -> bool:
+    rows = {'says': np.full(len(mesh.local_devices), says)}
+    answers.append(any_of(to_global(mesh, rows)['says']))
+    return len(answers) > 1 and bool(answers.pop(0))
+
+  return ask
 
 
 def round_up(batch_size: int, mesh: jax.sharding.Mesh) -> int:

@@ -69,10 +69,12 @@ def train(config, workdir: str, mesh: jax.sharding.Mesh) -> dict[str, float]:
   trainer = Trainer(config, mesh, num_classes, schedules.schedule(config, plan))
   watchdog = Watchdog(config.watchdog_minutes)
 
+  ask = sharding.agreement(mesh)
+
   def between():
     """Of the batches of an evaluation."""
     watchdog.step_done()
-    if preemption.asked():
+    if ask(preemption.asked()):
       raise Preempted('in an evaluation')
 
   evaluator = Evaluator(
@@ -159,7 +161,7 @@ def train(config, workdir: str, mesh: jax.sharding.Mesh) -> dict[str, float]:
             writer.evaluation(step, scores)
         reached = _reached(config, scores)
         last = reached or (scores and step == plan.total)
-        ends = preemption.asked() and not last
+        ends = ask(preemption.asked()) and not last
         if (
           ends
           or reached

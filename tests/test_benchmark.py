@@ -59,3 +59,23 @@ def test_without_torchvision_it_says_what_makes_it(tmp_path):
   done = run(f'--torch={tmp_path}/python', **BENCHMARK)
   assert done.returncode == 2
   assert '`make bench` makes one' in done.stderr
+
+
+@pytest.mark.slow
+def test_the_cost_of_a_checkpoint(tmp_path):
+  done = run(
+    '--what=checkpoint',
+    '--config=configs/digits.py',
+    '--config.data.image_size=9',
+    '--config.model.width=0.1',
+    '--rounds=1',
+    '--steps=2',
+    f'--ledger={tmp_path / "ledger.csv"}',
+    **BENCHMARK,
+  )
+  assert done.returncode == 0, done.stderr
+  result = json.loads(done.stdout.splitlines()[-1])
+  assert 0 < result['times_without'] and 0 < result['times_copy']
+  with open(tmp_path / 'ledger.csv') as file:
+    (line,) = csv.DictReader(file)
+  assert line['what'] == 'checkpoint'

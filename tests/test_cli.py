@@ -200,6 +200,16 @@ def test_killed_run_resumes_trains_to_the_same_end_and_evaluates(tmp_path):
   killed.send_signal(signal.SIGKILL)
   killed.communicate()
 
+  asked = subprocess.Popen(**command(*small(tmp_path / 'killed'), **TINY))
+  for line in asked.stderr:
+    if 'step 5 of 8' in line or 'step 6 of 8' in line:
+      asked.send_signal(signal.SIGTERM)
+      break
+  _, errors = asked.communicate()
+  assert asked.returncode == 75
+  assert 'SIGTERM: saving after this step' in errors
+  assert 'the same command goes on from here' in errors
+
   resumed = run(*small(tmp_path / 'killed'), **TINY)
   assert resumed.returncode == 0, resumed.stderr
   result = json.loads(resumed.stdout.splitlines()[-1])

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 
@@ -73,6 +74,49 @@ print('asked', flush=True)
   _, errors = process.communicate(timeout=60)
   assert process.returncode == 128 + signal.SIGTERM
   assert 'SIGTERM again: ending at once' in errors
+
+
+def test_two_processes_end_at_the_same_step(request):
+  with socket.socket() as free:
+    free.bind(('localhost', 0))
+    port = free.getsockname()[1]
+  processes = [
+    subprocess.Popen(
+      [sys.executable, '-c', TWO, str(port), str(i)],
+      cwd=commands.ROOT,
+      env={**os.environ, 'XLA_FLAGS': ''},
+      stdout=subprocess.PIPE,
+      text=True,
+    )
+    for i in range(2)
+  ]
+  for process in processes:
+    request.addfinalizer(process.kill)
+    while process.stdout.readline() != 'ready\n':  # Gloo speaks first
+      assert process.poll() is None
+  processes[1].send_signal(signal.SIGTERM)  # one of them alone
+  steps = [process.communicate(timeout=60)[0] for process in processes]
+  assert steps[0] == steps[1] and int(steps[0]) > 0
+  assert [process.returncode for process in processes] == [0, 0]
+
+
+TWO = """
+import sys, time
+import jax
+jax.distributed.initialize(f'localhost:{sys.argv[1]}', 2, int(sys.argv[2]))
+from inception_jax import preemption
+from inception_jax import sharding
+preemption.install()
+preemption.begin()
+ask = sharding.agreement(sharding.make_mesh())
+for step in range(10**6):
+  if step == 3:
+    print('ready', flush=True)
+  if ask(preemption.asked()):
+    break
+  time.sleep(0.01)
+print(step)
+"""
 
 
 def test_a_hang_ends_with_the_stacks_of_all_threads():

@@ -3,6 +3,10 @@
 python -m inception_jax.tools.benchmark --what=input \\
     --torch=.venv-torch/bin/python
 
+python -m inception_jax.tools.benchmark --what=checkpoint \\
+    --config=configs/inception_v3.py --config.data.source=synthetic \\
+    --config.batch_size=8
+
 `make bench` makes that environment first and keeps the result in benchmarks/.
 Both sides run in turns, as often as `--rounds` says, and each figure is the
 median: ratios can be compared between machines, images per second cannot.
@@ -30,9 +34,11 @@ log = logging.getLogger(__name__)
 
 FLAGS = flags.FLAGS
 _CONFIG = config_flags.DEFINE_config_file(
-  'config', 'configs/inception_v4.py', 'The recipe whose input is measured.'
+  'config', 'configs/inception_v4.py', 'The recipe that is measured.'
 )
-_WHAT = flags.DEFINE_enum('what', 'input', ['input'], 'What is measured.')
+_WHAT = flags.DEFINE_enum(
+  'what', 'input', ['input', 'checkpoint'], 'What is measured.'
+)
 _TORCH = flags.DEFINE_string(
   'torch', '.venv-torch/bin/python', 'A Python that has torchvision.'
 )
@@ -43,6 +49,9 @@ _ROUNDS = flags.DEFINE_integer(
   'rounds', 3, 'Turns of each side.', lower_bound=1
 )
 _BATCHES = flags.DEFINE_integer('batches', 10, 'Of 128, a turn.', lower_bound=1)
+_STEPS = flags.DEFINE_integer(
+  'steps', 20, 'With --what=checkpoint: of a turn.', lower_bound=2
+)
 _LISTED = flags.DEFINE_integer(
   'listed', 1_281_167, 'Files whose list has to fit into memory: ImageNet.'
 )
@@ -55,7 +64,24 @@ _BASELINE = pathlib.Path(__file__).parent / 'torchvision_input.py'
 
 
 def main():
-  """Makes the images, measures, notes."""
+  """Measures, notes."""
+  if _WHAT.value == 'checkpoint':
+    from inception_jax.tools import benchmark_checkpoint
+
+    cli.use_compilation_cache()
+    found = benchmark_checkpoint.measure(
+      _CONFIG.value, _ROUNDS.value, _STEPS.value
+    )
+  else:
+    found = _input_of_photos()
+  result = {'what': _WHAT.value, **found}
+  if _LEDGER.value:
+    _note(result)
+  return result
+
+
+def _input_of_photos() -> dict:
+  """Makes the images, or takes the user's, and measures the input."""
   if not os.access(_TORCH.value, os.X_OK):
     raise UserError(
       f'--torch={_TORCH.value} is no Python: `make bench` makes one'
@@ -66,10 +92,7 @@ def main():
       log.info('making %d photographs', _PHOTOS)
       where = os.path.join(folder, 'photos', 'train')
       benchmark_input.write_photos(where, _PHOTOS)
-    result = {'what': _WHAT.value, **_input(where, folder)}
-  if _LEDGER.value:
-    _note(result)
-  return result
+    return _input(where, folder)
 
 
 def _input(folder: str, scratch: str) -> dict:
