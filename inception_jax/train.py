@@ -67,8 +67,9 @@ def train(config, workdir: str, mesh: jax.sharding.Mesh) -> dict[str, float]:
   about = models.about(models.describe(config, num_classes), card.of(config))
   plan = plan_lib.plan(config, split.size)
   trainer = Trainer(config, mesh, num_classes, schedules.schedule(config, plan))
-  watchdog = Watchdog(config.watchdog_minutes)
-
+  watchdog = Watchdog(
+    config.watchdog_minutes, workdir, jax.process_index(), jax.process_count()
+  )
   ask = sharding.agreement(mesh)
 
   def between():
@@ -80,7 +81,6 @@ def train(config, workdir: str, mesh: jax.sharding.Mesh) -> dict[str, float]:
   evaluator = Evaluator(
     config, trainer.model, eval_split, mesh, workdir, between
   )
-
   _check_room(workdir, trainer.abstract)
 
   with (

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -136,6 +137,32 @@ with Watchdog(0.5 / 60).watching() as dog:
   assert process.returncode == 70
   assert 'in hangs' in errors and 'Thread' in errors
   assert errors.splitlines()[-1].startswith('error: no step was finished in')
+
+
+def test_of_many_processes_the_missing_ones_are_named(tmp_path):
+  signs = tmp_path / 'processes'
+  signs.mkdir()
+  (signs / '1').write_text('7 on north')
+  (signs / '2').write_text('1 on south')
+  (signs / '3').write_text('7 on east')
+  hour_ago = time.time() - 3600
+  os.utime(signs / '1', (hour_ago, hour_ago))
+  process = program(f"""
+import time
+from inception_jax.watchdog import Watchdog
+with Watchdog(0.5 / 60, {str(tmp_path)!r}, 0, 5).watching() as dog:
+  for _ in range(5):
+    dog.step_done()
+  print('ready', flush=True)
+  time.sleep(600)
+""")
+  _, errors = process.communicate(timeout=60)
+  assert process.returncode == 70
+  *_, says, _ = errors.splitlines()
+  assert says.startswith('error: process 1 on north has been silent for 3')
+  assert says.endswith(
+    '; process 2 on south is 6 steps behind; process 4 never began'
+  )
 
 
 def test_a_workdir_is_one_trainings_own(tmp_path):
