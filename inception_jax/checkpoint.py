@@ -8,7 +8,6 @@ record has a digest of its own.
 
 import contextlib
 import errno
-import hashlib
 import json
 import re
 from typing import Any
@@ -20,6 +19,7 @@ import numpy as np
 import optax
 import orbax.checkpoint as ocp
 
+from inception_jax import digests
 from inception_jax import state as state_lib
 from inception_jax.config import RunError
 from inception_jax.config import UserError
@@ -65,7 +65,8 @@ def write(path: epath.Path, tree: Any, about: dict[str, Any]) -> None:
   Raises:
     RunError: it could not be written, or reads otherwise.
   """
-  leaves = {name: _entry(x) for name, x in state_lib.named(tree).items()}
+  arrays = state_lib.named(tree)
+  leaves = {name: digests.entry(x) for name, x in arrays.items()}
   record = {**about, 'versions': _VERSIONS, 'leaves': leaves}
   try:
     with _checkpointer() as checkpointer:
@@ -74,11 +75,15 @@ def write(path: epath.Path, tree: Any, about: dict[str, Any]) -> None:
         args=ocp.args.Composite(
           **{
             _STATE: ocp.args.PyTreeSave(tree),
-            _RECORD: ocp.args.JsonSave(_sealed(record)),
+            _RECORD: ocp.args.JsonSave(digests.sealed(record)),
           }
         ),
       )
-    read(path, record, fields(read_record(path)))
+    # While the arrays are here, comparing them is cheaper than a digest.
+    back = _arrays(path, fields(read_record(path)))
+    digests.expect(
+      arrays, back, lambda x, y: np.array_equal(digests.raw(x), digests.raw(y))
+    )
   except Exception as error:  # orbax has no class of its own for these
     reason = f'checkpoint {path} was not saved: {_one_line(error)}'
     raise RunError(reason) from error
@@ -86,7 +91,7 @@ def write(path: epath.Path, tree: Any, about: dict[str, Any]) -> None:
 
 def write_record(path: epath.Path, record: dict[str, Any]) -> None:
   """Writes the record of a checkpoint anew, whole or not at all."""
-  replace_text(path / _RECORD / 'metadata', json.dumps(_sealed(record)))
+  replace_text(path / _RECORD / 'metadata', json.dumps(digests.sealed(record)))
 
 
 def replace_text(path: epath.Path, text: str) -> None:
@@ -107,7 +112,7 @@ def read_record(path: epath.Path) -> dict[str, Any]:
     args = ocp.args.Composite(**{_RECORD: ocp.args.JsonRestore()})
     sealed = checkpointer.restore(path, args=args)[_RECORD]
     record = sealed['values']
-    if _sealed(record) != sealed:
+    if digests.sealed(record) != sealed:
       raise ValueError('its record has changed since it was saved')
     if not _KEYS <= record.keys():
       raise ValueError('it is no checkpoint of a network of this project')
@@ -136,7 +141,20 @@ def read(
     Damaged: an array is missing, cannot be read, or has changed.
     UserError: this machine cannot read it.
   """
-  with _reading(path), _checkpointer() as checkpointer:
+  with _reading(path):
+    arrays = _arrays(path, only)
+    expected = {
+      name: entry
+      for name, entry in record['leaves'].items()
+      if name.partition('/')[0] in only
+    }
+    digests.expect(expected, arrays, lambda entry, x: entry == digests.entry(x))
+  return arrays
+
+
+def _arrays(path: epath.Path, only: set[str]) -> dict[str, np.ndarray]:
+  """What orbax restores."""
+  with _checkpointer() as checkpointer:
     tree = checkpointer.metadata(path).item_metadata[_STATE].tree
     tree = {key: tree[key] for key in only}
     as_numpy = jax.tree.map(
@@ -146,23 +164,7 @@ def read(
       item=tree, restore_args=as_numpy, partial_restore=True
     )
     args = ocp.args.Composite(**{_STATE: args})
-    restored = checkpointer.restore(path, args=args)[_STATE]
-    arrays = state_lib.named(restored)
-    expected = {
-      name: entry
-      for name, entry in record['leaves'].items()
-      if name.partition('/')[0] in only
-    }
-    if faults := [
-      name
-      for name in sorted(arrays.keys() | expected.keys())
-      if name not in arrays or _entry(arrays[name]) != expected.get(name)
-    ]:
-      raise ValueError(
-        f'{len(faults)} of {len(expected)} arrays are not as they were saved, '
-        f'{faults[0]} among them'
-      )
-  return arrays
+    return state_lib.named(checkpointer.restore(path, args=args)[_STATE])
 
 
 def steps(directory: epath.Path) -> list[int]:
@@ -192,28 +194,13 @@ def _checkpointer() -> ocp.Checkpointer:
   handler = ocp.CompositeCheckpointHandler(
     composite_options=ocp.CompositeOptions(multiprocessing_options=alone),
     **{
-      _STATE: ocp.PyTreeCheckpointHandler(multiprocessing_options=alone),
+      _STATE: ocp.PyTreeCheckpointHandler(
+        use_compression=False, multiprocessing_options=alone
+      ),
       _RECORD: ocp.JsonCheckpointHandler(multiprocessing_options=alone),
     },
   )
   return ocp.Checkpointer(handler, multiprocessing_options=alone)
-
-
-def _entry(array: np.ndarray) -> dict[str, Any]:
-  raw = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-  return {
-    'shape': list(array.shape),
-    'dtype': array.dtype.name,
-    'sha256': hashlib.sha256(raw).hexdigest(),
-  }
-
-
-def _sealed(values: dict[str, Any]) -> dict[str, Any]:
-  text = json.dumps(values, sort_keys=True)
-  return {
-    'values': json.loads(text),
-    'sha256': hashlib.sha256(text.encode()).hexdigest(),
-  }
 
 
 @contextlib.contextmanager

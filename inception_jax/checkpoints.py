@@ -2,7 +2,10 @@
 
 from collections.abc import Callable
 from concurrent import futures
+import contextlib
 import logging
+import os
+import threading
 from typing import Any
 
 import jax
@@ -14,6 +17,12 @@ from inception_jax.history import History
 from inception_jax.state import TrainState
 
 log = logging.getLogger(__name__)
+
+
+def to_host(state: TrainState) -> dict[str, Any]:
+  """The fields of a state as numpy arrays."""
+  # Copies, since on a CPU these may be views of what the next step gives up.
+  return jax.tree.map(np.array, jax.device_get(vars(state)))
 
 
 class Checkpoints(History):
@@ -34,7 +43,9 @@ class Checkpoints(History):
   ):
     super().__init__(directory, best_by)
     self._keep, self._forever = keep, forever
-    self._writer = futures.ThreadPoolExecutor(1, 'checkpoint')
+    self._writer = futures.ThreadPoolExecutor(
+      1, 'checkpoint', initializer=_give_way
+    )
     self._saving = None
 
   def __enter__(self):
@@ -83,8 +94,7 @@ class Checkpoints(History):
     step = int(state.step)
     if step in self._steps:
       raise RuntimeError(f'there is a checkpoint of step {step} already')
-    # A copy, since on a CPU these may be views of what the next step gives up.
-    tree = jax.tree.map(np.array, jax.device_get(vars(state)))
+    tree = to_host(state)
     about = {
       'step': step,
       'metrics': metrics,
@@ -138,3 +148,9 @@ class Checkpoints(History):
         path.rmtree()
         deleted.append(old)
     return deleted
+
+
+def _give_way() -> None:
+  """Where the training itself needs the cores, digests wait for them."""
+  with contextlib.suppress(AttributeError, OSError):  # Linux's threads alone
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)

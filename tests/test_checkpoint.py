@@ -211,10 +211,10 @@ def test_an_older_one_goes_only_when_the_newer_one_reads_back(
   checkpoints = Checkpoints(tmp_path, keep=1)
   checkpoints.save(state_of(1, one_device), {}, {})
   checkpoints._wait()
-  read = checkpoint.read
+  read = checkpoint.read_record
   with monkeypatch.context() as patch:
-    bad = lambda path, *args: 1 / 0 if path.name == '2' else read(path, *args)
-    patch.setattr(checkpoint, 'read', bad)
+    bad = lambda path: 1 / 0 if path.name == '2' else read(path)
+    patch.setattr(checkpoint, 'read_record', bad)
     checkpoints.save(state_of(2, one_device), {}, {})
     with pytest.raises(RunError, match='2 was not saved: division by zero'):
       checkpoints.close()

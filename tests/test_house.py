@@ -13,7 +13,7 @@ PACKAGE = ROOT / 'inception_jax'
 # from its own folder.
 FLOORS = [
   {'config'},
-  {'precision', 'plan', 'lock', 'preemption', 'watchdog'},
+  {'digests', 'precision', 'plan', 'lock', 'preemption', 'watchdog'},
   {'models', 'data', 'optim', 'schedules', 'sharding', 'metrics'},
   {'state', 'preflight', 'weights', 'guard', 'writer'},
   {'steps', 'checkpoint', 'fine_tune'},
