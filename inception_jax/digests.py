@@ -27,12 +27,17 @@ def entry(array: np.ndarray) -> dict[str, Any]:
   return {
     'shape': list(array.shape),
     'dtype': array.dtype.name,
-    'sha256': hashlib.sha256(raw(array)).hexdigest(),
+    'sha256': hashlib.sha256(_raw(array)).hexdigest(),
   }
 
 
-def raw(array: np.ndarray) -> np.ndarray:
-  """Its bytes, so that NaN is as good as any number."""
+def same_bytes(a: np.ndarray, b: np.ndarray) -> bool:
+  """Equal to the last bit, NaN included."""
+  return np.array_equal(_raw(a), _raw(b))
+
+
+def _raw(array: np.ndarray) -> np.ndarray:
+  """Its bytes."""
   return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
 
 
