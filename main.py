@@ -17,15 +17,47 @@ FLAGS = flags.FLAGS
 _CONFIG = config_flags.DEFINE_config_file('config', None, 'The recipe.')
 _WORKDIR = flags.DEFINE_string('workdir', '', 'Checkpoints and logs go here.')
 _MODE = flags.DEFINE_enum('mode', 'train', ['train', 'eval'], 'What to do.')
-_CHECKPOINT = flags.DEFINE_string(
-  'checkpoint',
-  'latest',
-  'With --mode=eval: latest, best, a step, or the path of a checkpoint.',
-)
 _CACHE = flags.DEFINE_string(
   'compilation_cache',
   cli.COMPILATION_CACHE,
   'Where compiled programs are kept for the next run; empty: nowhere.',
+)
+# Of --mode=eval alone.
+_CHECKPOINT = flags.DEFINE_list(
+  'checkpoint',
+  'latest',
+  'latest, best, a step, or the path of a run, a checkpoint or a file of '
+  'weights; of several, with commas between, probabilities are averaged.',
+)
+_WEIGHTS = flags.DEFINE_enum(
+  'weights', 'ema', ['ema', 'raw'], 'The moving average, if any, or the raw.'
+)
+_LABELS = flags.DEFINE_string(
+  'labels', '', "JSON file of the right classes, in place of the split's own."
+)
+_CLASSES = flags.DEFINE_string(
+  'classes', '', 'File with the only classes that count, one a line.'
+)
+_OUTPUT = flags.DEFINE_string(
+  'output', '', 'The folder for predictions.csv and evaluation.json.'
+)
+_FOLLOW = flags.DEFINE_bool(
+  'follow', False, 'Evaluates each new checkpoint until the training ends.'
+)
+_PATIENCE = flags.DEFINE_float(
+  'patience_minutes',
+  60.0,
+  'With --follow: how long to wait where no training is going on.',
+  lower_bound=0.0,
+)
+_EVALUATION = (
+  _CHECKPOINT,
+  _WEIGHTS,
+  _LABELS,
+  _CLASSES,
+  _OUTPUT,
+  _FOLLOW,
+  _PATIENCE,
 )
 
 
@@ -34,27 +66,56 @@ def main():
   workdir = os.path.expanduser(_WORKDIR.value)
   if config is None:
     raise UserError('--config is missing, for example configs/digits.py')
-  if mode == 'train' and FLAGS['checkpoint'].present:
-    raise UserError('--checkpoint is for --mode=eval: training resumes itself')
-  if mode == 'eval' and not workdir and '/' not in _CHECKPOINT.value:
-    raise UserError('--workdir is missing: the folder of the run to evaluate')
+  if faults := _check(mode, workdir):
+    raise UserError(*faults)
 
   if mode == 'train':
     preemption.install()
   # Imported late: TensorFlow takes seconds, which a mistake need not cost.
   from inception_jax import preflight
 
-  preflight.check(config, workdir, train=mode == 'train')
+  output = os.path.expanduser(_OUTPUT.value)
+  preflight.check(config, workdir, train=mode == 'train', output=output)
   cli.use_compilation_cache(_CACHE.value)
 
   from inception_jax import evaluate
+  from inception_jax import follow
   from inception_jax import sharding
   from inception_jax import train
 
   mesh = sharding.make_mesh()
   if mode == 'train':
     return train.train(config, workdir, mesh)
-  return evaluate.evaluate(config, workdir, mesh, _CHECKPOINT.value)
+  options = evaluate.Options(
+    checkpoints=tuple(_CHECKPOINT.value),
+    ema=_WEIGHTS.value == 'ema',
+    labels=_LABELS.value,
+    classes=_CLASSES.value,
+    output=output,
+  )
+  if _FOLLOW.value:
+    return follow.follow(config, workdir, mesh, options, _PATIENCE.value)
+  return evaluate.evaluate(config, workdir, mesh, options)
+
+
+def _check(mode: str, workdir: str) -> list[str]:
+  """Faults of the flags among each other."""
+  if mode == 'train':
+    return [
+      f'--{flag.name} is for --mode=eval'
+      + ': training resumes itself' * (flag is _CHECKPOINT)
+      for flag in _EVALUATION
+      if flag.present
+    ]
+  faults = []
+  checkpoints = _CHECKPOINT.value
+  if not checkpoints:
+    faults.append('--checkpoint names none')
+  if not workdir and not all('/' in which for which in checkpoints):
+    faults.append('--workdir is missing: the folder of the run to evaluate')
+  if _FOLLOW.value and (_CHECKPOINT.present or _OUTPUT.present):
+    faults.append('--follow evaluates all checkpoints, and keeps their scores')
+  return faults
 
 
 if __name__ == '__main__':

@@ -65,6 +65,9 @@ def get_config() -> ConfigDict:
   config.data.cutmix = 0.0  # α of CutMix; with both, each batch has one of them
   config.data.eval_crop_mode = ''  # central, short_side or squash; '': card's
   config.data.eval_crop_fraction = 0.0  # of what the mode says; 0: the card's
+  # single, that crop; mirror, and its mirror image; 12_crops or 144_crops,
+  # GoogLeNet's. Probabilities are averaged.
+  config.data.eval_protocol = 'single'
   config.data.mean = ()  # of each channel, in 0…255; (): the card's
   config.data.std = ()
 

@@ -14,6 +14,7 @@ from absl import app
 from absl import flags
 from absl import logging as absl_logging
 from ml_collections import config_flags
+import tqdm
 
 from inception_jax import preemption
 from inception_jax.config import RunError
@@ -152,7 +153,7 @@ def _reason(error: BaseException) -> str:
 
 def _set_up_logging():
   """This package's INFO and everybody's warnings, to stderr, with the time."""
-  handler = logging.StreamHandler()
+  handler = _Handler()
   handler.setFormatter(
     logging.Formatter('%(asctime)s %(message)s', datefmt='%H:%M:%S')
   )
@@ -165,6 +166,13 @@ def _set_up_logging():
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
   # Where oneDNN is its default, it says so at any level, and rounds otherwise.
   os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '0')
+
+
+class _Handler(logging.StreamHandler):
+  """To stderr, above a progress bar if there is one."""
+
+  def emit(self, record):
+    tqdm.tqdm.write(self.format(record), file=sys.stderr)
 
 
 @contextlib.contextmanager

@@ -1,125 +1,150 @@
-"""Exact evaluation: every image once, at any batch size and device count."""
+"""Restores networks and evaluates them, alone or together."""
 
-import logging
-import time
+from collections.abc import Sequence
+import dataclasses
+from typing import Any
+from typing import NamedTuple
 
 import jax
 
-from inception_jax import metrics
+from inception_jax import answers as answers_lib
 from inception_jax import models
+from inception_jax import predictions
 from inception_jax import pretrained
-from inception_jax import sharding
-from inception_jax import steps
+from inception_jax.answers import Answers
 from inception_jax.config import UserError
-from inception_jax.data import pipeline
 from inception_jax.data import sources
-from inception_jax.data.bad_images import BadImages
-
-log = logging.getLogger(__name__)
-
-LOG_SECONDS = 5
+from inception_jax.evaluator import Evaluator
+from inception_jax.weights import Weights
 
 
-class Evaluator:
-  """Evaluates a network on one split, as often as asked; compiles once."""
+@dataclasses.dataclass(frozen=True)
+class Options:
+  """How to evaluate, besides what a config says.
 
-  def __init__(
-    self,
-    config,
-    model,
-    split,
-    mesh: jax.sharding.Mesh,
-    workdir: str = '',
-    between=lambda: None,
-  ):
-    """Plans it; `between` is called before each batch, and may raise."""
-    self._config, self._split, self._mesh = config, split, mesh
-    self._between = between
-    self._bad = BadImages(split, config, workdir)
-    self._step = jax.jit(
-      steps.make_eval_step(config, model),
-      in_shardings=(sharding.replicated(mesh), sharding.batch(mesh)),
-      out_shardings=sharding.replicated(mesh),
-    )
+  Attributes:
+    checkpoints: each 'latest', 'best', a step, or the path of a run, a
+      checkpoint or another framework's file; of several, probabilities are
+      averaged.
+    ema: whether to take the moving averages, where there are any.
+    labels: file of other labels, see `answers.of`; '' for the split's.
+    classes: file of the only classes in the running; '' for all.
+    output: folder for predictions.csv and evaluation.json; '' for none.
+  """
 
-  def __call__(self, variables) -> dict[str, float]:
-    """Returns loss, top1, top5 over `count` images.
-
-    `count` is all of them but those that cannot be decoded.
-    """
-    start = logged = time.perf_counter()
-    # A small split needs no more memory than it has images.
-    most = min(self._config.batch_size, self._split.size)
-    batch_size = sharding.round_up(most, self._mesh)
-    batches = pipeline.eval_batches(
-      self._split,
-      self._config,
-      batch_size,
-      sharding.host_rows(batch_size),
-      self._bad,
-    )
-    total = pipeline.num_eval_batches(self._split, batch_size)
-    sums = []
-    for i, rows in enumerate(batches, 1):
-      self._between()
-      sums.append(self._step(variables, sharding.to_global(self._mesh, rows)))
-      # Not further ahead than one batch, or all of them wait in memory.
-      jax.block_until_ready(sums[max(0, i - 2)])
-      if i < total and time.perf_counter() - logged > LOG_SECONDS:
-        logged = time.perf_counter()
-        left = (logged - start) * (total - i) / i
-        log.info(
-          'evaluated %d of %d batches, %s left',
-          i,
-          total,
-          metrics.duration(left),
-        )
-    result = metrics.means(metrics.add(jax.device_get(sums)))
-    left_out = self._split.size - result['count']
-    # Other processes have bad images of their own.
-    if left_out < len(bad := self._bad.substitutes) or (
-      jax.process_count() == 1 and left_out > len(bad)
-    ):
-      raise RuntimeError(
-        f'evaluated {result["count"]} images of {self._split.size}'
-      )
-    if left_out:
-      log.warning(
-        '%d of %d images cannot be decoded and do not count',
-        left_out,
-        self._split.size,
-      )
-    return result
+  checkpoints: tuple[str, ...] = ('latest',)
+  ema: bool = True
+  labels: str = ''
+  classes: str = ''
+  output: str = ''
 
 
 def evaluate(
-  config, workdir: str, mesh, which: str = 'latest'
+  config, workdir: str, mesh: jax.sharding.Mesh, options: Options
 ) -> dict[str, float]:
-  """Restores a checkpoint of `workdir` and evaluates `data.eval_split`.
+  """Restores checkpoints and evaluates `data.eval_split`.
 
   Args:
     config: the whole config.
     workdir: of the run.
     mesh: the devices.
-    which: 'latest', 'best', a step, or the path of a checkpoint.
+    options: which checkpoints, and how.
 
   Returns:
-    {'step', 'loss', 'top1', 'top5', 'count'}.
+    {'step', 'loss', 'top1', 'top5', 'count'}; 'step' is a list of several.
 
   Raises:
     UserError: no such checkpoint, or one of another network.
   """
-  step, weights = pretrained.of_checkpoint(
-    workdir, which, mesh, ema=bool(config.ema_decay), config=config
+  several = len(options.checkpoints) > 1
+  found = [
+    pretrained.find(
+      workdir, which, mesh, options.ema, None if several else config
+    )
+    for which in options.checkpoints
+  ]
+  steps, weights = zip(*found, strict=True)
+  evaluator, split, answers = prepare(config, weights, mesh, options)
+  rows = []
+  result = {
+    'step': list(steps) if several else steps[0],
+    **evaluator(*(own.variables for own in weights), rows=rows),
+  }
+  if options.output and jax.process_index() == 0:
+    about = {
+      'result': result,
+      'checkpoints': [own.origin for own in weights],
+      'weights': 'ema' if options.ema else 'raw',
+      'split': config.data.eval_split,
+      'protocol': config.data.eval_protocol,
+      'labels': options.labels,
+      'classes_file': options.classes,
+    }
+    predictions.write(options.output, about, rows, split, answers.names)
+  return result
+
+
+class Prepared(NamedTuple):
+  """An evaluation that needs nothing but the weights."""
+
+  evaluator: Evaluator
+  split: Any
+  answers: Answers
+
+
+def prepare(
+  config, weights: Sequence[Weights], mesh, options: Options
+) -> Prepared:
+  """An evaluator of networks such as these.
+
+  Raises:
+    UserError: they tell other classes apart than each other, or the split.
+  """
+  if len(weights) > 1:
+    configs = [pretrained.of_network(config, own) for own in weights]
+  else:
+    configs = [pretrained.resolve(config, weights[0])]
+  split = sources.load(configs[0], config.data.eval_split)
+  answers = _answers(configs[0], split, weights, options)
+  members = [(own, models.build(own, len(answers.names))) for own in configs]
+  return Prepared(
+    Evaluator(members, split, mesh, answers=answers), split, answers
   )
-  config = pretrained.resolve(config, weights)
-  split = sources.load(config, config.data.eval_split)
-  num_classes = models.num_classes(config, split.class_names)
-  if num_classes != (stored := weights.model['num_classes']):
+
+
+def reached(config, scores) -> bool:
+  """Whether an evaluation is as good as was asked for."""
+  return bool(config.stop_at_top1) and (
+    scores.get('top1', 0) >= config.stop_at_top1
+  )
+
+
+def _answers(
+  config, split, weights: Sequence[Weights], options: Options
+) -> Answers:
+  """What is right of a split, for all of these networks.
+
+  Raises:
+    UserError: see `prepare`.
+  """
+  first, faults = weights[0], []
+  outputs = first.model['num_classes']
+  for other in weights[1:]:
+    if (there := other.model['num_classes']) != outputs:
+      faults.append(
+        f'{other.origin} tells {there} classes apart, {first.origin} {outputs}'
+      )
+    elif other.classes != first.classes and other.classes and first.classes:
+      faults.append(f'{other.origin} has other classes than {first.origin}')
+  if faults:
+    raise UserError(*faults)
+  classes = next((own.classes for own in weights if own.classes), ())
+  # Where outputs have no names, they are counted.
+  if not classes and models.num_classes(config, split.class_names) != outputs:
     raise UserError(
-      f'{weights.origin} tells {stored} classes apart, {config.data.source} '
+      f'{first.origin} tells {outputs} classes apart, {config.data.source} '
       f'has {len(split.class_names)}: set --config.model.num_classes'
     )
-  model = models.build(config, num_classes)
-  result = Evaluator(config, model, split, mesh)(weights.variables)
-  return {'step': step, **result}
+  return answers_lib.of(
+    split, outputs, classes, options.labels, options.classes
+  )

@@ -149,9 +149,9 @@ class History:
 
   def best(self) -> int | None:
     """The step of the best of those that were evaluated, the earliest such."""
-    evaluated = [step for step in self._steps if self._scores(step)]
+    evaluated = [step for step in self._steps if self.scores(step)]
     return max(
-      evaluated, key=lambda s: self._worth(self._scores(s)), default=None
+      evaluated, key=lambda s: self._worth(self.scores(s)), default=None
     )
 
   def is_best(self, scores: dict[str, float]) -> bool:
@@ -159,7 +159,7 @@ class History:
     best = self.best()
     if not scores or best is None:
       return bool(scores)
-    return self._worth(scores) > self._worth(self._scores(best))
+    return self._worth(scores) > self._worth(self.scores(best))
 
   def _first(self, steps, get, says):
     faults = []
@@ -178,7 +178,8 @@ class History:
       'move the folder away to start anew',
     )
 
-  def _scores(self, step) -> dict[str, float]:
+  def scores(self, step: int) -> dict[str, float]:
+    """Of a checkpoint's evaluation; {} if there was none."""
     try:
       return self.record(step)['metrics']
     except Damaged:

@@ -55,6 +55,21 @@ def held(workdir: str):
     yield _checker(workdir, path, os.fstat(file.fileno()))
 
 
+def in_use(workdir: str) -> bool:
+  """Whether a training has the workdir; of a bucket that is not known."""
+  path = os.path.join(workdir, _NAME)
+  if '://' in workdir or not os.path.exists(path):
+    return False
+  with open(path) as file:
+    try:
+      fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+      return True
+    except OSError:  # there are no locks here
+      pass
+  return False
+
+
 def _checker(workdir: str, path: str, held_: os.stat_result) -> Callable:
   def check():
     try:

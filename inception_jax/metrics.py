@@ -8,6 +8,7 @@ import time
 from clu import parameter_overview
 import jax
 import numpy as np
+import tqdm
 
 from inception_jax import plan as plan_lib
 
@@ -19,7 +20,7 @@ SUMS = ('loss', 'top1', 'top5')
 
 
 def add(sums: list[dict[str, np.ndarray]]) -> dict[str, float]:
-  """Adds up what `steps.sums` gave for each batch, in float64."""
+  """Adds up what `scoring.sums` gave for each batch, in float64."""
   return {
     key: float(np.sum([np.float64(s[key]) for s in sums]))
     for key in (*SUMS, 'count')
@@ -37,6 +38,19 @@ def means(sums: dict[str, float]) -> dict[str, float]:
 def overview(params) -> str:
   """A table of the parameters: names, shapes, dtypes, sizes, the total."""
   return parameter_overview.get_parameter_overview(params, include_stats=False)
+
+
+def bar(total: int, what: str, unit: str, initial: int = 0) -> tqdm.tqdm:
+  """A progress bar with the time left, on a terminal; elsewhere `disable`d."""
+  return tqdm.tqdm(
+    total=total,
+    desc=what,
+    unit=f' {unit}',
+    initial=initial,
+    leave=False,
+    dynamic_ncols=True,
+    disable=None if jax.process_index() == 0 else True,
+  )
 
 
 class Progress:

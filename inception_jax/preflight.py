@@ -17,14 +17,15 @@ from inception_jax import schedules
 from inception_jax import sharding
 
 
-def check(config, workdir: str, train: bool) -> None:
+def check(config, workdir: str, train: bool, output: str = '') -> None:
   """Checks the whole config and the workdir.
 
   Args:
     config: the whole config.
     workdir: where the run is to write.
     train: whether it is to train; an evaluation pads its batches, so that any
-      batch size will do, and writes nothing.
+      batch size will do, and writes nothing but into `output`.
+    output: another folder to be written to, if any.
 
   Raises:
     UserError: with every fault at once.
@@ -43,6 +44,8 @@ def check(config, workdir: str, train: bool) -> None:
     faults += _check_workdir(workdir)
     if config.batch_size >= 1 and config.gradient_accumulation >= 1:
       faults += sharding.check(config, jax.device_count())
+  if output and (fault := cannot_write(os.path.abspath(output))):
+    faults.append(f'--output={output} cannot be written: {fault}')
   if faults:
     raise config_lib.UserError(*faults)
 

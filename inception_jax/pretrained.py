@@ -1,6 +1,6 @@
 """Trained weights, from a run, a checkpoint or another framework's file."""
 
-import os
+import dataclasses
 from typing import Any
 from typing import NamedTuple
 
@@ -25,75 +25,81 @@ from inception_jax.weights import Weights
 _STRUCTURE = ('name', 'stem', 'width', 'head_batch_norm')
 
 
-def load(path: str, mesh: jax.sharding.Mesh) -> Weights:
-  """Reads trained weights; of a run's newest checkpoint the averaged ones.
-
-  Args:
-    path: a run's folder, a checkpoint, or a file that `weights.load` reads.
-    mesh: the devices that get the weights of a checkpoint.
-
-  Raises:
-    UserError: there are none, or they are damaged.
-  """
-  where = epath.Path(path).expanduser()
-  if runs.exists(str(where)):
-    return of_checkpoint(str(where), 'latest', mesh)[1]
-  if runs.is_checkpoint(where):
-    return of_checkpoint('', os.path.join(where.parent, where.name), mesh)[1]
-  if where.is_dir():
-    raise UserError(f'{path} is neither a run with checkpoints nor one of them')
-  return weights_lib.load(path)
-
-
-def of_checkpoint(
+def find(
   workdir: str,
   which: str,
   mesh: jax.sharding.Mesh,
   ema: bool = True,
   config=None,
 ) -> tuple[int, Weights]:
-  """Reads a checkpoint's weights, and what the checkpoint says of them.
+  """Reads trained weights, and what is said of them where they are from.
 
   Args:
-    workdir: of the run.
-    which: 'latest', 'best', a step, or the path of a checkpoint.
+    workdir: of the run, for all but a path.
+    which: 'latest', 'best' or a step; or the path of another run, for its
+      newest checkpoint, of a checkpoint, or of a file `weights.load` reads.
     mesh: the devices that get them.
     ema: whether to take the moving average, where there is one.
     config: of the network that it must be, if any.
 
   Returns:
-    The step, and the weights.
+    The step, 0 of a file, and the weights.
 
   Raises:
     UserError: there is no such checkpoint, it is damaged, or of another
       network.
   """
+  if workdir and not runs.is_path(which):
+    return _of_checkpoint(workdir, which, mesh, ema, config)
+  where = epath.Path(which).expanduser()
+  if runs.exists(str(where)):
+    return _of_checkpoint(str(where), 'latest', mesh, ema, config)
+  if runs.is_checkpoint(where):
+    return _of_checkpoint('', str(where), mesh, ema, config)
+  if where.is_dir():
+    raise UserError(
+      f'{which} is neither a run with checkpoints nor one of them'
+    )
+  weights = weights_lib.load(which)
+  if config is not None:
+    resolve(config, weights)
+  return 0, weights
+
+
+def _of_checkpoint(workdir, which, mesh, ema, config):
   averaged = lambda record: ema and 'ema' in checkpoint.fields(record)
+
+  def said(record):
+    where = history.path(record['step'])
+    return Weights(str(where), *_about(record['network'], where))
 
   def wanted(record):
     if config is not None:  # before the weights are read
-      where = history.path(record['step'])
-      arguments, card = models.from_about(record['network'], where)
-      resolve(config, Weights(str(where), arguments, card, {}))
+      resolve(config, said(record))
     return {'ema'} if averaged(record) else {'params', 'batch_stats'}
 
   history, steps = runs.find(workdir, which)
   step, record, arrays = history.read(steps, wanted)
-  where = history.path(step)
-  arguments, card = models.from_about(record['network'], where)
-  model = models.create(**arguments, card=card)
-  shape = (1, card.input_size, card.input_size, len(card.mean))
+  weights = said(record)
+  model = models.create(**weights.model, card=weights.card)
+  size, channels = weights.card.input_size, len(weights.card.mean)
+  images = jnp.zeros((1, size, size, channels))
   variables = jax.tree.map(
     lambda x: jax.ShapeDtypeStruct(
       x.shape, x.dtype, sharding=sharding.replicated(mesh)
     ),
-    jax.eval_shape(model.init, jax.random.key(0), jnp.zeros(shape)),
+    jax.eval_shape(model.init, jax.random.key(0), images),
   )
   if averaged(record):
-    variables = state.filled({'ema': variables}, arrays, where)['ema']
+    variables = state.filled({'ema': variables}, arrays, weights.origin)['ema']
   else:
-    variables = state.filled(variables, arrays, where)
-  return step, Weights(str(where), arguments, card, variables)
+    variables = state.filled(variables, arrays, weights.origin)
+  return step, dataclasses.replace(weights, variables=variables)
+
+
+def _about(values, where):
+  model, card, classes = models.from_about(values, where)
+  return model, card, {}, classes
 
 
 def begin(config, workdir: str, mesh: jax.sharding.Mesh):
@@ -116,11 +122,11 @@ def begin(config, workdir: str, mesh: jax.sharding.Mesh):
         f'{workdir} holds imported weights, not a run; to fine-tune them, '
         f'take another --workdir and --config.fine_tune.checkpoint={workdir}'
       )
-    _, card = models.from_about(record['network'], workdir)
+    _, card, _ = models.from_about(record['network'], workdir)
     return models.resolve(config, card), None
   if not config.fine_tune.checkpoint:
     return models.resolve(config), None
-  weights = load(config.fine_tune.checkpoint, mesh)
+  _, weights = find('', config.fine_tune.checkpoint, mesh)
   return resolve(config, weights), weights
 
 
@@ -141,6 +147,14 @@ def resolve(config, weights: Weights):
   if faults := faults or models.check(config):
     raise UserError(*faults)
   return config
+
+
+def of_network(config, weights: Weights):
+  """`config` with the network of `weights` for its own, as `resolve`."""
+  config = config.copy_and_resolve_references()
+  config.model.update({key: weights.model[key] for key in _STRUCTURE})
+  config.model.update({'bn_epsilon': 0.0, 'pool_padding': ''})
+  return resolve(config, weights)
 
 
 class Pretrained(NamedTuple):
@@ -174,7 +188,7 @@ def load_pretrained(path: str, num_classes: int | None = None) -> Pretrained:
     UserError: it cannot be read, or is of no network known here.
   """
   mesh = sharding.make_mesh(jax.devices()[:1])
-  weights = load(path, mesh)
+  _, weights = find('', path, mesh)
   arguments, card, variables = weights.model, weights.card, weights.variables
   if num_classes not in (None, arguments['num_classes']):
     arguments = {**arguments, 'num_classes': num_classes}

@@ -2,7 +2,6 @@
 
 from etils import epath
 
-from inception_jax import config as config_lib
 from inception_jax import history
 from inception_jax.history import History
 
@@ -26,8 +25,14 @@ def is_checkpoint(path: epath.Path) -> bool:
   return (path / '_CHECKPOINT_METADATA').exists()
 
 
+def is_path(which: str) -> bool:
+  """Whether it names a folder or file, not one of a run's checkpoints."""
+  named = which in ('latest', 'best') or which.isdecimal()
+  return '/' in which or (not named and epath.Path(which).exists())
+
+
 def find(workdir: str, which: str) -> tuple[History, list[int]]:
-  """The checkpoints that 'latest', 'best', a step or a path can mean.
+  """The checkpoints that 'latest', 'best', a step or the path of one can mean.
 
   Returns:
     The history they are of, and their steps; the first that is sound is meant.
@@ -37,9 +42,7 @@ def find(workdir: str, which: str) -> tuple[History, list[int]]:
   """
   directory = folder(workdir)
   if '/' in which:
-    path = epath.Path(which).expanduser()
-    if not is_checkpoint(path):
-      raise config_lib.UserError(f'--checkpoint={which} is not a checkpoint')
+    path = epath.Path(which)
     directory, which = path.parent, path.name
   found = History(directory)
   return found, found.candidates(which)

@@ -1,4 +1,4 @@
-"""The training and evaluation steps, pure functions of state and batch."""
+"""The training step, a pure function of state and batch."""
 
 import jax
 import jax.numpy as jnp
@@ -7,6 +7,7 @@ import optax
 
 from inception_jax import optim
 from inception_jax import precision
+from inception_jax import scoring
 from inception_jax.data import augment
 from inception_jax.state import TrainState
 
@@ -31,30 +32,6 @@ def binary_cross_entropy(logits, targets, smoothing: float):
   return optax.sigmoid_binary_cross_entropy(logits, targets).mean(axis=-1)
 
 
-def hits(logits, labels, k: int):
-  """Whether the label is among the k highest logits: bool [B].
-
-  Among equal logits the lower class counts as higher, as in `argmax`, so
-  that top-1 is argmax's. A NaN among the logits makes a miss.
-  """
-  own = jnp.take_along_axis(logits, labels[:, None], axis=-1)
-  earlier = jnp.arange(logits.shape[-1]) < labels[:, None]
-  above = (logits > own) | ((logits == own) & earlier)
-  return (jnp.sum(above, axis=-1) < k) & ~jnp.isnan(logits).any(axis=-1)
-
-
-def sums(loss, logits, labels, mask):
-  """Sums over the batch, and their count: divided once, when printed."""
-  mask = mask.astype(jnp.float32)
-  # `where`, since 0 × NaN of a padding row would be NaN.
-  return {
-    'loss': jnp.sum(jnp.where(mask > 0, loss, 0.0)),
-    'top1': jnp.sum(hits(logits, labels, 1) * mask),
-    'top5': jnp.sum(hits(logits, labels, 5) * mask),
-    'count': jnp.sum(mask),
-  }
-
-
 def ema_decay(decay: float, step):
   """`min(decay, (1 + t) / (10 + t))`, TF's `num_updates` ramp."""
   t = step.astype(jnp.float32)
@@ -72,9 +49,9 @@ def make_train_step(config, model, tx: optax.GradientTransformation, rate):
 
   Returns:
     A function of a TrainState and a batch {'image': uint8 [B, S, S, C],
-    'label': int32 [B]}. Its metrics are float32 scalars: `sums` of the batch,
-    where `loss` is the main head's, smoothed; 'learning_rate'; 'grad_norm';
-    'param_norm'; and 'health', see `health`. In float16, where gradients
+    'label': int32 [B]}. Its metrics are float32 scalars: `scoring.sums` of the
+    batch, where `loss` is the main head's, smoothed; 'learning_rate';
+    'grad_norm'; 'param_norm'; and 'health', see `health`. In float16, where gradients
     overflow, nothing but the step and the loss scale changes: 'skipped' is 1
     and the batch does not count; 'loss_scale' is what it was multiplied by.
   """
@@ -152,7 +129,7 @@ def make_train_step(config, model, tx: optax.GradientTransformation, rate):
       counted *= sound
       metrics['skipped'] = 1.0 - sound
       metrics['loss_scale'] = jnp.asarray(loss_scale.loss_scale)
-    metrics.update(sums(loss, logits, labels, counted))
+    metrics.update(scoring.sums(loss, logits, labels, counted))
     return after, metrics
 
   return train_step
@@ -207,19 +184,3 @@ def health(grads, params, batch_stats) -> dict[str, jax.Array]:
     'param_norms': norms(params),
     'stats': norms(batch_stats),
   }
-
-
-def make_eval_step(config, model):
-  """Returns `(variables, batch) → sums`; the loss is without smoothing.
-
-  The batch is {'image', 'label', 'mask'}; rows whose mask is 0 do not count.
-  """
-
-  def eval_step(variables, batch):
-    images = augment.normalise(batch['image'], config.data)
-    logits, _ = model.apply(variables, images)
-    targets = jax.nn.one_hot(batch['label'], model.num_classes)
-    loss = cross_entropy(logits, targets, 0.0)
-    return sums(loss, logits, batch['label'], batch['mask'])
-
-  return eval_step

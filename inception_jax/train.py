@@ -26,8 +26,10 @@ from inception_jax import state as state_lib
 from inception_jax.data import pipeline
 from inception_jax.data import sources
 from inception_jax.data.bad_images import BadImages
-from inception_jax.evaluate import Evaluator
+from inception_jax.evaluate import Options
 from inception_jax.evaluate import evaluate
+from inception_jax.evaluate import reached
+from inception_jax.evaluator import Evaluator
 from inception_jax.guard import Guard
 from inception_jax.models import card
 from inception_jax.preemption import Preempted
@@ -64,7 +66,9 @@ def train(config, workdir: str, mesh: jax.sharding.Mesh) -> dict[str, float]:
   split = sources.load(config, config.data.train_split)
   eval_split = sources.load(config, config.data.eval_split)
   num_classes = models.num_classes(config, split.class_names)
-  about = models.about(models.describe(config, num_classes), card.of(config))
+  about = models.about(
+    models.describe(config, num_classes), card.of(config), split.class_names
+  )
   plan = plan_lib.plan(config, split.size)
   trainer = Trainer(config, mesh, num_classes, schedules.schedule(config, plan))
   watchdog = Watchdog(
@@ -79,7 +83,7 @@ def train(config, workdir: str, mesh: jax.sharding.Mesh) -> dict[str, float]:
       raise Preempted('in an evaluation')
 
   evaluator = Evaluator(
-    config, trainer.model, eval_split, mesh, workdir, between
+    [(config, trainer.model)], eval_split, mesh, workdir, between
   )
   _check_room(workdir, trainer.abstract)
 
@@ -97,13 +101,13 @@ def train(config, workdir: str, mesh: jax.sharding.Mesh) -> dict[str, float]:
     if runs.exists(workdir):
       start, record, arrays = checkpoints.resume()
       stored = record['metrics']
-      complete = start >= plan.total or _reached(config, stored)
+      complete = start >= plan.total or reached(config, stored)
       changed = _check_changes(config, record['config'], workdir, complete)
       if complete:
         log.info('%s is complete: step %d of %d', workdir, start, plan.total)
         # Its last checkpoint may have been meant as one on the way.
         scores = stored or {
-          **evaluate(config, workdir, mesh),
+          **evaluate(config, workdir, mesh, Options()),
           'images_per_sec': None,
         }
         return {'step': start, **scores}
@@ -138,7 +142,7 @@ def train(config, workdir: str, mesh: jax.sharding.Mesh) -> dict[str, float]:
         stored['images_per_sec'] = math.nan
         writer.evaluation(start, stored)
         checkpoints.add_metrics(start, stored)
-        if _reached(config, stored):
+        if reached(config, stored):
           return {'step': start, **stored}
       for step in range(start + 1, plan.total + 1):
         state, sums = train_step(state, progress.next(batches))
@@ -159,12 +163,12 @@ def train(config, workdir: str, mesh: jax.sharding.Mesh) -> dict[str, float]:
             scores = _evaluate(config, evaluator, state, step, writer)
             scores['images_per_sec'] = progress.images_per_sec
             writer.evaluation(step, scores)
-        reached = _reached(config, scores)
-        last = reached or (scores and step == plan.total)
+        enough = reached(config, scores)
+        last = enough or (scores and step == plan.total)
         ends = ask(preemption.asked()) and not last
         if (
           ends
-          or reached
+          or enough
           or checkpoints.is_best(scores)
           or plan.due(plan.checkpoint_every, step)
         ):
@@ -173,7 +177,7 @@ def train(config, workdir: str, mesh: jax.sharding.Mesh) -> dict[str, float]:
           checkpoints.save(state, scores, about, config.to_dict())
         if ends:
           raise Preempted(f'step {step} of {plan.total}')
-        if reached:
+        if enough:
           log.info('step %d reaches stop_at_top1=%s', step, config.stop_at_top1)
           break
   return {'step': step, **scores}
@@ -185,13 +189,6 @@ def _evaluate(config, evaluator, state, step, writer):
     raw = evaluator(state.variables(ema=False))
     writer.evaluation(step, raw, raw=True)
   return evaluator(state.variables(ema=bool(config.ema_decay)))
-
-
-def _reached(config, scores) -> bool:
-  """Whether an evaluation is as good as was asked for."""
-  return bool(config.stop_at_top1) and (
-    scores.get('top1', 0) >= config.stop_at_top1
-  )
 
 
 def _announce(config, mesh, split, plan, state):

@@ -23,14 +23,22 @@ class Writer:
   out by itself what a file says of steps that a later one repeats.
   """
 
-  def __init__(self, workdir: str, repeats: bool = True):
-    """`repeats`: whether steps that are there already come out the same."""
+  def __init__(self, workdir: str, repeats: bool = True, alone: bool = True):
+    """Opens what is there.
+
+    Args:
+      workdir: of the run.
+      repeats: whether steps that are there already come out the same.
+      alone: whether no other process writes there; then a last line that was
+        cut off is removed.
+    """
     self._primary = jax.process_index() == 0
     self._lines = epath.Path(workdir) / _NAME
     self._written = set()
     if self._primary:
-      written = _written(self._lines)
-      self._written = written if repeats else set()
+      if alone:
+        _mend(self._lines)
+      self._written = set(_parsed(self._lines)) if repeats else set()
       # Asynchronous: training does not wait for a disk.
       self._tensorboard = metric_writers.AsyncWriter(
         metric_writers.SummaryWriter(str(workdir))
@@ -69,6 +77,14 @@ class Writer:
     if self._primary:
       self._tensorboard.write_histograms(step, jax.device_get(arrays))
 
+  def scores(self) -> dict[int, dict[str, float]]:
+    """Of each step that was evaluated, by whatever process."""
+    return {
+      step: {key: values[key] for key in (*SUMS, 'count')}
+      for (step, split), values in _parsed(self._lines).items()
+      if split == 'eval'
+    }
+
   def evaluation(
     self, step: int, scores: dict[str, float], raw: bool = False
   ) -> None:
@@ -82,16 +98,19 @@ class Writer:
     )
 
 
-def _written(path: epath.Path) -> set[tuple[int, str]]:
-  """(step, split) of each line; a last one that was cut off is removed."""
-  if not path.exists():
-    return set()
-  text = path.read_text()
+def _mend(path: epath.Path) -> None:
+  """Removes a last line that was cut off."""
+  text = path.read_text() if path.exists() else ''
   whole = text[: text.rfind('\n') + 1]
   if whole != text:
     path.write_text(whole)
-  found = map(_step_and_split, whole.splitlines())
-  return {pair for pair in found if pair}
+
+
+def _parsed(path: epath.Path) -> dict[tuple[int, str], dict]:
+  """The values of each line, by its step and split."""
+  lines = path.read_text().splitlines() if path.exists() else []
+  found = {_step_and_split(line): line for line in lines}
+  return {key: json.loads(line) for key, line in found.items() if key}
 
 
 def bad_lines(workdir: str) -> list[int]:

@@ -53,7 +53,7 @@ DIGITS = '--config=configs/digits.py'
     ),
     (['--checkpoint=5'], ['--checkpoint is for --mode=eval']),
     (['--mode=eval'], ['no checkpoint in']),
-    (['--mode=eval', '--checkpoint=/tmp/5'], ['/tmp/5 is not a checkpoint']),
+    (['--mode=eval', '--checkpoint=/tmp/5'], ['/tmp/5: no such file']),
     (['--mode=sing'], ['--mode=sing']),
     (['--frobnicate'], ['frobnicate']),
     (['train'], ['not a flag: train']),

@@ -8,6 +8,7 @@ import numpy as np
 import optax
 import pytest
 
+from inception_jax import scoring
 from inception_jax import sharding
 from inception_jax import steps
 from inception_jax.models.batch_norm import GroupedBatchNorm
@@ -58,7 +59,7 @@ def test_hits_count_ranks_ties_and_nan():
       [1.0, jnp.nan, 0.0, 0.0, 0.0, 0.0],
     ]
   )
-  hit = lambda label, k: steps.hits(logits, jnp.full((3,), label), k).tolist()
+  hit = lambda label, k: scoring.hits(logits, jnp.full((3,), label), k).tolist()
   assert hit(0, 1) == [True, True, False]
   assert hit(1, 1) == [False, False, False]
   assert hit(1, 2) == [True, True, False]
@@ -67,7 +68,7 @@ def test_hits_count_ranks_ties_and_nan():
   random = jax.random.normal(jax.random.key(0), (50, 7))
   labels = jnp.arange(50) % 7
   np.testing.assert_array_equal(
-    steps.hits(random, labels, 1), random.argmax(-1) == labels
+    scoring.hits(random, labels, 1), random.argmax(-1) == labels
   )
 
 
@@ -75,7 +76,7 @@ def test_masked_rows_do_not_count():
   logits = jnp.array([[2.0, 0.0], [0.0, 2.0], [jnp.nan, jnp.nan]])
   labels = jnp.array([0, 0, 0])
   loss = steps.cross_entropy(logits, jax.nn.one_hot(labels, 2), 0.0)
-  sums = steps.sums(loss, logits, labels, jnp.array([1.0, 1.0, 0.0]))
+  sums = scoring.sums(loss, logits, labels, jnp.array([1.0, 1.0, 0.0]))
   assert float(sums['count']) == 2
   assert float(sums['top1']) == 1
   np.testing.assert_allclose(sums['loss'], loss[0] + loss[1])

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from inception_jax import evaluate
+from inception_jax import evaluator
 from inception_jax import runs
 from inception_jax import sharding
 from inception_jax import train
@@ -152,7 +153,7 @@ def test_a_new_best_is_saved_between_checkpoints(
     calls.append(2 * len(calls) + 2)
     return {'loss': 1.0, 'top1': scores[calls[-1]], 'top5': 1.0, 'count': 360}
 
-  monkeypatch.setattr(evaluate.Evaluator, '__call__', scripted)
+  monkeypatch.setattr(evaluator.Evaluator, '__call__', scripted)
   on_disk = lambda: sorted(
     int(path.name) for path in runs.folder(tmp_path).iterdir()
   )
@@ -289,6 +290,11 @@ def test_a_complete_run_is_not_run_again(
   assert 'is complete: step 6 of 6' in caplog.text
 
 
+def evaluated(config, workdir, mesh, which='latest', ema=True):
+  options = evaluate.Options((which,), ema)
+  return evaluate.evaluate(config, str(workdir), mesh, options)
+
+
 @pytest.mark.parametrize('which', ['latest', 'best', '4', 'path'])
 def test_evaluation_repeats_what_training_saw(finished, one_device, which):
   config, workdir, _ = finished
@@ -296,7 +302,7 @@ def test_evaluation_repeats_what_training_saw(finished, one_device, which):
   top = max(line['top1'] for line in scores.values())
   if which == 'path':
     which = str(runs.folder(workdir) / '4')
-  result = evaluate.evaluate(config, str(workdir), one_device, which)
+  result = evaluated(config, workdir, one_device, which)
   assert result == {key: scores[result['step']][key] for key in result}
   if which == 'best':
     assert result['top1'] == top
@@ -313,7 +319,7 @@ def test_evaluation_is_exact_at_any_batch_and_device_count(
   config, workdir, result = finished
   config.batch_size = batch_size
   mesh = sharding.make_mesh(jax.devices()[:devices])
-  again = evaluate.evaluate(config, str(workdir), mesh, 'latest')
+  again = evaluated(config, workdir, mesh)
   for key in ('step', 'top1', 'top5', 'count'):
     assert again[key] == result[key]
   np.testing.assert_allclose(again['loss'], result['loss'], atol=1e-5)
@@ -333,9 +339,9 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_end_is_the_same(
   content = bytearray(data.read_bytes())
   content[len(content) // 2] ^= 4  # one bit
   data.write_bytes(content)
-  assert evaluate.evaluate(config, str(workdir), one_device)['step'] == 4
+  assert evaluated(config, workdir, one_device)['step'] == 4
   with pytest.raises(UserError, match='6 is damaged'):
-    evaluate.evaluate(config, str(workdir), one_device, '6')
+    evaluated(config, workdir, one_device, '6')
   caplog.clear()
   again = run_of(workdir, config, one_device)
   assert 'checkpoints/6 is damaged' in caplog.text
@@ -386,8 +392,7 @@ def test_a_missing_split_leaves_no_workdir(finished, one_device, tmp_path):
 
 def test_evaluation_uses_the_average(finished, one_device):
   config, workdir, result = finished
-  config.ema_decay = 0.0
-  raw = evaluate.evaluate(config, str(workdir), one_device, 'latest')
+  raw = evaluated(config, workdir, one_device, ema=False)
   assert raw['loss'] != result['loss']
 
 

@@ -1,6 +1,7 @@
 """Input: sources, decoding on the host, augmentation on the device."""
 
 from inception_jax import config as config_lib
+from inception_jax.data import crops
 from inception_jax.data import policies
 from inception_jax.data import sources
 
@@ -48,6 +49,7 @@ def check(config) -> list[str]:
       'data.mixup': config_lib.NOT_NEGATIVE,
       'data.cutmix': config_lib.NOT_NEGATIVE,
       'data.eval_crop_mode': config_lib.one_of(EVAL_CROPS),
+      'data.eval_protocol': config_lib.one_of(crops.PROTOCOLS),
       'data.eval_crop_fraction': (
         lambda v: 0 < v <= 1,
         'above 0, at most 1',

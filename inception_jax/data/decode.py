@@ -8,6 +8,8 @@ from PIL import Image
 from PIL import UnidentifiedImageError
 import tensorflow as tf
 
+from inception_jax.data import crops
+
 _OBJECT_COVERED = 0.1
 
 
@@ -53,6 +55,32 @@ def _covered(boxes):
   return tf.where(tf.shape(boxes)[0] > 0, _OBJECT_COVERED, 0.0)
 
 
+def eval_canvases(image, data):
+  """What the views of `crops.views` are cut from, of an undecoded image.
+
+  Returns:
+    {'image': uint8 [S, S, C]} or, where there are squares: their side t, and n
+    of them at each scale: {'scale_…': uint8 [n, t, t, C], …, 'image': uint8
+    [scales · n, S, S, C]}.
+  """
+  sides = crops.sides(data.eval_protocol, data.image_size)
+  if not sides:
+    return {'image': eval_image(image, data)}
+  decoded = _decoded(image, data)
+  canvases = {}
+  for name, side in sides.items():
+    resized, size = _shorter_side(decoded, data, side)
+    canvases[name] = tf.stack(
+      [
+        _square(resized, size, side, place)
+        for place in crops.places(data.eval_protocol)
+      ]
+    )
+  squares = [x for canvas in canvases.values() for x in tf.unstack(canvas)]
+  canvases['image'] = tf.stack([_resize(square, data) for square in squares])
+  return canvases
+
+
 def eval_image(image, data):
   """An undecoded record's image → uint8 [S, S, C], as `Card.crop_mode` says."""
   if data.eval_crop_mode == 'squash':
@@ -74,12 +102,22 @@ def _centre(image, data):
   target = data.image_size
   # Not to be one too few where the share was itself a quotient, as 299 / 341.
   shorter = math.floor(target / data.eval_crop_fraction + 1e-6)
+  resized, size = _shorter_side(image, data, shorter)
+  return _square(resized, size, target, 0.5)
+
+
+def _shorter_side(image, data, shorter: int):
+  """The image with a shorter side of so many pixels, and its int32 [2] size."""
   extent = tf.shape(image)[:2]
   size = shorter * extent // tf.reduce_min(extent)
-  begin = tf.round(tf.cast(size - target, tf.float32) / 2)
+  return _resize(image, data, size), size
+
+
+def _square(image, size, side: int, place: float):
+  """A square of an image of this size, so far of the way across and down."""
+  begin = tf.round(tf.cast(size - side, tf.float32) * place)
   begin = tf.concat([tf.cast(begin, tf.int32), [0]], 0)
-  resized = _resize(image, data, size)
-  return tf.slice(resized, begin, (target, target, data.channels))
+  return tf.slice(image, begin, (side, side, image.shape[-1]))
 
 
 def _decoded(image, data):

@@ -108,8 +108,9 @@ def eval_batches(
     bad: gets to know the images that cannot be decoded.
 
   Yields:
-    {'image': uint8 [rows, S, S, C], 'label': int32 [rows], 'mask': float32
-    [rows], 1 on records and 0 on padding and in the place of bad images}.
+    {'label': int32 [rows], 'mask': float32 [rows], 1 on records and 0 on
+    padding and in the place of bad images}, with 'image': uint8 [rows, S, S,
+    C] and, as `decode.eval_canvases` says, others.
   """
   _keep_off_accelerators()
   padded = num_eval_batches(split, batch_size) * batch_size
@@ -131,7 +132,7 @@ def eval_batches(
   def decoded(position, record, spare):
     real = tf.logical_and(position < split.size, tf.logical_not(spare))
     return {
-      'image': decode.eval_image(record['image'], config.data),
+      **decode.eval_canvases(record['image'], config.data),
       'label': tf.cast(record['label'], tf.int32),
       'mask': tf.cast(real, tf.float32),
     }

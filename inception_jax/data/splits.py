@@ -1,6 +1,7 @@
 """The two kinds of split that a source can be made of."""
 
 from collections.abc import Callable
+from collections.abc import Iterator
 import dataclasses
 from typing import Any
 
@@ -29,6 +30,15 @@ def unknown(config, names) -> list[str]:
   keys = ('data.train_split', 'data.eval_split')
   known = config_lib.one_of(tuple(names))
   return config_lib.out_of_range(config, dict.fromkeys(keys, known))
+
+
+def names(split) -> Iterator[str]:
+  """Of each record in order, what a person would look for."""
+  if isinstance(split, Indexed):
+    yield from map(split.name, range(split.size))
+    return
+  for element in split.epoch(None).as_numpy_iterator():
+    yield split.name(element)
 
 
 def from_arrays(images, labels, class_names) -> Indexed:

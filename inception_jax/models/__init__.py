@@ -1,5 +1,6 @@
 """The networks by name: what a config may ask for, and how it is built."""
 
+from collections.abc import Sequence
 import dataclasses
 from typing import Any
 
@@ -126,13 +127,27 @@ def describe(config, num_classes: int) -> dict[str, Any]:
   }
 
 
-def about(arguments: dict[str, Any], card: card_lib.Card) -> dict[str, Any]:
-  """What is saved with weights, for JSON: `describe`'s arguments, the card."""
-  return {'model': arguments, 'card': dataclasses.asdict(card)}
+def about(
+  arguments: dict[str, Any], card: card_lib.Card, classes: Sequence[str]
+) -> dict[str, Any]:
+  """What is saved with weights, for JSON.
+
+  Args:
+    arguments: as `describe` gives them.
+    card: of the weights.
+    classes: names of the outputs, as far as they have any.
+  """
+  return {
+    'model': arguments,
+    'card': dataclasses.asdict(card),
+    'classes': list(classes),
+  }
 
 
-def from_about(values, where) -> tuple[dict[str, Any], card_lib.Card]:
-  """The arguments of `create` and the card in what `about` made.
+def from_about(
+  values, where
+) -> tuple[dict[str, Any], card_lib.Card, tuple[str, ...]]:
+  """The arguments of `create`, the card and the classes `about` was given.
 
   Raises:
     UserError: it is something else, since a file may hold anything.
@@ -150,11 +165,15 @@ def from_about(values, where) -> tuple[dict[str, Any], card_lib.Card]:
     model, card = values['model'], values['card']
     known = {key: type(value) for key, value in model.items()} == expected
     known = known and model['stem'] in ARCHITECTURES[model['name']].stems
+    # Absent from what older versions saved.
+    classes = tuple(values.get('classes', ()))
+    known = known and len(classes) <= model['num_classes']
+    known = known and all(isinstance(name, str) for name in classes)
   except (AttributeError, KeyError, TypeError):
     known = False
   if not known:
     raise config_lib.UserError(f'{where} does not say which network it is of')
-  return model, card_lib.from_dict(card, where)
+  return model, card_lib.from_dict(card, where), classes
 
 
 def build(config, num_classes: int, replicas: int = 1) -> network.Inception:

@@ -56,7 +56,7 @@ def main():
   if faults:
     raise UserError(*faults)
 
-  step, weights = pretrained.of_checkpoint(
+  step, weights = pretrained.find(
     workdir, which, sharding.make_mesh(), config=_CONFIG.value
   )
   weights = weights_lib.fitting(weights, file_format)

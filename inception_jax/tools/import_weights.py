@@ -71,7 +71,7 @@ def main():
       checkpoints.save(
         state.of_weights(weights.variables),
         {},
-        models.about(weights.model, weights.card),
+        models.about(weights.model, weights.card, weights.classes),
       )
     if config is not None:
       with open(os.path.join(unfinished, 'config.json'), 'w') as file:

@@ -47,12 +47,14 @@ class Weights:
     model: arguments of `models.create`.
     card: how images must be prepared for it.
     variables: {'params', 'batch_stats'}, float32 arrays.
+    classes: names of the outputs, as far as they are known.
   """
 
   origin: str
   model: dict[str, Any]
   card: Card
   variables: dict[str, Any]
+  classes: tuple[str, ...] = ()
 
 
 def create(source: Source, num_classes: int, aux_head: bool):

@@ -38,7 +38,7 @@ def _write_safetensors(path: str, tensors, weights: Weights) -> None:
     for name in tensors
     if name.endswith('running_mean')
   }
-  about = json.dumps(models.about(weights.model, weights.card))
+  about = json.dumps(models.about(weights.model, weights.card, weights.classes))
   safetensors.numpy.save_file(
     tensors | counters, path, {'format': 'pt', 'inception_jax': about}
   )
