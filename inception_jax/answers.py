@@ -167,7 +167,7 @@ def _numbers(given: list, names: list[str], where: str) -> list[int]:
   numbers, faults = [], {}
   for x in given:
     number = by_name.get(x) if isinstance(x, str) else x
-    if number is None and x.isdecimal():
+    if number is None and isinstance(x, str) and x.isdecimal():
       number = int(x)
     if type(number) is not int or not 0 <= number < len(names):
       faults[str(x)] = f'  {x}'

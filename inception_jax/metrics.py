@@ -60,7 +60,9 @@ class Progress:
   evaluation and saving do not lower the images per second.
   """
 
-  def __init__(self, plan: plan_lib.Plan, batch_size: int, check):
+  def __init__(
+    self, plan: plan_lib.Plan, batch_size: int, check, start: int = 0
+  ):
     """Begins at nothing.
 
     Args:
@@ -68,13 +70,21 @@ class Progress:
       batch_size: images a step.
       check: called with each step and its metrics, in turn, before anything
         is made of them; raises if the training cannot go on.
+      start: steps that were done before.
     """
     self._plan, self._batch_size, self._check = plan, batch_size, check
+    self._bar = bar(plan.total, 'training', 'steps', start)
     self._whole = _Clock()
     self._begin_interval()
 
   def _begin_interval(self):
     self._interval, self._sums, self._checked = _Clock(), [], 0
+
+  def __enter__(self):
+    return self
+
+  def __exit__(self, *_):
+    self._bar.close()
 
   def next(self, batches):
     """The next batch; the time it takes counts as waiting."""
@@ -95,6 +105,7 @@ class Progress:
       clock.images += self._batch_size
       clock.waited += self._fetched - self._started
       clock.seconds += now - self._started
+    self._bar.update()
 
   @property
   def images_per_sec(self) -> float:

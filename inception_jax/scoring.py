@@ -72,9 +72,9 @@ def score(scores, labels, mask, allowed):
     allowed: bool [N], the classes that are in the running.
 
   Returns:
-    `sums`, and of each image 'image_loss', the negative logarithm of the
-    probability of what is right, 'classes', the five most probable ones, and
-    their 'probabilities'.
+    `sums`, and of each image its 'labels' and 'mask', 'image_loss', the
+    negative logarithm of the probability of what is right, 'classes', the five
+    most probable ones, and their 'probabilities'.
   """
   scores = jnp.where(allowed, scores, -jnp.inf)
   log_probabilities = jax.nn.log_softmax(scores)
@@ -88,6 +88,8 @@ def score(scores, labels, mask, allowed):
   highest, classes = jax.lax.top_k(log_probabilities, min(5, scores.shape[-1]))
   return {
     **sums(loss, scores, label, mask),
+    'labels': labels,
+    'mask': mask,
     'image_loss': loss,
     'classes': classes,
     'probabilities': jnp.exp(highest),

@@ -51,9 +51,10 @@ def make_train_step(config, model, tx: optax.GradientTransformation, rate):
     A function of a TrainState and a batch {'image': uint8 [B, S, S, C],
     'label': int32 [B]}. Its metrics are float32 scalars: `scoring.sums` of the
     batch, where `loss` is the main head's, smoothed; 'learning_rate';
-    'grad_norm'; 'param_norm'; and 'health', see `health`. In float16, where gradients
-    overflow, nothing but the step and the loss scale changes: 'skipped' is 1
-    and the batch does not count; 'loss_scale' is what it was multiplied by.
+    'grad_norm'; 'param_norm'; and 'health', see `health`. In float16, where
+    gradients overflow, nothing but the step and the loss scale changes:
+    'skipped' is 1 and the batch does not count; 'loss_scale' is what it was
+    multiplied by.
   """
   loss_of = {
     'cross_entropy': cross_entropy,

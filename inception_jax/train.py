@@ -133,8 +133,11 @@ def train(config, workdir: str, mesh: jax.sharding.Mesh) -> dict[str, float]:
     guard = Guard(
       trainer.model, config, trainer.abstract, checkpoints.last_good
     )
-    progress = metrics.Progress(plan, config.batch_size, guard.check)
-    with Writer(workdir, not changed) as writer, watchdog.watching():
+    with (
+      Writer(workdir, not changed) as writer,
+      metrics.Progress(plan, config.batch_size, guard.check, start) as progress,
+      watchdog.watching(),
+    ):
       preemption.begin()
       if start and not stored and plan.due(plan.eval_every, start):
         # It was asked to end in the evaluation that was due here.
