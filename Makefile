@@ -1,5 +1,6 @@
-# make train   trains configs/digits.py into runs/digits and evaluates it
-# make test    lint, format and tests; `make test-fast` leaves the slow tests out
+# make train   trains configs/digits.py into runs/digits, evaluates, reports
+# make test    lint, format and tests; `make test-fast` leaves the slow tests out;
+#              they look at pages in Chromium, which they install
 # make golden  writes anew what every recipe resolves to: read the diff
 # make parity  compares with timm, torchvision, Keras, TF-slim, MindCV and
 #              MindSpore, in environments of their own: 12.5 GB, half an hour
@@ -18,19 +19,23 @@ VENV    := .venv
 RUN     := $(VENV)/bin/python
 FASHION := runs/learning/package
 PARITY  := tests/parity/requirements
+BROWSER := $(shell command -v chromium || command -v chromium-browser || \
+  command -v google-chrome)
+SUDO    := $(shell test $$(id -u) = 0 || echo sudo)
 TOGETHER := --numprocesses=2 --dist=worksteal
 PIP     := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: train test test-fast golden lint parity parity-training learning \
+.PHONY: browser train test test-fast golden lint parity parity-training learning \
   soak bench bench-checkpoint clean
 
 train: $(VENV)/ready
 	@$(RUN) main.py --config=$(CONFIG) --workdir=$(WORKDIR) $(ARGS)
+	@$(RUN) -m inception_jax.tools.report --workdir=$(WORKDIR) >&2
 
-test: lint
+test: lint browser
 	@$(RUN) -m pytest $(TOGETHER)
 
-test-fast: lint
+test-fast: lint browser
 	@$(RUN) -m pytest $(TOGETHER) -m 'not slow'
 
 golden: $(VENV)/ready
@@ -61,6 +66,12 @@ bench-checkpoint: $(VENV)/ready
 	@$(RUN) -m inception_jax.tools.benchmark --what=checkpoint \
 	  --config=configs/inception_v3.py --config.data.source=synthetic \
 	  --config.batch_size=8 --ledger=benchmarks/checkpoint.csv $(ARGS)
+
+# Where it is not: as root, since Debian's Chromium has no other way.
+browser:
+	@test -n "$(BROWSER)" || { echo 'installing Chromium, a minute' >&2; \
+	  { $(SUDO) apt-get update && $(SUDO) apt-get install --yes \
+	  --no-install-recommends chromium; } >&2; }
 
 # stdout is kept for the command's result, so installers write to stderr.
 $(VENV)/ready: requirements.txt constraints.txt

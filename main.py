@@ -95,7 +95,7 @@ def main():
   )
   if _FOLLOW.value:
     return follow.follow(config, workdir, mesh, options, _PATIENCE.value)
-  return evaluate.evaluate(config, workdir, mesh, options)
+  return evaluate.evaluate(config, workdir, mesh, options).result
 
 
 def _check(mode: str, workdir: str) -> list[str]:

@@ -9,6 +9,7 @@ record has a digest of its own.
 import contextlib
 import errno
 import json
+import platform
 import re
 from typing import Any
 
@@ -20,6 +21,7 @@ import optax
 import orbax.checkpoint as ocp
 
 from inception_jax import digests
+from inception_jax import hardware
 from inception_jax import state as state_lib
 from inception_jax.config import RunError
 from inception_jax.config import UserError
@@ -40,6 +42,7 @@ _ENVIRONMENT = {
 }
 _REFUSED = re.compile('PERMISSION_DENIED|RESOURCE_EXHAUSTED|UNAVAILABLE')
 _VERSIONS = {
+  'python': platform.python_version(),
   'jax': jax.__version__,
   'flax': flax.__version__,
   'optax': optax.__version__,
@@ -67,7 +70,12 @@ def write(path: epath.Path, tree: Any, about: dict[str, Any]) -> None:
   """
   arrays = state_lib.named(tree)
   leaves = {name: digests.entry(x) for name, x in arrays.items()}
-  record = {**about, 'versions': _VERSIONS, 'leaves': leaves}
+  versions = {
+    **_VERSIONS,
+    'devices': hardware.devices(),
+    'machine': hardware.machine(),
+  }
+  record = {**about, 'versions': versions, 'leaves': leaves}
   try:
     with _checkpointer() as checkpointer:
       checkpointer.save(

@@ -4,7 +4,6 @@ from collections.abc import Callable
 import contextlib
 import logging
 import os
-import platform
 import re
 import shutil
 import sys
@@ -28,24 +27,27 @@ _OUT_OF_MEMORY = re.compile('RESOURCE_EXHAUSTED|[Oo]ut of memory|YNNPACK')
 
 
 def run(
-  command: Callable[[], dict], status: Callable[[dict], int] = lambda result: 0
+  command: Callable[..., dict],
+  status: Callable[[dict], int] = lambda result: 0,
+  takes_paths: bool = False,
 ) -> None:
   """Runs a command: its result is the last line on stdout, as JSON.
 
   A `UserError` becomes one line on stderr for each fault, and exit status 2.
 
   Args:
-    command: takes nothing, since flags are parsed by then; returns what is
-      to be printed.
+    command: takes nothing, since flags are parsed by then, or the paths;
+      returns what is to be printed.
     status: takes that; the exit status.
+    takes_paths: whether arguments that are no flags are paths.
   """
   _set_up_logging()
 
   def main(argv):
     try:
-      if unexpected := argv[1:]:
-        raise UserError(f'not a flag: {" ".join(unexpected)}')
-      result = command()
+      if argv[1:] and not takes_paths:
+        raise UserError(f'not a flag: {" ".join(argv[1:])}')
+      result = command(argv[1:]) if takes_paths else command()
     except UserError as error:
       _exit(error)
     except Preempted as error:
@@ -191,18 +193,6 @@ def whole_or_nothing(path: str):
       shutil.rmtree(unfinished)
     elif os.path.lexists(unfinished):
       os.remove(unfinished)
-
-
-def machine() -> str:
-  """Of what a figure was measured on: '2 cores of AMD EPYC …'."""
-  name = platform.processor() or platform.machine()
-  try:
-    with open('/proc/cpuinfo') as file:
-      names = [text for text in file if text.startswith('model name')]
-    name = names[0].split(':')[1].strip()
-  except (OSError, IndexError):  # not Linux, or not x86
-    pass
-  return f'{len(os.sched_getaffinity(0))} cores of {name}'
 
 
 def use_compilation_cache(folder: str = COMPILATION_CACHE) -> None:

@@ -177,11 +177,35 @@ def to_json(config) -> str:
   return json.dumps(config.to_dict(), indent=2, sort_keys=True) + '\n'
 
 
+def from_json(text: str, defaults):
+  """The config that `to_json` wrote; keys that it lacks are the defaults.
+
+  Raises:
+    ValueError: it is something else.
+  """
+  tuples = lambda x: tuple(map(tuples, x)) if isinstance(x, list) else x
+  config = defaults.copy_and_resolve_references()
+  for path, value in leaves(json.loads(text)):
+    *groups, key = path.split('.')
+    group = config
+    for name in groups:
+      group = group[name]
+    if key in group and type(group[key]) is not type(tuples(value)):
+      raise ValueError(f'{path}={value!r}: expected {type(group[key])}')
+    group[key] = tuples(value)
+  return config
+
+
 def json_line(values: dict) -> str:
   """One line of JSON; what JSON has no number for becomes null."""
-  return json.dumps(
-    {
-      key: None if isinstance(v, float) and not math.isfinite(v) else v
-      for key, v in values.items()
-    }
-  )
+  return json.dumps(finite(values))
+
+
+def finite(value):
+  """What JSON can say: numbers that are not finite become None."""
+  if isinstance(value, dict):
+    return {key: finite(v) for key, v in value.items()}
+  if isinstance(value, list | tuple):
+    return [finite(v) for v in value]
+  unspeakable = isinstance(value, float) and not math.isfinite(value)
+  return None if unspeakable else value

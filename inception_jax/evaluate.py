@@ -39,9 +39,26 @@ class Options:
   output: str = ''
 
 
+class Found(NamedTuple):
+  """What an evaluation found.
+
+  Attributes:
+    result: 'step', 'loss', 'top1', 'top5', 'count'; 'step' is a list of
+      several.
+    columns: of the images, see `predictions.joined`.
+    split: that was evaluated.
+    names: of the outputs.
+  """
+
+  result: dict[str, Any]
+  columns: dict[str, Any]
+  split: Any
+  names: tuple[str, ...]
+
+
 def evaluate(
   config, workdir: str, mesh: jax.sharding.Mesh, options: Options
-) -> dict[str, float]:
+) -> Found:
   """Restores checkpoints and evaluates `data.eval_split`.
 
   Args:
@@ -49,9 +66,6 @@ def evaluate(
     workdir: of the run.
     mesh: the devices.
     options: which checkpoints, and how.
-
-  Returns:
-    {'step', 'loss', 'top1', 'top5', 'count'}; 'step' is a list of several.
 
   Raises:
     UserError: no such checkpoint, or one of another network.
@@ -70,6 +84,7 @@ def evaluate(
     'step': list(steps) if several else steps[0],
     **evaluator(*(own.variables for own in weights), rows=rows),
   }
+  columns = predictions.joined(rows, split.size)
   if options.output and jax.process_index() == 0:
     about = {
       'result': result,
@@ -80,8 +95,8 @@ def evaluate(
       'labels': options.labels,
       'classes_file': options.classes,
     }
-    predictions.write(options.output, about, rows, split, answers.names)
-  return result
+    predictions.write(options.output, about, columns, split, answers.names)
+  return Found(result, columns, split, answers.names)
 
 
 class Prepared(NamedTuple):

@@ -10,6 +10,7 @@ from etils import epath
 import numpy as np
 
 from inception_jax import checkpoint
+from inception_jax import config as config_lib
 from inception_jax.data import splits
 
 IMAGES = 'predictions.csv'
@@ -61,7 +62,7 @@ def is_right(columns: dict[str, Any]) -> np.ndarray:
 def write(
   output: str,
   about: dict[str, Any],
-  rows: list[dict[str, np.ndarray]],
+  columns: dict[str, Any],
   split,
   names: Sequence[str],
 ) -> None:
@@ -70,11 +71,10 @@ def write(
   Args:
     output: the folder.
     about: of the evaluation, for JSON.
-    rows: what `scoring.score` said of each batch.
+    columns: of the images, see `joined`.
     split: that was evaluated.
     names: of the outputs.
   """
-  columns = joined(rows, split.size)
   folder = epath.Path(output)
   folder.mkdir(parents=True, exist_ok=True)
   text = io.StringIO()
@@ -101,6 +101,6 @@ def write(
       ]
     )
   checkpoint.replace_text(folder / IMAGES, text.getvalue())
-  summary = {**about, 'classes': by_class(columns, names)}
+  summary = config_lib.finite({**about, 'classes': by_class(columns, names)})
   text = json.dumps(summary, indent=2, ensure_ascii=False) + '\n'
   checkpoint.replace_text(folder / SUMMARY, text)

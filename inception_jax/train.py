@@ -107,7 +107,7 @@ def train(config, workdir: str, mesh: jax.sharding.Mesh) -> dict[str, float]:
         log.info('%s is complete: step %d of %d', workdir, start, plan.total)
         # Its last checkpoint may have been meant as one on the way.
         scores = stored or {
-          **evaluate(config, workdir, mesh, Options()),
+          **evaluate(config, workdir, mesh, Options()).result,
           'images_per_sec': None,
         }
         return {'step': start, **scores}

@@ -108,16 +108,23 @@ def _mend(path: epath.Path) -> None:
 
 def _parsed(path: epath.Path) -> dict[tuple[int, str], dict]:
   """The values of each line, by its step and split."""
-  lines = path.read_text().splitlines() if path.exists() else []
-  found = {_step_and_split(line): line for line in lines}
-  return {key: json.loads(line) for key, line in found.items() if key}
+  found = {_step_and_split(text): text for text in _texts(path)}
+  return {key: json.loads(text) for key, text in found.items() if key}
+
+
+def _texts(path: epath.Path) -> list[str]:
+  return path.read_text().splitlines() if path.exists() else []
+
+
+def lines(workdir: str) -> list[dict]:
+  """What metrics.jsonl says, of each step and split once."""
+  return list(_parsed(epath.Path(workdir) / _NAME).values())
 
 
 def bad_lines(workdir: str) -> list[int]:
   """The numbers, from 1, of the lines of metrics.jsonl that are none."""
-  path = epath.Path(workdir) / _NAME
-  lines = path.read_text().splitlines() if path.exists() else []
-  return [i for i, line in enumerate(lines, 1) if not _step_and_split(line)]
+  texts = _texts(epath.Path(workdir) / _NAME)
+  return [i for i, text in enumerate(texts, 1) if not _step_and_split(text)]
 
 
 def _step_and_split(line: str) -> tuple[int, str] | None:

@@ -24,7 +24,7 @@ import time
 import numpy as np
 
 from inception_jax import checkpoint
-from inception_jax import cli
+from inception_jax import hardware
 from inception_jax import lock
 from inception_jax import preemption
 from inception_jax import runs
@@ -313,7 +313,7 @@ def main() -> int:
     soak.kills(deadline)
   text = table.page(
     '# Faults, and what is left of a training after them',
-    f'`make soak` on {cli.machine()}, {time.strftime("%Y-%m-%d")}.',
+    f'`make soak` on {hardware.machine()}, {time.strftime("%Y-%m-%d")}.',
     _EXPLAINED.format(steps=STEPS, seed=args.seed),
     ['fault', 'tried', 'detected', 'harmless', 'steps lost', 'equal end'],
     soak.rows,

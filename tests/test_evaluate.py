@@ -236,7 +236,7 @@ def test_networks_are_averaged_each_with_its_own_preprocessing(
     evaluate.evaluate(config, '', one_device, options)
     alone.append(lines(output))
   options = evaluate.Options(tuple(paths), output=str(tmp_path / 'both'))
-  result = evaluate.evaluate(first, '', one_device, options)
+  result = evaluate.evaluate(first, '', one_device, options).result
   assert result['step'] == [3, 0]
   for a, b, both in zip(*alone, lines(tmp_path / 'both'), strict=True):
     mean = (np.exp(-float(a['loss'])) + np.exp(-float(b['loss']))) / 2
@@ -252,7 +252,7 @@ def lines(output):
 def evaluated(folder, run, mesh, output, **options):
   options = evaluate.Options((run,), output=str(output), **options)
   config = config_of(folder)
-  return evaluate.evaluate(config, '', mesh, options), lines(output)
+  return evaluate.evaluate(config, '', mesh, options).result, lines(output)
 
 
 @pytest.fixture(scope='module')

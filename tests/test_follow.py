@@ -57,7 +57,7 @@ def test_evaluates_each_checkpoint_once_while_it_trains(
   assert found == {key: result[key] for key in found}
   for x in evaluations:
     options = evaluate.Options((str(x['step']),))
-    again = evaluate.evaluate(config, str(tmp_path), one_device, options)
+    again = evaluate.evaluate(config, str(tmp_path), one_device, options).result
     assert again == {key: x[key] for key in again}
   before = lines(tmp_path)
   assert followed(config, tmp_path, one_device) == found

@@ -13,7 +13,15 @@ PACKAGE = ROOT / 'inception_jax'
 # from its own folder.
 FLOORS = [
   {'config'},
-  {'digests', 'precision', 'plan', 'lock', 'preemption', 'watchdog'},
+  {
+    'digests',
+    'hardware',
+    'precision',
+    'plan',
+    'lock',
+    'preemption',
+    'watchdog',
+  },
   {'models', 'data', 'optim', 'schedules', 'sharding', 'metrics'},
   {'state', 'preflight', 'weights', 'answers', 'guard', 'scoring', 'writer'},
   {'steps', 'checkpoint', 'evaluator', 'fine_tune'},
@@ -23,6 +31,7 @@ FLOORS = [
   {'pretrained'},
   {'evaluate'},
   {'follow', 'train'},
+  {'report'},
   {'cli'},
   {'tools'},
 ]

@@ -292,7 +292,7 @@ def test_a_complete_run_is_not_run_again(
 
 def evaluated(config, workdir, mesh, which='latest', ema=True):
   options = evaluate.Options((which,), ema)
-  return evaluate.evaluate(config, str(workdir), mesh, options)
+  return evaluate.evaluate(config, str(workdir), mesh, options).result
 
 
 @pytest.mark.parametrize('which', ['latest', 'best', '4', 'path'])

@@ -142,6 +142,23 @@ def eval_batches(
   return _batches(elements, decoded, split, config, bad, 0, len(rows))
 
 
+def eval_pictures(split, config, positions: list[int]) -> dict[int, np.ndarray]:
+  """What an evaluation looks at of some records: uint8 [S, S, C] by position.
+
+  Of other protocols than a single crop, it is that crop.
+  """
+  if isinstance(split, Indexed):
+    elements = [(p, tf.constant(p, tf.int64)) for p in positions]
+  else:
+    elements = enumerate(split.epoch(None).take(max(positions, default=-1) + 1))
+  wanted = set(positions)
+  return {
+    position: decode.eval_image(split.fetch(own)['image'], config.data).numpy()
+    for position, own in elements
+    if position in wanted
+  }
+
+
 def _batches(
   elements, decoded, split, config, bad: BadImages, step: int, count: int
 ) -> Iterator[dict[str, np.ndarray]]:

@@ -27,6 +27,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from inception_jax import cli
+from inception_jax import hardware
 from inception_jax.config import UserError
 from inception_jax.tools import benchmark_input
 
@@ -174,7 +175,7 @@ def _note(result: dict) -> None:
   """Adds a line to the ledger: what, where, when, every figure."""
   line = {
     'date': time.strftime('%Y-%m-%d'),
-    'machine': cli.machine(),
+    'machine': hardware.machine(),
     'python': platform.python_version(),
     **{
       key: json.dumps(value) if isinstance(value, dict) else value

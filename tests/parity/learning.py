@@ -25,7 +25,7 @@ import sys
 import time
 
 from configs import folder_cifar_inception_v3 as recipe
-from inception_jax import cli
+from inception_jax import hardware
 from inception_jax import models
 from inception_jax import plan as plan_lib
 from inception_jax import schedules
@@ -164,7 +164,7 @@ def main() -> int:
   sound = ours >= theirs - POINT
   text = table.page(
     '# Accuracy of a short training, here and in PyTorch',
-    f'`make learning CLONES=DIR` on {cli.machine()}.',
+    f'`make learning CLONES=DIR` on {hardware.machine()}.',
     f'{_EXPLAINED}\nBound: the mean here, {ours:.4f}, is at most {POINT:g} '
     f"below PyTorch's, {theirs:.4f}: {'ok' if sound else 'MISSED'}.",
     ['side', 'seed', 'top-1', 'loss', 'steps', 'minutes'],

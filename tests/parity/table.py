@@ -3,7 +3,7 @@
 import dataclasses
 import subprocess
 
-from inception_jax import cli
+from inception_jax import hardware
 from inception_jax.weights import sources
 from tests.parity import cases
 
@@ -93,7 +93,7 @@ def write(
   columns += ['worst tensor', 'by rounding', '']
   return page(
     '# Parity with the frameworks that these networks come from',
-    f'`{command}` on {cli.machine()}, in float32.',
+    f'`{command}` on {hardware.machine()}, in float32.',
     f'{_EXPLAINED}\nBounds: {bounds}.',
     columns,
     [*map(line, rows)],

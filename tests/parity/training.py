@@ -25,6 +25,7 @@ import optax
 from configs import default
 from inception_jax import cli
 from inception_jax import fine_tune
+from inception_jax import hardware
 from inception_jax import models
 from inception_jax import sharding
 from inception_jax import weights as weights_lib
@@ -156,7 +157,7 @@ def main() -> int:
   columns += [*BOUNDS, '']
   text = table.page(
     '# Losses of the first steps, here and in PyTorch',
-    f'`{command}` on {cli.machine()}.',
+    f'`{command}` on {hardware.machine()}.',
     f'{_EXPLAINED}\nBounds: {bounds}.',
     columns,
     lines,

@@ -1,0 +1,174 @@
+"""Shows how runs went: curves, confusion, classes, worst mistakes, one page.
+
+python -m inception_jax.tools.report --workdir=runs/digits
+
+Writes WORKDIR/report/: index.html, which needs nothing else and no network,
+its figures as PNG, predictions.csv and evaluation.json. With --workdir twice
+or more it compares these runs, in the folder that --output names.
+"""
+
+import os
+import time
+
+from absl import flags
+
+from inception_jax import cli
+from inception_jax.config import UserError
+
+_WORKDIR = flags.DEFINE_multi_string('workdir', [], 'A run; may be repeated.')
+_OUTPUT = flags.DEFINE_string(
+  'output', '', 'The folder; of a single run its own report/.'
+)
+_CHECKPOINT = flags.DEFINE_string(
+  'checkpoint', 'latest', 'latest, best or a step of each run.'
+)
+_WEIGHTS = flags.DEFINE_enum(
+  'weights', 'ema', ['ema', 'raw'], 'The moving average, if any, or the raw.'
+)
+_EVALUATE = flags.DEFINE_bool(
+  'evaluate', True, 'Looks at every image; without, curves are all there is.'
+)
+_MISTAKES = flags.DEFINE_integer(
+  'mistakes', 24, 'Pictures of the worst.', lower_bound=0
+)
+# Pictures of fewer pixels are shown with them.
+_SMALL = 100
+
+
+def main():
+  """Evaluates each run, then draws."""
+  workdirs = [os.path.expanduser(path) for path in _WORKDIR.value]
+  output = os.path.expanduser(_OUTPUT.value)
+
+  from inception_jax import preflight
+  from inception_jax import runs as runs_lib
+
+  faults = [
+    f'no checkpoint in {runs_lib.folder(workdir)}'
+    for workdir in workdirs
+    if not runs_lib.exists(workdir)
+  ]
+  if not workdirs:
+    faults.append('--workdir is missing: the folder of the run to report on')
+  if len(workdirs) > 1 and not output:
+    faults.append('--output is missing: the folder for a report on several')
+  output = output or os.path.join((workdirs or ['.'])[0], 'report')
+  if not faults and (fault := preflight.cannot_write(os.path.abspath(output))):
+    faults.append(f'{output} cannot be written: {fault}')
+  if faults:
+    raise UserError(*faults)
+
+  from etils import epath
+
+  from inception_jax import checkpoint
+  from inception_jax import hardware
+  from inception_jax import sharding
+  from inception_jax import writer
+  from inception_jax.report import figures
+  from inception_jax.report import page
+
+  cli.use_compilation_cache()
+  mesh = sharding.make_mesh()
+  names = _names(workdirs)
+  runs = []
+  for name, workdir in zip(names, workdirs, strict=True):
+    folder = os.path.join(output, name) if len(workdirs) > 1 else output
+    runs.append(_run(name, workdir, folder, mesh))
+  metrics = [writer.lines(workdir) for workdir in workdirs]
+  curves = figures.curves(list(zip(names, metrics, strict=True)))
+  title = ', '.join(names)
+  date, machine = time.strftime('%Y-%m-%d %H:%M'), hardware.machine()
+  text = page.render(title, date, machine, runs, curves)
+  folder = epath.Path(output)
+  folder.mkdir(parents=True, exist_ok=True)
+  drawn = {figure.name: figure for figure in curves}
+  for run in runs:
+    if run.confusion:
+      own = f'{run.name}-' * (len(runs) > 1)
+      drawn[f'{own}confusion'] = run.confusion
+  for name, figure in drawn.items():
+    (folder / f'{name}.png').write_bytes(figure.png)
+  checkpoint.replace_text(folder / 'index.html', text)
+  return {
+    'page': str(folder / 'index.html'),
+    'figures': [f'{name}.png' for name in drawn],
+    'runs': {run.name: run.scores for run in runs},
+  }
+
+
+def _names(workdirs: list[str]) -> list[str]:
+  """The last part of each path, or as many as tell them apart."""
+  parts = [os.path.abspath(workdir).split(os.sep) for workdir in workdirs]
+  for number in range(1, max(map(len, parts)) + 1):
+    names = ['-'.join(part[-number:]) for part in parts]
+    if len(set(names)) == len(names):
+      return names
+  raise UserError('--workdir names a run twice')
+
+
+def _run(name: str, workdir: str, folder: str, mesh):
+  """What there is to say of a run; evaluates it."""
+  from inception_jax import config as config_lib
+  from inception_jax import runs as runs_lib
+  from inception_jax.report import intervals
+  from inception_jax.report import page
+
+  config = _config(workdir)
+  history, steps = runs_lib.find(workdir, _CHECKPOINT.value)
+  run = page.Run(
+    name=name,
+    network=config.model.name,
+    source=config.data.source,
+    split=config.data.eval_split,
+    config=list(config_lib.leaves(config)),
+  )
+  if _EVALUATE.value:
+    _evaluate(run, config, workdir, folder, mesh)
+  record = history.record(run.scores.get('step', steps[0]))
+  run.versions = record['versions']
+  if record['metrics'] and not run.scores:
+    run.scores = {'step': record['step'], **record['metrics']}
+  if run.scores:
+    run.interval = intervals.wilson(run.scores['top1'], run.scores['count'])
+  return run
+
+
+def _config(workdir: str):
+  """Of a run, as it was resolved."""
+  from configs import default
+  from inception_jax import config as config_lib
+
+  path = os.path.join(workdir, 'config.json')
+  try:
+    with open(path, encoding='utf-8') as file:
+      return config_lib.from_json(file.read(), default.get_config())
+  except (OSError, ValueError, TypeError, AttributeError) as error:
+    raise UserError(f'{path} cannot be read: {error}') from error
+
+
+def _evaluate(run, config, workdir: str, folder: str, mesh) -> None:
+  """Looks at every image, and keeps what was said of it in `folder`."""
+  from inception_jax import evaluate
+  from inception_jax import predictions
+  from inception_jax import preflight
+  from inception_jax.report import figures
+  from inception_jax.report import mistakes
+
+  preflight.check(config, workdir, train=False)
+  options = evaluate.Options(
+    (_CHECKPOINT.value,), _WEIGHTS.value == 'ema', output=folder
+  )
+  found = evaluate.evaluate(config, workdir, mesh, options)
+  run.scores, columns = found.result, found.columns
+  counts, names = mistakes.confusion(columns, found.names)
+  run.confusion = figures.confusion(counts, names)
+  run.pairs = mistakes.pairs(counts, names)
+  run.classes = predictions.by_class(columns, found.names)
+  run.mistakes = mistakes.worst(
+    columns, found.split, config, found.names, _MISTAKES.value
+  )
+  run.small = config.data.image_size < _SMALL
+
+
+if __name__ == '__main__':
+  cli.run(main)

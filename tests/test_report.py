@@ -1,0 +1,253 @@
+"""The page on a run, in a browser; tables of runs."""
+
+import csv
+import html
+import json
+import re
+import subprocess
+
+import numpy as np
+from PIL import Image
+import pytest
+
+from inception_jax import train
+from inception_jax.report import intervals
+from tests import browser
+from tests.commands import command
+from tests.conftest import tiny_config
+
+# Names that are text, whatever they look like.
+CLASSES = ('<b>cat<b>', '狗 & dog', 'a$b$ {{ c }}')
+TOOL = "import runpy, tests.tiny; runpy.run_module('{}', run_name='__main__')"
+
+
+def tool(name, *args):
+  program = ('-c', TOOL.format(f'inception_jax.tools.{name}'))
+  return subprocess.run(**command(*args, program=program))
+
+
+@pytest.fixture(scope='module')
+def workdirs(tmp_path_factory, one_device):
+  """Two runs that differ in the seed, on a folder of images."""
+  root = tmp_path_factory.mktemp('report')
+  rng = np.random.default_rng(0)
+  for split, count in (('train', 24), ('val', 11)):
+    for i in range(count):
+      path = root / 'data' / split / CLASSES[i % 3] / f'{i:02}.png'
+      path.parent.mkdir(parents=True, exist_ok=True)
+      image = Image.fromarray(rng.integers(0, 256, (3, 3, 3), np.uint8))
+      image.resize((30, 20)).save(path)
+  found = []
+  for seed in (0, 1):
+    config = tiny_config()
+    config.seed = seed
+    config.data.source, config.data.dir = 'folder', str(root / 'data')
+    config.data.eval_split = 'val'
+    config.batch_size = 8
+    config.train_for = '6 steps'
+    config.log_every = config.eval_every = '2 steps'
+    found.append(root / f'run{seed}')
+    train.train(config, str(found[-1]), one_device)
+  return found
+
+
+@pytest.fixture(scope='module')
+def reported(workdirs):
+  results = []
+  for workdir in workdirs:
+    done = tool('report', f'--workdir={workdir}')
+    assert done.returncode == 0, done.stderr
+    results.append(json.loads(done.stdout.splitlines()[-1]))
+  return workdirs, results
+
+
+def metrics(workdir):
+  text = (workdir / 'metrics.jsonl').read_text()
+  return [json.loads(line) for line in text.splitlines()]
+
+
+@pytest.mark.parametrize('width', [360, 1280])
+def test_nothing_is_wider_than_the_screen(reported, width, tmp_path):
+  page = reported[0][0] / 'report' / 'index.html'
+  # In a frame, since a window cannot be as narrow as a phone.
+  framed = tmp_path / 'framed.html'
+  framed.write_text(
+    f'<body><iframe width={width} height=800 style="border:0" onload="'
+    'document.body.dataset.width='
+    'contentDocument.documentElement.scrollWidth"'
+    f' srcdoc="{html.escape(page.read_text())}"></iframe></body>'
+  )
+  dom, console = browser.visit(framed, 1400)
+  assert console == []
+  assert f'data-width="{width}"' in dom
+
+
+def test_the_page_says_what_was_found(reported):
+  (workdir, _), (result, _) = reported
+  page = workdir / 'report' / 'index.html'
+  assert result['page'] == str(page)
+  # Nothing comes from elsewhere.
+  assert not re.search(r'(src|href)=["\'](?!data:|#)', page.read_text())
+  dom, console = browser.visit(page, 1280)
+  assert console == []
+  text = html.unescape(re.sub(r'<[^>]*>', ' ', dom.partition('<body')[2]))
+  last = metrics(workdir)[-1]
+  for said in (
+    f'{100 * last["top1"]:.2f} %',
+    f'{100 * last["top5"]:.2f} %',
+    f'{last["loss"]:.4f}',
+    *CLASSES,
+    'Loss',
+    'Top-1 accuracy',
+    'Learning rate',
+    'Images per second',
+    'Confusion matrix',
+    'Worst mistakes',
+    'data.source',
+    'jax',
+    '8 × cpu',
+  ):
+    assert said in text, said
+  cell = f'<td>{html.escape(CLASSES[0])}</td>'
+  assert dom.count(cell) >= 2  # as text in each table
+  wrong = round((1 - last['top1']) * last['count'])
+  assert dom.count('class="mistake"') == wrong > 0
+  assert dom.count('src="data:image/png;base64,') == wrong
+
+
+def test_figures_and_predictions_lie_beside_it(reported):
+  (workdir, _), (result, _) = reported
+  report = workdir / 'report'
+  names = {path.name for path in report.iterdir()}
+  assert names == {
+    'index.html',
+    'predictions.csv',
+    'evaluation.json',
+    *result['figures'],
+  }
+  assert len(result['figures']) == 5
+  for name in result['figures']:
+    with Image.open(report / name) as image:
+      assert len(np.unique(np.asarray(image.convert('L')))) > 20
+  last = metrics(workdir)[-1]
+  scores = result['runs'][workdir.name]
+  assert scores == {key: last[key] for key in scores}
+
+
+def test_several_runs_on_one_page(reported, tmp_path):
+  workdirs, _ = reported
+  flags = [f'--workdir={workdir}' for workdir in workdirs]
+  output = tmp_path / 'both'
+  done = tool('report', *flags, f'--output={output}', '--noevaluate')
+  assert done.returncode == 0, done.stderr
+  dom, console = browser.visit(output / 'index.html', 800)
+  assert console == []
+  rows = re.findall(r'<tr><td>(run\d)</td>(.*?)</tr>', dom, re.DOTALL)
+  assert [name for name, _ in rows] == ['run0', 'run1']
+  for workdir, (_, row) in zip(workdirs, rows, strict=True):
+    assert f'{100 * metrics(workdir)[-1]["top1"]:.2f} %' in row
+  assert 'run0, eval' in dom
+  assert 'run1, train' in dom
+  assert 'Confusion' not in dom
+
+
+@pytest.mark.parametrize(
+  ('name', 'args', 'faults'),
+  [
+    ('report', [], ['--workdir is missing']),
+    ('report', ['--workdir={root}/none'], ['no checkpoint in']),
+    (
+      'report',
+      ['--workdir={run}', '--workdir={root}/none'],
+      ['no checkpoint in', '--output is missing'],
+    ),
+    ('report', ['--workdir={run}', '--output=/proc/x'], ['cannot be written']),
+    ('report', ['--workdir={run}', '--checkpoint=5'], ['--checkpoint=5']),
+    ('compare', [], ['name a run']),
+    ('compare', ['{root}/none', '{run}', '{root}/nix'], ['none', 'nix']),
+  ],
+)
+def test_mistakes_end_in_a_line_each(workdirs, tmp_path, name, args, faults):
+  args = [arg.format(root=tmp_path, run=workdirs[0]) for arg in args]
+  done = tool(name, *args)
+  errors = done.stderr.splitlines()
+  assert done.returncode == 2, done.stderr
+  assert [e for e in errors if e.startswith('error: ')] == errors
+  for fault, error in zip(faults, errors, strict=True):
+    assert fault in error
+  assert not list(tmp_path.iterdir())
+
+
+def test_a_report_on_data_that_have_gone(workdirs, tmp_path):
+  config = json.loads((workdirs[0] / 'config.json').read_text())
+  config['data']['dir'] = str(tmp_path / 'gone')
+  moved = tmp_path / 'moved'
+  moved.mkdir()
+  (moved / 'config.json').write_text(json.dumps(config))
+  (moved / 'checkpoints').symlink_to(workdirs[0] / 'checkpoints')
+  done = tool('report', f'--workdir={moved}')
+  assert done.returncode == 2
+  assert 'gone' in done.stderr
+  assert not (moved / 'report').exists()
+  (moved / 'config.json').write_text('{"seed": "x"}')
+  done = tool('report', f'--workdir={moved}')
+  assert done.returncode == 2
+  assert 'config.json cannot be read: seed=' in done.stderr
+
+
+def test_a_table_of_runs(reported, tmp_path):
+  workdirs, _ = reported
+  done = tool('compare', *map(str, workdirs))
+  assert done.returncode == 0, done.stderr
+  *table, line = done.stdout.splitlines()
+  result = json.loads(line)
+  last = [metrics(workdir)[-1] for workdir in workdirs]
+  assert [row['top1'] for row in result['runs']] == [x['top1'] for x in last]
+  assert [row['count'] for row in result['runs']] == [11, 11]
+  right = [
+    [line['top1'] == '1' for line in predictions(workdir)]
+    for workdir in workdirs
+  ]
+  difference = result['runs'][1]['paired']['difference']
+  assert difference == pytest.approx(np.mean(right[1]) - np.mean(right[0]))
+  (group,) = result['groups']
+  mean = np.mean([x['top1'] for x in last])
+  assert group['top1_mean'] == pytest.approx(mean)
+  assert len(table) == 4
+  assert str(workdirs[0]) in table[1]
+  assert table[3].startswith('2 seeds: top-1 ')
+  # Without predictions there is nothing to pair.
+  bare = tmp_path / 'bare'
+  bare.mkdir()
+  (bare / 'metrics.jsonl').write_bytes(
+    (workdirs[0] / 'metrics.jsonl').read_bytes()
+  )
+  done = tool('compare', str(workdirs[0]), str(bare))
+  assert 'paired' not in json.loads(done.stdout.splitlines()[-1])['runs'][1]
+
+
+def predictions(workdir):
+  with open(workdir / 'report' / 'predictions.csv', newline='') as file:
+    return list(csv.DictReader(file))
+
+
+def test_intervals_are_those_of_the_textbooks():
+  # Newcombe 1998, table I: 81 of 263; Agresti 2002, section 10.1.1.
+  low, high = intervals.wilson(81 / 263, 263)
+  assert (round(low, 4), round(high, 4)) == (0.2553, 0.3662)
+  first = np.repeat([True, True, False, False], [794, 150, 86, 570])
+  second = np.repeat([True, False, True, False], [794, 150, 86, 570])
+  found = intervals.paired(first, second)
+  assert round(found.difference, 3) == 0.040
+  assert (round(found.low, 3), round(found.high, 3)) == (0.021, 0.059)
+  assert found.p == pytest.approx(3.7e-5, rel=0.1)
+  same = intervals.paired(first, first)
+  assert same == (0.0, 0.0, 0.0, 1.0)
+
+
+def test_calibration():
+  sure = np.array([0.9, 0.9, 0.9, 0.9, 0.5, 0.5])
+  right = np.array([True, True, True, False, True, False])
+  # A bin of 0.9 that is right by 0.75, and one of 0.5 by 0.5.
+  expected = 4 / 6 * 0.15
+  assert intervals.calibration_error(sure, right) == pytest.approx(expected)
