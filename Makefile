@@ -5,11 +5,13 @@
 # make parity  compares with timm, torchvision, Keras, TF-slim, MindCV and
 #              MindSpore, in environments of their own: 12.5 GB, half an hour
 # make parity-training  the losses of 30 training steps against PyTorch's
+# make parity-evaluation  torchvision's and timm's own evaluation against ours
 # make learning  two epochs of Fashion-MNIST here and in PyTorch, six times:
 #              an hour and a half
 # make soak    kills, signals, damaged files, a full disk: twenty minutes
 # make bench   the input pipeline against torchvision's: a minute
 # make bench-checkpoint  what saving costs a training of v3: ten minutes
+# make bench-evaluation  an evaluation beside its forward step: ten minutes
 PYTHON  ?= $(shell command -v python3.11 || command -v python3)
 CONFIG  ?= configs/digits.py
 WORKDIR ?= runs/$(basename $(notdir $(CONFIG)))
@@ -25,8 +27,9 @@ SUDO    := $(shell test $$(id -u) = 0 || echo sudo)
 TOGETHER := --numprocesses=2 --dist=worksteal
 PIP     := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: browser train test test-fast golden lint parity parity-training learning \
-  soak bench bench-checkpoint clean
+.PHONY: train test test-fast golden lint parity parity-training \
+  parity-evaluation learning soak bench bench-checkpoint bench-evaluation \
+  browser clean
 
 train: $(VENV)/ready
 	@$(RUN) main.py --config=$(CONFIG) --workdir=$(WORKDIR) $(ARGS)
@@ -51,6 +54,9 @@ parity: .venv-torch/ready .venv-mindspore/ready .venv-slim/ready
 parity-training: .venv-torch/ready
 	@.venv-torch/bin/python -m tests.parity.training --clones=$(CLONES) $(ARGS)
 
+parity-evaluation: $(VENV)/ready .venv-torch/ready
+	@$(RUN) -m tests.parity.evaluation
+
 learning: .venv-torch/ready $(FASHION)/ready
 	@.venv-torch/bin/python -m tests.parity.learning --clones=$(CLONES) \
 	  --package=$(FASHION)/usr/share/datasets/fashion-mnist
@@ -72,6 +78,11 @@ browser:
 	@test -n "$(BROWSER)" || { echo 'installing Chromium, a minute' >&2; \
 	  { $(SUDO) apt-get update && $(SUDO) apt-get install --yes \
 	  --no-install-recommends chromium; } >&2; }
+
+bench-evaluation: $(VENV)/ready
+	@$(RUN) -m inception_jax.tools.benchmark --what=evaluation \
+	  --config=configs/inception_v3.py --config.data.image_size=107 \
+	  --config.batch_size=32 --ledger=benchmarks/evaluation.csv $(ARGS)
 
 # stdout is kept for the command's result, so installers write to stderr.
 $(VENV)/ready: requirements.txt constraints.txt

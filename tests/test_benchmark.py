@@ -62,6 +62,25 @@ def test_without_torchvision_it_says_what_makes_it(tmp_path):
 
 
 @pytest.mark.slow
+def test_the_cost_of_an_evaluation(tmp_path):
+  done = run(
+    '--what=evaluation',
+    '--config=configs/digits.py',
+    '--config.data.image_size=9',
+    '--config.model.width=0.1',
+    '--config.batch_size=64',
+    '--rounds=1',
+    **BENCHMARK,
+  )
+  assert done.returncode == 0, done.stderr
+  result = json.loads(done.stdout.splitlines()[-1])
+  assert 0 < result['times_bare'] < 2
+  # Its first turn compiles, too.
+  assert 0.1 < result['times_144'] < 100
+  assert result['image_size'] == 9
+
+
+@pytest.mark.slow
 def test_the_cost_of_a_checkpoint(tmp_path):
   done = run(
     '--what=checkpoint',

@@ -1,8 +1,15 @@
 """The command line as its users meet it."""
 
+import contextlib
+import fcntl
 import json
+import os
+import pty
+import re
 import signal
+import struct
 import subprocess
+import termios
 import time
 
 import jax
@@ -52,6 +59,19 @@ DIGITS = '--config=configs/digits.py'
       ['config.model.nme=x: no'],
     ),
     (['--checkpoint=5'], ['--checkpoint is for --mode=eval']),
+    (
+      ['--labels=x', '--weights=raw', '--follow'],
+      ['--labels is for', '--weights is for', '--follow is for'],
+    ),
+    (
+      ['--mode=eval', '--follow', '--checkpoint=best'],
+      ['--follow evaluates all checkpoints'],
+    ),
+    (
+      ['--mode=eval', '--output=/proc/x', '--config.data.eval_protocol=10'],
+      ['--output=/proc/x cannot be written', "data.eval_protocol='10'"],
+    ),
+    (['--mode=eval', '--checkpoint='], ['--checkpoint names none']),
     (['--mode=eval'], ['no checkpoint in']),
     (['--mode=eval', '--checkpoint=/tmp/5'], ['/tmp/5: no such file']),
     (['--mode=sing'], ['--mode=sing']),
@@ -246,6 +266,34 @@ def test_killed_run_resumes_trains_to_the_same_end_and_evaluates(tmp_path):
   *_, line = other.stderr.splitlines()  # the log comes first
   assert line.startswith('error: model.width=0.5, but')
   assert 'has 1.0: set --config.model.width' in line
+
+
+def test_a_terminal_shows_a_bar_and_a_file_does_not(tmp_path):
+  started = command(*small(tmp_path / 'terminal'), **TINY)
+  # As wide as terminals are: of no width, there is no bar.
+  ours, theirs = pty.openpty()
+  size = struct.pack('HHHH', 24, 100, 0, 0)
+  fcntl.ioctl(theirs, termios.TIOCSWINSZ, size)
+  with subprocess.Popen(**{**started, 'stderr': theirs}) as process:
+    os.close(theirs)
+    seen = b''
+    # The end of a terminal is an error.
+    with contextlib.suppress(OSError):
+      while part := os.read(ours, 4096):
+        seen += part
+    process.wait()
+  os.close(ours)
+  assert process.returncode == 0
+  bars = re.findall(r'(\w+): +\d+%\|.*? (\d+)/(\d+) \[', seen.decode())
+  assert ('training', '8', '8') in bars
+  assert 'evaluating' in {what for what, _, _ in bars}
+  # Lines of the log are whole, above it.
+  for step in range(1, 9):
+    assert re.search(rf'step {step} of 8  loss .* left\r\n', seen.decode())
+  plain = run(*small(tmp_path / 'file'), **TINY)
+  assert plain.returncode == 0
+  assert '%|' not in plain.stderr
+  assert '\r' not in plain.stderr
 
 
 @pytest.mark.slow

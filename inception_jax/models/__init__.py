@@ -130,13 +130,8 @@ def describe(config, num_classes: int) -> dict[str, Any]:
 def about(
   arguments: dict[str, Any], card: card_lib.Card, classes: Sequence[str]
 ) -> dict[str, Any]:
-  """What is saved with weights, for JSON.
-
-  Args:
-    arguments: as `describe` gives them.
-    card: of the weights.
-    classes: names of the outputs, as far as they have any.
-  """
+  """What is saved with weights, for JSON: `describe`'s arguments, the card, and
+  the names of the outputs, as far as they have any."""
   return {
     'model': arguments,
     'card': dataclasses.asdict(card),
@@ -144,10 +139,8 @@ def about(
   }
 
 
-def from_about(
-  values, where
-) -> tuple[dict[str, Any], card_lib.Card, tuple[str, ...]]:
-  """The arguments of `create`, the card and the classes `about` was given.
+def from_about(values, where) -> tuple[dict[str, Any], card_lib.Card, tuple]:
+  """What `about` was given: arguments of `create`, the card, the classes.
 
   Raises:
     UserError: it is something else, since a file may hold anything.
@@ -167,8 +160,8 @@ def from_about(
     known = known and model['stem'] in ARCHITECTURES[model['name']].stems
     # Absent from what older versions saved.
     classes = tuple(values.get('classes', ()))
-    known = known and len(classes) <= model['num_classes']
-    known = known and all(isinstance(name, str) for name in classes)
+    strange = {type(name) for name in classes} - {str}
+    known = known and not strange and len(classes) <= model['num_classes']
   except (AttributeError, KeyError, TypeError):
     known = False
   if not known:

@@ -7,6 +7,9 @@ python -m inception_jax.tools.benchmark --what=checkpoint \\
     --config=configs/inception_v3.py --config.data.source=synthetic \\
     --config.batch_size=8
 
+python -m inception_jax.tools.benchmark --what=evaluation \\
+    --config=configs/inception_v3.py --config.batch_size=16
+
 `make bench` makes that environment first and keeps the result in benchmarks/.
 Both sides run in turns, as often as `--rounds` says, and each figure is the
 median: ratios can be compared between machines, images per second cannot.
@@ -38,7 +41,10 @@ _CONFIG = config_flags.DEFINE_config_file(
   'config', 'configs/inception_v4.py', 'The recipe that is measured.'
 )
 _WHAT = flags.DEFINE_enum(
-  'what', 'input', ['input', 'checkpoint'], 'What is measured.'
+  'what',
+  'input',
+  ['input', 'checkpoint', 'evaluation'],
+  'What is measured.',
 )
 _TORCH = flags.DEFINE_string(
   'torch', '.venv-torch/bin/python', 'A Python that has torchvision.'
@@ -73,6 +79,11 @@ def main():
     found = benchmark_checkpoint.measure(
       _CONFIG.value, _ROUNDS.value, _STEPS.value
     )
+  elif _WHAT.value == 'evaluation':
+    from inception_jax.tools import benchmark_evaluation
+
+    cli.use_compilation_cache()
+    found = benchmark_evaluation.measure(_CONFIG.value, _ROUNDS.value)
   else:
     found = _input_of_photos()
   result = {'what': _WHAT.value, **found}

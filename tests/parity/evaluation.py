@@ -1,0 +1,156 @@
+"""Evaluates networks of torchvision and timm here and there.
+
+  make parity-evaluation            # and benchmarks/evaluation.md, 15 minutes
+
+A small folder of JPEGs of ImageNet's sizes: which quarter of which of
+scikit-learn's two photographs it is. The library evaluates its network by its
+own preprocessing (torch_evaluation.py); its weights are imported, and
+`main.py --mode=eval` evaluates them. Exit status 1 if top-1 or top-5 are more
+than 0.1 points apart, or the losses 0.1 %.
+"""
+
+import csv
+import itertools
+import json
+import os
+import pathlib
+import sys
+import tempfile
+
+import numpy as np
+from PIL import Image
+from sklearn import datasets
+
+from inception_jax import hardware
+from tests.parity import run
+from tests.parity import table
+
+POINTS, LOSS = 0.1, 1e-3
+NETWORKS = (
+  ('torchvision', 'inception_v3', '.pth'),
+  ('timm', 'inception_v3', '.safetensors'),
+  ('timm', 'inception_v4', '.safetensors'),
+)
+COUNTS = {'train': 200, 'val': 500}
+_SIZES = ((500, 375), (375, 500), (500, 333), (300, 225), (640, 480))
+_GRAIN = 40
+_EXPLAINED = f"""\
+{COUNTS['val']} JPEGs of ImageNet's sizes, of eight classes: which quarter of
+which of scikit-learn's photographs. The network's head was fitted to
+{COUNTS['train']} others by logistic regression, on features of weights as they
+begin. There: the library's own transforms (PIL) and forward pass. Here: its
+weights imported, then `main.py --mode=eval`. Bounds: {POINTS} points of top-1
+and top-5, {LOSS:.1%} of the loss.
+"""
+
+
+def write_photos(folder: pathlib.Path) -> None:
+  """DATA/train and DATA/val, class folders of JPEGs."""
+  photos = list(map(Image.fromarray, datasets.load_sample_images().images))
+  random = np.random.default_rng(0)
+  for split, count in COUNTS.items():
+    for i in range(count):
+      photo, right, lower = np.unravel_index(i % 8, (2, 2, 2))
+      half = np.array(photos[photo].size) // 2
+      extent = (half * random.uniform(0.4, 1.0)).astype(int)
+      corner = half * (right, lower) + random.integers(0, half - extent + 1)
+      size = _SIZES[random.integers(len(_SIZES))]
+      box = (*corner, *(corner + extent))
+      image = photos[photo].crop(box).resize(size, Image.BICUBIC)
+      grain = random.normal(0, _GRAIN, (size[1], size[0], 1))
+      pixels = np.clip(np.asarray(image) + grain, 0, 255).astype(np.uint8)
+      path = folder / split / f'class_{i % 8}' / f'{i:05}.JPEG'
+      path.parent.mkdir(parents=True, exist_ok=True)
+      Image.fromarray(pixels).save(path, quality=90)
+
+
+def row(library, network, suffix, data, folder) -> tuple[str, bool]:
+  """A line of the table, and whether it is within its bounds."""
+  weights, imported = folder / f'weights{suffix}', folder / 'imported'
+  theirs = json.loads(
+    run.run(
+      str(run.ROOT / '.venv-torch' / 'bin' / 'python'),
+      str(run.HERE / 'torch_evaluation.py'),
+      *(library, network, str(data), str(weights)),
+    ).splitlines()[-1]
+  )
+  run.result_of(
+    '-m',
+    'inception_jax.tools.import_weights',
+    f'--weights={weights}',
+    f'--output={imported}',
+  )
+  ours = run.result_of(
+    'main.py',
+    '--mode=eval',
+    f'--config=configs/{network}.py',
+    f'--workdir={imported}',
+    '--config.data.source=folder',
+    f'--config.data.dir={data}',
+    '--config.data.eval_split=val',
+    '--config.batch_size=20',
+    '--config.precision=float32',
+    f'--output={folder / "output"}',
+  )
+  with open(folder / 'output' / 'predictions.csv', newline='') as file:
+    guesses = {
+      os.path.basename(line['image']): int(line['class_1'].split('_')[1])
+      for line in csv.DictReader(file)
+    }
+  assert guesses.keys() == theirs['guesses'].keys()
+  differ = sum(guess != theirs['guesses'][n] for n, guess in guesses.items())
+  off = [100 * abs(ours[key] - theirs[key]) for key in ('top1', 'top5')]
+  loss = abs(ours['loss'] - theirs['loss']) / theirs['loss']
+  sound = max(off) <= POINTS and loss <= LOSS
+  sound = sound and ours['count'] == theirs['count']
+  pairs = itertools.chain(
+    *(
+      (f'{100 * theirs[key]:.1f}', f'{100 * ours[key]:.1f}')
+      for key in ('top1', 'top5')
+    )
+  )
+  cells = [
+    network,
+    library,
+    str(ours['count']),
+    *pairs,
+    f'{theirs["loss"]:.5f}',
+    f'{ours["loss"]:.5f}',
+    str(differ),
+    'ok' if sound else 'OVER',
+  ]
+  return f'| {" | ".join(cells)} |', sound
+
+
+def main() -> int:
+  lines, all_sound = [], True
+  with tempfile.TemporaryDirectory() as scratch:
+    data = pathlib.Path(scratch) / 'data'
+    write_photos(data)
+    for i, (library, network, suffix) in enumerate(NETWORKS, 1):
+      folder = pathlib.Path(scratch) / str(i)
+      folder.mkdir()
+      line, sound = row(library, network, suffix, data, folder)
+      print(f'{i} of {len(NETWORKS)}: {line}', file=sys.stderr, flush=True)
+      lines.append(line)
+      all_sound &= sound
+  columns = ['network', 'library', 'images']
+  columns += ['top-1 there', 'here', 'top-5 there', 'here', 'loss there']
+  columns += ['here', 'best guesses that differ', '']
+  pythons = [sys.executable, str(run.ROOT / '.venv-torch' / 'bin' / 'python')]
+  text = table.page(
+    '# The same evaluation, here and there',
+    f'`make parity-evaluation` on {hardware.machine()}, in float32.',
+    _EXPLAINED,
+    columns,
+    lines,
+    list(map(table.versions, pythons)),
+  )
+  print(text)
+  (run.ROOT / 'benchmarks' / 'evaluation.md').write_text(text)
+  return 0 if all_sound else 1
+
+
+if __name__ == '__main__':
+  os.environ.setdefault('JAX_PLATFORMS', 'cpu')
+  sys.exit(main())
