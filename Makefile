@@ -54,8 +54,8 @@ parity: .venv-torch/ready .venv-mindspore/ready .venv-slim/ready
 parity-training: .venv-torch/ready
 	@.venv-torch/bin/python -m tests.parity.training --clones=$(CLONES) $(ARGS)
 
-parity-evaluation: $(VENV)/ready .venv-torch/ready
-	@$(RUN) -m tests.parity.evaluation
+parity-evaluation: .venv-torch/ready
+	@.venv-torch/bin/python -m tests.parity.evaluation
 
 learning: .venv-torch/ready $(FASHION)/ready
 	@.venv-torch/bin/python -m tests.parity.learning --clones=$(CLONES) \

@@ -12,6 +12,7 @@ from inception_jax import models
 from inception_jax import predictions
 from inception_jax import pretrained
 from inception_jax.answers import Answers
+from inception_jax.artifacts import Artifact
 from inception_jax.config import UserError
 from inception_jax.data import sources
 from inception_jax.evaluator import Evaluator
@@ -78,17 +79,48 @@ def evaluate(
     for which in options.checkpoints
   ]
   steps, weights = zip(*found, strict=True)
-  evaluator, split, answers = prepare(config, weights, mesh, options)
+  return _examine(
+    prepare(config, weights, mesh, options),
+    config,
+    options,
+    [own.origin for own in weights],
+    {'step': list(steps) if several else steps[0]},
+    [own.variables for own in weights],
+  )
+
+
+def evaluate_artifact(
+  config, artifact: Artifact, mesh: jax.sharding.Mesh, options: Options
+) -> Found:
+  """Evaluates a network that another program runs, on `data.eval_split`.
+
+  Args:
+    config: the whole config; its network is the artifact's.
+    artifact: the network.
+    mesh: the devices, which prepare the images and count.
+    options: how to evaluate.
+
+  Raises:
+    UserError: it tells other classes apart than the split.
+  """
+  own = pretrained.of_network(config, artifact)
+  split = sources.load(own, own.data.eval_split)
+  answers = _answers(own, split, [artifact], options)
+  evaluator = Evaluator([(own, artifact)], split, mesh, answers=answers)
+  prepared = Prepared(evaluator, split, answers)
+  return _examine(prepared, own, options, [artifact.origin], {}, [None])
+
+
+def _examine(prepared, config, options, origins, step, variables) -> Found:
+  """Evaluates, and writes what was asked for."""
+  evaluator, split, answers = prepared
   rows = []
-  result = {
-    'step': list(steps) if several else steps[0],
-    **evaluator(*(own.variables for own in weights), rows=rows),
-  }
+  result = {**step, **evaluator(*variables, rows=rows)}
   columns = predictions.joined(rows, split.size)
   if options.output and jax.process_index() == 0:
     about = {
       'result': result,
-      'checkpoints': [own.origin for own in weights],
+      'checkpoints': origins,
       'weights': 'ema' if options.ema else 'raw',
       'split': config.data.eval_split,
       'protocol': config.data.eval_protocol,
@@ -135,7 +167,7 @@ def reached(config, scores) -> bool:
 
 
 def _answers(
-  config, split, weights: Sequence[Weights], options: Options
+  config, split, weights: Sequence[Weights | Artifact], options: Options
 ) -> Answers:
   """What is right of a split, for all of these networks.
 

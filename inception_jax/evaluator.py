@@ -40,8 +40,8 @@ class Evaluator:
     """Plans it.
 
     Args:
-      members: a resolved config and the network of each; they share
-        'batch_size', and may prepare the images otherwise.
+      members: a resolved config and the network of each, or its artifact;
+        they share 'batch_size', and may prepare the images otherwise.
       split: an `Indexed` or `Sequential` split.
       mesh: the devices.
       workdir: gets bad_images.txt; '' for none.
@@ -188,11 +188,14 @@ class _Member:
     size = config.data.image_size
     self.views = crops.views(config.data.eval_protocol, size)
     rows, whole = sharding.batch(mesh), sharding.replicated(mesh)
-    self._forward = jax.jit(
-      scoring.make_forward(config, model),
-      in_shardings=(whole, rows),
-      out_shardings=rows,
-    )
+    if hasattr(model, 'classify'):
+      self._forward = scoring.make_outer_forward(config, model.classify)
+    else:
+      self._forward = jax.jit(
+        scoring.make_forward(config, model),
+        in_shardings=(whole, rows),
+        out_shardings=rows,
+      )
     self._cut = jax.jit(
       scoring.cut,
       static_argnames='size',

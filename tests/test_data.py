@@ -1,5 +1,6 @@
 """Sources and the order of their images."""
 
+import io
 import itertools
 import time
 
@@ -375,14 +376,18 @@ def test_evaluation_crops_are_the_ones_of_pil(mode, interpolation, shape):
   noise = np.random.default_rng(0).integers(0, 256, (9, 7, 3), np.uint8)
   image = Image.fromarray(noise).resize(shape[::-1], Image.BICUBIC)
   method = {'bilinear': Image.BILINEAR, 'bicubic': Image.BICUBIC}[interpolation]
+  # Across first, as every Pillow before 13; that one often goes down first.
+  resized = lambda image, w, h: image.resize((w, image.height), method).resize(
+    (w, h), method
+  )
   width, height = image.size
   if mode == 'squash':
-    expected = image.resize((size, size), method)
+    expected = resized(image, size, size)
   elif mode == 'central':
     w, h = round(0.875 * width), round(0.875 * height)
     x, y = (width - w) // 2, (height - h) // 2
     cropped = image.crop((x, y, x + w, y + h))
-    expected = cropped.resize((size, size), method)
+    expected = resized(cropped, size, size)
   else:  # torchvision: Resize(36), CenterCrop(32)
     w, h = (
       (36, int(36 * height / width))
@@ -390,13 +395,34 @@ def test_evaluation_crops_are_the_ones_of_pil(mode, interpolation, shape):
       else (int(36 * width / height), 36)
     )
     x, y = round((w - size) / 2), round((h - size) / 2)
-    expected = image.resize((w, h), method).crop((x, y, x + size, y + size))
+    expected = resized(image, w, h).crop((x, y, x + size, y + size))
   for given in (np.asarray(image), tf.io.encode_png(np.asarray(image))):
     given = tf.convert_to_tensor(given)
     found = decode.eval_image(given, config.data).numpy().astype(int)
     assert found.shape == (size, size, 3)
-    # PIL rounds in between, after one of the two directions.
-    assert np.abs(found - np.asarray(expected, int)).max() <= 2
+    off = np.abs(found - np.asarray(expected, int))
+    # Halves, which PIL's whole-number weights round either way, are frequent
+    # with bilinear's.
+    most, mean = {'bilinear': (2, 0.07), 'bicubic': (1, 0.01)}[interpolation]
+    assert off.max() <= most
+    assert off.mean() < mean
+
+
+@pytest.mark.parametrize('mode', ['central', 'short_side', 'squash'])
+def test_evaluation_decodes_a_jpeg_as_pil_does(mode):
+  config = models.resolve(digits_recipe.get_config())
+  config.data.image_size = 64
+  config.data.eval_crop_mode = mode
+  config.data.eval_crop_fraction = 0.875
+  noise = np.random.default_rng(0).integers(0, 256, (96, 128, 3), np.uint8)
+  file = io.BytesIO()
+  Image.fromarray(noise).save(file, 'jpeg', quality=95)
+  decoded = np.asarray(Image.open(file).convert('RGB'))
+  found, expected = (
+    decode.eval_image(tf.constant(x), config.data).numpy().astype(int)
+    for x in (file.getvalue(), decoded)
+  )
+  np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize('side', [20, 48, 64, 65, 90])
@@ -409,7 +435,7 @@ def test_training_looks_at_every_pixel_and_no_closer_than_it_must(side):
   out = decode.train_image(tf.constant(noise), None, config.data)
   plain = tf.image.resize(noise, (size, size))
   if side <= 2 * size:
-    np.testing.assert_array_equal(out, np.round(plain))
+    np.testing.assert_array_equal(out, np.floor(plain + np.float32(0.5)))
   else:
     image = Image.fromarray(noise).resize((size, size), Image.BILINEAR)
     difference = np.abs(np.float32(out) - np.asarray(image))

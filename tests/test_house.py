@@ -28,7 +28,7 @@ FLOORS = [
   {'history', 'predictions'},
   {'checkpoints'},
   {'runs', 'trainer'},
-  {'pretrained'},
+  {'artifacts', 'pretrained'},
   {'evaluate'},
   {'follow', 'train'},
   {'report'},
@@ -72,7 +72,7 @@ def test_imports_point_downward(path):
 @pytest.mark.parametrize('path', MODULES, ids=lambda p: p.stem)
 def test_libraries_stay_in_their_rooms(path):
   names = {name.split('.')[0] for name in imported(path)}
-  if room(path) not in ('data', 'tools', 'weights'):
+  if room(path) not in ('artifacts', 'data', 'tools', 'weights'):
     assert not names & {'tensorflow', 'tensorflow_datasets'}
   if path.name != 'checkpoint.py':
     assert 'orbax' not in names

@@ -33,6 +33,7 @@ class Options:
     frozen: patterns, as `config.frozen` takes them; a BatchNorm that they
       match keeps its statistics, and normalises by them in training, too.
     replicas: parts of the batch that BatchNorm normalises on their own.
+    folded: whether BatchNorm is part of the convolutions, see `fold.fold`.
   """
 
   width: float = 1.0
@@ -42,6 +43,7 @@ class Options:
   count_include_pad: bool = False
   frozen: tuple[str, ...] = ()
   replicas: int = 1
+  folded: bool = False
 
   def channels(self, features: int) -> int:
     """`features` times width, to the nearest multiple of 8, at least 8."""
@@ -52,6 +54,8 @@ class Options:
 
   def batch_norm(self, parent: nn.Module, name: str, train: bool, **kwargs):
     """The BatchNorm called `name` inside `parent`."""
+    if self.folded:
+      return lambda x: x
     frozen = config_lib.frozen('/'.join((*parent.path, name)), self.frozen)
     grouped = {'groups': self.replicas} if self.replicas > 1 else {}
     make = GroupedBatchNorm if grouped else nn.BatchNorm
@@ -83,7 +87,7 @@ class ConvBN(nn.Module):
       spec.kernel,
       strides=spec.strides,
       padding=spec.padding,
-      use_bias=False,
+      use_bias=options.folded,
       dtype=options.policy.compute_dtype,
       kernel_init=narrow if spec.stddev else HE,
       name='conv',
@@ -156,16 +160,15 @@ class ProjectedResidualBlock(nn.Module):
 
 def pool(x, spec: Pool, count_include_pad: bool):
   """Applies `spec` to [B, H, W, C]."""
-  window, strides = (spec.size,) * 2, (spec.strides,) * 2
+  # By name: jax2onnx takes all but the first only so.
+  shared = {
+    'window_shape': (spec.size,) * 2,
+    'strides': (spec.strides,) * 2,
+    'padding': spec.padding,
+  }
   if spec.kind == 'max':
-    return nn.max_pool(x, window, strides=strides, padding=spec.padding)
-  return nn.avg_pool(
-    x,
-    window,
-    strides=strides,
-    padding=spec.padding,
-    count_include_pad=count_include_pad,
-  )
+    return nn.max_pool(x, **shared)
+  return nn.avg_pool(x, **shared, count_include_pad=count_include_pad)
 
 
 def stage(spec, options: Options, name: str):

@@ -1,20 +1,29 @@
-"""Exports a trained network to another framework.
+"""Exports a trained network to other programs and frameworks.
 
-python -m inception_jax.tools.export --workdir=runs/v4 --format=timm \\
-    --output=v4.safetensors
+python -m inception_jax.tools.export --workdir=runs/v4 --format=onnx \\
+    --output=v4.onnx
 
-`timm` writes a safetensors file for `timm.create_model(…).load_state_dict(…,
-strict=True)`, `mindcv` a .ckpt for `mindspore.load_checkpoint`. The file is
-read back and compared with the network before it gets its name.
+`onnx`: one file, NCHW, any batch, standard operators of opset 18.
+`stablehlo`: one file for cpu, cuda and tpu, with its parameters.
+`savedmodel`: a folder with two signatures, of normalised images and of encoded
+ones. `timm`: safetensors for `timm.create_model(…).load_state_dict(…,
+strict=True)`; `mindcv`: a .ckpt for `mindspore.load_checkpoint`. What has been
+written is read back and compared with the network before it gets its name:
+`max_abs_diff` is of logits, or of weights.
 """
 
+import logging
 import os
 
 from absl import flags
+import jax
 from ml_collections import config_flags
 
 from inception_jax import cli
+from inception_jax.config import RunError
 from inception_jax.config import UserError
+
+log = logging.getLogger(__name__)
 
 FLAGS = flags.FLAGS
 _CONFIG = config_flags.DEFINE_config_file(
@@ -24,7 +33,12 @@ _WORKDIR = flags.DEFINE_string('workdir', '', 'The folder of the run.')
 _CHECKPOINT = flags.DEFINE_string(
   'checkpoint', 'latest', 'latest, best, a step, or the path of a checkpoint.'
 )
-_FORMAT = flags.DEFINE_string('format', '', 'timm or mindcv.')
+_WEIGHTS = flags.DEFINE_enum(
+  'weights', 'ema', ['ema', 'raw'], 'The moving average, if any, or the raw.'
+)
+_FORMAT = flags.DEFINE_string(
+  'format', '', 'onnx, stablehlo, savedmodel, timm or mindcv.'
+)
 _OUTPUT = flags.DEFINE_string('output', '', 'The file to be made.')
 
 
@@ -33,22 +47,26 @@ def main():
   output = os.path.expanduser(_OUTPUT.value)
   workdir = os.path.expanduser(_WORKDIR.value)
 
+  from inception_jax import artifacts
   from inception_jax import preflight
   from inception_jax import pretrained
   from inception_jax import sharding
   from inception_jax import weights as weights_lib
 
   file_format, which = _FORMAT.value, _CHECKPOINT.value
-  known = ', '.join(weights_lib.FORMATS)
+  known = ', '.join((*artifacts.FORMATS, *weights_lib.FORMATS))
+  ending = artifacts.ENDINGS.get(file_format, '')
   faults = []
   if not workdir and '/' not in which:
     faults.append('--workdir is missing: the folder of the run to export')
-  if file_format not in weights_lib.FORMATS:
+  if file_format not in (*artifacts.FORMATS, *weights_lib.FORMATS):
     faults.append(f'--format={file_format}: expected one of {known}')
   if not output:
     faults.append('--output is missing: the file to be made')
   elif os.path.lexists(output):
     faults.append(f'--output={output} is there already')
+  elif not output.endswith(ending):
+    faults.append(f'--output={output}: expected a name that ends in {ending}')
   elif fault := preflight.cannot_write(
     os.path.dirname(os.path.abspath(output))
   ):
@@ -57,23 +75,67 @@ def main():
     raise UserError(*faults)
 
   step, weights = pretrained.find(
-    workdir, which, sharding.make_mesh(), config=_CONFIG.value
+    workdir,
+    which,
+    sharding.make_mesh(),
+    _WEIGHTS.value == 'ema',
+    _CONFIG.value,
   )
-  weights = weights_lib.fitting(weights, file_format)
   os.makedirs(os.path.dirname(os.path.abspath(output)), exist_ok=True)
   with cli.whole_or_nothing(output) as unfinished:
-    count = weights_lib.save(weights, unfinished, file_format)
-    difference = weights_lib.difference(weights, weights_lib.load(unfinished))
-    if difference:
-      raise RuntimeError(f'{output} reads back {difference} off')
+    if file_format in artifacts.FORMATS:
+      found = _artifact(weights, unfinished, file_format, step)
+    else:
+      found = _weights(weights, unfinished, file_format)
   return {
     'step': step,
     'format': file_format,
     'output': output,
-    'parameters': count,
-    'bytes': os.path.getsize(output),
-    'max_abs_diff': difference,
+    'parameters': sum(
+      x.size for x in jax.tree.leaves(weights.variables['params'])
+    ),
+    'bytes': _bytes(output),
+    **found,
   }
+
+
+def _artifact(weights, path: str, file_format: str, step: int) -> dict:
+  """Writes one and runs it beside the network."""
+  from inception_jax import artifacts
+  from inception_jax.artifacts import compare
+
+  log.info('exporting; a full network takes a minute or two')
+  artifacts.save(weights, path, file_format, step)
+  found = compare.compare(weights, artifacts.load(path).classify)
+  if not found['relative_diff'] <= compare.BOUND:
+    raise RunError(
+      f'as {file_format} it is {found["relative_diff"]:.1e} of the largest '
+      f'logit off, more than {compare.BOUND:g}: nothing is written'
+    )
+  return found
+
+
+def _weights(weights, path: str, file_format: str) -> dict:
+  """Writes them and reads them back."""
+  from inception_jax import weights as weights_lib
+
+  weights = weights_lib.fitting(weights, file_format)
+  weights_lib.save(weights, path, file_format)
+  difference = weights_lib.difference(weights, weights_lib.load(path))
+  if difference:
+    raise RunError(f'as {file_format} it reads back {difference} off')
+  return {'max_abs_diff': difference}
+
+
+def _bytes(path: str) -> int:
+  """Of a file, or of all files in a folder."""
+  if not os.path.isdir(path):
+    return os.path.getsize(path)
+  return sum(
+    os.path.getsize(os.path.join(folder, name))
+    for folder, _, names in os.walk(path)
+    for name in names
+  )
 
 
 if __name__ == '__main__':

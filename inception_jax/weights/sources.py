@@ -137,6 +137,7 @@ TORCHVISION = _source(
   TORCH,
   names.TORCHVISION_V3,
   count_include_pad=True,
+  crop_fraction=299 / 342,
   **_SHORT_SIDE,
 )
 TIMM = {

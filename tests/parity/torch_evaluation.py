@@ -73,7 +73,8 @@ def _fit(model, head, folder, transform):
       labels.append(own)
     hook.remove()
     x, y = torch.cat(features).numpy(), torch.cat(labels).numpy()
-    mean, deviation = x.mean(axis=0), x.std(axis=0) + 1e-6
+    # One scale for all: features that hardly vary would be all noise.
+    mean, deviation = x.mean(axis=0), x.std()
     found = linear_model.LogisticRegression(C=0.01, max_iter=1000)
     found.fit((x - mean) / deviation, y)
     kernel = found.coef_ / deviation

@@ -1,0 +1,112 @@
+"""Networks as files that other programs run, and what they say themselves."""
+
+from collections.abc import Callable
+import dataclasses
+import os
+from typing import Any
+
+import numpy as np
+
+from inception_jax import models
+from inception_jax.artifacts import about
+from inception_jax.artifacts import onnx_file
+from inception_jax.artifacts import saved_model
+from inception_jax.artifacts import stablehlo_file
+from inception_jax.config import UserError
+from inception_jax.models import fold
+from inception_jax.models.card import Card
+from inception_jax.weights import Weights
+
+
+@dataclasses.dataclass(frozen=True)
+class Artifact:
+  """A network that runs without this framework.
+
+  Attributes:
+    origin: its path.
+    model: arguments of `models.create` that it was made with.
+    card: how images must be prepared: `(image − card.mean) / card.std`.
+    classes: names of the outputs, as far as they are known.
+    classify: float32 [B, S, S, C] → float32 logits [B, N].
+  """
+
+  origin: str
+  model: dict[str, Any]
+  card: Card
+  classes: tuple[str, ...]
+  classify: Callable[[np.ndarray], np.ndarray]
+
+  @property
+  def num_classes(self) -> int:
+    """Outputs."""
+    return self.model['num_classes']
+
+
+@dataclasses.dataclass(frozen=True)
+class _Format:
+  """How an artifact is written and read.
+
+  Attributes:
+    is_one: path → whether it looks like one.
+    save: (path, function of variables and images, variables, card, what it
+      is to say of itself).
+    load: path → (classify, what it says of itself).
+  """
+
+  is_one: Callable[[str], bool]
+  save: Callable
+  load: Callable
+
+
+_FORMATS = {
+  'onnx': _Format(
+    lambda path: path.endswith('.onnx'), onnx_file.save, onnx_file.load
+  ),
+  'stablehlo': _Format(
+    lambda path: path.endswith('.stablehlo'),
+    stablehlo_file.save,
+    stablehlo_file.load,
+  ),
+  'savedmodel': _Format(
+    lambda path: os.path.exists(os.path.join(path, 'saved_model.pb')),
+    saved_model.save,
+    saved_model.load,
+  ),
+}
+FORMATS = tuple(_FORMATS)
+ENDINGS = {'onnx': '.onnx', 'stablehlo': '.stablehlo', 'savedmodel': ''}
+
+
+def save(weights: Weights, path: str, file_format: str, step: int) -> None:
+  """Writes a network, BatchNorm folded, with all that is known of it."""
+  model = models.create(**weights.model, card=weights.card)
+  model, variables = fold.fold(model, weights.variables)
+  says = about.describe(weights, variables, step)
+  apply = lambda variables, images: model.apply(variables, images)[0]
+  _FORMATS[file_format].save(path, apply, variables, weights.card, says)
+
+
+def load(path: str) -> Artifact:
+  """Reads an artifact that `save` wrote.
+
+  Raises:
+    UserError: there is none, or it is damaged or of another program.
+  """
+  path = os.path.expanduser(path)
+  if not os.path.exists(path):
+    raise UserError(f'{path}: no such artifact')
+  for file_format in _FORMATS.values():
+    if file_format.is_one(path):
+      break
+  else:
+    known = ', '.join(f'*{ending}' for ending in ENDINGS.values() if ending)
+    raise UserError(f'{path}: expected {known} or the folder of a SavedModel')
+  try:
+    classify, says = file_format.load(path)
+  except UserError:
+    raise
+  except Exception as error:  # each library has a dozen of its own
+    reason = ' '.join(str(error).split())[:200] or type(error).__name__
+    raise UserError(f'{path} cannot be read: {reason}') from error
+  model, card, classes = about.parse(says, path)
+  return Artifact(path, model, card, classes, classify)

@@ -1,0 +1,50 @@
+"""What an artifact says of itself, as JSON in it."""
+
+import json
+from typing import Any
+
+import jax
+
+from inception_jax import digests
+from inception_jax import models
+from inception_jax import state
+from inception_jax.config import UserError
+from inception_jax.models.card import Card
+from inception_jax.weights import Weights
+
+KEY = 'inception_jax'
+_VERSION = 1
+
+
+def describe(weights: Weights, variables, step: int) -> str:
+  """The card, the classes, the versions and the digest of the parameters."""
+  arrays = state.named(variables)
+  entries = {name: digests.entry(x) for name, x in arrays.items()}
+  values = {
+    **models.about(weights.model, weights.card, weights.classes),
+    'version': _VERSION,
+    'step': step,
+    'parameters': digests.sealed(entries)['sha256'],
+    'jax': jax.__version__,
+  }
+  return json.dumps(values)
+
+
+def parse(
+  text: str | None, where: str
+) -> tuple[dict[str, Any], Card, tuple[str, ...]]:
+  """The network's arguments, its card and its classes.
+
+  Raises:
+    UserError: it says nothing of the kind.
+  """
+  try:
+    values = json.loads(text or '')
+    version = values.get('version')
+  except (ValueError, AttributeError):
+    raise UserError(
+      f'{where} was not exported by tools.export: it has no card'
+    ) from None
+  if version != _VERSION:
+    raise UserError(f'{where} has a card of version {version}, not {_VERSION}')
+  return models.from_about(values, where)

@@ -1,0 +1,58 @@
+"""An artifact beside the network that it was made of."""
+
+import jax
+import numpy as np
+
+from inception_jax import models
+from inception_jax.weights import Weights
+
+# Of the largest logit: float32 in another order of sums.
+BOUND = 1e-3
+_RANDOM, _CROPS = 4, 4
+
+
+def images(size: int, channels: int) -> np.ndarray:
+  """uint8 [8, S, S, C]: noise, then crops of scikit-learn's photographs."""
+  from PIL import Image
+  from sklearn import datasets
+
+  random = np.random.default_rng(0)
+  shape = (_RANDOM, size, size, channels)
+  found = list(random.integers(0, 256, shape, np.uint8))
+  photos = datasets.load_sample_images().images
+  for i in range(_CROPS):
+    photo = Image.fromarray(photos[i % len(photos)])
+    if channels == 1:
+      photo = photo.convert('L')
+    side = min(photo.size)
+    left = random.integers(0, photo.width - side + 1)
+    box = (left, 0, left + side, side)
+    crop = np.asarray(photo.crop(box).resize((size, size)))
+    found.append(crop.reshape(size, size, channels))
+  return np.stack(found)
+
+
+def compare(weights: Weights, classify) -> dict[str, float]:
+  """How far off an artifact is.
+
+  Args:
+    weights: of the network.
+    classify: of the artifact.
+
+  Returns:
+    'max_abs_diff' of the logits, 'relative_diff', to the largest logit, and
+    'top5_agreement', the share of images whose best five are the same.
+  """
+  card = weights.card
+  given = images(card.input_size, len(card.mean)).astype(np.float32)
+  given = (given - np.float32(card.mean)) / np.float32(card.std)
+  model = models.create(**weights.model, card=card)
+  logits = jax.jit(lambda v, x: model.apply(v, x)[0])(weights.variables, given)
+  ours, theirs = np.asarray(logits), classify(given)
+  best = [np.sort(np.argsort(-x, axis=1)[:, :5]) for x in (ours, theirs)]
+  difference = float(np.max(np.abs(ours - theirs)))
+  return {
+    'max_abs_diff': difference,
+    'relative_diff': difference / float(np.max(np.abs(ours))),
+    'top5_agreement': float(np.mean(np.all(best[0] == best[1], axis=1))),
+  }

@@ -1,0 +1,100 @@
+"""SavedModel: normalised images, or encoded ones with the preprocessing in it.
+
+Signatures: 'serving_default', float32 `images` [B, S, S, C], and 'encoded',
+`encoded` [B] strings, each a JPEG, PNG, GIF or BMP. Both give `logits` and
+`probabilities`. The layout is what TF Serving and Triton take.
+"""
+
+import os
+
+import numpy as np
+
+from inception_jax.artifacts import about
+
+_EXTRA = 'assets.extra'
+_MOST_PIXELS = 80_000_000  # of a JPEG; more is not decoded
+IMAGES, ENCODED = 'serving_default', 'encoded'
+
+
+def save(path: str, apply, variables, card, says: str) -> None:
+  """Writes both signatures, and the names of the classes beside them."""
+  from jax.experimental import jax2tf
+  import ml_collections
+  import tensorflow as tf
+
+  from inception_jax.data import decode
+
+  size, channels = card.input_size, len(card.mean)
+  converted = jax2tf.convert(
+    apply,
+    polymorphic_shapes=[None, f'(B, {size}, {size}, {channels})'],
+    with_gradient=False,
+  )
+  data = ml_collections.ConfigDict(
+    {
+      'image_size': size,
+      'channels': channels,
+      'eval_crop_mode': card.crop_mode,
+      'eval_crop_fraction': card.crop_fraction,
+      'interpolation': card.interpolation,
+      'max_pixels': _MOST_PIXELS,
+    }
+  )
+  module = tf.Module()
+  # Once, for both signatures.
+  module.variables_ = tf.nest.map_structure(tf.Variable, variables)
+
+  def answer(images):
+    logits = converted(module.variables_, images)
+    return {'logits': logits, 'probabilities': tf.nn.softmax(logits)}
+
+  @tf.function(
+    input_signature=[
+      tf.TensorSpec((None, size, size, channels), tf.float32, 'images')
+    ],
+    autograph=False,
+  )
+  def of_images(images):
+    return answer(images)
+
+  @tf.function(
+    input_signature=[tf.TensorSpec((None,), tf.string, 'encoded')],
+    autograph=False,
+  )
+  def of_encoded(encoded):
+    pixels = tf.map_fn(
+      lambda x: decode.eval_image(x, data, python=False),
+      encoded,
+      fn_output_signature=tf.TensorSpec((size, size, channels), tf.uint8),
+    )
+    images = tf.cast(pixels, tf.float32)
+    return answer((images - tf.constant(card.mean)) / tf.constant(card.std))
+
+  module.of_images, module.of_encoded = of_images, of_encoded
+  tf.saved_model.save(
+    module, path, signatures={IMAGES: of_images, ENCODED: of_encoded}
+  )
+  extra = os.path.join(path, _EXTRA)
+  os.makedirs(extra, exist_ok=True)
+  with open(os.path.join(extra, f'{about.KEY}.json'), 'w') as file:
+    file.write(says)
+
+
+def load(path: str):
+  """(NHWC images → logits, what it says of itself)."""
+  import tensorflow as tf
+
+  loaded = tf.saved_model.load(path)
+  where = os.path.join(path, _EXTRA, f'{about.KEY}.json')
+  says = None
+  if os.path.exists(where):
+    with open(where) as file:
+      says = file.read()
+  signature = loaded.signatures[IMAGES]
+
+  def classify(images: np.ndarray) -> np.ndarray:
+    return signature(images=tf.constant(images))['logits'].numpy()
+
+  # What is loaded lives as long as the function.
+  classify.loaded = loaded
+  return classify, says
