@@ -31,6 +31,8 @@ def check(config, workdir: str, train: bool, output: str = '') -> None:
     UserError: with every fault at once.
   """
   config = models.resolve(config)
+  if not train:  # the other split may not be there
+    config.data.train_split = config.data.eval_split
   faults = (
     config_lib.check(config)
     + plan.check(config)

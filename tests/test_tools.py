@@ -153,7 +153,8 @@ def test_missing_flags_are_said_together(tmp_path):
   assert done.returncode == 2
   assert done.stderr.splitlines() == [
     'error: --workdir is missing: the folder of the run to export',
-    'error: --format=onyx: expected one of onnx, stablehlo, savedmodel, timm, mindcv',
+    'error: --format=onyx: expected one of onnx, stablehlo, savedmodel, '
+    'timm, mindcv',
     'error: --output is missing: the file to be made',
   ]
   done = run(

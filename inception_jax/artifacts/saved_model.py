@@ -10,16 +10,15 @@ import os
 import numpy as np
 
 from inception_jax.artifacts import about
+from inception_jax.models import card as card_lib
 
 _EXTRA = 'assets.extra'
-_MOST_PIXELS = 80_000_000  # of a JPEG; more is not decoded
 IMAGES, ENCODED = 'serving_default', 'encoded'
 
 
 def save(path: str, apply, variables, card, says: str) -> None:
   """Writes both signatures, and the names of the classes beside them."""
   from jax.experimental import jax2tf
-  import ml_collections
   import tensorflow as tf
 
   from inception_jax.data import decode
@@ -30,16 +29,7 @@ def save(path: str, apply, variables, card, says: str) -> None:
     polymorphic_shapes=[None, f'(B, {size}, {size}, {channels})'],
     with_gradient=False,
   )
-  data = ml_collections.ConfigDict(
-    {
-      'image_size': size,
-      'channels': channels,
-      'eval_crop_mode': card.crop_mode,
-      'eval_crop_fraction': card.crop_fraction,
-      'interpolation': card.interpolation,
-      'max_pixels': _MOST_PIXELS,
-    }
-  )
+  data = card_lib.data_of(card)
   module = tf.Module()
   # Once, for both signatures.
   module.variables_ = tf.nest.map_structure(tf.Variable, variables)

@@ -129,7 +129,7 @@ class BadImages:
     except Exception as error:  # each decoder has its own
       name = self._split.name(tf.nest.map_structure(lambda x: x.numpy(), own))
       if name not in self._reasons:
-        self._note(name, _in_a_line(error))
+        self._note(name, in_a_line(error))
       return False
     return True
 
@@ -153,7 +153,7 @@ class BadImages:
       )
 
 
-def _in_a_line(error: Exception) -> str:
+def in_a_line(error: Exception) -> str:
   """What happened, without TensorFlow's names of nodes and operations."""
   text = re.sub(r'\{\{.*?\}\}|\[Op:\w+\]( name:)?', '', str(error))
   return ' '.join(text.split())[:200] or type(error).__name__

@@ -37,7 +37,7 @@ def train_batches(
   Yields:
     {'image': uint8 [rows, S, S, C], 'label': int32 [rows]}.
   """
-  _keep_off_accelerators()
+  keep_off_accelerators()
   ours = _in_rows(rows, config.batch_size)
   seed = tf.constant(config.seed, tf.int64)
   last = tf.constant(split.size - 1, tf.int64)
@@ -112,7 +112,7 @@ def eval_batches(
     padding and in the place of bad images}, with 'image': uint8 [rows, S, S,
     C] and, as `decode.eval_canvases` says, others.
   """
-  _keep_off_accelerators()
+  keep_off_accelerators()
   padded = num_eval_batches(split, batch_size) * batch_size
   ours = _in_rows(rows, batch_size)
   last = tf.constant(split.size - 1, tf.int64)
@@ -221,6 +221,6 @@ def _in_rows(rows: range, batch_size: int):
   return ours
 
 
-def _keep_off_accelerators():
+def keep_off_accelerators():
   """TensorFlow only feeds here, but would take all of a GPU's memory."""
   tf.config.set_visible_devices([], 'GPU')

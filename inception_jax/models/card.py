@@ -4,9 +4,13 @@ import dataclasses
 import json
 import math
 
+from ml_collections import ConfigDict
+
 from inception_jax.config import UserError
 
 _COUNTED, _IGNORED = 'counted', 'ignored'
+# Of an image that is prepared without a config; more is not decoded.
+MOST_PIXELS = 80_000_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,6 +79,22 @@ def of(config) -> Card:
     interpolation=config.data.interpolation,
     count_include_pad=counts_padding(config),
     bn_epsilon=config.model.bn_epsilon,
+  )
+
+
+def data_of(card: Card):
+  """What of `config.data` the preparation of an image depends on."""
+  return ConfigDict(
+    {
+      'image_size': card.input_size,
+      'channels': len(card.mean),
+      'mean': card.mean,
+      'std': card.std,
+      'eval_crop_mode': card.crop_mode,
+      'eval_crop_fraction': card.crop_fraction,
+      'interpolation': card.interpolation,
+      'max_pixels': MOST_PIXELS,
+    }
   )
 
 

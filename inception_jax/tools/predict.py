@@ -1,0 +1,192 @@
+"""Says what is on images: the five most probable classes of each.
+
+python -m inception_jax.tools.predict --workdir=runs/v4 cat.jpg photos/
+python -m inception_jax.tools.predict --artifact=v4.onnx --json photos/
+
+With a trained network (--workdir=, or the path of a checkpoint or of another
+framework's file as --checkpoint=) or what tools.export wrote (--artifact=).
+Prints a line an image, a table or with --json one object; the result has them
+all as `predictions`. An image that cannot be read is named in `failed`, the
+others are served, and the exit status is 1.
+"""
+
+from collections.abc import Callable
+from collections.abc import Iterator
+from concurrent import futures
+import json
+import os
+import pathlib
+import sys
+from typing import Any
+
+from absl import flags
+from ml_collections import config_flags
+
+from inception_jax import cli
+from inception_jax.config import UserError
+
+_CONFIG = config_flags.DEFINE_config_file(
+  'config', None, 'The recipe of the run; checked with its checkpoint.'
+)
+_WORKDIR = flags.DEFINE_string('workdir', '', 'The folder of the run.')
+_CHECKPOINT = flags.DEFINE_string(
+  'checkpoint', 'latest', 'latest, best, a step, or the path of weights.'
+)
+_ARTIFACT = flags.DEFINE_string('artifact', '', 'What tools.export wrote.')
+_WEIGHTS = flags.DEFINE_enum(
+  'weights', 'ema', ['ema', 'raw'], 'The moving average, if any, or the raw.'
+)
+_BATCH = flags.DEFINE_integer(
+  'batch_size', 16, 'Images at a time.', lower_bound=1
+)
+_JSON = flags.DEFINE_bool('json', False, 'A line of JSON an image, no table.')
+_GUESSES = 5
+
+
+def main(paths: list[str]) -> dict[str, Any]:
+  """Classifies the images, batch by batch."""
+  checkpoint = _CHECKPOINT.value
+  faults = []
+  if not paths:
+    faults.append('name an image, or a folder of them')
+  given = bool(_WORKDIR.value) + bool(_ARTIFACT.value) + ('/' in checkpoint)
+  if given != 1:
+    faults.append('give one of --workdir=, --checkpoint=PATH and --artifact=')
+  faults += [f'{p}: no such file' for p in paths if not os.path.exists(p)]
+  if faults:
+    raise UserError(*faults)
+  images = _images(paths)
+
+  from inception_jax import metrics
+
+  classify, card, names = _network()
+  cli.use_compilation_cache()
+  predictions, failed = [], {}
+  with metrics.bar(len(images), 'predicting', 'images') as bar:
+    for batch, read, guesses in _batches(images, classify, card, failed):
+      for path, own in zip(read, guesses, strict=True):
+        found = [{'class': names[i], 'probability': float(p)} for i, p in own]
+        predictions.append({'image': path, 'classes': found})
+        bar.write(_line(predictions[-1]))
+      bar.update(len(batch))
+  for path, reason in failed.items():
+    bar.write(f'{path}: {reason}', file=sys.stderr)
+  return {
+    'images': len(predictions),
+    'failed': failed,
+    'predictions': predictions,
+  }
+
+
+def status(result: dict[str, Any]) -> int:
+  """Of the command."""
+  return int(bool(result['failed']))
+
+
+def _line(prediction) -> str:
+  if _JSON.value:
+    return json.dumps(prediction, ensure_ascii=False)
+  guesses = (
+    f'{100 * x["probability"]:5.1f} % {x["class"]}'
+    for x in prediction['classes']
+  )
+  return f'{prediction["image"]}  {"  ".join(guesses)}'
+
+
+def _images(paths: list[str]) -> list[str]:
+  """The files among `paths`, and the images in the folders among them."""
+  from inception_jax.data import folder
+
+  found = []
+  for path in map(pathlib.Path, paths):
+    if path.is_dir():
+      inside = sorted(
+        str(file)
+        for file in path.rglob('*')
+        if file.suffix.lower() in folder.SUFFIXES and file.is_file()
+      )
+      if not inside:
+        raise UserError(f'{path} has no images: {", ".join(folder.SUFFIXES)}')
+      found += inside
+    else:
+      found.append(str(path))
+  return found
+
+
+def _network() -> tuple[Callable, Any, tuple[str, ...]]:
+  """(normalised images → logits, card, names of the outputs)."""
+  from inception_jax import artifacts
+  from inception_jax import models
+  from inception_jax import pretrained
+  from inception_jax import sharding
+
+  if _ARTIFACT.value:
+    own = artifacts.load(_ARTIFACT.value)
+    classify, number = own.classify, own.num_classes
+  else:
+    import jax
+    import numpy as np
+
+    mesh = sharding.make_mesh(jax.devices()[:1])
+    _, own = pretrained.find(
+      os.path.expanduser(_WORKDIR.value),
+      _CHECKPOINT.value,
+      mesh,
+      _WEIGHTS.value == 'ema',
+      _CONFIG.value,
+    )
+    model = models.create(**own.model, card=own.card)
+    forward = jax.jit(lambda variables, x: model.apply(variables, x)[0])
+    classify = lambda x: np.asarray(forward(own.variables, x))
+    number = own.model['num_classes']
+  rest = (f'output {i}' for i in range(len(own.classes), number))
+  return classify, own.card, (*own.classes, *rest)
+
+
+def _batches(
+  images, classify, card, failed: dict[str, str]
+) -> Iterator[tuple[list[str], list[str], list[list[tuple[int, float]]]]]:
+  """All of a batch, those that can be read, and the best guesses of each."""
+  import numpy as np
+  from scipy import special
+  import tensorflow as tf
+
+  from inception_jax.data import bad_images
+  from inception_jax.data import decode
+  from inception_jax.data import pipeline
+  from inception_jax.models import card as card_lib
+
+  pipeline.keep_off_accelerators()
+  data, size = card_lib.data_of(card), _BATCH.value
+
+  def pixels(path):
+    try:
+      with open(path, 'rb') as file:
+        return decode.eval_image(tf.constant(file.read()), data).numpy()
+    except Exception as error:  # each decoder has its own
+      failed[path] = bad_images.in_a_line(error)
+      return None
+
+  with futures.ThreadPoolExecutor() as pool:
+    for begin in range(0, len(images), size):
+      batch = images[begin : begin + size]
+      read = zip(batch, pool.map(pixels, batch), strict=True)
+      read = [(path, image) for path, image in read if image is not None]
+      # One shape, one compilation.
+      rows = np.zeros(
+        (size, data.image_size, data.image_size, data.channels), np.float32
+      )
+      for row, (_, image) in zip(rows, read, strict=False):
+        row[:] = image
+      rows = (rows - np.float32(card.mean)) / np.float32(card.std)
+      odds = special.softmax(classify(rows)[: len(read)], axis=1)
+      best = np.argsort(-odds, axis=1, kind='stable')[:, :_GUESSES]
+      guesses = [
+        list(zip(own, row[own], strict=True))
+        for own, row in zip(best, odds, strict=True)
+      ]
+      yield batch, [path for path, _ in read], guesses
+
+
+if __name__ == '__main__':
+  cli.run(main, status, takes_paths=True)

@@ -1,0 +1,288 @@
+"""What is exported computes what the network does, and says what it is."""
+
+import io
+import json
+import shutil
+import subprocess
+import zipfile
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from PIL import Image
+import pytest
+
+from inception_jax import artifacts
+from inception_jax import evaluate
+from inception_jax import models
+from inception_jax import pretrained
+from inception_jax.artifacts import compare
+from inception_jax.config import UserError
+from inception_jax.data import decode
+from inception_jax.models import card as card_lib
+from inception_jax.models import fold
+from tests.commands import command
+from tests.test_evaluate import CLASSES
+from tests.test_evaluate import config_of
+from tests.test_evaluate import folder  # noqa: F401 (a fixture)
+from tests.test_evaluate import saved
+
+TOOL = "import runpy, tests.tiny; runpy.run_module('{}', run_name='__main__')"
+
+
+def tool(name, *args):
+  program = ('-c', TOOL.format(f'inception_jax.tools.{name}'))
+  return subprocess.run(**command(*args, program=program))
+
+
+@pytest.fixture(scope='module')
+def run(folder, tmp_path_factory):  # noqa: F811
+  return saved(tmp_path_factory.mktemp('runs') / 'a', config_of(folder), 0)
+
+
+@pytest.fixture(scope='module')
+def weights(run, one_device):
+  return pretrained.find('', run, one_device)[1]
+
+
+@pytest.fixture(scope='module', params=artifacts.FORMATS)
+def exported(request, weights, tmp_path_factory):
+  where = tmp_path_factory.mktemp(request.param)
+  path = str(where / f'network{artifacts.ENDINGS[request.param]}')
+  artifacts.save(weights, path, request.param, 5)
+  return path
+
+
+@pytest.mark.parametrize(
+  ('name', 'size', 'more'),
+  [
+    ('inception_v3', 75, {'aux_head': True}),
+    ('inception_v4', 75, {'head_batch_norm': True}),
+    ('cifar_inception_resnet_v2', 32, {}),
+  ],
+)
+def test_folding_changes_nothing_but_roundings(name, size, more):
+  model = models.create(name, 7, width=0.1, **more)
+  images = jax.random.normal(jax.random.key(1), (2, size, size, 3))
+  variables = jax.jit(model.init)(jax.random.key(0), images)
+  rng = np.random.default_rng(0)
+  variables = jax.tree.map(
+    lambda x: (
+      np.abs(x + 0.1 * rng.normal(size=x.shape).astype(x.dtype))
+      if x.ndim == 1
+      else x
+    ),
+    variables,
+  )
+  folded, less = fold.fold(model, variables)
+  assert less.keys() == {'params'}
+  wanted = jax.eval_shape(folded.init, jax.random.key(0), images)['params']
+  assert jax.tree.map(jnp.shape, less['params']) == jax.tree.map(
+    jnp.shape, wanted
+  )
+  before = jax.jit(model.apply)(variables, images)[0]
+  after = jax.jit(folded.apply)(less, images)[0]
+  np.testing.assert_allclose(
+    after, before, atol=2e-5 * float(jnp.abs(before).max())
+  )
+
+
+def test_an_artifact_computes_what_the_network_does(weights, exported):
+  artifact = artifacts.load(exported)
+  found = compare.compare(weights, artifact.classify)
+  assert found['relative_diff'] < 1e-5
+  assert found['top5_agreement'] == 1.0
+  assert artifact.classes == CLASSES
+  assert artifact.card == weights.card
+  assert artifact.model == weights.model
+  images = np.random.default_rng(0).normal(size=(7, 16, 16, 3))
+  images = images.astype(np.float32)
+  at_once = artifact.classify(images)
+  assert at_once.shape == (7, 6)
+  one_by_one = [artifact.classify(images[i : i + 1])[0] for i in range(7)]
+  np.testing.assert_allclose(at_once, one_by_one, rtol=1e-4, atol=1e-5)
+
+
+def test_comparing_notices_another_network(weights, exported):
+  classify = artifacts.load(exported).classify
+  found = compare.compare(weights, lambda x: 1.01 * classify(x))
+  assert found['relative_diff'] > compare.BOUND
+
+
+def test_an_artifact_is_evaluated_as_the_network_is(
+  folder,
+  run,
+  exported,
+  one_device,
+):
+  config = config_of(folder, eval_protocol='mirror')
+  options = evaluate.Options((run,))
+  ours = evaluate.evaluate(config, '', one_device, options)
+  theirs = evaluate.evaluate_artifact(
+    config, artifacts.load(exported), one_device, options
+  )
+  assert theirs.result == {
+    key: pytest.approx(value, abs=1e-5) if key == 'loss' else value
+    for key, value in ours.result.items()
+    if key != 'step'
+  }
+  np.testing.assert_array_equal(
+    theirs.columns['classes'], ours.columns['classes']
+  )
+
+
+def test_onnx_is_one_file_that_others_can_read(weights, tmp_path):
+  import onnx
+
+  path = tmp_path / 'x.onnx'
+  artifacts.save(weights, str(path), 'onnx', 5)
+  assert [p.name for p in tmp_path.iterdir()] == ['x.onnx']
+  model = onnx.load(path)
+  onnx.checker.check_model(model, full_check=True)
+  assert [(o.domain, o.version) for o in model.opset_import] == [('', 18)]
+  (given,) = model.graph.input
+  dims = given.type.tensor_type.shape.dim
+  assert given.name == 'images'
+  assert [d.dim_param or d.dim_value for d in dims] == ['B', 3, 16, 16]
+  (output,) = model.graph.output
+  dims = output.type.tensor_type.shape.dim
+  assert output.name == 'logits'
+  assert [d.dim_param or d.dim_value for d in dims] == ['B', 6]
+  kinds = [node.op_type for node in model.graph.node]
+  assert 'BatchNormalization' not in kinds
+  assert kinds.count('Transpose') <= 6
+  says = {p.key: p.value for p in model.metadata_props}['inception_jax']
+  assert json.loads(says)['step'] == 5
+
+
+def test_a_saved_model_takes_encoded_images(weights, tmp_path):
+  import tensorflow as tf
+
+  path = str(tmp_path / 'served')
+  artifacts.save(weights, path, 'savedmodel', 5)
+  encoded, images = [], []
+  data = card_lib.data_of(weights.card)
+  for i, kind in enumerate(('jpeg', 'png', 'bmp')):
+    pixels = np.random.default_rng(i).integers(0, 256, (4, 3, 3), np.uint8)
+    file = io.BytesIO()
+    image = Image.fromarray(pixels).resize((40 + i, 30))
+    image.save(file, kind)
+    encoded.append(file.getvalue())
+    images.append(decode.eval_image(tf.constant(file.getvalue()), data))
+  loaded = tf.saved_model.load(path)
+  found = loaded.signatures['encoded'](encoded=tf.constant(encoded))
+  images = (np.float32(images) - np.float32(127.5)) / np.float32(127.5)
+  classify = artifacts.load(path).classify
+  np.testing.assert_allclose(found['logits'], classify(images), atol=1e-5)
+  odds = found['probabilities'].numpy()
+  np.testing.assert_allclose(odds.sum(axis=1), 1, rtol=1e-5)
+
+
+def test_stablehlo_is_for_every_platform(weights, tmp_path):
+  from jax import export
+
+  path = tmp_path / 'x.stablehlo'
+  artifacts.save(weights, str(path), 'stablehlo', 5)
+  with zipfile.ZipFile(path) as file:
+    module = export.deserialize(bytearray(file.read('module.bin')))
+  assert set(module.platforms) == {'cpu', 'cuda', 'tpu'}
+
+
+def test_what_is_damaged_or_of_others_is_refused(exported, tmp_path):
+  with pytest.raises(UserError, match='no such artifact'):
+    artifacts.load(str(tmp_path / 'none.onnx'))
+  (tmp_path / 'x.txt').write_text('x')
+  with pytest.raises(UserError, match=r'expected \*\.onnx'):
+    artifacts.load(str(tmp_path / 'x.txt'))
+  if exported.endswith('network'):
+    copy = tmp_path / 'copy'
+    shutil.copytree(exported, copy)
+    graph = copy / 'saved_model.pb'
+    graph.write_bytes(graph.read_bytes()[:1000])
+  else:
+    ending = exported.rpartition('.')[2]
+    copy = tmp_path / f'copy.{ending}'
+    with open(exported, 'rb') as file:
+      copy.write_bytes(file.read()[:-1000])
+  with pytest.raises(UserError, match='cannot be read'):
+    artifacts.load(str(copy))
+
+
+def test_onnx_without_a_card_is_refused(tmp_path):
+  import onnx
+  from onnx import helper
+
+  value = lambda name: helper.make_tensor_value_info(name, 1, [1, 3])
+  node = helper.make_node('Relu', ['images'], ['logits'])
+  graph = helper.make_graph([node], 'g', [value('images')], [value('logits')])
+  opsets = [helper.make_opsetid('', 18)]
+  model = helper.make_model(graph, opset_imports=opsets, ir_version=9)
+  onnx.save(model, tmp_path / 'x.onnx')
+  with pytest.raises(UserError, match='it has no card'):
+    artifacts.load(str(tmp_path / 'x.onnx'))
+
+
+@pytest.mark.slow
+def test_from_the_command_line(folder, run, tmp_path):  # noqa: F811
+  path = tmp_path / 'network.onnx'
+  flags = (f'--workdir={run}', '--format=onnx')
+  done = tool('export', *flags, f'--output={path}.txt')
+  assert done.returncode == 2
+  assert 'expected a name that ends in .onnx' in done.stderr
+  done = tool('export', *flags, f'--output={path}')
+  assert done.returncode == 0, done.stderr
+  result = json.loads(done.stdout.splitlines()[-1])
+  assert result['max_abs_diff'] < 1e-4
+  assert result['top5_agreement'] == 1.0
+  assert result['bytes'] == path.stat().st_size
+  done = tool(
+    'evaluate_artifact',
+    '--config=configs/digits.py',
+    f'--artifact={path}',
+    '--config.data.source=folder',
+    f'--config.data.dir={folder}',
+    '--config.data.eval_split=val',
+    f'--output={tmp_path}/output',
+  )
+  assert done.returncode == 0, done.stderr
+  assert json.loads(done.stdout.splitlines()[-1])['count'] == 23
+  assert (tmp_path / 'output' / 'predictions.csv').exists()
+  images = tmp_path / 'images'
+  shutil.copytree(folder / 'val' / 'dog', images / 'dog')
+  (images / 'bad.png').write_text('junk')
+  found = []
+  for flag in (f'--artifact={path}', f'--workdir={run}'):
+    done = tool('predict', flag, str(images), '--batch_size=3', '--json')
+    assert done.returncode == 1
+    assert f'{images}/bad.png: no image of a known kind' in done.stderr
+    *lines, line = done.stdout.splitlines()
+    result = json.loads(line)
+    assert result['images'] == len(lines) == 4
+    assert list(result['failed']) == [f'{images}/bad.png']
+    assert [json.loads(x) for x in lines] == result['predictions']
+    found.append(result['predictions'])
+  for ours, theirs in zip(*found, strict=True):
+    assert ours['image'] == theirs['image']
+    for a, b in zip(ours['classes'], theirs['classes'], strict=True):
+      assert a['class'] == b['class']
+      assert a['probability'] == pytest.approx(b['probability'], abs=1e-5)
+  done = tool('predict', f'--workdir={run}', str(images / 'dog'))
+  assert done.returncode == 0
+  assert len(done.stdout.splitlines()) == 5
+  done = tool('predict', str(tmp_path / 'none'))
+  assert done.returncode == 2
+  assert len(done.stderr.splitlines()) == 2
+
+
+def test_artifact_mistakes_end_in_a_line_each(tmp_path):
+  done = tool('evaluate_artifact')
+  assert done.returncode == 2
+  assert len(done.stderr.splitlines()) == 2
+  done = tool(
+    'evaluate_artifact',
+    '--config=configs/digits.py',
+    f'--artifact={tmp_path}/none.onnx',
+  )
+  assert done.returncode == 2
+  (line,) = done.stderr.splitlines()
+  assert line == f'error: {tmp_path}/none.onnx: no such artifact'
