@@ -114,6 +114,18 @@ def of(
   return Answers(names, outputs, table, allowed)
 
 
+def class_names(path: str, number: int) -> tuple[str, ...]:
+  """The names of a network's outputs out of a file, one a line.
+
+  Raises:
+    UserError: it cannot be read, or has not so many.
+  """
+  names = tuple(_lines(path))
+  if len(names) != number:
+    raise UserError(f'{path} names {len(names)} classes, there are {number}')
+  return names
+
+
 def _outputs(given: Sequence[str], known: Sequence[str]) -> list[int] | None:
   """Of each class of a split the output that has its name."""
   if not known or tuple(given) == tuple(known):

@@ -69,3 +69,14 @@ def one_device():
 @pytest.fixture(scope='session')
 def eight_devices():
   return sharding.make_mesh()
+
+
+@pytest.fixture(scope='session')
+def pictures(tmp_path_factory):
+  """The folder that tests.pictures writes."""
+  # Imported here: it imports this file.
+  from tests import pictures
+
+  root = tmp_path_factory.mktemp('pictures')
+  pictures.write(root)
+  return root

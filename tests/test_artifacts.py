@@ -22,10 +22,9 @@ from inception_jax.data import decode
 from inception_jax.models import card as card_lib
 from inception_jax.models import fold
 from tests.commands import command
-from tests.test_evaluate import CLASSES
-from tests.test_evaluate import config_of
-from tests.test_evaluate import folder  # noqa: F401 (a fixture)
-from tests.test_evaluate import saved
+from tests.pictures import CLASSES
+from tests.pictures import config_of
+from tests.pictures import saved
 
 TOOL = "import runpy, tests.tiny; runpy.run_module('{}', run_name='__main__')"
 
@@ -36,8 +35,8 @@ def tool(name, *args):
 
 
 @pytest.fixture(scope='module')
-def run(folder, tmp_path_factory):  # noqa: F811
-  return saved(tmp_path_factory.mktemp('runs') / 'a', config_of(folder), 0)
+def run(pictures, tmp_path_factory):
+  return saved(tmp_path_factory.mktemp('runs') / 'a', config_of(pictures), 0)
 
 
 @pytest.fixture(scope='module')
@@ -110,12 +109,12 @@ def test_comparing_notices_another_network(weights, exported):
 
 
 def test_an_artifact_is_evaluated_as_the_network_is(
-  folder,
+  pictures,
   run,
   exported,
   one_device,
 ):
-  config = config_of(folder, eval_protocol='mirror')
+  config = config_of(pictures, eval_protocol='mirror')
   options = evaluate.Options((run,))
   ours = evaluate.evaluate(config, '', one_device, options)
   theirs = evaluate.evaluate_artifact(
@@ -223,7 +222,7 @@ def test_onnx_without_a_card_is_refused(tmp_path):
 
 
 @pytest.mark.slow
-def test_from_the_command_line(folder, run, tmp_path):  # noqa: F811
+def test_from_the_command_line(pictures, run, tmp_path):
   path = tmp_path / 'network.onnx'
   flags = (f'--workdir={run}', '--format=onnx')
   done = tool('export', *flags, f'--output={path}.txt')
@@ -240,7 +239,7 @@ def test_from_the_command_line(folder, run, tmp_path):  # noqa: F811
     '--config=configs/digits.py',
     f'--artifact={path}',
     '--config.data.source=folder',
-    f'--config.data.dir={folder}',
+    f'--config.data.dir={pictures}',
     '--config.data.eval_split=val',
     f'--output={tmp_path}/output',
   )
@@ -248,7 +247,7 @@ def test_from_the_command_line(folder, run, tmp_path):  # noqa: F811
   assert json.loads(done.stdout.splitlines()[-1])['count'] == 23
   assert (tmp_path / 'output' / 'predictions.csv').exists()
   images = tmp_path / 'images'
-  shutil.copytree(folder / 'val' / 'dog', images / 'dog')
+  shutil.copytree(pictures / 'val' / 'dog', images / 'dog')
   (images / 'bad.png').write_text('junk')
   found = []
   for flag in (f'--artifact={path}', f'--workdir={run}'):
@@ -269,6 +268,26 @@ def test_from_the_command_line(folder, run, tmp_path):  # noqa: F811
   done = tool('predict', f'--workdir={run}', str(images / 'dog'))
   assert done.returncode == 0
   assert len(done.stdout.splitlines()) == 5
+  names = tmp_path / 'names.txt'
+  names.write_text('\n'.join('abcdef'))
+  done = tool(
+    'predict',
+    f'--artifact={path}',
+    str(images / 'dog'),
+    f'--class_names={names}',
+  )
+  (first, *_) = json.loads(done.stdout.splitlines()[-1])['predictions']
+  own = [guess['class'] for guess in result['predictions'][0]['classes']]
+  assert [guess['class'] for guess in first['classes']] == [
+    'abcdef'[CLASSES.index(name)] for name in own
+  ]
+  names.write_text('a\nb\n')
+  done = tool(
+    'predict', f'--artifact={path}', str(images), f'--class_names={names}'
+  )
+  assert done.returncode == 2
+  (line,) = done.stderr.splitlines()
+  assert line == f'error: {names} names 2 classes, there are 6'
   done = tool('predict', str(tmp_path / 'none'))
   assert done.returncode == 2
   assert len(done.stderr.splitlines()) == 2

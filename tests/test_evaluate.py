@@ -4,84 +4,22 @@ import csv
 import json
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from PIL import Image
 import pytest
 import tensorflow as tf
 
 from inception_jax import answers as answers_lib
-from inception_jax import checkpoints as checkpoints_lib
 from inception_jax import evaluate
-from inception_jax import models
-from inception_jax import runs
-from inception_jax import state as state_lib
 from inception_jax.config import UserError
 from inception_jax.data import crops
 from inception_jax.data import decode
 from inception_jax.data import sources
 from inception_jax.data.splits import Indexed
 from inception_jax.evaluator import Evaluator
-from inception_jax.models import card
-from tests.conftest import tiny_config
-
-CLASSES = ('cat', 'dog', 'hare', 'newt', 'toad', 'wren')
-
-
-@pytest.fixture(scope='module')
-def folder(tmp_path_factory):
-  """23 images of six classes, upright and across."""
-  root = tmp_path_factory.mktemp('images')
-  rng = np.random.default_rng(0)
-  for i in range(23):
-    path = root / 'val' / CLASSES[i % 6] / f'{i:02}.png'
-    path.parent.mkdir(parents=True, exist_ok=True)
-    height, width = [(20, 31), (33, 18), (24, 24)][i % 3]
-    image = Image.fromarray(rng.integers(0, 256, (2, 2, 3), np.uint8))
-    image.resize((width, height)).save(path)
-  return root
-
-
-def config_of(folder, **data):
-  config = tiny_config()
-  config.data.source, config.data.dir = 'folder', str(folder)
-  config.data.eval_split = 'val'
-  config.batch_size = 8
-  config.data.update(data)
-  return config
-
-
-def network(config, seed, num_classes=6):
-  """A network with weights and statistics that tell images apart."""
-  model = models.build(config, num_classes)
-  size = config.data.image_size
-  variables = jax.jit(model.init)(
-    jax.random.key(seed), jnp.zeros((1, size, size, 3))
-  )
-  rng = np.random.default_rng(seed)
-  # Biases and statistics as of a network that was trained, and a steep head.
-  return model, jax.tree.map(
-    lambda x: (
-      np.abs(x + 0.1 * rng.normal(size=x.shape).astype(x.dtype))
-      if x.ndim == 1
-      else 1.25 * x
-    ),
-    variables,
-  )
-
-
-def saved(where, config, seed, classes=CLASSES, step=0):
-  """A run's folder with one checkpoint of `network`."""
-  model, variables = network(config, seed, len(classes) or 6)
-  del model
-  state = state_lib.of_weights(variables)
-  state = state.replace(step=jnp.asarray(step, jnp.int32))
-  about = models.about(
-    models.describe(config, len(classes) or 6), card.of(config), classes
-  )
-  with checkpoints_lib.Checkpoints(runs.folder(where)) as checkpoints:
-    checkpoints.save(state, {}, about)
-  return str(where)
+from tests.pictures import CLASSES
+from tests.pictures import config_of
+from tests.pictures import network
+from tests.pictures import saved
 
 
 @pytest.mark.parametrize(
@@ -129,8 +67,8 @@ def test_googlenets_scales():
 
 
 @pytest.mark.parametrize('upright', [False, True])
-def test_squares_lie_at_the_ends_and_in_the_middle(folder, upright):
-  config = config_of(folder, eval_protocol='144_crops', image_size=14)
+def test_squares_lie_at_the_ends_and_in_the_middle(pictures, upright):
+  config = config_of(pictures, eval_protocol='144_crops', image_size=14)
   # Its shorter side is the first scale's, so that it is not resized there.
   image = np.arange(16 * 41 * 3, dtype=np.uint32).reshape(16, 41, 3) % 251
   image = image.astype(np.uint8)
@@ -171,9 +109,9 @@ def by_hand(config, model, variables, split):
 
 @pytest.mark.parametrize('protocol', crops.PROTOCOLS)
 def test_protocols_average_what_the_network_says_of_each_view(
-  folder, one_device, protocol
+  pictures, one_device, protocol
 ):
-  config = config_of(folder, eval_protocol=protocol)
+  config = config_of(pictures, eval_protocol=protocol)
   split = sources.load(config, 'val')
   model, variables = network(config, 0)
   means, labels = by_hand(config, model, variables, split)
@@ -190,7 +128,7 @@ def test_protocols_average_what_the_network_says_of_each_view(
 
 @pytest.mark.parametrize('protocol', ['single', '12_crops'])
 def test_batches_and_devices_change_nothing(
-  folder, one_device, eight_devices, protocol
+  pictures, one_device, eight_devices, protocol
 ):
   results = []
   for batch_size, mesh in (
@@ -200,7 +138,7 @@ def test_batches_and_devices_change_nothing(
     (8, eight_devices),
     (100, eight_devices),
   ):
-    config = config_of(folder, eval_protocol=protocol)
+    config = config_of(pictures, eval_protocol=protocol)
     config.batch_size = batch_size
     split = sources.load(config, 'val')
     model, variables = network(config, 1)
@@ -212,9 +150,9 @@ def test_batches_and_devices_change_nothing(
 
 
 def test_networks_are_averaged_each_with_its_own_preprocessing(
-  folder, one_device, tmp_path
+  pictures, one_device, tmp_path
 ):
-  first, second = config_of(folder), config_of(folder)
+  first, second = config_of(pictures), config_of(pictures)
   second.model.width = 2.0
   second.data.update(
     {
@@ -249,22 +187,22 @@ def lines(output):
     return list(csv.DictReader(file))
 
 
-def evaluated(folder, run, mesh, output, **options):
+def evaluated(pictures, run, mesh, output, **options):
   options = evaluate.Options((run,), output=str(output), **options)
-  config = config_of(folder)
+  config = config_of(pictures)
   return evaluate.evaluate(config, '', mesh, options).result, lines(output)
 
 
 @pytest.fixture(scope='module')
-def run(folder, tmp_path_factory):
+def run(pictures, tmp_path_factory):
   where = tmp_path_factory.mktemp('runs') / 'a'
-  return saved(where, config_of(folder), 0)
+  return saved(where, config_of(pictures), 0)
 
 
 def test_every_image_is_named_with_its_five_guesses(
-  folder, run, one_device, tmp_path
+  pictures, run, one_device, tmp_path
 ):
-  result, found = evaluated(folder, run, one_device, tmp_path)
+  result, found = evaluated(pictures, run, one_device, tmp_path)
   assert len(found) == result['count'] == 23
   for line in found:
     assert line['image'].split('/')[-2] == line['label']
@@ -288,9 +226,9 @@ def test_every_image_is_named_with_its_five_guesses(
 
 
 def test_other_labels_by_name_and_by_position(
-  folder, run, one_device, tmp_path
+  pictures, run, one_device, tmp_path
 ):
-  _, before = evaluated(folder, run, one_device, tmp_path / 'a')
+  _, before = evaluated(pictures, run, one_device, tmp_path / 'a')
   best = {line['image']: line['class_1'] for line in before}
   second = {line['image']: line['class_2'] for line in before}
   # Of each image the two that the network likes best, one of them by number.
@@ -304,7 +242,7 @@ def test_other_labels_by_name_and_by_position(
   (tmp_path / 'object.json').write_text(json.dumps(by_name))
   for kind in ('list', 'object'):
     result, found = evaluated(
-      folder,
+      pictures,
       run,
       one_device,
       tmp_path / kind,
@@ -336,13 +274,13 @@ def test_imagenets_validation_set_goes_by_its_numbers(tmp_path):
 
 
 def test_a_subset_of_classes_is_in_the_running_alone(
-  folder, run, one_device, tmp_path
+  pictures, run, one_device, tmp_path
 ):
-  _, before = evaluated(folder, run, one_device, tmp_path / 'a')
+  _, before = evaluated(pictures, run, one_device, tmp_path / 'a')
   subset = tmp_path / 'classes.txt'
   subset.write_text('dog\n\n4\n')
   result, found = evaluated(
-    folder, run, one_device, tmp_path / 'b', classes=str(subset)
+    pictures, run, one_device, tmp_path / 'b', classes=str(subset)
   )
   assert result['count'] == len(found) == 8
   assert result['top5'] == 1.0
@@ -360,8 +298,8 @@ def test_a_subset_of_classes_is_in_the_running_alone(
       assert np.exp(-float(line['loss'])) == pytest.approx(share, abs=1e-4)
 
 
-def test_classes_go_by_their_names(folder, one_device, tmp_path, caplog):
-  config = config_of(folder)
+def test_classes_go_by_their_names(pictures, one_device, tmp_path, caplog):
+  config = config_of(pictures)
   config.model.num_classes = 6
   straight = saved(tmp_path / 'a', config, 0)
   turned = saved(tmp_path / 'b', config, 0, CLASSES[::-1])
@@ -369,13 +307,13 @@ def test_classes_go_by_their_names(folder, one_device, tmp_path, caplog):
   others = saved(tmp_path / 'd', config, 0, tuple('uvwxyz'))
   losses = []
   for i, path in enumerate((straight, unnamed, others, turned)):
-    result, found = evaluated(folder, path, one_device, tmp_path / f'{i}')
+    result, found = evaluated(pictures, path, one_device, tmp_path / f'{i}')
     losses.append(result['loss'])
   assert losses[0] == losses[1] == losses[2] != losses[3]
   assert all(line['image'].split('/')[-2] == line['label'] for line in found)
   some = saved(tmp_path / 'e', config, 0, (*CLASSES[:5], 'lynx'))
   with pytest.raises(UserError, match='1 of 6 classes were not trained'):
-    evaluated(folder, some, one_device, tmp_path / 'no')
+    evaluated(pictures, some, one_device, tmp_path / 'no')
   assert not (tmp_path / 'no').exists()
 
 
@@ -394,7 +332,7 @@ def test_classes_go_by_their_names(folder, one_device, tmp_path, caplog):
   ],
 )
 def test_labels_that_do_not_fit(
-  folder, run, one_device, tmp_path, content, fault
+  pictures, run, one_device, tmp_path, content, fault
 ):
   path = tmp_path / 'labels.json'
   if isinstance(content, bytes):
@@ -402,7 +340,7 @@ def test_labels_that_do_not_fit(
   elif content:
     path.write_text(content)
   with pytest.raises(UserError, match=fault):
-    evaluated(folder, run, one_device, tmp_path / 'out', labels=str(path))
+    evaluated(pictures, run, one_device, tmp_path / 'out', labels=str(path))
   assert not (tmp_path / 'out').exists()
 
 
@@ -410,18 +348,18 @@ def test_labels_that_do_not_fit(
   ('content', 'fault'), [('\n', 'names no class'), ('dog\nape\n', '  ape')]
 )
 def test_subsets_that_do_not_fit(
-  folder, run, one_device, tmp_path, content, fault
+  pictures, run, one_device, tmp_path, content, fault
 ):
   path = tmp_path / 'classes.txt'
   path.write_text(content)
   with pytest.raises(UserError, match=fault):
-    evaluated(folder, run, one_device, tmp_path / 'out', classes=str(path))
+    evaluated(pictures, run, one_device, tmp_path / 'out', classes=str(path))
 
 
 def test_networks_of_other_classes_are_not_averaged(
-  folder, run, one_device, tmp_path
+  pictures, run, one_device, tmp_path
 ):
-  config = config_of(folder)
+  config = config_of(pictures)
   fewer = saved(tmp_path / 'a', config, 0, CLASSES[:5])
   turned = saved(tmp_path / 'b', config, 0, CLASSES[::-1])
   options = evaluate.Options((run, fewer, turned))

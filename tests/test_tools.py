@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
+from inception_jax import runs
 from tests.commands import run
 from tests.hostile import RunsCode
 from tests.parity import cases
@@ -41,8 +42,23 @@ def timm_v3(tmp_path_factory):
 def test_import_evaluate_export(tmp_path, timm_v3):
   path, tensors = timm_v3
   imported = tmp_path / 'imported'
-  done = run(f'--weights={path}', f'--output={imported}', program=IMPORT)
+  names = tmp_path / 'names.txt'
+  flags = [
+    f'--weights={path}',
+    f'--output={imported}',
+    f'--class_names={names}',
+  ]
+  names.write_text('one\n')
+  done = run(*flags, program=IMPORT)
+  assert done.returncode == 2
+  assert f'names 1 classes, there are {cases.NUM_CLASSES}' in done.stderr
+  assert not imported.exists()
+  classes = [f'class_{i}' for i in range(cases.NUM_CLASSES)]
+  names.write_text('\n'.join(classes))
+  done = run(*flags, program=IMPORT)
   assert done.returncode == 0, done.stderr
+  history, (step,) = runs.find(str(imported), 'latest')
+  assert history.record(step)['network']['classes'] == classes
   result = json.loads(done.stdout.splitlines()[-1])
   assert result['origin'] == 'timm inception_v3'
   assert result['model']['num_classes'] == cases.NUM_CLASSES

@@ -7,7 +7,8 @@ Reads timm's safetensors and .pth, torchvision's .pth, Keras's .h5 and .keras,
 TF-slim's checkpoints, weiaicunzai/pytorch-cifar100's .pth, MindSpore's and
 MindCV's .ckpt; the network is recognised from the file. The output can be
 evaluated (main.py --mode=eval --workdir=OUTPUT) and fine-tuned
-(main.py --config.fine_tune.checkpoint=OUTPUT).
+(main.py --config.fine_tune.checkpoint=OUTPUT). With --class_names=, what is
+predicted and exported of it has names, and folders are evaluated by name.
 """
 
 import dataclasses
@@ -24,6 +25,9 @@ _CONFIG = config_flags.DEFINE_config_file(
   'config', None, 'The recipe that the network is meant for; checked with it.'
 )
 _WEIGHTS = flags.DEFINE_string('weights', '', 'The file.')
+_CLASSES = flags.DEFINE_string(
+  'class_names', '', 'File with the names of the outputs, one a line.'
+)
 _OUTPUT = flags.DEFINE_string('output', '', 'The folder to be made.')
 
 
@@ -43,6 +47,7 @@ def main():
   if faults:
     raise UserError(*faults)
 
+  from inception_jax import answers
   from inception_jax import checkpoints as checkpoints_lib
   from inception_jax import config as config_lib
   from inception_jax import models
@@ -56,6 +61,10 @@ def main():
   if fault := preflight.cannot_write(parent):
     raise UserError(f'--output={output} cannot be written: {fault}')
   weights = weights_lib.load(path)
+  if _CLASSES.value:
+    number = weights.model['num_classes']
+    classes = answers.class_names(_CLASSES.value, number)
+    weights = dataclasses.replace(weights, classes=classes)
   config = _CONFIG.value
   if config is not None:
     config = pretrained.resolve(config, weights)

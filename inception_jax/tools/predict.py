@@ -36,6 +36,9 @@ _ARTIFACT = flags.DEFINE_string('artifact', '', 'What tools.export wrote.')
 _WEIGHTS = flags.DEFINE_enum(
   'weights', 'ema', ['ema', 'raw'], 'The moving average, if any, or the raw.'
 )
+_CLASSES = flags.DEFINE_string(
+  'class_names', '', 'File with the names of the outputs, one a line.'
+)
 _BATCH = flags.DEFINE_integer(
   'batch_size', 16, 'Images at a time.', lower_bound=1
 )
@@ -115,6 +118,7 @@ def _images(paths: list[str]) -> list[str]:
 
 def _network() -> tuple[Callable, Any, tuple[str, ...]]:
   """(normalised images → logits, card, names of the outputs)."""
+  from inception_jax import answers
   from inception_jax import artifacts
   from inception_jax import models
   from inception_jax import pretrained
@@ -139,6 +143,8 @@ def _network() -> tuple[Callable, Any, tuple[str, ...]]:
     forward = jax.jit(lambda variables, x: model.apply(variables, x)[0])
     classify = lambda x: np.asarray(forward(own.variables, x))
     number = own.model['num_classes']
+  if _CLASSES.value:
+    return classify, own.card, answers.class_names(_CLASSES.value, number)
   rest = (f'output {i}' for i in range(len(own.classes), number))
   return classify, own.card, (*own.classes, *rest)
 

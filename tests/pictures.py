@@ -1,0 +1,68 @@
+"""A folder of a few images, and networks that tell them apart."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from PIL import Image
+
+from inception_jax import checkpoints as checkpoints_lib
+from inception_jax import models
+from inception_jax import runs
+from inception_jax import state as state_lib
+from inception_jax.models import card
+from tests.conftest import tiny_config
+
+CLASSES = ('cat', 'dog', 'hare', 'newt', 'toad', 'wren')
+
+
+def write(root):
+  """23 images of six classes, upright and across."""
+  rng = np.random.default_rng(0)
+  for i in range(23):
+    path = root / 'val' / CLASSES[i % 6] / f'{i:02}.png'
+    path.parent.mkdir(parents=True, exist_ok=True)
+    height, width = [(20, 31), (33, 18), (24, 24)][i % 3]
+    image = Image.fromarray(rng.integers(0, 256, (2, 2, 3), np.uint8))
+    image.resize((width, height)).save(path)
+
+
+def config_of(folder, **data):
+  config = tiny_config()
+  config.data.source, config.data.dir = 'folder', str(folder)
+  config.data.eval_split = 'val'
+  config.batch_size = 8
+  config.data.update(data)
+  return config
+
+
+def network(config, seed, num_classes=6):
+  """A network with weights and statistics that tell images apart."""
+  model = models.build(config, num_classes)
+  size = config.data.image_size
+  variables = jax.jit(model.init)(
+    jax.random.key(seed), jnp.zeros((1, size, size, 3))
+  )
+  rng = np.random.default_rng(seed)
+  # Biases and statistics as of a network that was trained, and a steep head.
+  return model, jax.tree.map(
+    lambda x: (
+      np.abs(x + 0.1 * rng.normal(size=x.shape).astype(x.dtype))
+      if x.ndim == 1
+      else 1.25 * x
+    ),
+    variables,
+  )
+
+
+def saved(where, config, seed, classes=CLASSES, step=0):
+  """A run's folder with one checkpoint of `network`."""
+  model, variables = network(config, seed, len(classes) or 6)
+  del model
+  state = state_lib.of_weights(variables)
+  state = state.replace(step=jnp.asarray(step, jnp.int32))
+  about = models.about(
+    models.describe(config, len(classes) or 6), card.of(config), classes
+  )
+  with checkpoints_lib.Checkpoints(runs.folder(where)) as checkpoints:
+    checkpoints.save(state, {}, about)
+  return str(where)
