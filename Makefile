@@ -55,7 +55,7 @@ parity-training: .venv-torch/ready
 	@.venv-torch/bin/python -m tests.parity.training --clones=$(CLONES) $(ARGS)
 
 parity-evaluation: .venv-torch/ready
-	@.venv-torch/bin/python -m tests.parity.evaluation
+	@.venv-torch/bin/python -m tests.parity.evaluation $(ARGS)
 
 learning: .venv-torch/ready $(FASHION)/ready
 	@.venv-torch/bin/python -m tests.parity.learning --clones=$(CLONES) \

@@ -1,6 +1,7 @@
 """Evaluates networks of torchvision and timm here and there.
 
   make parity-evaluation            # and benchmarks/evaluation.md, 15 minutes
+  make parity-evaluation ARGS=--only=timm-inception_v4
 
 A small folder of JPEGs of ImageNet's sizes: which quarter of which of
 scikit-learn's two photographs it is. The library evaluates its network by its
@@ -9,6 +10,7 @@ own preprocessing (torch_evaluation.py); its weights are imported, and
 than 0.1 points apart, or the losses than 0.001.
 """
 
+import argparse
 import csv
 import itertools
 import json
@@ -123,15 +125,21 @@ def row(library, network, suffix, data, folder) -> tuple[str, bool]:
 
 
 def main() -> int:
+  parser = argparse.ArgumentParser(
+    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+  )
+  parser.add_argument('--only', default='', help='part of LIBRARY-NETWORK')
+  args = parser.parse_args()
+  todo = [n for n in NETWORKS if args.only in f'{n[0]}-{n[1]}']
   lines, all_sound = [], True
   with tempfile.TemporaryDirectory() as scratch:
     data = pathlib.Path(scratch) / 'data'
     write_photos(data)
-    for i, (library, network, suffix) in enumerate(NETWORKS, 1):
+    for i, (library, network, suffix) in enumerate(todo, 1):
       folder = pathlib.Path(scratch) / str(i)
       folder.mkdir()
       line, sound = row(library, network, suffix, data, folder)
-      print(f'{i} of {len(NETWORKS)}: {line}', file=sys.stderr, flush=True)
+      print(f'{i} of {len(todo)}: {line}', file=sys.stderr, flush=True)
       lines.append(line)
       all_sound &= sound
   columns = ['network', 'library', 'images']
@@ -146,7 +154,8 @@ def main() -> int:
     [table.versions(sys.executable)],
   )
   print(text)
-  (run.ROOT / 'benchmarks' / 'evaluation.md').write_text(text)
+  if not args.only:
+    (run.ROOT / 'benchmarks' / 'evaluation.md').write_text(text)
   return 0 if all_sound else 1
 
 
