@@ -35,3 +35,9 @@ def command(*args, devices=1, program=('main.py',), optimised=False):
 
 def run(*args, **kwargs):
   return subprocess.run(**command(*args, **kwargs))
+
+
+def tool(name, *args):
+  """Runs a tool that knows the network of tests.tiny."""
+  run_it = f"runpy.run_module('inception_jax.tools.{name}', None, '__main__')"
+  return run(*args, program=('-c', f'import runpy, tests.tiny; {run_it}'))

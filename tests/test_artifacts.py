@@ -3,7 +3,6 @@
 import io
 import json
 import shutil
-import subprocess
 import zipfile
 
 import jax
@@ -21,17 +20,10 @@ from inception_jax.config import UserError
 from inception_jax.data import decode
 from inception_jax.models import card as card_lib
 from inception_jax.models import fold
-from tests.commands import command
+from tests.commands import tool
 from tests.pictures import CLASSES
 from tests.pictures import config_of
 from tests.pictures import saved
-
-TOOL = "import runpy, tests.tiny; runpy.run_module('{}', run_name='__main__')"
-
-
-def tool(name, *args):
-  program = ('-c', TOOL.format(f'inception_jax.tools.{name}'))
-  return subprocess.run(**command(*args, program=program))
 
 
 @pytest.fixture(scope='module')

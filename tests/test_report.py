@@ -4,7 +4,6 @@ import csv
 import html
 import json
 import re
-import subprocess
 
 import numpy as np
 from PIL import Image
@@ -13,17 +12,11 @@ import pytest
 from inception_jax import train
 from inception_jax.report import intervals
 from tests import browser
-from tests.commands import command
+from tests.commands import tool
 from tests.conftest import tiny_config
 
 # Names that are text, whatever they look like.
 CLASSES = ('<b>cat<b>', '狗 & dog', 'a$b$ {{ c }}')
-TOOL = "import runpy, tests.tiny; runpy.run_module('{}', run_name='__main__')"
-
-
-def tool(name, *args):
-  program = ('-c', TOOL.format(f'inception_jax.tools.{name}'))
-  return subprocess.run(**command(*args, program=program))
 
 
 @pytest.fixture(scope='module')

@@ -3,8 +3,8 @@
   make parity-evaluation            # and benchmarks/evaluation.md, 15 minutes
   make parity-evaluation ARGS=--only=timm-inception_v4
 
-A small folder of JPEGs of ImageNet's sizes: which quarter of which of
-scikit-learn's two photographs it is. The library evaluates its network by its
+A small folder of JPEGs of ImageNet's sizes: which of scikit-learn's two
+photographs it is of, and in which order of the colours. The library evaluates its network by its
 own preprocessing (torch_evaluation.py); its weights are imported, and
 `main.py --mode=eval` evaluates them. Exit status 1 if top-1 or top-5 are more
 than 0.1 points apart, or the losses than 0.001.
@@ -36,9 +36,10 @@ NETWORKS = (
 COUNTS = {'train': 200, 'val': 500}
 _SIZES = ((500, 375), (375, 500), (500, 333), (300, 225), (640, 480))
 _GRAIN = 21
+_COLOURS = ((0, 1, 2), (1, 2, 0), (2, 0, 1), (1, 0, 2))
 _EXPLAINED = f"""\
-{COUNTS['val']} JPEGs of ImageNet's sizes, of eight classes: which quarter of
-which of scikit-learn's photographs. The network's head was fitted to
+{COUNTS['val']} JPEGs of ImageNet's sizes, of eight classes: which of
+scikit-learn's two photographs, with its colours in which order. The network's head was fitted to
 {COUNTS['train']} others by logistic regression, on features of weights as they
 begin. There: the library's own transforms (PIL) and forward pass. Here: its
 weights imported, then `main.py --mode=eval`. Bounds: {POINTS} points of top-1
@@ -52,15 +53,15 @@ def write_photos(folder: pathlib.Path) -> None:
   random = np.random.default_rng(0)
   for split, count in COUNTS.items():
     for i in range(count):
-      photo, right, lower = np.unravel_index(i % 8, (2, 2, 2))
-      half = np.array(photos[photo].size) // 2
-      extent = (half * random.uniform(0.4, 1.0)).astype(int)
-      corner = half * (right, lower) + random.integers(0, half - extent + 1)
+      photo = photos[i % 2]
+      extent = (np.array(photo.size) * random.uniform(0.4, 1.0)).astype(int)
+      corner = random.integers(0, np.array(photo.size) - extent + 1)
       size = _SIZES[random.integers(len(_SIZES))]
       box = (*corner, *(corner + extent))
-      image = photos[photo].crop(box).resize(size, Image.BICUBIC)
+      image = photo.crop(box).resize(size, Image.BICUBIC)
       grain = random.normal(0, _GRAIN, (size[1], size[0], 1))
-      pixels = np.clip(np.asarray(image) + grain, 0, 255).astype(np.uint8)
+      pixels = np.asarray(image)[..., _COLOURS[i // 2 % len(_COLOURS)]] + grain
+      pixels = np.clip(pixels, 0, 255).astype(np.uint8)
       path = folder / split / f'class_{i % 8}' / f'{i:05}.JPEG'
       path.parent.mkdir(parents=True, exist_ok=True)
       Image.fromarray(pixels).save(path, quality=90)
