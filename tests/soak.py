@@ -15,7 +15,9 @@ import contextlib
 import logging
 import os
 import pathlib
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -44,7 +46,9 @@ that draws at random; it saves every third step and evaluates every tenth. A
 fault of a file is detected if the checkpoint is set aside and an older one
 taken, harmless if every array that was read is bitwise the one that was saved.
 Steps lost are those that had been done and were not in the checkpoint that the
-next process found. The end is the SHA-256 of every array of the last state.
+next process found. Signals come from the moment on that the process has
+handlers for them, before it has imported more than its flags. The end is the
+SHA-256 of every array of the last state.
 Seed {seed}.
 """
 
@@ -100,6 +104,15 @@ class Training:
         return text in self.log
       time.sleep(0.005)
     return True
+
+  def listens(self) -> None:
+    """Waits until it has a handler for signals, or ends."""
+    status = pathlib.Path(f'/proc/{self.process.pid}/status')
+    while self.process.poll() is None:
+      caught = re.search(r'SigCgt:\s*(\w+)', status.read_text())[1]
+      if int(caught, 16) >> (signal.SIGTERM - 1) & 1:
+        return
+      time.sleep(0.005)
 
   def end(self) -> int:
     """Waits for its exit status."""
@@ -188,6 +201,7 @@ class Soak:
       workdir = self._folder / f'asked-{phase}-{tried}'
       cold = self._folder / f'cache-{tried}' if phase == 'compiling' else ''
       training = Training(workdir, cold, **changes)
+      training.listens()
       training.says(text)
       time.sleep(self._random.uniform(0, delay))
       training.process.send_signal(preemption.SIGNALS[tried % 2])
