@@ -19,6 +19,7 @@ from inception_jax import plan as plan_lib
 from inception_jax import preemption
 from inception_jax import preflight
 from inception_jax import pretrained
+from inception_jax import resume
 from inception_jax import runs
 from inception_jax import schedules
 from inception_jax import sharding
@@ -102,7 +103,8 @@ def train(config, workdir: str, mesh: jax.sharding.Mesh) -> dict[str, float]:
       start, record, arrays = checkpoints.resume()
       stored = record['metrics']
       complete = start >= plan.total or reached(config, stored)
-      changed = _check_changes(config, record['config'], workdir, complete)
+      classes = split.class_names
+      changed = resume.check(config, classes, record, workdir, complete)
       if complete:
         log.info('%s is complete: step %d of %d', workdir, start, plan.total)
         # Its last checkpoint may have been meant as one on the way.
@@ -215,24 +217,6 @@ def _announce(config, mesh, split, plan, state):
   )
   if step := int(state.step):
     log.info('resuming after step %d of %d', step, plan.total)
-
-
-def _check_changes(config, stored, workdir, complete: bool) -> bool:
-  """Names each key that is not as the run began; refuses what may not change.
-
-  Of a run that is complete, nothing is refused. Returns whether there are any.
-  """
-  lines, refused = config_lib.check_changes(stored, config)
-  for line in lines:
-    log.warning('not as this run began: %s', line)
-  if refused and not complete:
-    keys = ','.join(line.partition(':')[0] for line in refused)
-    raise config_lib.UserError(
-      f'{workdir} was trained otherwise; go back to that, take another '
-      f'--workdir, or allow it by --config.allow_changed={keys}',
-      *(f'  {line}' for line in refused),
-    )
-  return bool(lines)
 
 
 def _check_room(workdir, abstract):

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import jax
 import numpy as np
@@ -10,6 +11,7 @@ import tensorflow as tf
 
 from inception_jax import answers as answers_lib
 from inception_jax import evaluate
+from inception_jax import train
 from inception_jax.config import UserError
 from inception_jax.data import crops
 from inception_jax.data import decode
@@ -366,3 +368,24 @@ def test_networks_of_other_classes_are_not_averaged(
   with pytest.raises(UserError) as error:
     evaluate.evaluate(config, '', one_device, options)
   assert len(error.value.faults) == 2
+
+
+def test_a_training_does_not_go_on_with_other_classes(
+  pictures, one_device, tmp_path
+):
+  shutil.copytree(pictures / 'val', tmp_path / 'data' / 'train')
+  shutil.copytree(pictures / 'val', tmp_path / 'data' / 'val')
+  config = config_of(tmp_path / 'data')
+  config.train_for = config.eval_every = '2 steps'
+  train.train(config, str(tmp_path / 'run'), one_device)
+  for split in ('train', 'val'):
+    # Now what was a toad is a bee, and each class but it is one further on.
+    (tmp_path / 'data' / split / 'toad').rename(
+      tmp_path / 'data' / split / 'bee'
+    )
+  # Nothing is left to do, and nothing is said.
+  train.train(config, str(tmp_path / 'run'), one_device)
+  config.train_for = '3 steps'
+  with pytest.raises(UserError, match='trained on other classes') as error:
+    train.train(config, str(tmp_path / 'run'), one_device)
+  assert "  0: 'cat' → 'bee'" in error.value.faults

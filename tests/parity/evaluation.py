@@ -4,10 +4,10 @@
   make parity-evaluation ARGS=--only=timm-inception_v4
 
 A small folder of JPEGs of ImageNet's sizes: which of scikit-learn's two
-photographs it is of, and in which order of the colours. The
-library evaluates its network by its own preprocessing (torch_evaluation.py);
-its weights are imported, and `main.py --mode=eval` evaluates them. Exit status 1 if top-1 or top-5 are more
-than 0.1 points apart, or the losses than 0.001.
+photographs it is of, and in which order of the colours. The library evaluates
+its network by its own preprocessing (torch_evaluation.py); its weights are
+imported, and `main.py --mode=eval` evaluates them. Exit status 1 if top-1 or
+top-5 are more than 0.1 points apart, or the losses than 0.001.
 """
 
 import argparse
@@ -41,9 +41,9 @@ _EXPLAINED = f"""\
 {COUNTS['val']} JPEGs of ImageNet's sizes, of eight classes: which of
 scikit-learn's two photographs, with its colours in which order. The network's
 head was fitted to {COUNTS['train']} others by logistic regression, on features
-of weights as they begin. There: the library's own transforms (PIL) and forward pass. Here: its
-weights imported, then `main.py --mode=eval`. Bounds: {POINTS} points of top-1
-and top-5, {LOSS:g} of the loss.
+of weights as they begin. There: the library's own transforms (PIL) and forward
+pass. Here: its weights imported, then `main.py --mode=eval`.
+Bounds: {POINTS} points of top-1 and top-5, {LOSS:g} of the loss.
 """
 
 
