@@ -75,7 +75,7 @@ def _fit(model, head, folder, transform):
     x, y = torch.cat(features).numpy(), torch.cat(labels).numpy()
     # One scale for all: features that hardly vary would be all noise.
     mean, deviation = x.mean(axis=0), x.std()
-    found = linear_model.LogisticRegression(C=0.01, max_iter=1000)
+    found = linear_model.LogisticRegression(max_iter=5000)
     found.fit((x - mean) / deviation, y)
     kernel = found.coef_ / deviation
     head.weight.copy_(torch.from_numpy(kernel))
