@@ -81,7 +81,7 @@ browser:
 
 bench-evaluation: $(VENV)/ready
 	@$(RUN) -m inception_jax.tools.benchmark --what=evaluation \
-	  --config=configs/inception_v3.py --config.data.image_size=107 \
+	  --config=configs/inception_v3.py --config.data.image_size=75 \
 	  --config.batch_size=32 --ledger=benchmarks/evaluation.csv $(ARGS)
 
 # stdout is kept for the command's result, so installers write to stderr.

@@ -13,6 +13,7 @@ from inception_jax import metrics
 from inception_jax import scoring
 from inception_jax import sharding
 from inception_jax.answers import Answers
+from inception_jax.config import UserError
 from inception_jax.data import crops
 from inception_jax.data import pipeline
 from inception_jax.data.bad_images import BadImages
@@ -47,7 +48,13 @@ class Evaluator:
       workdir: gets bad_images.txt; '' for none.
       between: called before each batch, and may raise.
       answers: what is right; None is the split's own labels.
+
+    Raises:
+      UserError: the split is empty.
     """
+    if not split.size:
+      data = members[0][0].data
+      raise UserError(f'{data.source}: {data.eval_split} has no images')
     self._split, self._mesh, self._between = split, mesh, between
     self._answers = answers or Answers(members[0][1].num_classes)
     self._members = [_Member(*member, mesh) for member in members]

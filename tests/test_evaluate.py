@@ -389,3 +389,10 @@ def test_a_training_does_not_go_on_with_other_classes(
   with pytest.raises(UserError, match='trained on other classes') as error:
     train.train(config, str(tmp_path / 'run'), one_device)
   assert "  0: 'cat' → 'bee'" in error.value.faults
+
+
+def test_an_empty_split_is_said(pictures, one_device):
+  config = config_of(pictures)
+  model, _ = network(config, 0)
+  with pytest.raises(UserError, match='folder: val has no images'):
+    Evaluator([(config, model)], Indexed(0, CLASSES, None), one_device)
