@@ -74,7 +74,8 @@ def _fit(model, head, folder, transform):
     hook.remove()
     x, y = torch.cat(features).numpy(), torch.cat(labels).numpy()
     # One scale for all: features that hardly vary would be all noise.
-    mean, deviation = x.mean(axis=0), x.std()
+    mean = x.mean(axis=0)
+    deviation = (x - mean).std()
     found = linear_model.LogisticRegression(max_iter=5000)
     found.fit((x - mean) / deviation, y)
     kernel = found.coef_ / deviation
