@@ -10,7 +10,9 @@ from PIL import Image
 import pytest
 
 from inception_jax import train
+from inception_jax.report import figures
 from inception_jax.report import intervals
+from inception_jax.report import page
 from tests import browser
 from tests.commands import tool
 from tests.conftest import tiny_config
@@ -244,3 +246,24 @@ def test_calibration():
   # A bin of 0.9 that is right by 0.75, and one of 0.5 by 0.5.
   expected = 4 / 6 * 0.15
   assert intervals.calibration_error(sure, right) == pytest.approx(expected)
+
+
+def test_a_page_on_a_run_of_an_older_version():
+  run = page.Run('r', 'inception_v3', 'digits', 'test', [('seed', 0)], {})
+  text = page.render('r', '2026-01-01', 'a machine', [run], [])
+  assert 'trained on unknown devices.' in text
+  assert 'No checkpoint of it has been evaluated yet.' in text
+
+
+def test_a_loss_that_fell_far_is_drawn_by_its_logarithm():
+  losses = [250.0, 30.0, 4.0, 0.5]
+  lines = [
+    {'step': i, 'split': split, 'loss': loss, 'top1': 0.5}
+    for i, loss in enumerate(losses)
+    for split in ('train', 'eval')
+  ]
+  loss, accuracy = figures.curves([('run', lines)])
+  assert (loss.name, accuracy.name) == ('loss', 'accuracy')
+  labels = re.findall(r'>([^<>]+)</text>', loss.svg)
+  assert {'1', '10', '100'} <= set(labels)
+  assert not any('$' in label for label in labels)

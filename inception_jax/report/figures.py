@@ -106,6 +106,10 @@ def _curve(runs, name, title, key, splits) -> Figure | None:
     shown = np.concatenate([values for _, _, (_, values) in lines])
     if key == 'loss' and shown.min() > 0 and shown.max() > 30 * shown.min():
       axes.set_yscale('log')
+      # As numbers: powers would be set as mathematics.
+      ticker = plt.matplotlib.ticker
+      axes.yaxis.set_major_formatter(ticker.StrMethodFormatter('{x:g}'))
+      axes.yaxis.set_minor_formatter(ticker.NullFormatter())
     if key == 'top1':
       axes.yaxis.set_major_formatter(plt.matplotlib.ticker.PercentFormatter(1))
     if len(runs) > 1 or len(splits) > 1:
