@@ -282,7 +282,7 @@ def test_bad_images_are_left_out_of_an_evaluation(damaged, tmp_path):
   names = [line.split(': ')[0] for line in lines]
   assert names == [f'{damaged}/val/x/{name}' for name in BAD]
   assert '300×200 is more than data.max_pixels=30000' in lines[4]
-  assert 'more pixels than data.max_pixels' in lines[5]
+  assert '200×200 is more than data.max_pixels=30000' in lines[5]
 
 
 def test_bad_images_are_replaced_in_training(damaged):
