@@ -50,15 +50,7 @@ _PATIENCE = flags.DEFINE_float(
   'With --follow: how long to wait where no training is going on.',
   lower_bound=0.0,
 )
-_EVALUATION = (
-  _CHECKPOINT,
-  _WEIGHTS,
-  _LABELS,
-  _CLASSES,
-  _OUTPUT,
-  _FOLLOW,
-  _PATIENCE,
-)
+_ONE_EVALUATION = (_CHECKPOINT, _WEIGHTS, _LABELS, _CLASSES, _OUTPUT)
 
 
 def main():
@@ -86,6 +78,8 @@ def main():
   mesh = sharding.make_mesh()
   if mode == 'train':
     return train.train(config, workdir, mesh)
+  if _FOLLOW.value:
+    return follow.follow(config, workdir, mesh, _PATIENCE.value)
   options = evaluate.Options(
     checkpoints=tuple(_CHECKPOINT.value),
     ema=_WEIGHTS.value == 'ema',
@@ -93,8 +87,6 @@ def main():
     classes=_CLASSES.value,
     output=output,
   )
-  if _FOLLOW.value:
-    return follow.follow(config, workdir, mesh, options, _PATIENCE.value)
   return evaluate.evaluate(config, workdir, mesh, options).result
 
 
@@ -104,7 +96,7 @@ def _check(mode: str, workdir: str) -> list[str]:
     return [
       f'--{flag.name} is for --mode=eval'
       + ': training resumes itself' * (flag is _CHECKPOINT)
-      for flag in _EVALUATION
+      for flag in (*_ONE_EVALUATION, _FOLLOW, _PATIENCE)
       if flag.present
     ]
   faults = []
@@ -113,8 +105,13 @@ def _check(mode: str, workdir: str) -> list[str]:
     faults.append('--checkpoint names none')
   if not workdir and not all('/' in which for which in checkpoints):
     faults.append('--workdir is missing: the folder of the run to evaluate')
-  if _FOLLOW.value and (_CHECKPOINT.present or _OUTPUT.present):
-    faults.append('--follow evaluates all checkpoints, and keeps their scores')
+  if _FOLLOW.value:
+    # Or other scores than the training's own would be on its curves.
+    faults += [
+      f'--{flag.name} is not for --follow, which evaluates as the training does'
+      for flag in _ONE_EVALUATION
+      if flag.present
+    ]
   return faults
 
 

@@ -13,7 +13,7 @@ from absl import app
 from absl import flags
 from absl import logging as absl_logging
 from ml_collections import config_flags
-import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 from inception_jax import preemption
 from inception_jax.config import RunError
@@ -47,7 +47,9 @@ def run(
     try:
       if argv[1:] and not takes_paths:
         raise UserError(f'not a flag: {" ".join(argv[1:])}')
-      result = command(argv[1:]) if takes_paths else command()
+      # Lines of the log above a progress bar, not in it.
+      with logging_redirect_tqdm([logging.getLogger('inception_jax')]):
+        result = command(argv[1:]) if takes_paths else command()
     except UserError as error:
       _exit(error)
     except Preempted as error:
@@ -155,7 +157,7 @@ def _reason(error: BaseException) -> str:
 
 def _set_up_logging():
   """This package's INFO and everybody's warnings, to stderr, with the time."""
-  handler = _Handler()
+  handler = logging.StreamHandler()
   handler.setFormatter(
     logging.Formatter('%(asctime)s %(message)s', datefmt='%H:%M:%S')
   )
@@ -168,13 +170,6 @@ def _set_up_logging():
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
   # Where oneDNN is its default, it says so at any level, and rounds otherwise.
   os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '0')
-
-
-class _Handler(logging.StreamHandler):
-  """To stderr, above a progress bar if there is one."""
-
-  def emit(self, record):
-    tqdm.tqdm.write(self.format(record), file=sys.stderr)
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ from inception_jax.config import RunError
 from inception_jax.config import UserError
 from inception_jax.data import sources
 from inception_jax.history import History
+from inception_jax.weights import Weights
 from inception_jax.writer import Writer
 
 log = logging.getLogger(__name__)
@@ -25,7 +26,6 @@ def follow(
   config,
   workdir: str,
   mesh: jax.sharding.Mesh,
-  options: evaluate.Options,
   patience_minutes: float,
 ) -> dict[str, float]:
   """Evaluates what is there, then what comes, until the training has ended.
@@ -37,7 +37,6 @@ def follow(
     config: the whole config of the training.
     workdir: of the training, which may not have begun.
     mesh: the devices.
-    options: how to evaluate.
     patience_minutes: how long to wait for a training that does not go on.
 
   Returns:
@@ -59,26 +58,22 @@ def follow(
         if step in seen:
           continue
         seen.add(step)
-        waiting = time.monotonic()
-        known = _known(history, writer, step)
-        if known is None:
-          try:
-            _, weights = pretrained.find(
-              workdir, str(step), mesh, options.ema, config
-            )
-          except UserError:
-            if step in History(directory).steps():
-              raise
+        known = writer.scores().get(step) or history.scores(step)
+        if not known:
+          weights = _weights(config, workdir, step, mesh)
+          if weights is None:
             log.warning('step %d went before it was evaluated', step)
             continue
-          evaluator = (
-            evaluator or evaluate.prepare(config, (weights,), mesh, options)[0]
-          )
+          if evaluator is None:
+            prepared = evaluate.prepare(
+              config, [weights], mesh, evaluate.Options()
+            )
+            evaluator = prepared.evaluator
           known = evaluator(weights.variables)
           writer.evaluation(step, known)
-          waiting = time.monotonic()
         scores = {'step': step, **known}
         last_step = last_step or _last_step(config, workdir, mesh)
+        waiting = time.monotonic()
       if scores and (
         scores['step'] >= last_step or evaluate.reached(config, scores)
       ):
@@ -93,9 +88,14 @@ def follow(
       time.sleep(POLL_SECONDS)
 
 
-def _known(history: History, writer: Writer, step: int):
-  """The scores of a checkpoint that was evaluated; else None."""
-  return writer.scores().get(step) or history.scores(step) or None
+def _weights(config, workdir: str, step: int, mesh) -> Weights | None:
+  """Of a checkpoint; None if the training has deleted it by now."""
+  try:
+    return pretrained.find(workdir, str(step), mesh, config=config)[1]
+  except UserError:
+    if step in History(runs.folder(workdir)).steps():
+      raise
+    return None
 
 
 def _last_step(config, workdir: str, mesh) -> int:

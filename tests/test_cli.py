@@ -64,8 +64,8 @@ DIGITS = '--config=configs/digits.py'
       ['--labels is for', '--weights is for', '--follow is for'],
     ),
     (
-      ['--mode=eval', '--follow', '--checkpoint=best'],
-      ['--follow evaluates all checkpoints'],
+      ['--mode=eval', '--follow', '--checkpoint=best', '--weights=raw'],
+      ['--checkpoint is not for --follow', '--weights is not for --follow'],
     ),
     (
       ['--mode=eval', '--output=/proc/x', '--config.data.eval_protocol=10'],

@@ -408,6 +408,16 @@ def test_evaluation_crops_are_the_ones_of_pil(mode, interpolation, shape):
     assert off.mean() < mean
 
 
+def test_a_jpeg_that_is_too_large_is_refused_without_python_too():
+  config = models.resolve(digits_recipe.get_config())
+  config.data.max_pixels = 99
+  jpeg = tf.io.encode_jpeg(np.zeros((10, 10, 3), np.uint8))
+  with pytest.raises(tf.errors.InvalidArgumentError, match='more pixels than'):
+    decode.eval_image(jpeg, config.data, python=False)
+  config.data.max_pixels = 100
+  decode.eval_image(jpeg, config.data, python=False)
+
+
 @pytest.mark.parametrize('mode', ['central', 'short_side', 'squash'])
 def test_evaluation_decodes_a_jpeg_as_pil_does(mode):
   config = models.resolve(digits_recipe.get_config())

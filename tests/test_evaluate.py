@@ -11,13 +11,16 @@ import tensorflow as tf
 
 from inception_jax import answers as answers_lib
 from inception_jax import evaluate
+from inception_jax import predictions
 from inception_jax import train
 from inception_jax.config import UserError
 from inception_jax.data import crops
 from inception_jax.data import decode
+from inception_jax.data import pipeline
 from inception_jax.data import sources
 from inception_jax.data.splits import Indexed
 from inception_jax.evaluator import Evaluator
+from tests import tfds_sets
 from tests.pictures import CLASSES
 from tests.pictures import config_of
 from tests.pictures import network
@@ -396,3 +399,27 @@ def test_an_empty_split_is_said(pictures, one_device):
   model, _ = network(config, 0)
   with pytest.raises(UserError, match='folder: val has no images'):
     Evaluator([(config, model)], Indexed(0, CLASSES, None), one_device)
+
+
+@pytest.mark.parametrize('file_format', ['tfrecord', 'array_record'])
+def test_records_in_files_are_named_and_shown(
+  tmp_path, one_device, file_format
+):
+  tfds_sets.write(tmp_path, file_format)
+  config = config_of(tmp_path)
+  config.data.source, config.data.eval_split = 'tfds:shapes', 'test'
+  split = sources.load(config, 'test')
+  model, variables = network(config, 0, 3)
+  rows = []
+  Evaluator([(config, model)], split, one_device)(variables, rows=rows)
+  columns = predictions.joined(rows, split.size)
+  predictions.write(str(tmp_path / 'out'), {}, columns, split, 'abc')
+  found = lines(tmp_path / 'out')
+  assert len({line['image'] for line in found}) == 7
+  pictures = pipeline.eval_pictures(split, config, [5, 2])
+  # Grey of i · 9 + 20, in class i % 3, in the order of the files.
+  for position, picture in pictures.items():
+    (grey,) = np.unique(picture)
+    assert 'abc'[(int(grey) - 20) // 9 % 3] == found[position]['label']
+  greys = {int(picture[0, 0, 0]) for picture in pictures.values()}
+  assert len(greys) == 2

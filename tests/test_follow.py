@@ -35,8 +35,7 @@ def lines(workdir):
 
 
 def followed(config, workdir, mesh, patience=1.0):
-  options = evaluate.Options()
-  return follow.follow(config, str(workdir), mesh, options, patience)
+  return follow.follow(config, str(workdir), mesh, patience)
 
 
 def test_evaluates_each_checkpoint_once_while_it_trains(

@@ -1,15 +1,22 @@
 """The page on a run, in a browser; tables of runs."""
 
+import base64
+import collections
 import csv
 import html
+import io
 import json
+import pathlib
 import re
 
 import numpy as np
 from PIL import Image
 import pytest
+import tensorflow as tf
 
 from inception_jax import train
+from inception_jax.data import decode
+from inception_jax.models import card as card_lib
 from inception_jax.report import figures
 from inception_jax.report import intervals
 from inception_jax.report import page
@@ -107,7 +114,29 @@ def test_the_page_says_what_was_found(reported):
   assert dom.count(cell) >= 2  # as text in each table
   wrong = round((1 - last['top1']) * last['count'])
   assert dom.count('class="mistake"') == wrong > 0
-  assert dom.count('src="data:image/png;base64,') == wrong
+  # The worst first, each with what the network saw of it.
+  shown = re.findall(r'<img src="data:image/png;base64,(.*?)" alt="(.*?)"', dom)
+  mistakes = [x for x in predictions(workdir) if x['top1'] == '0']
+  mistakes.sort(key=lambda line: -float(line['loss']))
+  assert [html.unescape(alt) for _, alt in shown] == [
+    f'{line["image"]}, {line["label"]}' for line in mistakes
+  ]
+  data = card_lib.data_of(card_lib.Card(16, crop_fraction=1.0))
+  for (picture, _), line in zip(shown, mistakes, strict=True):
+    with Image.open(io.BytesIO(base64.b64decode(picture))) as image:
+      found = np.asarray(image)
+    encoded = tf.constant(pathlib.Path(line['image']).read_bytes())
+    np.testing.assert_array_equal(found, decode.eval_image(encoded, data))
+  # And what was mistaken for what, as often as the predictions have it.
+  pairs = collections.Counter((x['label'], x['class_1']) for x in mistakes)
+  _, _, table = dom.partition('Taken for another most often')
+  rows = re.findall(
+    r'<tr><td>(.*?)</td><td>(.*?)</td>\s*<td class="n">(\d+)</td>',
+    table.partition('</table>')[0],
+  )
+  assert {
+    (html.unescape(a), html.unescape(b)): int(n) for a, b, n in rows
+  } == pairs
 
 
 def test_figures_and_predictions_lie_beside_it(reported):

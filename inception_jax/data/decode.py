@@ -89,7 +89,7 @@ def eval_image(image, data, python: bool = True):
   """An undecoded record's image → uint8 [S, S, C], as `Card.crop_mode` says.
 
   Without `python`, what TensorFlow cannot do by itself is left out: palettes of
-  BMP, and a limit to the pixels of anything but a JPEG.
+  BMP, and the limit to the pixels of anything but a JPEG.
   """
   decoded = _decoded(image, data, python)
   if data.eval_crop_mode == 'squash':
@@ -134,10 +134,14 @@ def _decoded(image, data, python: bool = True):
   if image.dtype != tf.string:
     return image
 
+  def jpeg():
+    with tf.control_dependencies(_limit(tf.io.extract_jpeg_shape(image), data)):
+      return tf.io.decode_jpeg(image, channels=3, dct_method=_ACCURATE)
+
   def by_itself():
     return tf.cond(
       tf.io.is_jpeg(image),
-      lambda: tf.io.decode_jpeg(image, channels=3, dct_method=_ACCURATE),
+      jpeg,
       lambda: tf.io.decode_image(image, channels=3, expand_animations=False),
     )
 
@@ -188,15 +192,9 @@ def _cropped(image, data, window):
 
   def jpeg():
     shape = tf.io.extract_jpeg_shape(image)
-    pixels = tf.reduce_prod(tf.cast(shape[:2], tf.int64))
-    small = tf.debugging.assert_less_equal(
-      pixels,
-      tf.constant(data.max_pixels, tf.int64),
-      'more pixels than data.max_pixels',
-    )
     begin, size = window(shape)
     box = tf.concat([begin[:2], size[:2]], 0)
-    with tf.control_dependencies([small] if small is not None else []):
+    with tf.control_dependencies(_limit(shape, data)):
       return tf.io.decode_and_crop_jpeg(
         image, box, channels=3, dct_method=_FAST
       )
@@ -204,6 +202,16 @@ def _cropped(image, data, window):
   if image.dtype != tf.string:
     return whole()
   return tf.cond(tf.io.is_jpeg(image), jpeg, whole)
+
+
+def _limit(shape, data) -> list:
+  """What must have run before an image of this shape is decoded."""
+  small = tf.debugging.assert_less_equal(
+    tf.reduce_prod(tf.cast(shape[:2], tf.int64)),
+    tf.constant(data.max_pixels, tf.int64),
+    'more pixels than data.max_pixels',
+  )
+  return [] if small is None else [small]  # None: it has run already
 
 
 def _quick_resize(image, data):

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 import io
-import re
 from typing import Any
 from typing import NamedTuple
 import warnings
@@ -77,18 +76,16 @@ def curves(runs: Sequence[tuple[str, list[dict[str, Any]]]]) -> list[Figure]:
 
 def _curve(runs, name, title, key, splits) -> Figure | None:
   lines = [
-    (run, split, _points(metrics, split, key))
-    for run, metrics in runs
+    (i, run, split, *_points(metrics, split, key))
+    for i, (run, metrics) in enumerate(runs)
     for split in splits
   ]
-  if not any(len(steps) for _, _, (steps, _) in lines):
+  lines = [line for line in lines if len(line[-1])]
+  if not lines:
     return None
 
   def draw(plt, axes):
-    for run, split, (steps, values) in lines:
-      if not len(steps):
-        continue
-      i = [other for other, _ in runs].index(run)
+    for i, run, split, steps, values in lines:
       names = [run] * (len(runs) > 1) + [split] * (len(splits) > 1)
       # One run has a colour for each split, several have one each.
       number = i if len(runs) > 1 else splits.index(split)
@@ -103,7 +100,7 @@ def _curve(runs, name, title, key, splits) -> Figure | None:
         label=', '.join(names) or None,
       )
     axes.set_xlabel('step')
-    shown = np.concatenate([values for _, _, (_, values) in lines])
+    shown = np.concatenate([values for *_, values in lines])
     if key == 'loss' and shown.min() > 0 and shown.max() > 30 * shown.min():
       axes.set_yscale('log')
       # As numbers: powers would be set as mathematics.
@@ -182,8 +179,5 @@ def _figure(name, title, draw, size) -> Figure:
     figure.savefig(png, format='png', dpi=_DPI)
     plt.close(figure)
   text = svg.getvalue()
-  text = text[text.index('<svg') :]
-  # It fills the width that there is.
-  text = re.sub(r'<svg ([^>]*?)width="[^"]*"', r'<svg \1', text, count=1)
-  text = re.sub(r'<svg ([^>]*?)height="[^"]*"', r'<svg \1', text, count=1)
-  return Figure(name, title, text, png.getvalue())
+  # Without the declarations of a file of its own.
+  return Figure(name, title, text[text.index('<svg') :], png.getvalue())

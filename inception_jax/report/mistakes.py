@@ -23,10 +23,12 @@ def confusion(
     int [N, N], and the names of these classes: those that have images, or were
     guessed.
   """
-  counts = np.zeros((len(names), len(names)), int)
-  np.add.at(counts, (columns['labels'][:, 0], columns['classes'][:, 0]), 1)
-  used = np.flatnonzero(counts.sum(axis=0) + counts.sum(axis=1))
-  return counts[np.ix_(used, used)], [names[i] for i in used]
+  from sklearn import metrics
+
+  own, taken = columns['labels'][:, 0], columns['classes'][:, 0]
+  used = np.union1d(own, taken)
+  counts = metrics.confusion_matrix(own, taken, labels=used)
+  return counts, [names[i] for i in used]
 
 
 def pairs(counts: np.ndarray, names: Sequence[str]) -> list[dict[str, Any]]:

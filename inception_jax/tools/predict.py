@@ -48,20 +48,19 @@ _GUESSES = 5
 
 def main(paths: list[str]) -> dict[str, Any]:
   """Classifies the images, batch by batch."""
-  checkpoint = _CHECKPOINT.value
+  from inception_jax import metrics
+  from inception_jax import runs
+
   faults = []
   if not paths:
     faults.append('name an image, or a folder of them')
-  given = bool(_WORKDIR.value) + bool(_ARTIFACT.value) + ('/' in checkpoint)
-  if given != 1:
+  given = [_WORKDIR.value, _ARTIFACT.value, runs.is_path(_CHECKPOINT.value)]
+  if sum(map(bool, given)) != 1:
     faults.append('give one of --workdir=, --checkpoint=PATH and --artifact=')
   faults += [f'{p}: no such file' for p in paths if not os.path.exists(p)]
   if faults:
     raise UserError(*faults)
   images = _images(paths)
-
-  from inception_jax import metrics
-
   classify, card, names = _network()
   cli.use_compilation_cache()
   predictions, failed = [], {}

@@ -53,8 +53,9 @@ def main():
   if len(workdirs) > 1 and not output:
     faults.append('--output is missing: the folder for a report on several')
   output = output or os.path.join((workdirs or ['.'])[0], 'report')
-  if not faults and (fault := preflight.cannot_write(os.path.abspath(output))):
-    faults.append(f'{output} cannot be written: {fault}')
+  if not faults and '://' not in output:
+    if fault := preflight.cannot_write(os.path.abspath(output)):
+      faults.append(f'{output} cannot be written: {fault}')
   if faults:
     raise UserError(*faults)
 
@@ -135,13 +136,14 @@ def _run(name: str, workdir: str, folder: str, mesh):
 
 def _config(workdir: str):
   """Of a run, as it was resolved."""
+  from etils import epath
+
   from configs import default
   from inception_jax import config as config_lib
 
-  path = os.path.join(workdir, 'config.json')
+  path = epath.Path(workdir) / 'config.json'
   try:
-    with open(path, encoding='utf-8') as file:
-      return config_lib.from_json(file.read(), default.get_config())
+    return config_lib.from_json(path.read_text(), default.get_config())
   except (OSError, ValueError, TypeError, AttributeError) as error:
     raise UserError(f'{path} cannot be read: {error}') from error
 
