@@ -1,4 +1,4 @@
-"""Decoding, cropping and resizing on the host, in TensorFlow's graph."""
+"""Decoding and cropping on the host, in TensorFlow's graph."""
 
 import io
 import math
@@ -9,6 +9,7 @@ from PIL import UnidentifiedImageError
 import tensorflow as tf
 
 from inception_jax.data import crops
+from inception_jax.data import resize
 
 _OBJECT_COVERED = 0.1
 # libjpeg's inverse cosine transform. TensorFlow's own choice is the fast one,
@@ -22,7 +23,7 @@ def train_image(image, seed, data, boxes=None):
 
   Args: as `train_crop`.
   """
-  return _quick_resize(train_crop(image, seed, data, boxes), data)
+  return resize.quick(train_crop(image, seed, data, boxes), data)
 
 
 def train_crop(image, seed, data, boxes=None):
@@ -81,7 +82,9 @@ def eval_canvases(image, data):
       ]
     )
   squares = [x for canvas in canvases.values() for x in tf.unstack(canvas)]
-  canvases['image'] = tf.stack([_resize(square, data) for square in squares])
+  canvases['image'] = tf.stack(
+    [resize.exact(square, data) for square in squares]
+  )
   return canvases
 
 
@@ -93,7 +96,7 @@ def eval_image(image, data, python: bool = True):
   """
   decoded = _decoded(image, data, python)
   if data.eval_crop_mode == 'squash':
-    return _resize(decoded, data)
+    return resize.exact(decoded, data)
   if data.eval_crop_mode == 'short_side':
     return _centre(decoded, data)
   # Not of a JPEG its window alone: at the window's edge, colours would differ.
@@ -103,7 +106,7 @@ def eval_image(image, data, python: bool = True):
   begin = tf.concat([(shape[:2] - size) // 2, [0]], 0)
   channels = decoded.shape[-1]
   cropped = tf.slice(decoded, begin, tf.concat([size, [channels]], 0))
-  return _resize(tf.ensure_shape(cropped, (None, None, channels)), data)
+  return resize.exact(tf.ensure_shape(cropped, (None, None, channels)), data)
 
 
 def _centre(image, data):
@@ -119,7 +122,7 @@ def _shorter_side(image, data, shorter: int):
   """The image with a shorter side of so many pixels, and its int32 [2] size."""
   extent = tf.shape(image)[:2]
   size = shorter * extent // tf.reduce_min(extent)
-  return _resize(image, data, size), size
+  return resize.exact(image, data, size), size
 
 
 def _square(image, size, side: int, place: float):
@@ -212,46 +215,3 @@ def _limit(shape, data) -> list:
     'more pixels than data.max_pixels',
   )
   return [] if small is None else [small]  # None: it has run already
-
-
-def _quick_resize(image, data):
-  """uint8 [S, S, C], as TF-slim's, unless that would leave pixels out.
-
-  Between two pixels of a crop of up to twice the size there are none that it
-  does not look at. Antialiasing takes twice the time, and is kept for others.
-  """
-  large = tf.reduce_max(tf.shape(image)[:2]) > 2 * data.image_size
-  resized = tf.cond(
-    large,
-    lambda: _resize(image, data),
-    lambda: _resize(image, data, antialias=False),
-  )
-  shape = (data.image_size, data.image_size, data.channels)
-  return tf.ensure_shape(resized, shape)
-
-
-def _resize(image, data, size=None, antialias=True):
-  """uint8 [S, S, C], or of another `size`.
-
-  Antialiased like PIL's, on which most published weights were trained: across,
-  to whole levels, then down. (Pillow 13 goes down first where that is less
-  work; a level of difference at most.)
-  """
-  if image.shape[-1] < data.channels:
-    image = tf.image.grayscale_to_rgb(image)
-  elif image.shape[-1] > data.channels:
-    image = tf.image.rgb_to_grayscale(image)
-  square = (data.image_size, data.image_size)
-  target = tf.constant(square) if size is None else size
-  smooth = antialias and data.interpolation in ('bilinear', 'bicubic')
-  across = tf.stack([tf.shape(image)[0], target[1]])
-  for extent in [across, target] if smooth else [target]:
-    image = tf.image.resize(
-      image, extent, method=data.interpolation, antialias=antialias
-    )
-    image = tf.cast(
-      tf.clip_by_value(tf.floor(image + 0.5), 0.0, 255.0), tf.uint8
-    )
-  if size is None:
-    image = tf.ensure_shape(image, (*square, data.channels))
-  return image
