@@ -9,6 +9,8 @@ import numpy as np
 
 from inception_jax import models
 from inception_jax.artifacts import about
+from inception_jax.artifacts import compare
+from inception_jax.artifacts import litert_file
 from inception_jax.artifacts import onnx_file
 from inception_jax.artifacts import saved_model
 from inception_jax.artifacts import stablehlo_file
@@ -51,13 +53,20 @@ class _Format:
     save: (path, function of variables and images, variables, card, what it
       is to say of itself).
     load: path → (classify, what it says of itself).
+    calibrated: whether `save` takes images to find its ranges by, too.
+    bound: how far off it may be, as a share of the largest logit.
   """
 
   is_one: Callable[[str], bool]
   save: Callable
   load: Callable
+  calibrated: bool = False
+  bound: float = 1e-3  # float32 in another order of sums
 
 
+_LITERT = _Format(
+  lambda path: path.endswith('.tflite'), litert_file.save, litert_file.load
+)
 _FORMATS = {
   'onnx': _Format(
     lambda path: path.endswith('.onnx'), onnx_file.save, onnx_file.load
@@ -72,18 +81,45 @@ _FORMATS = {
     saved_model.save,
     saved_model.load,
   ),
+  'litert': _LITERT,
+  'litert_int8': dataclasses.replace(_LITERT, calibrated=True, bound=0.1),
 }
 FORMATS = tuple(_FORMATS)
-ENDINGS = {'onnx': '.onnx', 'stablehlo': '.stablehlo', 'savedmodel': ''}
+ENDINGS = {
+  'onnx': '.onnx',
+  'stablehlo': '.stablehlo',
+  'savedmodel': '',
+  'litert': '.tflite',
+  'litert_int8': '.tflite',
+}
+BOUNDS = {name: file_format.bound for name, file_format in _FORMATS.items()}
 
 
-def save(weights: Weights, path: str, file_format: str, step: int) -> None:
-  """Writes a network, BatchNorm folded, with all that is known of it."""
+def save(
+  weights: Weights,
+  path: str,
+  file_format: str,
+  step: int,
+  images: np.ndarray | None = None,
+) -> None:
+  """Writes a network, BatchNorm folded, with all that is known of it.
+
+  Args:
+    weights: of the network.
+    path: of the file or, for a SavedModel, folder.
+    file_format: one of `FORMATS`.
+    step: that the weights are of.
+    images: uint8 [n, S, S, C], as the network will see them: int8 finds its
+      ranges by them. None is those of `compare.images`.
+  """
   model = models.create(**weights.model, card=weights.card)
   model, variables = fold.fold(model, weights.variables)
   says = about.describe(weights, variables, step)
   apply = lambda variables, images: model.apply(variables, images)[0]
-  _FORMATS[file_format].save(path, apply, variables, weights.card, says)
+  more = {}
+  if _FORMATS[file_format].calibrated:
+    more['calibration'] = compare.normalised(weights.card, images)
+  _FORMATS[file_format].save(path, apply, variables, weights.card, says, **more)
 
 
 def load(path: str) -> Artifact:
@@ -99,7 +135,8 @@ def load(path: str) -> Artifact:
     if file_format.is_one(path):
       break
   else:
-    known = ', '.join(f'*{ending}' for ending in ENDINGS.values() if ending)
+    endings = dict.fromkeys(filter(None, ENDINGS.values()))
+    known = ', '.join(f'*{ending}' for ending in endings)
     raise UserError(f'{path}: expected {known} or the folder of a SavedModel')
   try:
     classify, says = file_format.load(path)

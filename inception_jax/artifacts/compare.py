@@ -4,10 +4,9 @@ import jax
 import numpy as np
 
 from inception_jax import models
+from inception_jax.models.card import Card
 from inception_jax.weights import Weights
 
-# Of the largest logit: float32 in another order of sums.
-BOUND = 1e-3
 _RANDOM, _CROPS = 4, 4
 
 
@@ -32,20 +31,31 @@ def images(size: int, channels: int) -> np.ndarray:
   return np.stack(found)
 
 
-def compare(weights: Weights, classify) -> dict[str, float]:
+def normalised(card: Card, given: np.ndarray | None = None) -> np.ndarray:
+  """uint8 [n, S, S, C], of `images` unless given, as a network sees them."""
+  if given is None:
+    given = images(card.input_size, len(card.mean))
+  return (given.astype(np.float32) - np.float32(card.mean)) / np.float32(
+    card.std
+  )
+
+
+def compare(
+  weights: Weights, classify, given: np.ndarray | None = None
+) -> dict[str, float]:
   """How far off an artifact is.
 
   Args:
     weights: of the network.
     classify: of the artifact.
+    given: uint8 [n, S, S, C], in place of `images`.
 
   Returns:
     'max_abs_diff' of the logits, 'relative_diff', to the largest logit, and
     'top5_agreement', the share of images whose best five are the same.
   """
   card = weights.card
-  given = images(card.input_size, len(card.mean)).astype(np.float32)
-  given = (given - np.float32(card.mean)) / np.float32(card.std)
+  given = normalised(card, given)
   model = models.create(**weights.model, card=card)
   logits = jax.jit(lambda v, x: model.apply(v, x)[0])(weights.variables, given)
   ours, theirs = np.asarray(logits), classify(given)

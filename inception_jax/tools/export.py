@@ -6,10 +6,12 @@ python -m inception_jax.tools.export --workdir=runs/v4 --format=onnx \\
 `onnx`: one file, NCHW, any batch, standard operators of opset 18.
 `stablehlo`: one file for cpu, cuda and tpu, with its parameters.
 `savedmodel`: a folder with two signatures, of normalised images and of encoded
-ones. `timm`: safetensors for `timm.create_model(…).load_state_dict(…,
-strict=True)`; `mindcv`: a .ckpt for `mindspore.load_checkpoint`. What has been
-written is read back and compared with the network before it gets its name:
-`max_abs_diff` is of logits, or of weights.
+ones. `litert`: a .tflite of one image at a time, in float32; `litert_int8`: the
+same, a quarter as large, its ranges from the images in `--calibration=`.
+`timm`: safetensors for `timm.create_model(…).load_state_dict(…, strict=True)`;
+`mindcv`: a .ckpt for `mindspore.load_checkpoint`. What has been written is read
+back and compared with the network before it gets its name: `max_abs_diff` is of
+logits, or of weights.
 """
 
 import logging
@@ -25,7 +27,8 @@ from inception_jax.config import UserError
 
 log = logging.getLogger(__name__)
 
-FLAGS = flags.FLAGS
+# Images to calibrate on.
+_MOST = 200
 _CONFIG = config_flags.DEFINE_config_file(
   'config', None, 'The recipe of the run; checked with its checkpoint.'
 )
@@ -37,7 +40,12 @@ _WEIGHTS = flags.DEFINE_enum(
   'weights', 'ema', ['ema', 'raw'], 'The moving average, if any, or the raw.'
 )
 _FORMAT = flags.DEFINE_string(
-  'format', '', 'onnx, stablehlo, savedmodel, timm or mindcv.'
+  'format',
+  '',
+  'onnx, stablehlo, savedmodel, litert, litert_int8, timm or mindcv.',
+)
+_CALIBRATION = flags.DEFINE_string(
+  'calibration', '', 'Folder of images that litert_int8 finds its ranges by.'
 )
 _OUTPUT = flags.DEFINE_string('output', '', 'The file to be made.')
 
@@ -71,6 +79,11 @@ def main():
     os.path.dirname(os.path.abspath(output))
   ):
     faults.append(f'--output={output} cannot be written: {fault}')
+  images = _CALIBRATION.value
+  if images and file_format != 'litert_int8':
+    faults.append('--calibration is for --format=litert_int8 alone')
+  elif images and not os.path.exists(images):
+    faults.append(f'--calibration={images}: no such folder')
   if faults:
     raise UserError(*faults)
 
@@ -105,14 +118,44 @@ def _artifact(weights, path: str, file_format: str, step: int) -> dict:
   from inception_jax.artifacts import compare
 
   log.info('exporting; a full network takes a minute or two')
-  artifacts.save(weights, path, file_format, step)
-  found = compare.compare(weights, artifacts.load(path).classify)
-  if not found['relative_diff'] <= compare.BOUND:
+  images = _images(weights.card)
+  artifacts.save(weights, path, file_format, step, images)
+  found = compare.compare(weights, artifacts.load(path).classify, images)
+  bound = artifacts.BOUNDS[file_format]
+  if not found['relative_diff'] <= bound:
     raise RunError(
       f'as {file_format} it is {found["relative_diff"]:.1e} of the largest '
-      f'logit off, more than {compare.BOUND:g}: nothing is written'
+      f'logit off, more than {bound:g}: nothing is written'
     )
   return found
+
+
+def _images(card):
+  """uint8 [n, S, S, C] to calibrate on, at most `_MOST`; None, if unnamed."""
+  import numpy as np
+
+  from inception_jax.data import bad_images
+  from inception_jax.data import image_files
+  from inception_jax.models import card as card_lib
+
+  if not _CALIBRATION.value:
+    if _FORMAT.value == 'litert_int8':
+      log.warning(
+        'ranges of int8 come from two photographs and noise: for accuracy, '
+        'name some hundred images of your own by --calibration='
+      )
+    return None
+  found = image_files.find([_CALIBRATION.value])
+  chosen = found[:: -(-len(found) // _MOST)]  # of all its classes
+  data = card_lib.data_of(card)
+  read = []
+  for path in chosen:
+    try:
+      read.append(image_files.read(path, data))
+    except Exception as error:  # each decoder has its own
+      raise UserError(f'{path}: {bad_images.in_a_line(error)}') from error
+  log.info('calibrating on %d images', len(read))
+  return np.stack(read)
 
 
 def _weights(weights, path: str, file_format: str) -> dict:

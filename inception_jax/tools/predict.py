@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from concurrent import futures
 import json
 import os
-import pathlib
 import sys
 from typing import Any
 
@@ -50,6 +49,7 @@ def main(paths: list[str]) -> dict[str, Any]:
   """Classifies the images, batch by batch."""
   from inception_jax import metrics
   from inception_jax import runs
+  from inception_jax.data import image_files
 
   faults = []
   if not paths:
@@ -60,7 +60,7 @@ def main(paths: list[str]) -> dict[str, Any]:
   faults += [f'{p}: no such file' for p in paths if not os.path.exists(p)]
   if faults:
     raise UserError(*faults)
-  images = _images(paths)
+  images = image_files.find(paths)
   classify, card, names = _network()
   cli.use_compilation_cache()
   predictions, failed = [], {}
@@ -93,26 +93,6 @@ def _line(prediction) -> str:
     for x in prediction['classes']
   )
   return f'{prediction["image"]}  {"  ".join(guesses)}'
-
-
-def _images(paths: list[str]) -> list[str]:
-  """The files among `paths`, and the images in the folders among them."""
-  from inception_jax.data import folder
-
-  found = []
-  for path in map(pathlib.Path, paths):
-    if path.is_dir():
-      inside = sorted(
-        str(file)
-        for file in path.rglob('*')
-        if file.suffix.lower() in folder.SUFFIXES and file.is_file()
-      )
-      if not inside:
-        raise UserError(f'{path} has no images: {", ".join(folder.SUFFIXES)}')
-      found += inside
-    else:
-      found.append(str(path))
-  return found
 
 
 def _network() -> tuple[Callable, Any, tuple[str, ...]]:
@@ -154,10 +134,9 @@ def _batches(
   """All of a batch, those that can be read, and the best guesses of each."""
   import numpy as np
   from scipy import special
-  import tensorflow as tf
 
   from inception_jax.data import bad_images
-  from inception_jax.data import decode
+  from inception_jax.data import image_files
   from inception_jax.data import pipeline
   from inception_jax.models import card as card_lib
 
@@ -166,8 +145,7 @@ def _batches(
 
   def pixels(path):
     try:
-      with open(path, 'rb') as file:
-        return decode.eval_image(tf.constant(file.read()), data).numpy()
+      return image_files.read(path, data)
     except Exception as error:  # each decoder has its own
       failed[path] = bad_images.in_a_line(error)
       return None
