@@ -12,6 +12,8 @@
 # make bench   the input pipeline against torchvision's: a minute
 # make bench-checkpoint  what saving costs a training of v3: ten minutes
 # make bench-evaluation  an evaluation beside its forward step: ten minutes
+# make bench-export  every format of the three networks, ONNX beside timm's:
+#              a quarter of an hour
 PYTHON  ?= $(shell command -v python3.11 || command -v python3)
 CONFIG  ?= configs/digits.py
 WORKDIR ?= runs/$(basename $(notdir $(CONFIG)))
@@ -29,7 +31,7 @@ PIP     := -m pip install --quiet --disable-pip-version-check
 
 .PHONY: train test test-fast golden lint parity parity-training \
   parity-evaluation learning soak bench bench-checkpoint bench-evaluation \
-  browser clean
+  bench-export browser clean
 
 train: $(VENV)/ready
 	@$(RUN) main.py --config=$(CONFIG) --workdir=$(WORKDIR) $(ARGS)
@@ -83,6 +85,12 @@ bench-evaluation: $(VENV)/ready
 	@$(RUN) -m inception_jax.tools.benchmark --what=evaluation \
 	  --config=configs/inception_v3.py --config.data.image_size=75 \
 	  --config.batch_size=32 --ledger=benchmarks/evaluation.csv $(ARGS)
+
+bench-export: $(VENV)/ready .venv-torch/ready
+	@for network in inception_v3 inception_v4 inception_resnet_v2; do \
+	  $(RUN) -m inception_jax.tools.benchmark --what=export --rounds=10 \
+	  --torch=.venv-torch/bin/python --config=configs/$$network.py \
+	  --ledger=benchmarks/export.csv $(ARGS) || exit; done
 
 # stdout is kept for the command's result, so installers write to stderr.
 $(VENV)/ready: requirements.txt constraints.txt

@@ -147,3 +147,14 @@ def load(path: str) -> Artifact:
     raise UserError(f'{path} cannot be read: {reason}') from error
   model, card, classes = about.parse(says, path)
   return Artifact(path, model, card, classes, classify)
+
+
+def size_of(path: str) -> int:
+  """Bytes of a file, or of all files in a folder."""
+  if not os.path.isdir(path):
+    return os.path.getsize(path)
+  return sum(
+    os.path.getsize(os.path.join(folder, name))
+    for folder, _, names in os.walk(path)
+    for name in names
+  )

@@ -10,6 +10,9 @@ python -m inception_jax.tools.benchmark --what=checkpoint \\
 python -m inception_jax.tools.benchmark --what=evaluation \\
     --config=configs/inception_v3.py --config.batch_size=16
 
+python -m inception_jax.tools.benchmark --what=export \\
+    --config=configs/inception_v3.py --torch=.venv-torch/bin/python
+
 `make bench` makes that environment first and keeps the result in benchmarks/.
 Both sides run in turns, as often as `--rounds` says, and each figure is the
 median: ratios can be compared between machines, images per second cannot.
@@ -43,7 +46,7 @@ _CONFIG = config_flags.DEFINE_config_file(
 _WHAT = flags.DEFINE_enum(
   'what',
   'input',
-  ['input', 'checkpoint', 'evaluation'],
+  ['input', 'checkpoint', 'evaluation', 'export'],
   'What is measured.',
 )
 _TORCH = flags.DEFINE_string(
@@ -67,6 +70,18 @@ _LEDGER = flags.DEFINE_string('ledger', '', 'A CSV file to add a line to.')
 _BATCH = 128
 _PHOTOS = 512
 _EPOCHS = 10
+_EXPORT_COLUMNS = (
+  'network',
+  'format',
+  'max_abs_diff',
+  'relative_diff',
+  'top5_agreement',
+  'bytes',
+  'times_parameters',
+  'images_per_sec',
+  'times_timm',
+  'versions',
+)
 _BASELINE = pathlib.Path(__file__).parent / 'torchvision_input.py'
 
 
@@ -84,20 +99,33 @@ def main():
 
     cli.use_compilation_cache()
     found = benchmark_evaluation.measure(_CONFIG.value, _ROUNDS.value)
+  elif _WHAT.value == 'export':
+    from inception_jax.tools import benchmark_export
+
+    torch = _torch()
+    cli.use_compilation_cache()
+    rows = benchmark_export.measure(_CONFIG.value, _ROUNDS.value, torch)
+    for row in rows:
+      _note({column: row.get(column) for column in _EXPORT_COLUMNS})
+    return {'what': _WHAT.value, 'rows': rows}
   else:
     found = _input_of_photos()
   result = {'what': _WHAT.value, **found}
-  if _LEDGER.value:
-    _note(result)
+  _note(result)
   return result
 
 
-def _input_of_photos() -> dict:
-  """Makes the images, or takes the user's, and measures the input."""
+def _torch() -> str:
   if not os.access(_TORCH.value, os.X_OK):
     raise UserError(
       f'--torch={_TORCH.value} is no Python: `make bench` makes one'
     )
+  return _TORCH.value
+
+
+def _input_of_photos() -> dict:
+  """Makes the images, or takes the user's, and measures the input."""
+  _torch()
   with tempfile.TemporaryDirectory() as folder:
     where = os.path.expanduser(_DATA_DIR.value)
     if not where:
@@ -183,7 +211,9 @@ def _memory(config, folder: str, scratch: str, images: int, stream) -> dict:
 
 
 def _note(result: dict) -> None:
-  """Adds a line to the ledger: what, where, when, every figure."""
+  """Adds a line to the ledger, if any: what, where, when, every figure."""
+  if not _LEDGER.value:
+    return
   line = {
     'date': time.strftime('%Y-%m-%d'),
     'machine': hardware.machine(),

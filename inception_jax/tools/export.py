@@ -107,7 +107,7 @@ def main():
     'parameters': sum(
       x.size for x in jax.tree.leaves(weights.variables['params'])
     ),
-    'bytes': _bytes(output),
+    'bytes': artifacts.size_of(output),
     **found,
   }
 
@@ -168,17 +168,6 @@ def _weights(weights, path: str, file_format: str) -> dict:
   if difference:
     raise RunError(f'as {file_format} it reads back {difference} off')
   return {'max_abs_diff': difference}
-
-
-def _bytes(path: str) -> int:
-  """Of a file, or of all files in a folder."""
-  if not os.path.isdir(path):
-    return os.path.getsize(path)
-  return sum(
-    os.path.getsize(os.path.join(folder, name))
-    for folder, _, names in os.walk(path)
-    for name in names
-  )
 
 
 if __name__ == '__main__':

@@ -1,0 +1,111 @@
+"""Every format that a network is exported to: how exact, how large, how fast.
+
+As ONNX, beside timm's own export of the same network.
+"""
+
+import json
+import logging
+import os
+import pathlib
+import statistics
+import subprocess
+import tempfile
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from inception_jax import artifacts
+from inception_jax import models
+from inception_jax.artifacts import compare
+from inception_jax.artifacts import onnx_file
+from inception_jax.models import card as card_lib
+from inception_jax.weights import Weights
+
+log = logging.getLogger(__name__)
+
+_BASELINE = pathlib.Path(__file__).parent / 'timm_onnx.py'
+_CLASSES = 1000
+_ONNX, _TIMM = 'onnx', 'timm'
+
+
+def measure(config, rounds: int, torch: str) -> list[dict]:
+  """Exports a network that is as it begins, and runs it on 8 images in turns.
+
+  Args:
+    config: the whole config.
+    rounds: turns of each format.
+    torch: a Python that has torch and timm; '' leaves that side out.
+
+  Returns:
+    A row for each format: 'network', 'format', what `compare.compare` finds,
+    'bytes', 'times_parameters', those over the parameters' in float32, and
+    'images_per_sec'; of ONNX 'times_timm', its speed over that of timm's.
+  """
+  config = models.resolve(config)
+  number = config.model.num_classes or _CLASSES
+  model = models.build(config, number)
+  card = card_lib.of(config)
+  shape = (1, card.input_size, card.input_size, len(card.mean))
+  variables = jax.jit(model.init)(jax.random.key(0), jnp.zeros(shape))
+  weights = Weights(
+    'its beginning', models.describe(config, number), card, variables
+  )
+  images = compare.normalised(card)
+  rows, sides = {}, {}
+  with tempfile.TemporaryDirectory() as folder:
+    for name in artifacts.FORMATS:
+      log.info('exporting to %s; a full network takes a minute', name)
+      path = os.path.join(folder, name + artifacts.ENDINGS[name])
+      artifacts.save(weights, path, name, 0)
+      sides[name] = artifacts.load(path).classify
+      size = artifacts.size_of(path)
+      rows[name] = {
+        'network': config.model.name,
+        'format': name,
+        **compare.compare(weights, sides[name]),
+        'bytes': size,
+        'times_parameters': round(size / _parameters(variables['params']), 4),
+      }
+    if torch:
+      path = os.path.join(folder, 'timm.onnx')
+      rows[_ONNX]['versions'] = _timm(torch, config.model.name, path)
+      sides[_TIMM] = onnx_file.load(path)[0]
+    seconds = _turns(sides, images, rounds)
+  for name, row in rows.items():
+    median = statistics.median(seconds[name])
+    row['images_per_sec'] = round(len(images) / median, 2)
+  if torch:
+    ratios = np.divide(seconds[_TIMM], seconds[_ONNX])
+    rows[_ONNX]['times_timm'] = round(float(np.median(ratios)), 3)
+  return list(rows.values())
+
+
+def _turns(sides, images, rounds: int) -> dict[str, list[float]]:
+  """Seconds that each side takes, in each round."""
+  for classify in sides.values():
+    classify(images)  # compiles
+  seconds = {name: [] for name in sides}
+  for i in range(rounds):
+    log.info('round %d of %d', i + 1, rounds)
+    for name, classify in sides.items():
+      begin = time.perf_counter()
+      classify(images)
+      seconds[name].append(time.perf_counter() - begin)
+  return seconds
+
+
+def _parameters(params) -> int:
+  """Bytes of what an inference needs: not the auxiliary head."""
+  own = {name: value for name, value in params.items() if name != 'aux'}
+  return sum(x.nbytes for x in jax.tree.leaves(own))
+
+
+def _timm(python: str, name: str, path: str) -> dict:
+  done = subprocess.run(
+    [python, _BASELINE, name, path], capture_output=True, text=True
+  )
+  if done.returncode:
+    raise RuntimeError(f'timm failed:\n{done.stderr[-2000:]}')
+  return json.loads(done.stdout.splitlines()[-1])
