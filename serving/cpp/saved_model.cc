@@ -3,7 +3,6 @@
 #include <charconv>
 #include <cstdint>
 #include <new>
-#include <regex>
 
 #include "errors.h"
 #include "model.h"
@@ -16,7 +15,7 @@ constexpr char kTag[] = "serve";
 constexpr char kSignature[] = "encoded";
 constexpr char kInput[] = "encoded";
 constexpr char kOutput[] = "probabilities";
-constexpr std::size_t kMostWords = 200;
+constexpr std::size_t kMostBytes = 200;
 
 template <auto function>
 struct Call {
@@ -32,14 +31,10 @@ using Options =
 using Status = std::unique_ptr<TF_Status, Call<TF_DeleteStatus>>;
 using Tensor = std::unique_ptr<TF_Tensor, Call<TF_DeleteTensor>>;
 
-// In a line, without TensorFlow's names of nodes and operations.
+// In a line: the first says what happened, the rest where in the graph.
 std::string words(const TF_Status* status) {
-  static const std::regex nodes(R"(\[*\{\{[^}]*\}\}\]*)"), space(R"(\s+)");
-  // Of a graph's traceback the first line says what happened.
   std::string text = TF_Message(status);
-  text = std::regex_replace(text.substr(0, text.find('\n')), nodes, "");
-  text = std::regex_replace(text, space, " ");
-  text = text.substr(0, kMostWords);
+  text = text.substr(0, text.find('\n')).substr(0, kMostBytes);
   return text.empty()
              ? "TensorFlow's error " + std::to_string(TF_GetCode(status))
              : text;
