@@ -4,7 +4,6 @@
 #include <charconv>
 #include <filesystem>
 #include <fstream>
-#include <set>
 #include <unordered_map>
 
 namespace fs = std::filesystem;
@@ -92,21 +91,10 @@ ByFile read_list(const std::string& list, const std::optional<Classes>& classes,
 }  // namespace
 
 Labels labels_of_folders(const std::vector<Image>& images,
-                         const Classes& classes,
-                         std::vector<std::string>& notes) {
+                         const Classes& classes) {
   Labels labels;
-  std::set<std::string> strange;
   for (const Image& image : images) {
     labels.push_back(classes.find(image.folder));
-    if (!labels.back()) {
-      strange.insert(image.folder.empty() ? image.path : image.folder);
-    }
-  }
-  if (strange.size() && std::any_of(labels.begin(), labels.end(),
-                                    [](auto& x) { return x.has_value(); })) {
-    for (const std::string& name : strange) {
-      notes.push_back(name + ": not of a class of the model, does not count");
-    }
   }
   return labels;
 }

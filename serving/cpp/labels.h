@@ -12,11 +12,9 @@
 // Of each image its class, or nothing.
 using Labels = std::vector<std::optional<int>>;
 
-// As the folders of the images are called. Folders of no class are named in
-// `notes`, where others are of one: their images do not count.
+// As the folders of the images are called, where a class is called so.
 Labels labels_of_folders(const std::vector<Image>& images,
-                         const Classes& classes,
-                         std::vector<std::string>& notes);
+                         const Classes& classes);
 
 // As a list says, of lines `relative/path label`. Without `classes`, whose
 // absence is another fault, only the form of the lines is checked.

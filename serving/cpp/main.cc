@@ -43,7 +43,6 @@ struct Job {
 
 Job prepare(int argc, char** argv) {
   Faults faults;
-  std::vector<std::string> notes;
   Job job;
   job.flags = parse(argc, argv, faults);
   if (job.flags.help) return job;
@@ -60,10 +59,9 @@ Job prepare(int argc, char** argv) {
     job.labels =
         labels_of_list(job.flags.labels, job.images, job.classes, faults);
   } else if (job.classes) {
-    job.labels = labels_of_folders(job.images, *job.classes, notes);
+    job.labels = labels_of_folders(job.images, *job.classes);
   }
   if (!faults.empty()) throw UserError{faults};
-  for (const std::string& note : notes) std::cerr << note << '\n';
   return job;
 }
 
@@ -103,6 +101,21 @@ void batch(const Model& model, std::size_t begin, std::size_t size,
   }
 }
 
+// Whether any is known; says so where some are not.
+bool has_labels(const Job& job) {
+  auto count = job.images.size();
+  auto without = static_cast<std::size_t>(
+      std::count(job.labels.begin(), job.labels.end(), std::nullopt));
+  if (without == count) return false;
+  if (without > 0) {
+    auto first = std::find(job.labels.begin(), job.labels.end(), std::nullopt);
+    std::cerr << without << " of " << count << " images have no label and do "
+              << "not count, " << job.images[first - job.labels.begin()].path
+              << " for one" << std::endl;
+  }
+  return true;
+}
+
 int classify(const Job& job) {
   auto size = std::min(static_cast<std::size_t>(job.flags.batch_size),
                        job.images.size());
@@ -115,9 +128,7 @@ int classify(const Job& job) {
   } catch (const BadImage& error) {
     throw RunError(job.flags.model + " does not run: " + error.what());
   }
-  bool has_labels = std::any_of(job.labels.begin(), job.labels.end(),
-                                [](auto& x) { return x.has_value(); });
-  Report report(*job.classes, job.flags.json, has_labels);
+  Report report(*job.classes, job.flags.json, has_labels(job));
   Progress progress(job.images.size());
   auto start = Clock::now();
   for (std::size_t begin = 0; begin < job.images.size(); begin += size) {
