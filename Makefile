@@ -1,6 +1,9 @@
 # make train   trains configs/digits.py into runs/digits, evaluates, reports
 # make test    lint, format and tests; `make test-fast` leaves the slow tests out;
-#              they look at pages in Chromium, which they install
+#              they look at pages in Chromium, which they install, and run
+#              what `make cpp` builds
+# make cpp     builds serving/cpp/build/classify, an exported network without
+#              Python; installs Debian's g++, cmake and nlohmann-json3-dev
 # make golden  writes anew what every recipe resolves to: read the diff
 # make parity  compares with timm, torchvision, Keras, TF-slim, MindCV and
 #              MindSpore, in environments of their own: 12.5 GB, half an hour
@@ -25,22 +28,25 @@ FASHION := runs/learning/package
 PARITY  := tests/parity/requirements
 BROWSER := $(shell command -v chromium || command -v chromium-browser || \
   command -v google-chrome)
+CPP     := serving/cpp
+PACKAGES := $(CURDIR)/$(VENV)/lib/python3.11/site-packages
 SUDO    := $(shell test $$(id -u) = 0 || echo sudo)
 TOGETHER := --numprocesses=2 --dist=worksteal
 PIP     := -m pip install --quiet --disable-pip-version-check
 
 .PHONY: train test test-fast golden lint parity parity-training \
   parity-evaluation learning soak bench bench-checkpoint bench-evaluation \
-  bench-export browser clean
+  parity-evaluation learning soak bench bench-checkpoint bench-evaluation \
+  bench-export browser cpp clean
 
 train: $(VENV)/ready
 	@$(RUN) main.py --config=$(CONFIG) --workdir=$(WORKDIR) $(ARGS)
 	@$(RUN) -m inception_jax.tools.report --workdir=$(WORKDIR) >&2
 
-test: lint browser
+test: lint browser cpp
 	@$(RUN) -m pytest $(TOGETHER)
 
-test-fast: lint browser
+test-fast: lint browser cpp
 	@$(RUN) -m pytest $(TOGETHER) -m 'not slow'
 
 golden: $(VENV)/ready
@@ -80,6 +86,18 @@ browser:
 	@test -n "$(BROWSER)" || { echo 'installing Chromium, a minute' >&2; \
 	  { $(SUDO) apt-get update && $(SUDO) apt-get install --yes \
 	  --no-install-recommends chromium; } >&2; }
+
+# With the C library of TensorFlow's package; errors are on stderr.
+cpp: $(VENV)/ready
+	@{ command -v g++ && command -v cmake && \
+	  test -e /usr/include/nlohmann/json.hpp; } >/dev/null || \
+	  { echo 'installing g++, cmake and nlohmann-json3-dev' >&2; \
+	  { $(SUDO) apt-get update && $(SUDO) apt-get install --yes \
+	  --no-install-recommends g++ cmake make nlohmann-json3-dev; } >&2; }
+	@test -x $(CPP)/build/classify || \
+	  echo 'building $(CPP), half a minute' >&2
+	@{ cmake -S $(CPP) -B $(CPP)/build -DTENSORFLOW=$(PACKAGES)/tensorflow && \
+	  cmake --build $(CPP)/build; } >/dev/null
 
 bench-evaluation: $(VENV)/ready
 	@$(RUN) -m inception_jax.tools.benchmark --what=evaluation \
@@ -135,4 +153,4 @@ $(FASHION)/ready:
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-* runs
+	rm -rf .venv .venv-* runs $(CPP)/build

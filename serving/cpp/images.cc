@@ -1,0 +1,103 @@
+#include "images.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+
+#include "pixels.h"
+
+namespace fs = std::filesystem;
+
+namespace {
+
+// As inception_jax/data/folder.py has them.
+constexpr std::array kSuffixes = {".jpg",  ".jpeg", ".png",
+                                  ".webp", ".bmp",  ".gif"};
+// As Card.MOST_PIXELS.
+constexpr std::int64_t kMostPixels = 80'000'000;
+// A BMP of so many pixels, not compressed, has 240 MB.
+constexpr std::size_t kMostBytes = std::size_t{256} << 20;
+
+bool is_image(const fs::path& path) {
+  std::string suffix = path.extension().string();
+  for (char& c : suffix) {
+    if ('A' <= c && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return std::find(kSuffixes.begin(), kSuffixes.end(), suffix) !=
+         kSuffixes.end();
+}
+
+std::vector<Image> in_folder(const fs::path& root) {
+  std::vector<Image> found;
+  for (const auto& entry : fs::recursive_directory_iterator(root)) {
+    std::error_code gone;
+    if (!is_image(entry.path()) || !entry.is_regular_file(gone)) continue;
+    fs::path inside = entry.path().lexically_relative(root);
+    bool in_one = inside.has_parent_path();
+    found.push_back({entry.path().string(),
+                     in_one ? inside.begin()->string() : std::string()});
+  }
+  std::sort(found.begin(), found.end(),
+            [](const Image& a, const Image& b) { return a.path < b.path; });
+  return found;
+}
+
+std::string no_images(const std::string& folder) {
+  std::string text = folder + " has no images: ";
+  for (const char* suffix : kSuffixes) {
+    text += suffix;
+    text += suffix == kSuffixes.back() ? "" : ", ";
+  }
+  return text;
+}
+
+}  // namespace
+
+std::vector<Image> find_images(const std::vector<std::string>& paths,
+                               Faults& faults) {
+  std::vector<Image> images;
+  for (const std::string& path : paths) {
+    std::error_code ignored;
+    fs::file_status status = fs::status(path, ignored);
+    if (!fs::exists(status)) {
+      faults.push_back(path + ": no such file");
+    } else if (fs::is_regular_file(status)) {
+      images.push_back({path, ""});
+    } else if (!fs::is_directory(status)) {
+      // Of a pipe there may be no end.
+      faults.push_back(path + ": neither a file nor a folder");
+    } else {
+      try {
+        std::vector<Image> found = in_folder(path);
+        if (found.empty()) faults.push_back(no_images(path));
+        images.insert(images.end(), found.begin(), found.end());
+      } catch (const fs::filesystem_error& error) {
+        faults.push_back(error.path1().string() +
+                         " cannot be listed: " + error.code().message());
+      }
+    }
+  }
+  return images;
+}
+
+std::string read_image(const std::string& path) {
+  std::ifstream file(path, std::ios::binary | std::ios::ate);
+  if (!file) {
+    throw BadImage(std::string("cannot be read: ") + std::strerror(errno));
+  }
+  auto size = static_cast<std::int64_t>(file.tellg());
+  if (size < 0 || static_cast<std::size_t>(size) > kMostBytes) {
+    throw BadImage("more than " + std::to_string(kMostBytes >> 20) +
+                   " MiB: not read");
+  }
+  std::string bytes(static_cast<std::size_t>(size), '\0');
+  file.seekg(0);
+  if (!file.read(bytes.data(), size)) {
+    throw BadImage("ends before its size, or the disk fails");
+  }
+  check_pixels(bytes, kMostPixels);
+  return bytes;
+}
