@@ -36,7 +36,6 @@ PIP     := -m pip install --quiet --disable-pip-version-check
 
 .PHONY: train test test-fast golden lint parity parity-training \
   parity-evaluation learning soak bench bench-checkpoint bench-evaluation \
-  parity-evaluation learning soak bench bench-checkpoint bench-evaluation \
   bench-export browser cpp clean
 
 train: $(VENV)/ready

@@ -48,7 +48,7 @@ def run(
       if argv[1:] and not takes_paths:
         raise UserError(f'not a flag: {" ".join(argv[1:])}')
       # Lines of the log above a progress bar, not in it.
-      with logging_redirect_tqdm([logging.getLogger('inception_jax')]):
+      with logging_redirect_tqdm(_loggers()):
         result = command(argv[1:]) if takes_paths else command()
     except UserError as error:
       _exit(error)
@@ -155,16 +155,21 @@ def _reason(error: BaseException) -> str:
   return f'{type(error).__name__}: {" ".join(str(error).split())}'
 
 
+def _loggers() -> list[logging.Logger]:
+  """The package's, and that of the tool that runs: its name is __main__."""
+  return [logging.getLogger(name) for name in ('inception_jax', '__main__')]
+
+
 def _set_up_logging():
   """This package's INFO and everybody's warnings, to stderr, with the time."""
   handler = logging.StreamHandler()
   handler.setFormatter(
     logging.Formatter('%(asctime)s %(message)s', datefmt='%H:%M:%S')
   )
-  package = logging.getLogger('inception_jax')
-  package.setLevel(logging.INFO)
-  package.addHandler(handler)
-  package.propagate = False
+  for logger in _loggers():
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    logger.propagate = False
   absl_logging.set_verbosity(absl_logging.WARNING)
   # TensorFlow only reads and decodes here; its banners help nobody.
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')

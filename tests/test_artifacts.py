@@ -273,6 +273,20 @@ def test_from_the_command_line(pictures, run, tmp_path):
   assert result['max_abs_diff'] < 1e-4
   assert result['top5_agreement'] == 1.0
   assert result['bytes'] == path.stat().st_size
+  small = tmp_path / 'small.tflite'
+  images = f'--calibration={pictures}'
+  done = tool('export', *flags, images, f'--output={tmp_path}/x.onnx')
+  assert done.returncode == 2
+  assert '--calibration is for --format=litert_int8 alone' in done.stderr
+  int8 = (f'--workdir={run}', '--format=litert_int8', f'--output={small}')
+  done = tool('export', *int8, f'--calibration={tmp_path}/none')
+  assert done.returncode == 2
+  assert '/none: no such folder' in done.stderr
+  done = tool('export', *int8, images)
+  assert done.returncode == 0, done.stderr
+  assert 'calibrating on 23 images' in done.stderr
+  result = json.loads(done.stdout.splitlines()[-1])
+  assert 1e-4 < result['relative_diff'] < 0.05
   done = tool(
     'evaluate_artifact',
     '--config=configs/digits.py',

@@ -5,7 +5,13 @@ import json
 
 import pytest
 
+from configs import digits
+from inception_jax import artifacts
+from inception_jax import models
+from inception_jax.models import card as card_lib
 from inception_jax.tools import benchmark_input
+from inception_jax.weights import Weights
+from tests import pictures
 from tests.commands import run
 
 BENCHMARK = {'program': ('-m', 'inception_jax.tools.benchmark')}
@@ -77,6 +83,44 @@ def test_the_cost_of_an_evaluation(tmp_path):
   assert 0 < result['times_bare'] < 2
   assert 0.1 < result['times_144'] < 10
   assert result['image_size'] == 9
+
+
+@pytest.mark.slow
+def test_every_format_and_the_onnx_of_timm(tmp_path):
+  # In timm's place, our own network.
+  python = tmp_path / 'python'
+  theirs = tmp_path / 'theirs.onnx'
+  python.write_text(f'#!/bin/sh\ncp {theirs} "$3"\necho \'{{"timm": "0"}}\'\n')
+  python.chmod(0o755)
+  config = models.resolve(digits.get_config())
+  _, variables = pictures.network(config, 0, 1000)
+  card = card_lib.of(config)
+  weights = Weights('x', models.describe(config, 1000), card, variables)
+  artifacts.save(weights, str(theirs), 'onnx', 0)
+  done = run(
+    '--what=export',
+    '--config=configs/digits.py',
+    f'--torch={python}',
+    '--rounds=1',
+    f'--ledger={tmp_path / "ledger.csv"}',
+    **BENCHMARK,
+  )
+  assert done.returncode == 0, done.stderr
+  rows = json.loads(done.stdout.splitlines()[-1])['rows']
+  assert [row['format'] for row in rows] == list(artifacts.FORMATS)
+  for row in rows:
+    assert 0 < row['relative_diff'] < artifacts.BOUNDS[row['format']]
+    assert row['images_per_sec'] > 0
+  by_format = {row['format']: row for row in rows}
+  assert by_format['onnx']['bytes'] == pytest.approx(
+    theirs.stat().st_size, rel=0.01
+  )
+  assert 0.1 < by_format['onnx']['times_timm'] < 10
+  assert 'times_timm' not in by_format['litert']
+  with open(tmp_path / 'ledger.csv') as file:
+    lines = list(csv.DictReader(file))
+  assert [line['format'] for line in lines] == list(artifacts.FORMATS)
+  assert lines[0]['times_timm'] == str(by_format['onnx']['times_timm'])
 
 
 @pytest.mark.slow
