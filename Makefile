@@ -31,6 +31,8 @@ BROWSER := $(shell command -v chromium || command -v chromium-browser || \
 CPP     := serving/cpp
 PACKAGES := $(CURDIR)/$(VENV)/lib/python3.11/site-packages
 SUDO    := $(shell test $$(id -u) = 0 || echo sudo)
+install  = { $(SUDO) apt-get update && $(SUDO) apt-get install --yes \
+  --no-install-recommends $(1); } >&2
 TOGETHER := --numprocesses=2 --dist=worksteal
 PIP     := -m pip install --quiet --disable-pip-version-check
 
@@ -83,16 +85,14 @@ bench-checkpoint: $(VENV)/ready
 # Where it is not: as root, since Debian's Chromium has no other way.
 browser:
 	@test -n "$(BROWSER)" || { echo 'installing Chromium, a minute' >&2; \
-	  { $(SUDO) apt-get update && $(SUDO) apt-get install --yes \
-	  --no-install-recommends chromium; } >&2; }
+	  $(call install,chromium); }
 
 # With the C library of TensorFlow's package; errors are on stderr.
 cpp: $(VENV)/ready
 	@{ command -v g++ && command -v cmake && \
 	  test -e /usr/include/nlohmann/json.hpp; } >/dev/null || \
 	  { echo 'installing g++, cmake and nlohmann-json3-dev' >&2; \
-	  { $(SUDO) apt-get update && $(SUDO) apt-get install --yes \
-	  --no-install-recommends g++ cmake make nlohmann-json3-dev; } >&2; }
+	  $(call install,g++ cmake nlohmann-json3-dev); }
 	@test -x $(CPP)/build/classify || \
 	  echo 'building $(CPP), half a minute' >&2
 	@{ cmake -S $(CPP) -B $(CPP)/build -DTENSORFLOW=$(PACKAGES)/tensorflow && \

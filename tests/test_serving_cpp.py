@@ -135,14 +135,15 @@ def test_times_are_of_whole_batches_and_in_order(of_folder):
 
 
 def test_compiling_does_not_count(model, pictures):
-  # It takes 300 ms, the rest 10. The last batch is as large as the others, or
-  # it would be compiled for. Another process may come in between, once.
-  def seconds():
+  # It takes as long as 150 batches. The last is as large as the others, or it
+  # would be compiled for. Another process may come in between, once.
+  def in_batches():
     flags = (f'--model={model}', '--json', '--batch_size=4')
     _, result = answers(classify(*flags, pictures / 'val'))
-    return 23 / result['images_per_sec']
+    seconds = 23 / result['images_per_sec']
+    return seconds / (result['latency_ms']['p50'] / 1000)
 
-  assert any(seconds() < 0.1 for _ in range(3))
+  assert any(in_batches() < 30 for _ in range(3))  # six, and reading
 
 
 def test_a_table_is_that_of_predict(model, pictures, wanted):
@@ -324,8 +325,12 @@ def test_a_model_that_is_none_of_ours_is_refused(other, pictures):
   damaged = 'assets.extra/inception_jax.json is damaged'
   for text, fault in [
     (
-      spoiled(values, classes=CLASSES[:4]),
-      ' names 4 of its 6 outputs; tools.import_weights takes --class_names=',
+      spoiled(values, classes=[*CLASSES, 'yak']),
+      f' names 7 of 6 outputs: {damaged}',
+    ),
+    (
+      spoiled(values, model={**values['model'], 'num_classes': -1}),
+      f' names 6 of 18446744073709551615 outputs: {damaged}',
     ),
     (spoiled(values, version=2), ' has a card of version 2, not 1'),
     (
@@ -342,6 +347,15 @@ def test_a_model_that_is_none_of_ours_is_refused(other, pictures):
   (path / 'saved_model.pb').unlink()
   (fault,) = refused()
   assert fault.endswith('is no SavedModel: it has no saved_model.pb')
+
+
+def test_outputs_without_names_have_numbers(other, pictures, wanted):
+  path, says, values = other
+  says.write_text(spoiled(values, classes=CLASSES[:4]))
+  image = pictures / 'val' / 'cat' / '00.png'
+  found, _ = answers(classify(f'--model={path}', '--json', image))
+  names = (*CLASSES[:4], 'output 4', 'output 5')
+  agree(found[str(image)], wanted(image), names)
 
 
 def test_what_is_damaged_or_another_network_is_refused(other, pictures):

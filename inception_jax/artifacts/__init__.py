@@ -49,7 +49,7 @@ class _Format:
   """How an artifact is written and read.
 
   Attributes:
-    is_one: path → whether it looks like one.
+    ending: of its files' names; '' is a folder.
     save: (path, function of variables and images, variables, card, what it
       is to say of itself).
     load: path → (classify, what it says of itself).
@@ -57,41 +57,23 @@ class _Format:
     bound: how far off it may be, as a share of the largest logit.
   """
 
-  is_one: Callable[[str], bool]
+  ending: str
   save: Callable
   load: Callable
   calibrated: bool = False
   bound: float = 1e-3  # float32 in another order of sums
 
 
-_LITERT = _Format(
-  lambda path: path.endswith('.tflite'), litert_file.save, litert_file.load
-)
+_LITERT = _Format('.tflite', litert_file.save, litert_file.load)
 _FORMATS = {
-  'onnx': _Format(
-    lambda path: path.endswith('.onnx'), onnx_file.save, onnx_file.load
-  ),
-  'stablehlo': _Format(
-    lambda path: path.endswith('.stablehlo'),
-    stablehlo_file.save,
-    stablehlo_file.load,
-  ),
-  'savedmodel': _Format(
-    lambda path: os.path.exists(os.path.join(path, 'saved_model.pb')),
-    saved_model.save,
-    saved_model.load,
-  ),
+  'onnx': _Format('.onnx', onnx_file.save, onnx_file.load),
+  'stablehlo': _Format('.stablehlo', stablehlo_file.save, stablehlo_file.load),
+  'savedmodel': _Format('', saved_model.save, saved_model.load),
   'litert': _LITERT,
   'litert_int8': dataclasses.replace(_LITERT, calibrated=True, bound=0.1),
 }
 FORMATS = tuple(_FORMATS)
-ENDINGS = {
-  'onnx': '.onnx',
-  'stablehlo': '.stablehlo',
-  'savedmodel': '',
-  'litert': '.tflite',
-  'litert_int8': '.tflite',
-}
+ENDINGS = {name: file_format.ending for name, file_format in _FORMATS.items()}
 BOUNDS = {name: file_format.bound for name, file_format in _FORMATS.items()}
 
 
@@ -131,15 +113,18 @@ def load(path: str) -> Artifact:
   path = os.path.expanduser(path)
   if not os.path.exists(path):
     raise UserError(f'{path}: no such artifact')
-  for file_format in _FORMATS.values():
-    if file_format.is_one(path):
-      break
-  else:
+  is_folder = os.path.exists(os.path.join(path, 'saved_model.pb'))
+  fitting = [
+    file_format
+    for file_format in _FORMATS.values()
+    if (path.endswith(file_format.ending) if file_format.ending else is_folder)
+  ]
+  if not fitting:
     endings = dict.fromkeys(filter(None, ENDINGS.values()))
     known = ', '.join(f'*{ending}' for ending in endings)
     raise UserError(f'{path}: expected {known} or the folder of a SavedModel')
   try:
-    classify, says = file_format.load(path)
+    classify, says = fitting[0].load(path)
   except UserError:
     raise
   except Exception as error:  # each library has a dozen of its own

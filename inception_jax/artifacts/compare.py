@@ -4,7 +4,8 @@ import jax
 import numpy as np
 
 from inception_jax import models
-from inception_jax.models.card import Card
+from inception_jax.data import augment
+from inception_jax.models import card as card_lib
 from inception_jax.weights import Weights
 
 _RANDOM, _CROPS = 4, 4
@@ -31,13 +32,13 @@ def images(size: int, channels: int) -> np.ndarray:
   return np.stack(found)
 
 
-def normalised(card: Card, given: np.ndarray | None = None) -> np.ndarray:
-  """uint8 [n, S, S, C], of `images` unless given, as a network sees them."""
+def normalised(
+  card: card_lib.Card, given: np.ndarray | None = None
+) -> np.ndarray:
+  """float32 [n, S, S, C]: `given`, or `images`, as a network sees them."""
   if given is None:
     given = images(card.input_size, len(card.mean))
-  return (given.astype(np.float32) - np.float32(card.mean)) / np.float32(
-    card.std
-  )
+  return np.asarray(augment.normalise(given, card_lib.data_of(card)))
 
 
 def compare(

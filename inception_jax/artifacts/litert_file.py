@@ -85,6 +85,4 @@ def load(path: str):
     each = (run(images=images[i : i + 1]) for i in range(len(images)))
     return np.concatenate([given['logits'] for given in each])
 
-  # What is loaded lives as long as the function.
-  classify.loaded = loaded
   return classify, says

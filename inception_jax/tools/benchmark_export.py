@@ -36,12 +36,13 @@ def measure(config, rounds: int, torch: str) -> list[dict]:
   Args:
     config: the whole config.
     rounds: turns of each format.
-    torch: a Python that has torch and timm; '' leaves that side out.
+    torch: a Python that has torch and timm.
 
   Returns:
     A row for each format: 'network', 'format', what `compare.compare` finds,
     'bytes', 'times_parameters', those over the parameters' in float32, and
-    'images_per_sec'; of ONNX 'times_timm', its speed over that of timm's.
+    'images_per_sec'; of ONNX 'times_timm', its speed over that of timm's,
+    and 'versions' there.
   """
   config = models.resolve(config)
   number = config.model.num_classes or _CLASSES
@@ -67,18 +68,18 @@ def measure(config, rounds: int, torch: str) -> list[dict]:
         **compare.compare(weights, sides[name]),
         'bytes': size,
         'times_parameters': round(size / _parameters(variables['params']), 4),
+        'times_timm': None,
+        'versions': None,
       }
-    if torch:
-      path = os.path.join(folder, 'timm.onnx')
-      rows[_ONNX]['versions'] = _timm(torch, config.model.name, path)
-      sides[_TIMM] = onnx_file.load(path)[0]
+    path = os.path.join(folder, 'timm.onnx')
+    rows[_ONNX]['versions'] = _timm(torch, config.model.name, path)
+    sides[_TIMM] = onnx_file.load(path)[0]
     seconds = _turns(sides, images, rounds)
   for name, row in rows.items():
     median = statistics.median(seconds[name])
     row['images_per_sec'] = round(len(images) / median, 2)
-  if torch:
-    ratios = np.divide(seconds[_TIMM], seconds[_ONNX])
-    rows[_ONNX]['times_timm'] = round(float(np.median(ratios)), 3)
+  ratios = np.divide(seconds[_TIMM], seconds[_ONNX])
+  rows[_ONNX]['times_timm'] = round(float(np.median(ratios)), 3)
   return list(rows.values())
 
 

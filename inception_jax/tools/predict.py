@@ -135,6 +135,7 @@ def _batches(
   import numpy as np
   from scipy import special
 
+  from inception_jax.data import augment
   from inception_jax.data import bad_images
   from inception_jax.data import image_files
   from inception_jax.data import pipeline
@@ -157,11 +158,11 @@ def _batches(
       read = [(path, image) for path, image in read if image is not None]
       # One shape, one compilation.
       rows = np.zeros(
-        (size, data.image_size, data.image_size, data.channels), np.float32
+        (size, data.image_size, data.image_size, data.channels), np.uint8
       )
       for row, (_, image) in zip(rows, read, strict=False):
         row[:] = image
-      rows = (rows - np.float32(card.mean)) / np.float32(card.std)
+      rows = np.asarray(augment.normalise(rows, data))
       odds = special.softmax(classify(rows)[: len(read)], axis=1)
       best = np.argsort(-odds, axis=1, kind='stable')[:, :_GUESSES]
       guesses = [

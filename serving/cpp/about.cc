@@ -10,6 +10,8 @@ namespace {
 constexpr char kFile[] = "assets.extra/inception_jax.json";
 constexpr int kVersion = 1;
 constexpr int kShared = -1;
+// Not to take a damaged number for an order of memory.
+constexpr std::size_t kMostOutputs = 1'000'000;
 
 }  // namespace
 
@@ -59,10 +61,14 @@ std::optional<Classes> read_about(const std::string& folder, Faults& faults) {
     return fault(" does not say which network it is of: " + std::string(kFile) +
                  " is damaged");
   }
-  if (outputs == 0 || names.size() != outputs) {
-    return fault(" names " + std::to_string(names.size()) + " of its " +
-                 std::to_string(outputs) +
-                 " outputs; tools.import_weights takes --class_names=");
+  if (outputs == 0 || outputs > kMostOutputs || names.size() > outputs) {
+    return fault(" names " + std::to_string(names.size()) + " of " +
+                 std::to_string(outputs) + " outputs: " + std::string(kFile) +
+                 " is damaged");
+  }
+  // The rest have no names; tools.predict calls them so, too.
+  while (names.size() < outputs) {
+    names.push_back("output " + std::to_string(names.size()));
   }
   return Classes(std::move(names));
 }
