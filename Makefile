@@ -16,7 +16,7 @@
 # make bench-checkpoint  what saving costs a training of v3: ten minutes
 # make bench-evaluation  an evaluation beside its forward step: ten minutes
 # make bench-export  every format of the three networks, ONNX beside timm's:
-#              a quarter of an hour
+#              ten minutes
 PYTHON  ?= $(shell command -v python3.11 || command -v python3)
 CONFIG  ?= configs/digits.py
 WORKDIR ?= runs/$(basename $(notdir $(CONFIG)))
