@@ -364,6 +364,16 @@ def test_central_crop_and_resize():
     assert abs(int(out.numpy()[2:8, 2:8].mean()) - 200) <= 2
 
 
+def test_the_nearest_pixels_are_taken_as_they_are():
+  config = models.resolve(digits_recipe.get_config())
+  config.data.image_size, config.data.channels = 8, 3
+  config.data.interpolation = 'nearest'
+  config.data.eval_crop_mode = 'squash'
+  image = np.random.default_rng(0).integers(0, 256, (24, 4, 3), np.uint8)
+  found = decode.eval_image(tf.constant(image), config.data)
+  np.testing.assert_array_equal(found, image[1::3].repeat(2, axis=1))
+
+
 @pytest.mark.parametrize('mode', ['central', 'short_side', 'squash'])
 @pytest.mark.parametrize('interpolation', ['bilinear', 'bicubic'])
 @pytest.mark.parametrize('shape', [(70, 101), (90, 61), (40, 40)])

@@ -249,9 +249,9 @@ def _resize(image, data, size=None, antialias=True):
     image = tf.image.resize(
       image, extent, method=data.interpolation, antialias=antialias
     )
-    image = tf.cast(
-      tf.clip_by_value(tf.floor(image + 0.5), 0.0, 255.0), tf.uint8
-    )
+    # Of `nearest` they are whole levels still.
+    image = tf.floor(tf.cast(image, tf.float32) + 0.5)
+    image = tf.cast(tf.clip_by_value(image, 0.0, 255.0), tf.uint8)
   if size is None:
     image = tf.ensure_shape(image, (*square, data.channels))
   return image
