@@ -1,6 +1,7 @@
 # make train   trains configs/digits.py into runs/digits, evaluates, reports
 # make test    lint, format and tests; `make test-fast` leaves the slow tests out;
 #              they look at pages in Chromium, which they install
+# make web     fetches what the page serving/web runs networks with
 # make golden  writes anew what every recipe resolves to: read the diff
 # make parity  compares with timm, torchvision, Keras, TF-slim, MindCV and
 #              MindSpore, in environments of their own: 12.5 GB, half an hour
@@ -21,6 +22,8 @@ VENV    := .venv
 RUN     := $(VENV)/bin/python
 FASHION := runs/learning/package
 PARITY  := tests/parity/requirements
+WEB     := serving/web
+RUNTIME := ort.wasm.bundle.min.mjs ort-wasm-simd-threaded.wasm
 BROWSER := $(shell command -v chromium || command -v chromium-browser || \
   command -v google-chrome)
 SUDO    := $(shell test $$(id -u) = 0 || echo sudo)
@@ -29,16 +32,16 @@ PIP     := -m pip install --quiet --disable-pip-version-check
 
 .PHONY: train test test-fast golden lint parity parity-training \
   parity-evaluation learning soak bench bench-checkpoint bench-evaluation \
-  browser clean
+  browser web clean
 
 train: $(VENV)/ready
 	@$(RUN) main.py --config=$(CONFIG) --workdir=$(WORKDIR) $(ARGS)
 	@$(RUN) -m inception_jax.tools.report --workdir=$(WORKDIR) >&2
 
-test: lint browser
+test: lint browser web
 	@$(RUN) -m pytest $(TOGETHER)
 
-test-fast: lint browser
+test-fast: lint browser web
 	@$(RUN) -m pytest $(TOGETHER) -m 'not slow'
 
 golden: $(VENV)/ready
@@ -78,6 +81,20 @@ browser:
 	@test -n "$(BROWSER)" || { echo 'installing Chromium, a minute' >&2; \
 	  { $(SUDO) apt-get update && $(SUDO) apt-get install --yes \
 	  --no-install-recommends chromium; } >&2; }
+
+web: $(WEB)/vendor/ready
+
+# Of the package's 150 MB two files are used, and served.
+$(WEB)/vendor/ready: $(WEB)/package.json $(WEB)/package-lock.json
+	@echo 'fetching onnxruntime-web, 30 MB' >&2
+	@command -v npm > /dev/null || { $(SUDO) apt-get update && \
+	  $(SUDO) apt-get install --yes --no-install-recommends nodejs npm; } >&2
+	@cd $(WEB) && npm ci --ignore-scripts --no-audit --no-fund >&2
+	@mkdir -p $(WEB)/vendor
+	@cd $(WEB)/node_modules/onnxruntime-web/dist && \
+	  cp $(RUNTIME) $(abspath $(WEB))/vendor
+	@rm -r $(WEB)/node_modules
+	@touch $@
 
 bench-evaluation: $(VENV)/ready
 	@$(RUN) -m inception_jax.tools.benchmark --what=evaluation \
@@ -127,4 +144,4 @@ $(FASHION)/ready:
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-* runs
+	rm -rf .venv .venv-* runs $(WEB)/vendor $(WEB)/node_modules
