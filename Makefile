@@ -1,9 +1,10 @@
 # make train   trains configs/digits.py into runs/digits, evaluates, reports
 # make test    lint, format and tests; `make test-fast` leaves the slow tests out;
 #              they look at pages in Chromium, which they install, and run
-#              what `make cpp` builds
+#              what `make cpp` and `make web` prepare
 # make cpp     builds serving/cpp/build/classify, an exported network without
 #              Python; installs Debian's g++, cmake and nlohmann-json3-dev
+# make web     fetches what the page serving/web runs networks with
 # make golden  writes anew what every recipe resolves to: read the diff
 # make parity  compares with timm, torchvision, Keras, TF-slim, MindCV and
 #              MindSpore, in environments of their own: 12.5 GB, half an hour
@@ -26,6 +27,8 @@ VENV    := .venv
 RUN     := $(VENV)/bin/python
 FASHION := runs/learning/package
 PARITY  := tests/parity/requirements
+WEB     := serving/web
+RUNTIME := ort.wasm.bundle.min.mjs ort-wasm-simd-threaded.wasm
 BROWSER := $(shell command -v chromium || command -v chromium-browser || \
   command -v google-chrome)
 CPP     := serving/cpp
@@ -38,16 +41,16 @@ PIP     := -m pip install --quiet --disable-pip-version-check
 
 .PHONY: train test test-fast golden lint parity parity-training \
   parity-evaluation learning soak bench bench-checkpoint bench-evaluation \
-  bench-export browser cpp clean
+  bench-export browser cpp web clean
 
 train: $(VENV)/ready
 	@$(RUN) main.py --config=$(CONFIG) --workdir=$(WORKDIR) $(ARGS)
 	@$(RUN) -m inception_jax.tools.report --workdir=$(WORKDIR) >&2
 
-test: lint browser cpp
+test: lint browser cpp web
 	@$(RUN) -m pytest $(TOGETHER)
 
-test-fast: lint browser cpp
+test-fast: lint browser cpp web
 	@$(RUN) -m pytest $(TOGETHER) -m 'not slow'
 
 golden: $(VENV)/ready
@@ -97,6 +100,19 @@ cpp: $(VENV)/ready
 	  echo 'building $(CPP), half a minute' >&2
 	@{ cmake -S $(CPP) -B $(CPP)/build -DTENSORFLOW=$(PACKAGES)/tensorflow && \
 	  cmake --build $(CPP)/build; } >/dev/null
+
+web: $(WEB)/vendor/ready
+
+# Of the package's 150 MB two files are used, and served.
+$(WEB)/vendor/ready: $(WEB)/package.json $(WEB)/package-lock.json
+	@echo 'fetching onnxruntime-web, 30 MB' >&2
+	@command -v npm >/dev/null || $(call install,nodejs npm)
+	@cd $(WEB) && npm ci --ignore-scripts --no-audit --no-fund >&2
+	@mkdir -p $(WEB)/vendor
+	@cd $(WEB)/node_modules/onnxruntime-web/dist && \
+	  cp $(RUNTIME) $(abspath $(WEB))/vendor
+	@rm -r $(WEB)/node_modules
+	@touch $@
 
 bench-evaluation: $(VENV)/ready
 	@$(RUN) -m inception_jax.tools.benchmark --what=evaluation \
@@ -152,4 +168,4 @@ $(FASHION)/ready:
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-* runs $(CPP)/build
+	rm -rf .venv .venv-* runs $(CPP)/build $(WEB)/vendor $(WEB)/node_modules

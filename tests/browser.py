@@ -1,34 +1,59 @@
-"""Pages in headless Chromium: what they say, and what the console says."""
+"""Pages in headless Chromium: what they show, and what the console says."""
 
+from collections.abc import Iterator
+import contextlib
+import dataclasses
 import shutil
-import subprocess
+
+from playwright import sync_api
 
 NAMES = ('chromium', 'chromium-browser', 'google-chrome')
 
 
-def visit(page, width, *flags):
-  """The text of the page's document as rendered, and the console's lines."""
-  browser = next(filter(None, map(shutil.which, NAMES)), None)
-  assert browser, f'no browser among {", ".join(NAMES)}: make browser'
-  done = subprocess.run(
-    [
-      browser,
-      '--headless',
-      '--no-sandbox',  # tests may run as root
-      '--disable-gpu',
-      '--disable-dev-shm-usage',
-      '--hide-scrollbars',
-      '--enable-logging=stderr',
-      f'--window-size={width},900',
-      '--virtual-time-budget=5000',
-      '--dump-dom',
-      *flags,
-      page.absolute().as_uri(),
-    ],
-    capture_output=True,
-    text=True,
-    timeout=120,
-    check=True,
-  )
-  console = [x for x in done.stderr.splitlines() if 'CONSOLE' in x]
-  return done.stdout, console
+@dataclasses.dataclass
+class Visit:
+  """A page, what its console says, and the addresses that it asked for."""
+
+  page: sync_api.Page
+  console: list[str]
+  asked: list[str]
+
+
+@contextlib.contextmanager
+def chromium(*flags) -> Iterator[sync_api.Browser]:
+  """The browser. While it is open, nothing else can run an event loop."""
+  path = next(filter(None, map(shutil.which, NAMES)), None)
+  assert path, f'no browser among {", ".join(NAMES)}: make browser'
+  with sync_api.sync_playwright() as playwright:
+    browser = playwright.chromium.launch(executable_path=path, args=flags)
+    yield browser
+    browser.close()
+
+
+@contextlib.contextmanager
+def tab(browser, address, width, **options) -> Iterator[Visit]:
+  """A page in a browser that is open; `options` of Playwright's contexts."""
+  viewport = {'width': width, 'height': 900}
+  with browser.new_context(viewport=viewport, **options) as context:
+    visit = Visit(context.new_page(), [], [])
+    page = visit.page
+    page.on('console', lambda message: visit.console.append(message.text))
+    page.on('pageerror', lambda error: visit.console.append(str(error)))
+    page.on('request', lambda request: visit.asked.append(request.url))
+    page.goto(address)
+    yield visit
+
+
+@contextlib.contextmanager
+def visit(path, width) -> Iterator[Visit]:
+  """A page that is a file, in a browser of its own."""
+  with (
+    chromium() as browser,
+    tab(browser, path.absolute().as_uri(), width) as visited,
+  ):
+    yield visited
+
+
+def overflow(page) -> int:
+  """By how many pixels the page is wider than the screen."""
+  return page.evaluate('document.documentElement.scrollWidth - innerWidth')

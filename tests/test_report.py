@@ -69,19 +69,11 @@ def metrics(workdir):
 
 
 @pytest.mark.parametrize('width', [360, 1280])
-def test_nothing_is_wider_than_the_screen(reported, width, tmp_path):
+def test_nothing_is_wider_than_the_screen(reported, width):
   page = reported[0][0] / 'report' / 'index.html'
-  # In a frame, since a window cannot be as narrow as a phone.
-  framed = tmp_path / 'framed.html'
-  framed.write_text(
-    f'<body><iframe width={width} height=800 style="border:0" onload="'
-    'document.body.dataset.width='
-    'contentDocument.documentElement.scrollWidth"'
-    f' srcdoc="{html.escape(page.read_text())}"></iframe></body>'
-  )
-  dom, console = browser.visit(framed, 1400)
-  assert console == []
-  assert f'data-width="{width}"' in dom
+  with browser.visit(page, width) as seen:
+    assert browser.overflow(seen.page) == 0
+  assert seen.console == []
 
 
 def test_the_page_says_what_was_found(reported):
@@ -90,8 +82,9 @@ def test_the_page_says_what_was_found(reported):
   assert result['page'] == str(page)
   # Nothing comes from elsewhere.
   assert not re.search(r'(src|href)=["\'](?!data:|#)', page.read_text())
-  dom, console = browser.visit(page, 1280)
-  assert console == []
+  with browser.visit(page, 1280) as seen:
+    dom = seen.page.content()
+  assert seen.console == []
   text = html.unescape(re.sub(r'<[^>]*>', ' ', dom.partition('<body')[2]))
   last = metrics(workdir)[-1]
   for said in (
@@ -164,8 +157,9 @@ def test_several_runs_on_one_page(reported, tmp_path):
   output = tmp_path / 'both'
   done = tool('report', *flags, f'--output={output}', '--noevaluate')
   assert done.returncode == 0, done.stderr
-  dom, console = browser.visit(output / 'index.html', 800)
-  assert console == []
+  with browser.visit(output / 'index.html', 800) as seen:
+    dom = seen.page.content()
+  assert seen.console == []
   rows = re.findall(r'<tr><td>(run\d)</td>(.*?)</tr>', dom, re.DOTALL)
   assert [name for name, _ in rows] == ['run0', 'run1']
   for workdir, (_, row) in zip(workdirs, rows, strict=True):

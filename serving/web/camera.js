@@ -1,0 +1,46 @@
+// Pictures from the camera, as files like any other.
+
+import {text} from './text.js';
+
+export function camera({open, close, shoot, panel, video, onPicture, onFault}) {
+  open.onclick = async () => {
+    try {
+      // Browsers keep it from pages that came over an open line.
+      if (!navigator.mediaDevices) throw new Error(text('insecure'));
+      video.srcObject = await navigator.mediaDevices.getUserMedia({
+        video: {facingMode: 'environment'},
+      });
+    } catch (error) {
+      onFault(error.message);
+      return;
+    }
+    panel.hidden = false;
+    open.hidden = true;
+    shoot.disabled = true;
+  };
+
+  // The first frame has come.
+  video.onloadeddata = () => {
+    shoot.disabled = false;
+    shoot.focus();
+  };
+
+  close.onclick = () => {
+    for (const track of video.srcObject.getTracks()) track.stop();
+    video.srcObject = null;
+    panel.hidden = true;
+    open.hidden = false;
+    open.focus();
+  };
+
+  shoot.onclick = () => {
+    const canvas = document.createElement('canvas');
+    canvas.width = video.videoWidth;
+    canvas.height = video.videoHeight;
+    canvas.getContext('2d').drawImage(video, 0, 0);
+    const time = new Date().toLocaleTimeString();
+    canvas.toBlob((blob) =>
+      onPicture(new File([blob], text('picture', {time}), {type: blob.type})),
+    );
+  };
+}
