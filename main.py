@@ -50,6 +50,22 @@ _PATIENCE = flags.DEFINE_float(
   'With --follow: how long to wait where no training is going on.',
   lower_bound=0.0,
 )
+# Of several processes; clusters that jax knows tell them by themselves.
+_COORDINATOR = flags.DEFINE_string(
+  'coordinator_address', '', 'HOST:PORT of process 0, the same for all.'
+)
+_PROCESSES = flags.DEFINE_integer(
+  'num_processes', None, 'How many processes train together.'
+)
+_PROCESS = flags.DEFINE_integer(
+  'process_id', None, 'Which of them this is, from 0.'
+)
+_TIMEOUT = flags.DEFINE_float(
+  'initialization_timeout',
+  50.0,
+  'Seconds that each of them waits for the others to come.',
+  lower_bound=1.0,
+)
 _ONE_EVALUATION = (_CHECKPOINT, _WEIGHTS, _LABELS, _CLASSES, _OUTPUT)
 
 
@@ -63,7 +79,16 @@ def main():
 
   if mode == 'train':
     preemption.install()
-  # Imported late: TensorFlow takes seconds, which a mistake need not cost.
+  # Imported late: these take seconds, which a mistake need not cost.
+  from inception_jax import processes
+
+  place = processes.find(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
+  with processes.joined(place, config, workdir, _TIMEOUT.value):
+    return _run(config, workdir, mode)
+
+
+def _run(config, workdir: str, mode: str) -> dict:
+  """Trains or evaluates, as one of the processes that have come together."""
   from inception_jax import preflight
 
   output = os.path.expanduser(_OUTPUT.value)

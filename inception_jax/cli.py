@@ -51,7 +51,9 @@ def run(
       with logging_redirect_tqdm(_loggers()):
         result = command(argv[1:]) if takes_paths else command()
     except UserError as error:
-      _exit(error)
+      _print_faults(error)
+      # Not sys.exit: there, jax would wait for the other processes.
+      os._exit(2)
     except Preempted as error:
       says = 'saved; the same command goes on from here'
       print(f'stopped after {error}: {says}', file=sys.stderr, flush=True)
@@ -83,10 +85,9 @@ def _print_result(result: dict) -> None:
     print(json_line(result), flush=True)
 
 
-def _exit(error: UserError):
+def _print_faults(error: UserError) -> None:
   for fault in error.faults:
-    print(f'error: {fault}', file=sys.stderr)
-  sys.exit(2)
+    print(f'error: {fault}', file=sys.stderr, flush=True)
 
 
 def _parse(argv: list[str]) -> list[str]:
@@ -100,7 +101,8 @@ def _parse(argv: list[str]) -> list[str]:
   except Exception as error:  # a recipe is code, and may raise anything
     reason = _reason(error)
   # Out of the handler, or what is caught below would have `error` as context.
-  _exit(UserError(*(_faults(argv) or [reason])))
+  _print_faults(UserError(*(_faults(argv) or [reason])))
+  sys.exit(2)
 
 
 def _faults(argv: list[str]) -> list[str]:

@@ -136,7 +136,7 @@ def check_changes(stored: dict, config) -> tuple[list[str], list[str]]:
   """
   allowed = [glob.strip() for glob in config.allow_changed.split(',')]
   globs = (*_HARMLESS, *filter(None, allowed))
-  found = _changes(stored, config)
+  found = changes(stored, config)
   lines = [f'{key}: {before!r} → {now!r}' for key, before, now in found]
   refused = [
     line
@@ -151,7 +151,8 @@ def check_changes(stored: dict, config) -> tuple[list[str], list[str]]:
 _ABSENT = 'absent'
 
 
-def _changes(stored: dict, config) -> list[tuple[str, Any, Any]]:
+def changes(stored: dict, config) -> list[tuple[str, Any, Any]]:
+  """(key, stored, now) of each that differs, or that one of them lacks."""
   # Both through JSON, which has no tuples.
   before, now = (
     dict(leaves(tree)) for tree in (stored, json.loads(to_json(config)))

@@ -28,8 +28,7 @@ class Preempted(Exception):
 def install() -> None:
   """Listens from now on; until `begin`, a signal ends the process at once.
 
-  Called once, by the main thread. jax.distributed.initialize() has a handler
-  of its own for SIGTERM, and must have been called before.
+  Called once, by the main thread.
   """
   reading, writing = os.pipe()
   os.set_blocking(writing, False)

@@ -86,6 +86,9 @@ class Watchdog:
       file=sys.stderr,
       flush=True,
     )
+    if self._processes > 1:
+      # The others end with this one, and are about to say where they are.
+      time.sleep(BEAT_SECONDS)
     os._exit(STATUS)
 
   def _beat(self) -> None:

@@ -22,7 +22,15 @@ FLOORS = [
     'preemption',
     'watchdog',
   },
-  {'models', 'data', 'optim', 'schedules', 'sharding', 'metrics'},
+  {
+    'models',
+    'data',
+    'optim',
+    'schedules',
+    'sharding',
+    'metrics',
+    'processes',
+  },
   {
     'state',
     'preflight',

@@ -1,0 +1,56 @@
+"""Several processes, on as many hosts as there are, as one training."""
+
+import contextlib
+import platform
+
+import jax
+
+from inception_jax.processes import peers
+from inception_jax.processes import place as place_lib
+from inception_jax.processes import roll_call
+from inception_jax.processes.place import Place
+
+find = place_lib.find
+_CONNECT_TIMEOUT = 50  # seconds
+# Less than the two minutes in which the others must have noticed.
+_HEARTBEAT_TIMEOUT = 60
+
+
+@contextlib.contextmanager
+def joined(place: Place | None, config, workdir: str, timeout: float):
+  """All processes, as long as the block lasts; alone where there is one.
+
+  To be entered before anything touches a device.
+
+  Args:
+    place: of this one, as `find` says.
+    config: the whole config.
+    workdir: of the run, or '' where there is none.
+    timeout: seconds to wait for all processes to come.
+
+  Raises:
+    UserError: not all came, or they do not fit together: they have another
+      config, other code or versions, or do not share the workdir.
+  """
+  if place is None:
+    yield
+    return
+  lines = roll_call.call(place, config, workdir, timeout)
+  with peers.watched(f'process {place.index} on {platform.node()}', lines):
+    _initialize(place)
+    yield
+
+
+def _initialize(place: Place) -> None:
+  # Its handler of SIGTERM would take the place of `preemption`'s.
+  jax.config.update('jax_enable_preemption_service', False)
+  # Not before all is well: of whatever goes wrong, it aborts the process.
+  jax.distributed.initialize(
+    place.address,
+    place.count,
+    place.index,
+    local_device_ids=place.local_devices,
+    cluster_detection_method='deactivate',
+    initialization_timeout=_CONNECT_TIMEOUT,
+    heartbeat_timeout_seconds=_HEARTBEAT_TIMEOUT,
+  )

@@ -1,0 +1,102 @@
+"""Several processes, each with some of the devices: the same result."""
+
+import json
+import signal
+import time
+
+import numpy as np
+import pytest
+
+from configs import digits
+from inception_jax import train
+from tests.hosts import ends
+from tests.hosts import hosts
+
+TINY = {'program': ('-m', 'tests.tiny')}  # main.py, with a network of its own
+STEPS, CHECKPOINT = 20, 8
+
+
+CHANGES = {
+  'model.name': 'tiny',
+  'model.width': 1.0,
+  'data.image_size': 9,
+  'batch_size': 16,
+  'train_for': f'{STEPS} steps',
+  'schedule.warmup': '2 steps',
+  'checkpoint_every': f'{CHECKPOINT} steps',
+  'eval_every': f'{STEPS} steps',
+  'log_every': '1 step',
+}
+
+
+def training(workdir):
+  return [
+    '--config=configs/digits.py',
+    f'--workdir={workdir}',
+    *(f'--config.{key}={value}' for key, value in CHANGES.items()),
+  ]
+
+
+def losses(workdir):
+  lines = (workdir / 'metrics.jsonl').read_text().splitlines()
+  found = {}
+  for line in map(json.loads, lines):
+    found.setdefault(line['split'], {})[line['step']] = line
+  assert list(found['train']) == list(range(1, STEPS + 1))
+  train = [line['loss'] for line in found['train'].values()]
+  return np.array(train), list(found['eval'].values())
+
+
+def finished(processes):
+  """What process 0 prints; the others print nothing."""
+  results = []
+  for status, out, error in ends(processes):
+    assert status == 0, error
+    results += [x for x in out.splitlines() if x.startswith('{')]
+  (result,) = results
+  return json.loads(result)
+
+
+@pytest.fixture(scope='module')
+def alone(tmp_path_factory, eight_devices):
+  """The same training by one process, this one."""
+  workdir = tmp_path_factory.mktemp('alone')
+  config = digits.get_config()
+  config.update_from_flattened_dict(CHANGES)
+  return workdir, train.train(config, str(workdir), eight_devices)
+
+
+def assert_same(workdir, result, alone):
+  expected, scores = alone
+  train, evaluated = losses(workdir)
+  ours, theirs = losses(expected)
+  np.testing.assert_allclose(train, ours, atol=1e-5)
+  assert [x['count'] for x in evaluated] == [x['count'] for x in theirs]
+  for key in ('top1', 'top5', 'count'):
+    assert result[key] == scores[key]
+  assert result['loss'] == pytest.approx(scores['loss'], abs=1e-5)
+
+
+@pytest.mark.slow
+def test_four_processes_train_as_one(alone, tmp_path):
+  with hosts(4, tmp_path) as four:
+    result = finished(
+      four.start(*training(tmp_path / 'run'), devices=2, **TINY)
+    )
+  assert_same(tmp_path / 'run', result, alone)
+
+
+@pytest.mark.slow
+def test_one_is_killed_the_other_says_so_and_all_resume(alone, tmp_path):
+  workdir = tmp_path / 'run'
+  with hosts(2, tmp_path) as two:
+    first, second = two.start(*training(workdir), devices=4, **TINY)
+    while not (workdir / 'checkpoints' / str(CHECKPOINT)).exists():
+      assert first.poll() is None, first.communicate()
+      time.sleep(0.01)
+    second.send_signal(signal.SIGKILL)
+    (status, _, error), _ = ends([first, second])
+    assert f'error: process 1 on {two.names[1]} has gone' in error
+    assert status == 75, error
+    result = finished(two.start(*training(workdir), devices=4, **TINY))
+  assert_same(workdir, result, alone)
