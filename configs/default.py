@@ -105,6 +105,9 @@ def get_config() -> ConfigDict:
   # (glob, factor on the learning rate) pairs, first match wins, and one must:
   # (('head', 10.0), ('*', 1.0)); (): 1.0 for all.
   config.optimizer.rates = ()
+  # Splits the optimizer's state and the moving average over the devices
+  # (ZeRO-1): less memory on each, a little more traffic, the same arithmetic.
+  config.optimizer.shard_state = False
 
   config.schedule = ConfigDict()
   # cosine, linear, constant, exponential, multi_step or one_cycle

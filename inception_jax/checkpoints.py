@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from inception_jax import checkpoint
+from inception_jax import sharding
 from inception_jax.history import DELETED
 from inception_jax.history import History
 from inception_jax.state import TrainState
@@ -20,9 +21,18 @@ log = logging.getLogger(__name__)
 
 
 def to_host(state: TrainState) -> dict[str, Any]:
-  """The fields of a state as numpy arrays."""
+  """The fields of a state as numpy arrays; all processes ask for them."""
+  whole = jax.tree.map(_whole, vars(state))
   # Copies, since on a CPU these may be views of what the next step gives up.
-  return jax.tree.map(np.array, jax.device_get(vars(state)))
+  return jax.tree.map(np.array, jax.device_get(whole))
+
+
+def _whole(x):
+  """An array of which this process has all."""
+  if x.is_fully_addressable or x.is_fully_replicated:
+    return x
+  # One after the other, since together they may not fit on a device.
+  return np.asarray(sharding.gathered(x.sharding.mesh, x))
 
 
 class Checkpoints(History):

@@ -117,6 +117,7 @@ _HARMLESS = (
   'data.eval_*',
   'data.max_bad_fraction',
   'fine_tune.checkpoint',
+  'optimizer.shard_state',
   'stop_at_top1',
   'train_for',
   'watchdog_minutes',

@@ -91,7 +91,14 @@ def begin(state: TrainState, weights: Weights | None) -> TrainState:
   if weights is None:
     return state
   variables = graft(state.variables(ema=False), weights)
-  ema = None if state.ema is None else jax.tree.map(jnp.copy, variables)
+  ema = state.ema
+  if ema is not None:
+    # Copies, because donated buffers must not be shared between leaves.
+    copies = jax.jit(
+      lambda tree: jax.tree.map(jnp.copy, tree),
+      out_shardings=jax.tree.map(lambda x: x.sharding, ema),
+    )
+    ema = copies(variables)
   return state.replace(**variables, ema=ema)
 
 

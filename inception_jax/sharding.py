@@ -35,6 +35,22 @@ def batch(mesh: jax.sharding.Mesh) -> NamedSharding:
   return NamedSharding(mesh, PartitionSpec(DATA_AXIS))
 
 
+def spread(mesh: jax.sharding.Mesh, shape: Sequence[int]) -> NamedSharding:
+  """The longest axis that divides is split over the devices, if one does."""
+  axes = [i for i, size in enumerate(shape) if size and not size % mesh.size]
+  if not axes:
+    return replicated(mesh)
+  longest = max(axes, key=lambda i: shape[i])
+  return NamedSharding(mesh, PartitionSpec(*[None] * longest, DATA_AXIS))
+
+
+def gathered(mesh: jax.sharding.Mesh, tree):
+  """The tree with every array whole on each device."""
+  # One program: of several at once, processes may not run the same one first,
+  # and would wait for each other for ever.
+  return jax.jit(lambda x: x, out_shardings=replicated(mesh))(tree)
+
+
 def host_rows(batch_size: int) -> range:
   """The rows of the global batch that this process reads."""
   per_process = batch_size // jax.process_count()

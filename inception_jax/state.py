@@ -95,14 +95,23 @@ def jit_init(init, shardings):
   )
 
 
-def abstract(init, mesh: jax.sharding.Mesh) -> TrainState:
-  """The shapes, dtypes and shardings of `init`'s state; nothing is made."""
-  return jax.tree.map(
-    lambda x: jax.ShapeDtypeStruct(
-      x.shape, x.dtype, sharding=sharding.replicated(mesh)
-    ),
-    jax.eval_shape(init),
-  )
+def abstract(init, mesh: jax.sharding.Mesh, spread: bool = False) -> TrainState:
+  """The shapes, dtypes and shardings of `init`'s state; nothing is made.
+
+  Args:
+    init: takes nothing, returns a TrainState.
+    mesh: the devices.
+    spread: whether what only the optimizer and the moving average need is
+      split over them (ZeRO stage 1; Rajbhandari et al., arXiv:1910.02054).
+  """
+
+  def place(path, x):
+    apart = spread and path[0].name in ('opt_state', 'ema')
+    where = sharding.spread(mesh, x.shape) if apart else None
+    where = where or sharding.replicated(mesh)
+    return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=where)
+
+  return jax.tree_util.tree_map_with_path(place, jax.eval_shape(init))
 
 
 def num_params(params) -> int:

@@ -19,6 +19,7 @@ from inception_jax import plan as plan_lib
 from inception_jax import preemption
 from inception_jax import preflight
 from inception_jax import pretrained
+from inception_jax import processes
 from inception_jax import resume
 from inception_jax import runs
 from inception_jax import schedules
@@ -66,6 +67,13 @@ def train(config, workdir: str, mesh: jax.sharding.Mesh) -> dict[str, float]:
   config, weights = pretrained.begin(config, workdir, mesh)
   split = sources.load(config, config.data.train_split)
   eval_split = sources.load(config, config.data.eval_split)
+  processes.check_alike(
+    {
+      'classes': split.class_names,
+      'images to train on': split.size,
+      'images to evaluate on': eval_split.size,
+    }
+  )
   num_classes = models.num_classes(config, split.class_names)
   about = models.about(
     models.describe(config, num_classes), card.of(config), split.class_names
@@ -143,7 +151,7 @@ def train(config, workdir: str, mesh: jax.sharding.Mesh) -> dict[str, float]:
       preemption.begin()
       if start and not stored and plan.due(plan.eval_every, start):
         # It was asked to end in the evaluation that was due here.
-        stored = _evaluate(config, evaluator, state, start, writer)
+        stored = _evaluate(config, mesh, evaluator, state, start, writer)
         stored['images_per_sec'] = math.nan
         writer.evaluation(start, stored)
         checkpoints.add_metrics(start, stored)
@@ -165,7 +173,7 @@ def train(config, workdir: str, mesh: jax.sharding.Mesh) -> dict[str, float]:
         if plan.due(plan.eval_every, step):
           progress.settle(step)
           with contextlib.suppress(Preempted):
-            scores = _evaluate(config, evaluator, state, step, writer)
+            scores = _evaluate(config, mesh, evaluator, state, step, writer)
             scores['images_per_sec'] = progress.images_per_sec
             writer.evaluation(step, scores)
         enough = reached(config, scores)
@@ -188,12 +196,14 @@ def train(config, workdir: str, mesh: jax.sharding.Mesh) -> dict[str, float]:
   return {'step': step, **scores}
 
 
-def _evaluate(config, evaluator, state, step, writer):
+def _evaluate(config, mesh, evaluator, state, step, writer):
   """Scores of the moving average; where there is one, the raw beside it."""
   if config.ema_decay:
     raw = evaluator(state.variables(ema=False))
     writer.evaluation(step, raw, raw=True)
-  return evaluator(state.variables(ema=bool(config.ema_decay)))
+  # The average may be split over the devices.
+  variables = state.variables(ema=bool(config.ema_decay))
+  return evaluator(sharding.gathered(mesh, variables))
 
 
 def _announce(config, mesh, split, plan, state):

@@ -50,7 +50,9 @@ class Trainer:
     self._tx = optim.optimizer(config, rate)
     self._init = state_lib.init_fn(config, self.model, self._tx)
     # Nothing is made before its sharding is known.
-    self.abstract = state_lib.abstract(self._init, mesh)
+    self.abstract = state_lib.abstract(
+      self._init, mesh, config.optimizer.shard_state
+    )
     if faults := optim.uncovered(config, self.abstract.params):
       raise config_lib.UserError(*faults)
     self._shardings = jax.tree.map(lambda x: x.sharding, self.abstract)

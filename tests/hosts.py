@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 
+from tests.commands import ROOT
 from tests.commands import command
 
 _PORT = 8476
@@ -42,7 +43,9 @@ class Hosts:
       self.names = [socket.gethostname()] * count
       self.address = f'localhost:{free_port()}'
 
-  def start(self, *args, devices: int, **kwargs) -> list[subprocess.Popen]:
+  def start(
+    self, *args, devices: int, cwds=None, **kwargs
+  ) -> list[subprocess.Popen]:
     """The processes of one training, each with `devices` of its own."""
     started = []
     for i in range(len(self.names)):
@@ -56,6 +59,9 @@ class Hosts:
         inside = ('unshare', '--mount', '--uts', 'sh', '-c', _ENTER, self._file)
         inside = (*_netns('exec', self._names[i]), *inside, f'host{i}')
         start['args'] = [*inside, *start['args']]
+      if cwds:
+        start['args'] = ['env', f'--chdir={cwds[i]}', *start['args']]
+        start['env']['PYTHONPATH'] = str(ROOT)
       started.append(subprocess.Popen(**start, start_new_session=True))
     return started
 

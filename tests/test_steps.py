@@ -1,5 +1,6 @@
 """The steps: loss, hits, sums, averages, and the same on any device count."""
 
+import math
 import re
 
 import jax
@@ -134,6 +135,30 @@ def test_state_lies_whole_on_every_device(tiny, eight_devices):
   assert batches[0]['image'].sharding.shard_shape((16, 16, 16, 3))[0] == 2
   state, _ = step(state, batches[0])
   assert all(x.sharding.is_fully_replicated for x in jax.tree.leaves(state))
+
+
+def test_the_optimizers_state_is_split_and_the_arithmetic_the_same(
+  tiny, eight_devices
+):
+  whole, state = losses(tiny, eight_devices)
+  tiny.optimizer.shard_state = True
+  trainer = Trainer(tiny, eight_devices, 10, optax.constant_schedule(0.05))
+  split, state_split = losses(tiny, eight_devices)
+  np.testing.assert_allclose(split, whole, rtol=1e-6)
+  # Five steps of rounding.
+  close(state_split.params, state.params, rtol=1e-5, atol=1e-5)
+
+  def on_a_device(tree):
+    return sum(
+      math.prod(x.sharding.shard_shape(x.shape)) for x in jax.tree.leaves(tree)
+    )
+
+  abstract = trainer.abstract
+  params = on_a_device(abstract.params)
+  assert params == sum(x.size for x in jax.tree.leaves(abstract.params))
+  # Mean squares and momenta, and the average; a few arrays do not divide.
+  assert on_a_device(abstract.opt_state) < 0.3 * params
+  assert on_a_device(abstract.ema) < 0.15 * params
 
 
 def test_auxiliary_loss_has_its_weight(tiny, one_device):

@@ -60,14 +60,15 @@ def stop_after(monkeypatch, steps):
   monkeypatch.setattr(sharding, 'on_devices', breaking)
 
 
-@pytest.mark.parametrize('devices', [1, 8])
+@pytest.mark.parametrize(('devices', 'split'), [(1, False), (8, True)])
 def test_stop_and_resume_is_bitwise(
-  tiny, tmp_path, monkeypatch, caplog, devices
+  tiny, tmp_path, monkeypatch, caplog, devices, split
 ):
   # Dropout, BN, EMA, aux head, shifts and colours are all on.
   assert tiny.model.dropout_rate and tiny.ema_decay and tiny.data.pad
   assert any(tiny.data.color_jitter) and tiny.model.aux_head
   mesh = sharding.make_mesh(jax.devices()[:devices])
+  tiny.optimizer.shard_state = split
   tiny.train_for = '12 steps'
   tiny.checkpoint_every = '5 steps'
   tiny.eval_every = '12 steps'

@@ -1,14 +1,17 @@
 """Several processes, each with some of the devices: the same result."""
 
 import json
+import shutil
 import signal
 import time
 
 import numpy as np
+from PIL import Image
 import pytest
 
 from configs import digits
 from inception_jax import train
+from tests.commands import ROOT
 from tests.hosts import ends
 from tests.hosts import hosts
 
@@ -26,12 +29,15 @@ CHANGES = {
   'checkpoint_every': f'{CHECKPOINT} steps',
   'eval_every': f'{STEPS} steps',
   'log_every': '1 step',
+  # Each array is one more to exchange, and takes its time on a CPU.
+  'ema_decay': 0.0,
+  'model.aux_head': False,
 }
 
 
 def training(workdir):
   return [
-    '--config=configs/digits.py',
+    f'--config={ROOT}/configs/digits.py',
     f'--workdir={workdir}',
     *(f'--config.{key}={value}' for key, value in CHANGES.items()),
   ]
@@ -89,8 +95,10 @@ def test_four_processes_train_as_one(alone, tmp_path):
 @pytest.mark.slow
 def test_one_is_killed_the_other_says_so_and_all_resume(alone, tmp_path):
   workdir = tmp_path / 'run'
+  # The optimizer's state split over them all.
+  args = (*training(workdir), '--config.optimizer.shard_state')
   with hosts(2, tmp_path) as two:
-    first, second = two.start(*training(workdir), devices=4, **TINY)
+    first, second = two.start(*args, devices=4, **TINY)
     while not (workdir / 'checkpoints' / str(CHECKPOINT)).exists():
       assert first.poll() is None, first.communicate()
       time.sleep(0.01)
@@ -98,5 +106,35 @@ def test_one_is_killed_the_other_says_so_and_all_resume(alone, tmp_path):
     (status, _, error), _ = ends([first, second])
     assert f'error: process 1 on {two.names[1]} has gone' in error
     assert status == 75, error
-    result = finished(two.start(*training(workdir), devices=4, **TINY))
+    result = finished(two.start(*args, devices=4, **TINY))
   assert_same(workdir, result, alone)
+
+
+@pytest.mark.slow
+def test_hosts_with_other_files_say_so(tmp_path):
+  """A folder of the same path that has an image less on one of them."""
+  for i in range(2):
+    for name in ('a/0.png', 'a/1.png', 'b/0.png', 'b/1.png')[i:]:
+      path = tmp_path / str(i) / 'data' / 'train' / name
+      path.parent.mkdir(parents=True, exist_ok=True)
+      Image.fromarray(np.zeros((9, 9, 3), np.uint8)).save(path)
+    shutil.copytree(path.parents[1], path.parents[2] / 'val')
+  args = (
+    *training(tmp_path / 'run'),
+    '--config.data.source=folder',
+    '--config.data.dir=/proc/self/cwd/data',
+    '--config.data.eval_split=val',
+  )
+  found = []
+  with hosts(2, tmp_path) as two:
+    cwds = [str(tmp_path / str(i)) for i in range(2)]
+    found = ends(two.start(*args, devices=1, cwds=cwds, **TINY))
+  for status, _, error in found:
+    assert status == 2, error
+    faults = [x for x in error.splitlines() if x.startswith('error: ')]
+    assert faults[:2] == [
+      f'error: process 1 has other images to {what} on than process 0: do they '
+      'see the same files?'
+      for what in ('train', 'evaluate')
+    ]
+  assert not (tmp_path / 'run').exists()

@@ -7,6 +7,7 @@ from inception_jax.models import tables
 from inception_jax.models.card import Card
 from inception_jax.models.tables import conv
 from inception_jax.models.tables import mixed
+from tests.commands import ROOT
 
 # Every kind of stage once, at the family's smallest.
 TINY = tables.Architecture(
@@ -38,4 +39,4 @@ TINY = tables.Architecture(
 models.ARCHITECTURES['tiny'] = TINY
 
 if __name__ == '__main__':
-  runpy.run_path('main.py', run_name='__main__')
+  runpy.run_path(str(ROOT / 'main.py'), run_name='__main__')

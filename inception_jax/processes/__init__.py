@@ -1,10 +1,17 @@
 """Several processes, on as many hosts as there are, as one training."""
 
 import contextlib
+import hashlib
+import json
 import platform
+from typing import Any
 
 import jax
+from jax.experimental import multihost_utils
+import numpy as np
 
+from inception_jax.config import UserError
+from inception_jax.config import some
 from inception_jax.processes import peers
 from inception_jax.processes import place as place_lib
 from inception_jax.processes import roll_call
@@ -54,3 +61,27 @@ def _initialize(place: Place) -> None:
     initialization_timeout=_CONNECT_TIMEOUT,
     heartbeat_timeout_seconds=_HEARTBEAT_TIMEOUT,
   )
+
+
+def check_alike(facts: dict[str, Any]) -> None:
+  """Raises UserError where a process knows otherwise than process 0.
+
+  Args:
+    facts: what JSON can say, by its name in words; the same names in each.
+  """
+  if jax.process_count() == 1:
+    return
+  sums = [
+    hashlib.sha256(json.dumps(value).encode()).digest()
+    for value in facts.values()
+  ]
+  own = np.stack([np.frombuffer(x, np.uint8) for x in sums])
+  found = multihost_utils.process_allgather(own)  # [processes, facts, 32]
+  same = np.all(found == found[0], axis=2)
+  if faults := [
+    f'process {i} has other {name} than process 0: do they see the same files?'
+    for i, row in enumerate(same)
+    for name, fits in zip(facts, row, strict=True)
+    if not fits
+  ]:
+    raise UserError(*some(faults))
