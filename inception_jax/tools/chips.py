@@ -64,7 +64,7 @@ _SLICES = {
 
 
 def check(topology: str) -> list[str]:
-  """Faults of a 'KIND:SHAPE', and of what would compile for it."""
+  """Faults of a 'KIND:SHAPE'."""
   match = re.fullmatch(r'(\w+):(\d+(?:x\d+)*)', topology)
   if not match or match[1] not in CHIPS:
     kinds = ', '.join(CHIPS)
@@ -80,13 +80,18 @@ def check(topology: str) -> list[str]:
       f'--topology={topology}: a slice of {kind} has {chip.axes} dimensions '
       f'and at most {chip.pod} chips, as {examples}'
     ]
-  if importlib.util.find_spec('libtpu') is None:
-    return [
-      'libtpu, which compiles for TPUs, is not installed: '
-      '`make .venv-tpu/ready`, or '
-      '`pip install -r requirements-tpu.txt -c constraints.txt`'
-    ]
   return []
+
+
+def missing() -> list[str]:
+  """A fault if there is no libtpu, and what installs it."""
+  if importlib.util.find_spec('libtpu'):
+    return []
+  return [
+    'libtpu, which compiles for TPUs, is not installed: `make .venv-tpu/ready` '
+    'makes an environment that has it, '
+    '`pip install -r requirements-tpu.txt -c constraints.txt` adds it to this'
+  ]
 
 
 def parse(topology: str) -> tuple[str, tuple[int, ...]]:

@@ -15,7 +15,6 @@ cycles, and so the step's time and share of the peak, leave out.
 
 from importlib.metadata import version
 import logging
-import time
 
 from absl import flags
 from ml_collections import config_flags
@@ -46,15 +45,27 @@ def main():
   config = _CONFIG.value
   if config is None:
     raise UserError('--config is missing, for example configs/inception_v4.py')
+
+  import jax
+
+  from inception_jax.tools import compile_batch
   from inception_jax.tools import compile_step
 
   config = compile_step.checked(config, _TOPOLOGY.value, _STEP.value)
   kind, shape = chips.parse(_TOPOLOGY.value)
   devices = chips.devices(_TOPOLOGY.value)
-  begin = time.perf_counter()
   chip = chips.CHIPS[kind]
+  # What is in the cache takes no time to compile.
+  jax.config.update('jax_enable_compilation_cache', False)
   flops = compile_step.flops_per_image(config, _STEP.value)
-  step = compile_step.compiled(config, devices, _STEP.value)
+  try:
+    step = compile_step.compiled(config, devices, _STEP.value)
+  except compile_step.TooLarge as error:
+    raise UserError(
+      f'{config.batch_size} images do not fit in the memory of '
+      f'{_TOPOLOGY.value}: {error}; --config.batch_size='
+      f'{compile_batch.smaller(config, len(devices), error.times)} may'
+    ) from error
   result = {
     'config': FLAGS['config'].config_filename,
     'topology': _TOPOLOGY.value,
@@ -65,7 +76,10 @@ def main():
     'largest_batch': None,
     'versions': {name: version(name) for name in ('jax', 'libtpu')},
   }
-  log.info('all in %.0f s', time.perf_counter() - begin)
+  if _LARGEST.value:
+    result['largest_batch'] = compile_batch.largest(
+      config, devices, _STEP.value, chip, step
+    )
   ledger.note(_LEDGER.value, result)
   return result
 

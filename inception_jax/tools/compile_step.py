@@ -29,8 +29,8 @@ log = logging.getLogger(__name__)
 _CLASSES = 1000
 _IMAGES = 1_281_167
 _SLOWEST = 10
-_TRIES = 4
-_USED = re.compile(r'Used \S+ of \S+')
+# 'Used 20.52G of 15.75G hbm', and other ways to say that.
+_SIZES = re.compile(r'([\d.]+)([KMGT])\b')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,23 +63,36 @@ class Compiled:
 
 
 class TooLarge(Exception):
-  """It does not fit in the memory of a device; says how much it lacks."""
+  """It does not fit in the memory of a device.
+
+  Attributes:
+    times: what it needs over what there is; 1.0 if the compiler does not say.
+  """
+
+  def __init__(self, says: str):
+    super().__init__(says.splitlines()[0])
+    sizes = [
+      float(number) * 1024.0 ** ' KMGT'.index(unit)
+      for number, unit in _SIZES.findall(says)
+    ]
+    self.times = sizes[0] / sizes[1] if len(sizes) > 1 else 1.0
 
 
 def checked(config, topology: str, step: str):
   """The resolved config.
 
   Raises:
-    UserError: whatever is wrong with it, or with the topology.
+    UserError: whatever is wrong with it, or with the topology; no libtpu.
   """
   config = models.resolve(config)
   # No image is read: any source will do.
   config.data.source = 'synthetic'
   config.data.train_split = config.data.eval_split = 'test'
-  faults = chips.check(topology) + preflight.of_config(config)
+  faults = chips.check(topology)
   if step == 'train' and not faults:
     _, shape = chips.parse(topology)
-    faults = preflight.of_batch(config, chips.size(shape))
+    faults += preflight.of_batch(config, chips.size(shape))
+  faults += preflight.of_config(config) + chips.missing()
   if faults:
     raise UserError(*faults)
   return config
@@ -97,8 +110,6 @@ def compiled(config, devices, step: str) -> Compiled:
   Raises:
     TooLarge: it does not fit in the memory of a device.
   """
-  # What is in the cache takes no time to compile.
-  jax.config.update('jax_enable_compilation_cache', False)
   mesh = sharding.make_mesh(devices)
   if step == 'eval':
     config = config.copy_and_resolve_references()
@@ -119,8 +130,7 @@ def compiled(config, devices, step: str) -> Compiled:
   except jax.errors.JaxRuntimeError as error:
     if 'RESOURCE_EXHAUSTED' not in str(error):
       raise
-    found = _USED.search(str(error))
-    raise TooLarge(found[0] if found else str(error)) from error
+    raise TooLarge(str(error)) from error
   seconds = time.perf_counter() - begin
   log.info('compiled in %s', metrics.duration(seconds))
   return Compiled(program, seconds, config.batch_size, mesh.size)

@@ -1,5 +1,7 @@
 """What a compiled program costs, by its text: bytes, cycles, collectives."""
 
+import re
+
 from inception_jax.tools import compiled_text
 from inception_jax.tools.compiled_text import Array
 from inception_jax.tools.compiled_text import Computation
@@ -25,6 +27,8 @@ _FREE = (
   'partition-id',
   'replica-id',
 )
+# Calls of the compiler's own that are names for memory.
+_NO_CALL = re.compile('custom_call_target="(AllocateBuffer|ConcatBitcast)"')
 _SLICES = ('slice', 'dynamic-slice', 'gather')
 _UPDATE = 'dynamic-update-slice'
 
@@ -102,6 +106,8 @@ def layer(op_name: str) -> tuple[str, str, str]:
 
 def _is_free(instruction: Instruction) -> bool:
   opcode = instruction.opcode
+  if opcode == 'custom-call':
+    return bool(_NO_CALL.search(instruction.attributes))
   return opcode in _FREE or opcode.endswith(('-done', 'async-update'))
 
 
@@ -138,9 +144,9 @@ def _moved_by_fusion(text: Text, instruction: Instruction, given) -> int:
       continue  # written in place
     if first and {i.opcode for i in users} <= set(_SLICES):
       parts = [array for i in users for array in i.arrays]
-      total += _part(parts, given[parameter.number])
+      total += _part(parts, given[int(parameter.literal)])
     else:
-      total += _in_hbm(given[parameter.number])
+      total += _in_hbm(given[int(parameter.literal)])
   if root.opcode == _UPDATE:
     update = text.computations[called][root.operands[1]].arrays
     return total + _part(update, instruction.arrays)

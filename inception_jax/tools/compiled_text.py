@@ -24,6 +24,7 @@ _CALLED = re.compile(
   r'|branch_computations=\{([^}]*)\}'
 )
 _BRACKET = re.compile(r'[()]')
+_CONDITION = re.compile(r'condition=%([\w.<>-]+)')
 _TRIPS = re.compile(r'known_trip_count":\{"n":"(\d+)"')
 _CYCLES = re.compile(r'"estimated_cycles":"(\d+)"')
 _OP_NAME = re.compile(r'op_name="((?:[^"\\]|\\.)*)"')
@@ -53,7 +54,7 @@ class Instruction:
     opcode: 'fusion'.
     operands: names.
     attributes: the rest of the line.
-    number: of a parameter, its place.
+    literal: of a parameter its place, of a constant its value.
     is_root: whether it is what its computation gives.
   """
 
@@ -62,7 +63,7 @@ class Instruction:
   opcode: str
   operands: tuple[str, ...]
   attributes: str
-  number: int
+  literal: str
   is_root: bool
 
   @property
@@ -70,12 +71,6 @@ class Instruction:
     """The compiler's estimate; None if it makes none."""
     found = _CYCLES.search(self.attributes)
     return int(found[1]) if found else None
-
-  @property
-  def trips(self) -> int:
-    """How often a loop goes round; 1 where the compiler does not know."""
-    found = _TRIPS.search(self.attributes)
-    return int(found[1]) if found else 1
 
   @property
   def op_name(self) -> str:
@@ -141,8 +136,22 @@ class Text:
     for instruction in computation.values():
       yield instruction, computation, times
       if inside or instruction.opcode in CALLS:
+        again = times * self._trips(instruction)
         for called in instruction.called:
-          yield from self._walk(called, times * instruction.trips, inside)
+          yield from self._walk(called, again, inside)
+
+  def _trips(self, instruction: Instruction) -> int:
+    """How often a loop goes round; 1 where the text does not say it."""
+    if found := _TRIPS.search(instruction.attributes):
+      return int(found[1])
+    if found := _CONDITION.search(instruction.attributes):
+      # JAX counts from 0 up to a constant.
+      condition = self.computations[found[1]]
+      (root,) = [i for i in condition.values() if i.is_root]
+      last = condition[root.operands[-1]]
+      if 'direction=LT' in root.attributes and last.opcode == 'constant':
+        return int(last.literal)
+    return 1
 
 
 def arrays(shape: str) -> tuple[Array, ...]:
@@ -177,14 +186,13 @@ def _parse(match: re.Match, line: str) -> Instruction:
   begin = opcode.end() - 1
   close = _closing(line, begin)
   given = line[begin:close]
-  is_parameter = opcode[1] == 'parameter'
   return Instruction(
     name=match[2],
     arrays=arrays(line[start : opcode.start()]),
     opcode=opcode[1],
     operands=tuple(_OPERAND.findall(given)),
     attributes=line[close:],
-    number=int(given.strip('()')) if is_parameter else 0,
+    literal=given[1:-1] if opcode[1] in ('parameter', 'constant') else '',
     is_root=bool(match[1]),
   )
 
