@@ -18,8 +18,8 @@ from inception_jax.data import pipeline
 log = logging.getLogger(__name__)
 
 
-# On TPUs XLA exchanges at most 256 arrays at once, and a network's gradients and
-# statistics are more: without this, a step would exchange four times, not two.
+# On TPUs XLA exchanges at most 256 arrays at once, and gradients and statistics
+# are more: without this, a step would exchange four times, not twice.
 _TPU_OPTIONS = {'xla_jf_crs_combiner_threshold_count': 4096}
 
 
