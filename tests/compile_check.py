@@ -52,9 +52,10 @@ program (`inception_jax/tools/compiled_costs.py`). None of it has been measured.
 - The step's time is the sum of the cycles that the compiler estimates for each
   fusion, and its share of the bfloat16 peak follows from it. **Left out** are
   what the compiler gives no estimate for: asynchronous copies and slices, which
-  go on beside the computation, collectives, and select-and-scatter (the
-  gradient of a max pool). Left out, too, is all that only a run shows: waiting
-  for the host, input, launching.
+  go on beside the computation, collectives, select-and-scatter (the gradient of
+  a max pool) and numbers apart; the ledger has each with its bytes, as
+  `not_estimated`. Left out, too, is all that only a run shows: waiting for the
+  host, input, launching.
 - "HBM ms" is all of the traffic at the published rate: where it is more than
   the estimate, memory decides, and the step takes at least that long.
 - "exchange ms" is what the collectives take on paper: each chip sends
@@ -62,8 +63,8 @@ program (`inception_jax/tools/compiled_costs.py`). None of it has been measured.
   axis of the torus where that is a ring, else one), and each collective has the
   way to the farthest chip and back at 1 µs a hop. The efficiency of weak
   scaling is step / (step + exchange) at as many images a chip: as if nothing
-  were exchanged beside the computation, so a lower bound, if the step's time is
-  right. A longer step makes it better.
+  were exchanged beside the computation, which makes it too low, and as if links
+  gave all of their rate and the step took no longer, neither of which is known.
 - Memory is arguments, results, temporaries and program, of a chip's 16 GiB.
 - Compile times are of a machine that others used, too.
 """

@@ -182,7 +182,7 @@ def efficiency(
   """Weak scaling on paper: {chips: share of so many single chips' speed}.
 
   The batch of a chip stays as it is, and so does what is exchanged; nothing of
-  that is taken to go on beside the computation, which makes it a lower bound.
+  that is taken to go on beside the computation, and links to give all they can.
   """
   return {
     str(math.prod(shape)): round(
