@@ -18,6 +18,8 @@
 # make bench-evaluation  an evaluation beside its forward step: ten minutes
 # make bench-export  every format of the three networks, ONNX beside timm's:
 #              ten minutes
+# make compile-check  every ImageNet recipe compiled for eight TPUs v5e that
+#              are not there: an hour and a half
 PYTHON  ?= $(shell command -v python3.11 || command -v python3)
 CONFIG  ?= configs/digits.py
 WORKDIR ?= runs/$(basename $(notdir $(CONFIG)))
@@ -41,7 +43,7 @@ PIP     := -m pip install --quiet --disable-pip-version-check
 
 .PHONY: train test test-fast golden lint parity parity-training \
   parity-evaluation learning soak bench bench-checkpoint bench-evaluation \
-  bench-export browser cpp web clean
+  bench-export compile-check browser cpp web clean
 
 train: $(VENV)/ready
 	@$(RUN) main.py --config=$(CONFIG) --workdir=$(WORKDIR) $(ARGS)
@@ -125,6 +127,9 @@ bench-export: $(VENV)/ready .venv-torch/ready
 	  --torch=.venv-torch/bin/python --config=configs/$$network.py \
 	  --ledger=benchmarks/export.csv $(ARGS) || exit; done
 
+compile-check: .venv-tpu/ready
+	@.venv-tpu/bin/python -m tests.compile_check $(ARGS)
+
 # stdout is kept for the command's result, so installers write to stderr.
 $(VENV)/ready: requirements.txt constraints.txt
 	@echo 'installing into $(VENV), about a minute' >&2
@@ -142,6 +147,12 @@ $(VENV)/ready-test: $(VENV)/ready requirements-test.txt
 	@echo 'installing into .venv-torch, some minutes' >&2
 	@$(PYTHON) -m venv .venv-torch >&2
 	@.venv-torch/bin/python $(PIP) -r $(PARITY)-torch.txt -c constraints.txt >&2
+	@touch $@
+
+.venv-tpu/ready: requirements.txt constraints.txt requirements-tpu.txt
+	@echo 'installing into .venv-tpu, some minutes' >&2
+	@$(PYTHON) -m venv .venv-tpu >&2
+	@.venv-tpu/bin/python $(PIP) -r requirements-tpu.txt -c constraints.txt >&2
 	@touch $@
 
 .venv-%/ready: $(PARITY)-%.txt

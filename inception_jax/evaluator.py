@@ -185,6 +185,16 @@ class Evaluator:
       )
 
 
+def jit_forward(config, model, mesh: jax.sharding.Mesh):
+  """The jitted (variables, uint8 [B, S, S, C]) → logits [B, N]."""
+  rows = sharding.batch(mesh)
+  return jax.jit(
+    scoring.make_forward(config, model),
+    in_shardings=(sharding.replicated(mesh), rows),
+    out_shardings=rows,
+  )
+
+
 class _Member:
   """A network, and how it looks at an image."""
 
@@ -194,19 +204,14 @@ class _Member:
     self.input = config.data.to_json()
     size = config.data.image_size
     self.views = crops.views(config.data.eval_protocol, size)
-    rows, whole = sharding.batch(mesh), sharding.replicated(mesh)
     if hasattr(model, 'classify'):
       self._forward = scoring.make_outer_forward(config, model.classify)
     else:
-      self._forward = jax.jit(
-        scoring.make_forward(config, model),
-        in_shardings=(whole, rows),
-        out_shardings=rows,
-      )
+      self._forward = jit_forward(config, model, mesh)
     self._cut = jax.jit(
       scoring.cut,
       static_argnames='size',
-      out_shardings=rows,
+      out_shardings=sharding.batch(mesh),
     )
 
   def logits(self, variables, canvases) -> Iterator[jax.Array]:

@@ -33,7 +33,19 @@ def check(config, workdir: str, train: bool, output: str = '') -> None:
   config = models.resolve(config)
   if not train:  # the other split may not be there
     config.data.train_split = config.data.eval_split
-  faults = (
+  faults = of_config(config)
+  if train:
+    faults += _check_workdir(workdir)
+    faults += of_batch(config, jax.device_count())
+  if output and (fault := cannot_write(os.path.abspath(output))):
+    faults.append(f'--output={output} cannot be written: {fault}')
+  if faults:
+    raise config_lib.UserError(*faults)
+
+
+def of_config(config) -> list[str]:
+  """Faults of a resolved config, whatever it runs on."""
+  return (
     config_lib.check(config)
     + plan.check(config)
     + models.check(config)
@@ -42,14 +54,13 @@ def check(config, workdir: str, train: bool, output: str = '') -> None:
     + optim.check(config)
     + schedules.check(config)
   )
-  if train:
-    faults += _check_workdir(workdir)
-    if config.batch_size >= 1 and config.gradient_accumulation >= 1:
-      faults += sharding.check(config, jax.device_count())
-  if output and (fault := cannot_write(os.path.abspath(output))):
-    faults.append(f'--output={output} cannot be written: {fault}')
-  if faults:
-    raise config_lib.UserError(*faults)
+
+
+def of_batch(config, num_devices: int) -> list[str]:
+  """Faults of the batch against the devices, unless it is at fault alone."""
+  if config.batch_size < 1 or config.gradient_accumulation < 1:
+    return []
+  return sharding.check(config, num_devices)
 
 
 def _check_workdir(workdir: str) -> list[str]:

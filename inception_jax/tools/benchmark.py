@@ -18,24 +18,21 @@ Both sides run in turns, as often as `--rounds` says, and each figure is the
 median: ratios can be compared between machines, images per second cannot.
 """
 
-import csv
 import json
 import logging
 import os
 import pathlib
-import platform
 import statistics
 import subprocess
 import tempfile
-import time
 
 from absl import flags
 from ml_collections import config_flags
 
 from inception_jax import cli
-from inception_jax import hardware
 from inception_jax.config import UserError
 from inception_jax.tools import benchmark_input
+from inception_jax.tools import ledger
 
 log = logging.getLogger(__name__)
 
@@ -94,12 +91,12 @@ def main():
     cli.use_compilation_cache()
     rows = benchmark_export.measure(_CONFIG.value, _ROUNDS.value, torch)
     for row in rows:
-      _note(row)
+      ledger.note(_LEDGER.value, row)
     return {'what': _WHAT.value, 'rows': rows}
   else:
     found = _input_of_photos()
   result = {'what': _WHAT.value, **found}
-  _note(result)
+  ledger.note(_LEDGER.value, result)
   return result
 
 
@@ -196,27 +193,6 @@ def _memory(config, folder: str, scratch: str, images: int, stream) -> dict:
     'memory_gb': round(benchmark_input.peak_memory() / 1e9, 2),
     'memory_growth_mb': round(growth / 1e6, 1),
   }
-
-
-def _note(result: dict) -> None:
-  """Adds a line to the ledger, if any: what, where, when, every figure."""
-  if not _LEDGER.value:
-    return
-  line = {
-    'date': time.strftime('%Y-%m-%d'),
-    'machine': hardware.machine(),
-    'python': platform.python_version(),
-    **{
-      key: json.dumps(value) if isinstance(value, dict) else value
-      for key, value in result.items()
-    },
-  }
-  new = not os.path.exists(_LEDGER.value)
-  with open(_LEDGER.value, 'a', newline='') as file:
-    writer = csv.DictWriter(file, line)
-    if new:
-      writer.writeheader()
-    writer.writerow(line)
 
 
 if __name__ == '__main__':
