@@ -1,4 +1,4 @@
-"""A network for inference: BatchNorm becomes part of the convolutions."""
+"""A network for inference: BatchNorm and scales become part of convolutions."""
 
 from collections.abc import Mapping
 import dataclasses
@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from inception_jax.models.network import Inception
+from inception_jax.models.tables import ProjectedResidual
+from inception_jax.models.tables import Residual
 
 _HEAD_EPSILONS = {'bn_features': 1e-3, 'bn_logits': 1e-5}
 
@@ -35,10 +37,21 @@ def fold(
   )
   params = {k: v for k, v in variables['params'].items() if k != 'aux'}
   stats = variables.get('batch_stats', {})
-  return folded, {'params': _fold(params, stats, model.options.bn_epsilon)}
+  scales = {
+    name: spec.scale
+    for name, spec in model.table
+    if isinstance(spec, Residual | ProjectedResidual)
+  }
+  epsilon = model.options.bn_epsilon
+  return folded, {
+    'params': {
+      name: _fold(value, stats.get(name, {}), epsilon, scales.get(name, 1.0))
+      for name, value in params.items()
+    }
+  }
 
 
-def _fold(params, stats, epsilon: float):
+def _fold(params, stats, epsilon: float, scale: float = 1.0):
   if not isinstance(params, Mapping):
     return np.asarray(params)
   norm = lambda name, e=epsilon: _affine(params[name], stats[name], e)
@@ -48,6 +61,9 @@ def _fold(params, stats, epsilon: float):
     (a, b), (c, d) = (norm(n, e) for n, e in _HEAD_EPSILONS.items())
     bias = (bias + b @ kernel) * c + d
     return {'dense': {'kernel': a[:, None] * kernel * c, 'bias': bias}}
+  if scale != 1.0:  # of a residual
+    up = {key: scale * np.asarray(x) for key, x in params['up'].items()}
+    params = {**params, 'up': up}
   if 'bn' not in params:
     return {
       key: _fold(value, stats.get(key, {}), epsilon)

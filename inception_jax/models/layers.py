@@ -73,10 +73,17 @@ class Options:
 
 
 class ConvBN(nn.Module):
-  """`Conv` as a module. [B, H, W, C] → [B, H', W', features], as computed."""
+  """`Conv` as a module. [B, H, W, C] → [B, H', W', features], as computed.
+
+  Attributes:
+    spec: the convolution.
+    options: see `Options`.
+    pool: applied to what the convolution gives.
+  """
 
   spec: Conv
   options: Options
+  pool: Pool | None = None
 
   @nn.compact
   def __call__(self, x, train: bool):
@@ -92,26 +99,64 @@ class ConvBN(nn.Module):
       kernel_init=narrow if spec.stddev else HE,
       name='conv',
     )(x)
+    if self.pool:
+      x = pool(x, self.pool, options.count_include_pad)
     if spec.bare:
       return x
     return nn.relu(options.batch_norm(self, 'bn', train)(x))
 
 
 class MixedBlock(nn.Module):
-  """`Mixed` as a module; stage j of branch i is named `branch{i}_{j}`."""
+  """`Mixed` as a module; stage j of branch i is named `branch{i}_{j}`.
+
+  Attributes:
+    spec: the branches.
+    options: see `Options`.
+    join: whether they are concatenated here; else they are returned as a list.
+  """
 
   spec: Mixed
   options: Options
+  join: bool = True
 
   @nn.compact
   def __call__(self, x, train: bool):
     outputs = []
     for i, branch in enumerate(self.spec.branches):
       y = x
-      for j, spec in enumerate(branch):
-        y = stage(spec, self.options, f'branch{i}_{j}')(y, train)
-      outputs.append(y)
-    return jnp.concatenate(outputs, axis=-1)
+      pooled = None
+      for j, (spec, following) in enumerate(
+        zip(branch, (*branch[1:], None), strict=True)
+      ):
+        name = f'branch{i}_{j}'
+        if self._commute(spec, following):
+          pooled = spec
+        elif pooled:
+          y = ConvBN(spec, self.options, pooled, name=name)(y, train)
+          pooled = None
+        elif isinstance(spec, Mixed) and following is None:
+          # All at once, for a copy less.
+          y = MixedBlock(spec, self.options, join=False, name=name)(y, train)
+        else:
+          y = stage(spec, self.options, name)(y, train)
+      outputs += y if isinstance(y, list) else [y]
+    return jnp.concatenate(outputs, axis=-1) if self.join else outputs
+
+  def _commute(self, spec, following) -> bool:
+    """Whether a pool may come after the convolution that follows it.
+
+    An average of what a 1×1 convolution gives is what it gives of the average,
+    and has fewer channels. Not where BatchNorm is part of it: whole numbers of
+    eight bits would have to hold what the ReLU had not yet cut off.
+    """
+    return (
+      isinstance(spec, Pool)
+      and spec.kind == 'avg'
+      and isinstance(following, Conv)
+      and following.kernel == (1, 1)
+      and following.strides == 1
+      and not self.options.folded
+    )
 
 
 class ResidualBlock(nn.Module):
@@ -130,7 +175,7 @@ class ResidualBlock(nn.Module):
       kernel_init=HE,
       name='up',
     )(y)
-    x = x + self.spec.scale * y
+    x = x + (y if self.options.folded else self.spec.scale * y)
     return nn.relu(x) if self.spec.relu else x
 
 
@@ -154,7 +199,8 @@ class ProjectedResidualBlock(nn.Module):
       )(x)
 
     y = MixedBlock(spec.branches, options, name='branches')(x, train)
-    x = project(x, 'shortcut') + spec.scale * project(y, 'up')
+    y = project(y, 'up')
+    x = project(x, 'shortcut') + (y if options.folded else spec.scale * y)
     return nn.relu(options.batch_norm(self, 'bn', train)(x))
 
 

@@ -77,7 +77,11 @@ class Classifier(nn.Module):
       self.options.batch_norm, self, train=train, dtype=policy.output_dtype
     )
     # Sums over many positions lose digits in bfloat16; they are few and cheap.
-    x = jnp.mean(x, axis=(1, 2), dtype=policy.output_dtype)
+    if self.options.folded:
+      # The same as a pool, which ONNX has for channels that come first.
+      x = nn.avg_pool(x, window_shape=x.shape[1:3], padding='VALID')[:, 0, 0]
+    else:
+      x = jnp.mean(x, axis=(1, 2), dtype=policy.output_dtype)
     _keep(self, 'pooled', x)
     if self.batch_norm:
       x = normalise('bn_features', epsilon=1e-3, momentum=0.1)(x)
