@@ -101,5 +101,5 @@ while [[ ${#processes[@]} -gt 0 ]]; do
     alarm=$!
   fi
 done
-[[ -z $alarm ]] || kill "$alarm"
+[[ -z $alarm ]] || kill "$alarm" 2>/dev/null
 exit "$status"
