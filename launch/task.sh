@@ -12,8 +12,9 @@
 #           those who lose the process that failed end in 75
 set -u
 
-# In a session of its own, or signals to the group would reach it as well.
-setsid "$@" &
+# In a session of its own, or signals to the group would reach it as well; and
+# killed when this is, or it would stay behind.
+setsid setpriv --pdeathsig KILL "$@" &
 child=$!
 trap 'trap : TERM USR1; kill -TERM "$child"' TERM USR1
 

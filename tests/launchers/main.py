@@ -2,7 +2,7 @@
 
 PLAN: for every start, for every process, an exit status; or 'saves', which
 waits for SIGTERM, takes its time, and ends in 75; or 'lost', which misses
-another process after a while, and ends so too.
+another process after a while, and ends so too; or 'late', which fails then.
 """
 
 import json
@@ -43,8 +43,8 @@ if status == 'saves':
     time.sleep(0.02)
   time.sleep(0.1 + 0.2 * index)
   status = 75
-elif status == 'lost':
+elif status in ('lost', 'late'):
   time.sleep(0.3)
-  status = 75
+  status = {'lost': 75, 'late': 2}[status]
 say()
 sys.exit(status)
