@@ -28,6 +28,7 @@ from configs import digits
 from inception_jax import models
 from inception_jax import runs
 from inception_jax import sharding
+from tests.launching import launch  # noqa: F401 (a fixture)
 import tests.tiny  # noqa: F401 (makes the network known)
 
 
