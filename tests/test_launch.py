@@ -110,6 +110,15 @@ def test_a_failure_counts_more_than_75(launch, script):
   assert not requeued(launch)
 
 
+@pytest.mark.parametrize('script', ['mpirun.sh', 'ssh.sh'])
+def test_control_c_lets_all_save(launch, script):
+  process = launch(script, plan=[['saves', 'saves']])
+  when_started(launch)
+  os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+  assert ended(process)[0] == 75
+  assert [said(launch)[0, i]['told'] for i in (0, 1)] == [1, 1]
+
+
 @pytest.mark.parametrize(
   ('script', 'address'),
   [
