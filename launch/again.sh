@@ -19,7 +19,7 @@ restarts=${RESTARTS:-20}
 
 stopped=
 child=
-trap 'stopped=1; [[ -z $child ]] || kill -TERM "$child" 2>/dev/null' TERM
+trap 'stopped=1; [[ -z $child ]] || kill -TERM "$child" 2>/dev/null' TERM INT
 
 for ((start = 0; ; start++)); do
   "$@" &

@@ -21,6 +21,7 @@ index = int(
 )
 folder = pathlib.Path(os.environ['PLAYED'])
 start = len(list(folder.glob(f'*-{index}.json')))
+signal.alarm(60)  # of a test that failed nothing stays behind
 told = []
 signal.signal(signal.SIGTERM, lambda number, _: told.append(number))
 
