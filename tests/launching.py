@@ -50,7 +50,8 @@ def launch(tmp_path):
       **SCRIPTS.get(script, {}),
     }
     process = subprocess.Popen(
-      ['bash', f'launch/{script}', *args],
+      # As in a shell's foreground: what runs in its background ignores it.
+      ['env', '--default-signal=INT', 'bash', f'launch/{script}', *args],
       cwd=tmp_path,
       env={k: v for k, v in {**base, **env}.items() if v is not None},
       stdout=subprocess.PIPE,

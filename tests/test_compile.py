@@ -233,13 +233,13 @@ def test_the_ledger_has_imagenets_recipes():
   for row in rows:
     cells = compile_check.line(row).strip('| ').split(' | ')
     assert len(cells) == len(compile_check._COLUMNS)
-    assert (
-      compile_check.faults(
-        {
-          'hbm_share': float(row['hbm_share']),
-          'batch_norm': row['batch_norm'],
-          'collectives': json.loads(row['collectives']),
-        }
-      )
-      == []
+    found = compile_check.faults(
+      {
+        'hbm_share': float(row['hbm_share']),
+        'batch_norm': row['batch_norm'],
+        'collectives': json.loads(row['collectives']),
+      }
     )
+    # Its batch, in float16, is for eight devices of 32 GB.
+    ascend = compile_check.recipe_of(row) == 'mindspore_inception_v4_ascend'
+    assert bool(found) == ascend

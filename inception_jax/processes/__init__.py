@@ -10,7 +10,6 @@ import jax
 from jax.experimental import multihost_utils
 import numpy as np
 
-from inception_jax.config import UserError
 from inception_jax.config import some
 from inception_jax.processes import peers
 from inception_jax.processes import place as place_lib
@@ -64,7 +63,7 @@ def _initialize(place: Place) -> None:
 
 
 def check_alike(facts: dict[str, Any]) -> None:
-  """Raises UserError where a process knows otherwise than process 0.
+  """Raises a UserError where a process knows otherwise than process 0.
 
   Args:
     facts: what JSON can say, by its name in words; the same names in each.
@@ -84,4 +83,4 @@ def check_alike(facts: dict[str, Any]) -> None:
     for name, fits in zip(facts, row, strict=True)
     if not fits
   ]:
-    raise UserError(*some(faults))
+    raise peers.Agreed(*some(faults))

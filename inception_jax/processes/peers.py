@@ -17,6 +17,10 @@ from inception_jax.processes.line import Line
 _NEWS = 5.0
 
 
+class Agreed(UserError):
+  """A mistake that each process finds by itself, the same one."""
+
+
 @contextlib.contextmanager
 def watched(me: str, lines: dict[int, Line]):
   """Ends this process when another ends that has not finished.
@@ -34,7 +38,7 @@ def watched(me: str, lines: dict[int, Line]):
   thread.start()
   try:
     yield
-  except Preempted:  # all of them are
+  except (Preempted, Agreed):  # all of them end so
     watch.end(0)
     raise
   except UserError as error:
