@@ -30,7 +30,7 @@ when every pixel moves to the next float32 (a max pool passes the gradient to
 the larger of two numbers that may differ by their rounding alone). A round trip
 is import → evaluate → export → load there, every tensor matched: the logits
 that come out there must then be the same, to the last bit. A MINDIR holds the
-graph, too, which mindspore compiles as a whole: its roundings are others.
+graph, too, which mindspore compiles as a whole and may round in another order.
 """
 
 
