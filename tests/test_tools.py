@@ -170,7 +170,7 @@ def test_missing_flags_are_said_together(tmp_path):
   assert done.stderr.splitlines() == [
     'error: --workdir is missing: the folder of the run to export',
     'error: --format=onyx: expected one of onnx, stablehlo, savedmodel, '
-    'litert, litert_int8, timm, mindcv',
+    'litert, litert_int8, timm, mindcv, mindir',
     'error: --output is missing: the file to be made',
   ]
   done = run(

@@ -11,6 +11,7 @@ from inception_jax import models
 from inception_jax.artifacts import about
 from inception_jax.artifacts import compare
 from inception_jax.artifacts import litert_file
+from inception_jax.artifacts import mindir
 from inception_jax.artifacts import onnx_file
 from inception_jax.artifacts import saved_model
 from inception_jax.artifacts import stablehlo_file
@@ -113,6 +114,10 @@ def load(path: str) -> Artifact:
   path = os.path.expanduser(path)
   if not os.path.exists(path):
     raise UserError(f'{path}: no such artifact')
+  if path.endswith(mindir.ENDING):
+    raise UserError(
+      f'{path}: a MINDIR is run by mindspore (ms.load, nn.GraphCell), not here'
+    )
   is_folder = os.path.exists(os.path.join(path, 'saved_model.pb'))
   fitting = [
     file_format

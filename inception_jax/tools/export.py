@@ -9,9 +9,10 @@ python -m inception_jax.tools.export --workdir=runs/v4 --format=onnx \\
 ones. `litert`: a .tflite of one image at a time, in float32; `litert_int8`: the
 same, a quarter as large, its ranges from the images in `--calibration=`.
 `timm`: safetensors for `timm.create_model(…).load_state_dict(…, strict=True)`;
-`mindcv`: a .ckpt for `mindspore.load_checkpoint`. What has been written is read
-back and compared with the network before it gets its name: `max_abs_diff` is of
-logits, or of weights.
+`mindcv`: a .ckpt for `mindspore.load_checkpoint`. `mindir`: one file for
+MindSpore, NCHW, any batch, made by the Python of `--mindspore=`. What has been
+written is read back and compared with the network before it gets its name:
+`max_abs_diff` is of logits, or of weights.
 """
 
 import logging
@@ -42,10 +43,15 @@ _WEIGHTS = flags.DEFINE_enum(
 _FORMAT = flags.DEFINE_string(
   'format',
   '',
-  'onnx, stablehlo, savedmodel, litert, litert_int8, timm or mindcv.',
+  'onnx, stablehlo, savedmodel, litert, litert_int8, timm, mindcv or mindir.',
 )
 _CALIBRATION = flags.DEFINE_string(
   'calibration', '', 'Folder of images that litert_int8 finds its ranges by.'
+)
+_MINDSPORE = flags.DEFINE_string(
+  'mindspore',
+  '.venv-mindspore/bin/python',
+  'With --format=mindir: a Python that has mindspore and mindcv.',
 )
 _OUTPUT = flags.DEFINE_string('output', '', 'The file to be made.')
 
@@ -60,15 +66,20 @@ def main():
   from inception_jax import pretrained
   from inception_jax import sharding
   from inception_jax import weights as weights_lib
+  from inception_jax.artifacts import mindir
 
   file_format, which = _FORMAT.value, _CHECKPOINT.value
-  known = ', '.join((*artifacts.FORMATS, *weights_lib.FORMATS))
-  ending = artifacts.ENDINGS.get(file_format, '')
+  known = (*artifacts.FORMATS, *weights_lib.FORMATS, mindir.FORMAT)
+  endings = {**artifacts.ENDINGS, mindir.FORMAT: mindir.ENDING}
+  ending = endings.get(file_format, '')
   faults = []
   if not workdir and '/' not in which:
     faults.append('--workdir is missing: the folder of the run to export')
-  if file_format not in (*artifacts.FORMATS, *weights_lib.FORMATS):
-    faults.append(f'--format={file_format}: expected one of {known}')
+  if file_format not in known:
+    faults.append(f'--format={file_format}: expected one of {", ".join(known)}')
+  python = os.path.expanduser(_MINDSPORE.value)
+  if file_format == mindir.FORMAT and (fault := mindir.missing(python)):
+    faults.append(f'--mindspore={python} {fault}')
   if not output:
     faults.append('--output is missing: the file to be made')
   elif os.path.lexists(output):
@@ -98,6 +109,8 @@ def main():
   with cli.whole_or_nothing(output) as unfinished:
     if file_format in artifacts.FORMATS:
       found = _artifact(weights, unfinished, file_format, step)
+    elif file_format == mindir.FORMAT:
+      found = _mindir(weights, unfinished, step, python)
     else:
       found = _weights(weights, unfinished, file_format)
   return {
@@ -123,7 +136,25 @@ def _artifact(weights, path: str, file_format: str, step: int) -> dict:
   # All of them at once would take the memory of a batch as large.
   few = None if images is None else images[:: -(-len(images) // _COMPARED)]
   found = compare.compare(weights, artifacts.load(path).classify, few)
-  bound = artifacts.BOUNDS[file_format]
+  return _within(artifacts.BOUNDS[file_format], found, file_format)
+
+
+def _mindir(weights, path: str, step: int, python: str) -> dict:
+  """Has mindspore write one and run it, beside the network."""
+  from inception_jax import weights as weights_lib
+  from inception_jax.artifacts import compare
+  from inception_jax.artifacts import mindir
+
+  log.info('exporting by mindspore; a full network takes a minute or two')
+  weights = weights_lib.without_aux(weights)
+  images = compare.normalised(weights.card)
+  logits = mindir.save(weights, path, step, python, images)
+  found = compare.compare(weights, lambda _: logits)
+  return _within(mindir.BOUND, found, mindir.FORMAT)
+
+
+def _within(bound: float, found: dict, file_format: str) -> dict:
+  """What was found, where the difference is within its bound."""
   if not found['relative_diff'] <= bound:
     raise RunError(
       f'as {file_format} it is {found["relative_diff"]:.1e} of the largest '

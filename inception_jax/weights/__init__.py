@@ -8,9 +8,18 @@ from inception_jax.weights.save import FORMATS
 from inception_jax.weights.save import difference
 from inception_jax.weights.save import fitting
 from inception_jax.weights.save import save
+from inception_jax.weights.save import without_aux
 from inception_jax.weights.sources import SOURCES
 
-__all__ = ['FORMATS', 'Weights', 'difference', 'fitting', 'load', 'save']
+__all__ = [
+  'FORMATS',
+  'Weights',
+  'difference',
+  'fitting',
+  'load',
+  'save',
+  'without_aux',
+]
 
 
 def load(path: str) -> Weights:

@@ -66,8 +66,8 @@ def save(weights: Weights, path: str, file_format: str) -> int:
   name = weights.model['name']
   if name not in networks:
     raise UserError(
-      f'--format={file_format}: {networks[next(iter(networks))].framework} has '
-      f'no {name}, only {", ".join(networks)}'
+      f'{networks[next(iter(networks))].framework} has no {name}, only '
+      f'{", ".join(networks)}'
     )
   if not path.endswith(ending):
     raise UserError(f'--output={path}: expected a name that ends in {ending}')
@@ -88,6 +88,11 @@ def fitting(weights: Weights, file_format: str) -> Weights:
   if source is None or source.names.aux or not weights.model['aux_head']:
     return weights
   log.info('the auxiliary head is left out: %s has none', source.framework)
+  return without_aux(weights)
+
+
+def without_aux(weights: Weights) -> Weights:
+  """`weights` of the network that has no auxiliary head."""
   return dataclasses.replace(
     weights,
     model={**weights.model, 'aux_head': False},

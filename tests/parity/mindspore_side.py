@@ -44,6 +44,9 @@ class MindSpore:
       parameter.set_data(ms.Tensor(tensors[name]))
 
   def load_file(self, path):
+    if path.endswith('.mindir'):
+      self._model = ms.nn.GraphCell(ms.load(path))
+      return
     tensors = ms.load_checkpoint(path)
     assert tensors.keys() == self._parameters.keys()
     missing = ms.load_param_into_net(self._model, tensors, strict_load=True)

@@ -15,6 +15,7 @@ BOUNDS = {
   'aux': ('aux', cases.LOGITS),
   'gradient': ('gradient', cases.GRADIENTS),
   'back': ('exported and loaded there', 0.0),
+  'mindir': ('as MINDIR', cases.LOGITS),
 }
 _PACKAGES = ('jax', 'flax', 'numpy', 'torch', 'torchvision', 'timm', 'keras')
 _PACKAGES += ('tensorflow-cpu', 'tf-slim', 'tf-object-detection')
@@ -28,7 +29,8 @@ have no bound: the gradient's worst tensor, and how far our own gradient moves
 when every pixel moves to the next float32 (a max pool passes the gradient to
 the larger of two numbers that may differ by their rounding alone). A round trip
 is import → evaluate → export → load there, every tensor matched: the logits
-that come out there must then be the same, to the last bit.
+that come out there must then be the same, to the last bit. A MINDIR holds the
+graph, too, which mindspore compiles as a whole and may round in another order.
 """
 
 
