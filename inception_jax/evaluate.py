@@ -11,6 +11,7 @@ from inception_jax import answers as answers_lib
 from inception_jax import models
 from inception_jax import predictions
 from inception_jax import pretrained
+from inception_jax import processes
 from inception_jax.answers import Answers
 from inception_jax.artifacts import Artifact
 from inception_jax.config import UserError
@@ -152,6 +153,9 @@ def prepare(
   else:
     configs = [pretrained.resolve(config, weights[0])]
   split = sources.load(configs[0], config.data.eval_split)
+  processes.check_alike(
+    {'classes': split.class_names, 'images to evaluate on': split.size}
+  )
   answers = _answers(configs[0], split, weights, options)
   members = [(own, models.build(own, len(answers.names))) for own in configs]
   return Prepared(

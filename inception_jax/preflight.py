@@ -1,6 +1,5 @@
 """Everything that can be wrong with a run, found before it costs anything."""
 
-import contextlib
 import os
 import shutil
 import tempfile
@@ -14,6 +13,7 @@ from inception_jax import optim
 from inception_jax import plan
 from inception_jax import precision
 from inception_jax import schedules
+from inception_jax import scratch
 from inception_jax import sharding
 
 
@@ -92,19 +92,8 @@ def too_full(path: str, needed: int) -> list[str]:
 
 def cannot_write(path: str) -> str:
   """Why no file can be made in a folder that is or could be; '' if one can."""
-  made = []
   try:
-    missing = path
-    while not os.path.lexists(missing):
-      made.append(missing)
-      missing = os.path.dirname(missing)
-    os.makedirs(path, exist_ok=True)
-    with tempfile.TemporaryFile(dir=path):
+    with scratch.folder(path), tempfile.TemporaryFile(dir=path):
       return ''
   except OSError as error:
     return f'{path}: {error.strerror}'
-  finally:
-    for folder in made:
-      # Another process of the same run may be trying, too.
-      with contextlib.suppress(OSError):
-        os.rmdir(folder)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from collections.abc import Sequence
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -46,9 +47,15 @@ def spread(mesh: jax.sharding.Mesh, shape: Sequence[int]) -> NamedSharding:
 
 def gathered(mesh: jax.sharding.Mesh, tree):
   """The tree with every array whole on each device."""
+  return _gathering(mesh)(tree)
+
+
+@functools.cache
+def _gathering(mesh: jax.sharding.Mesh):
   # One program: of several at once, processes may not run the same one first,
-  # and would wait for each other for ever.
-  return jax.jit(lambda x: x, out_shardings=replicated(mesh))(tree)
+  # and would wait for each other for ever. Kept, since jax knows what it has
+  # compiled by the function.
+  return jax.jit(lambda tree: tree, out_shardings=replicated(mesh))
 
 
 def host_rows(batch_size: int) -> range:

@@ -6,6 +6,7 @@ Those that play are in tests/launchers.
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -86,6 +87,14 @@ def said(launch):
 def when_started(launch, count=2):
   while len(said(launch)) < count:
     time.sleep(0.02)
+
+
+def unknown_flags(argv):
+  """Flags that main.py does not have."""
+  text = (ROOT / 'main.py').read_text()
+  known = {'config', *re.findall(r"DEFINE_\w+\(\s*'(\w+)'", text)}
+  names = {re.match(r'--(\w+)', arg)[1] for arg in argv}
+  return names - known
 
 
 def requeued(launch):

@@ -35,6 +35,19 @@ def config_of(folder, **data):
   return config
 
 
+def trained(variables, seed, gain=1.0):
+  """As of a network that was trained: biases, statistics, steeper kernels."""
+  rng = np.random.default_rng(seed)
+  return jax.tree.map(
+    lambda x: (
+      np.abs(x + 0.1 * rng.normal(size=x.shape).astype(x.dtype))
+      if x.ndim == 1
+      else gain * x
+    ),
+    variables,
+  )
+
+
 def network(config, seed, num_classes=6):
   """A network with weights and statistics that tell images apart."""
   model = models.build(config, num_classes)
@@ -42,16 +55,7 @@ def network(config, seed, num_classes=6):
   variables = jax.jit(model.init)(
     jax.random.key(seed), jnp.zeros((1, size, size, 3))
   )
-  rng = np.random.default_rng(seed)
-  # Biases and statistics as of a network that was trained, and a steep head.
-  return model, jax.tree.map(
-    lambda x: (
-      np.abs(x + 0.1 * rng.normal(size=x.shape).astype(x.dtype))
-      if x.ndim == 1
-      else 1.25 * x
-    ),
-    variables,
-  )
+  return model, trained(variables, seed, 1.25)
 
 
 def saved(where, config, seed, classes=CLASSES, step=0):

@@ -24,6 +24,7 @@ from tests.commands import tool
 from tests.pictures import CLASSES
 from tests.pictures import config_of
 from tests.pictures import saved
+from tests.pictures import trained
 
 
 @pytest.fixture(scope='module')
@@ -61,15 +62,7 @@ def test_folding_changes_nothing_but_roundings(name, size, more):
   model = models.create(name, 7, width=0.1, **more)
   images = jax.random.normal(jax.random.key(1), (2, size, size, 3))
   variables = jax.jit(model.init)(jax.random.key(0), images)
-  rng = np.random.default_rng(0)
-  variables = jax.tree.map(
-    lambda x: (
-      np.abs(x + 0.1 * rng.normal(size=x.shape).astype(x.dtype))
-      if x.ndim == 1
-      else x
-    ),
-    variables,
-  )
+  variables = trained(variables, 0)
   folded, less = fold.fold(model, variables)
   assert less.keys() == {'params'}
   wanted = jax.eval_shape(folded.init, jax.random.key(0), images)['params']

@@ -18,6 +18,7 @@ FLOORS = [
     'hardware',
     'precision',
     'plan',
+    'scratch',
     'lock',
     'preemption',
     'watchdog',

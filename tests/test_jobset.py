@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from tests.launching import ROOT
+from tests.launching import unknown_flags
 
 SCHEMA = ROOT / 'tests' / 'schemas' / 'jobset-v0.12.0.json'
 
@@ -46,6 +47,12 @@ def test_jobset_fills_its_slices(jobset):
   assert job['parallelism'] == job['completions']
   assert chips * job['parallelism'] == math.prod(map(int, topology.split('x')))
   assert container['resources']['requests'] == container['resources']['limits']
+
+
+def test_jobset_has_flags_of_main(jobset):
+  (group,) = jobset['spec']['replicatedJobs']
+  pod = group['template']['spec']['template']['spec']
+  assert not unknown_flags(pod['containers'][0]['args'])
 
 
 def test_jobset_starts_again_after_all_but_1_and_2(jobset):

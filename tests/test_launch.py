@@ -15,6 +15,7 @@ from tests.launching import SCRIPTS
 from tests.launching import ended
 from tests.launching import requeued
 from tests.launching import said
+from tests.launching import unknown_flags
 from tests.launching import when_started
 
 every_script = pytest.mark.parametrize('script', SCRIPTS)
@@ -47,6 +48,7 @@ def test_every_process_gets_recipe_workdir_and_flags(launch, script):
       '--workdir=gs://bucket/a b',
     ]
     assert argv[-1] == '--config.seed=3'
+    assert not unknown_flags(argv)
   assert len(said(launch)) == 2
   assert not requeued(launch)
 

@@ -1,7 +1,6 @@
 """Several processes, each with some of the devices: the same result."""
 
 import json
-import socket
 import subprocess
 import sys
 
@@ -11,24 +10,25 @@ from inception_jax import sharding
 from inception_jax.data import sources
 from inception_jax.evaluator import Evaluator
 from tests.commands import ROOT
+from tests.hosts import free_port
 from tests.pictures import config_of
 from tests.pictures import network
 
 # Evaluates what `evaluated` does; its arguments follow.
 PROGRAM = """
 import json, sys
-folder, protocol, port, number, count = sys.argv[1:]
+folder, port, number, count = sys.argv[1:]
 import jax
 jax.distributed.initialize(f'localhost:{port}', int(count), int(number))
 from tests import conftest, test_processes
-result, rows = test_processes.evaluated(folder, protocol)
+result, rows = test_processes.evaluated(folder)
 guesses = [row['classes'].tolist() for row in rows]
 print(json.dumps([jax.device_count(), result, guesses]))
 """
 
 
-def evaluated(folder, protocol):
-  config = config_of(folder, eval_protocol=protocol)
+def evaluated(folder):
+  config = config_of(folder, eval_protocol='12_crops')
   split = sources.load(config, 'val')
   model, variables = network(config, 1)
   variables = {key: dict(value) for key, value in variables.items()}
@@ -39,11 +39,8 @@ def evaluated(folder, protocol):
 
 @pytest.mark.slow
 def test_two_processes_evaluate_as_one(pictures):
-  protocol = '12_crops'
-  expected, rows = evaluated(pictures, protocol)
-  with socket.socket() as free:
-    free.bind(('localhost', 0))
-    port = free.getsockname()[1]
+  expected, rows = evaluated(pictures)
+  port = free_port()
   processes = [
     subprocess.Popen(
       [
@@ -51,7 +48,6 @@ def test_two_processes_evaluate_as_one(pictures):
         '-c',
         PROGRAM,
         str(pictures),
-        protocol,
         str(port),
         str(number),
         '2',

@@ -16,12 +16,7 @@ from inception_jax.processes import place as place_lib
 from inception_jax.processes import roll_call
 from tests.commands import ROOT
 from tests.conftest import tiny_config
-
-
-def free_port():
-  with socket.socket() as free:
-    free.bind(('localhost', 0))
-    return free.getsockname()[1]
+from tests.hosts import free_port
 
 
 def come(*places, configs=None, workdir='', timeout=30.0):
@@ -33,7 +28,7 @@ def come(*places, configs=None, workdir='', timeout=30.0):
       lines = roll_call.call(places[i], config, workdir, timeout)
     except UserError as error:
       return error.faults
-    for line in lines.values():
+    for line in lines:
       line.close()
     return ()
 
@@ -103,9 +98,7 @@ def test_counts_and_numbers_that_do_not_fit():
 
 def test_one_that_does_not_come_is_named():
   three = places(3)
-  begin = time.monotonic()
   found = come(three[0], three[2], timeout=1.0)
-  assert time.monotonic() - begin < 30
   (fault,) = found[0]
   assert fault.startswith('of 3 processes, 1 did not come to localhost:')
   # Of an address that every host has for itself.

@@ -17,8 +17,6 @@ from tests.hosts import hosts
 
 TINY = {'program': ('-m', 'tests.tiny')}  # main.py, with a network of its own
 STEPS, CHECKPOINT = 20, 8
-
-
 CHANGES = {
   'model.name': 'tiny',
   'model.width': 1.0,
@@ -125,7 +123,6 @@ def test_hosts_with_other_files_say_so(tmp_path):
     '--config.data.dir=/proc/self/cwd/data',
     '--config.data.eval_split=val',
   )
-  found = []
   with hosts(2, tmp_path) as two:
     cwds = [str(tmp_path / str(i)) for i in range(2)]
     found = ends(two.start(*args, devices=1, cwds=cwds, **TINY))

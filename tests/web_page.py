@@ -24,6 +24,7 @@ from inception_jax.data import decode
 from inception_jax.models import card as card_lib
 from inception_jax.weights import Weights
 from tests.commands import ROOT
+from tests.pictures import trained
 
 PAGE = ROOT / 'serving' / 'web'
 CLASSES = ('<b>cat</b>', '狗 & dog', 'hare', 'newt', 'toad')  # of six outputs
@@ -66,15 +67,7 @@ def exported(path, channels):
   model = models.create(**arguments, card=card)
   images = np.zeros((1, 64, 64, channels), np.float32)
   variables = jax.jit(model.init)(jax.random.key(0), images)
-  rng = np.random.default_rng(0)
-  variables = jax.tree.map(
-    lambda x: (
-      np.abs(x + 0.1 * rng.normal(size=x.shape).astype(x.dtype))
-      if x.ndim == 1
-      else 1.5 * x
-    ),
-    variables,
-  )
+  variables = trained(variables, 0, 1.5)
   weights = Weights('test', arguments, card, variables, CLASSES)
   artifacts.save(weights, str(path), 'onnx', 0)
 

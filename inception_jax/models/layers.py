@@ -1,6 +1,7 @@
 """The modules that the tables become."""
 
 import dataclasses
+import itertools
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -123,20 +124,20 @@ class MixedBlock(nn.Module):
   def __call__(self, x, train: bool):
     outputs = []
     for i, branch in enumerate(self.spec.branches):
-      y = x
-      pooled = None
+      y, waiting = x, None
       for j, (spec, following) in enumerate(
-        zip(branch, (*branch[1:], None), strict=True)
+        itertools.zip_longest(branch, branch[1:])
       ):
         name = f'branch{i}_{j}'
         if self._commute(spec, following):
-          pooled = spec
-        elif pooled:
-          y = ConvBN(spec, self.options, pooled, name=name)(y, train)
-          pooled = None
-        elif isinstance(spec, Mixed) and following is None:
-          # All at once, for a copy less.
-          y = MixedBlock(spec, self.options, join=False, name=name)(y, train)
+          waiting = spec
+        elif waiting:
+          y = ConvBN(spec, self.options, waiting, name=name)(y, train)
+          waiting = None
+        elif isinstance(spec, Mixed):
+          # At a branch's end it is joined with the others, for a copy less.
+          join = following is not None
+          y = MixedBlock(spec, self.options, join, name=name)(y, train)
         else:
           y = stage(spec, self.options, name)(y, train)
       outputs += y if isinstance(y, list) else [y]

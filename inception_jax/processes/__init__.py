@@ -42,7 +42,8 @@ def joined(place: Place | None, config, workdir: str, timeout: float):
     yield
     return
   lines = roll_call.call(place, config, workdir, timeout)
-  with peers.watched(f'process {place.index} on {platform.node()}', lines):
+  me = f'process {place.index} on {platform.node()}'
+  with peers.watched(me, lines, leads=not place.index):
     _initialize(place)
     yield
 

@@ -22,7 +22,7 @@ class Agreed(UserError):
 
 
 @contextlib.contextmanager
-def watched(me: str, lines: dict[int, Line]):
+def watched(me: str, lines: list[Line], leads: bool):
   """Ends this process when another ends that has not finished.
 
   It does so with the status of the other, and says why, as the other did. One
@@ -32,14 +32,18 @@ def watched(me: str, lines: dict[int, Line]):
   Args:
     me: this process, in words.
     lines: to the others, as `roll_call.call` gives them.
+    leads: whether this is process 0, which saves. The others wait for its end,
+      since what started them may kill it when they have gone.
   """
-  watch = _Watch(me, list(lines.values()))
+  watch = _Watch(me, lines)
   thread = threading.Thread(target=watch.run, daemon=True)
   thread.start()
   try:
     yield
   except (Preempted, Agreed):  # all of them end so
     watch.end(0)
+    if not leads:
+      thread.join()
     raise
   except UserError as error:
     watch.end(2, '; '.join(error.faults))
@@ -53,6 +57,8 @@ def watched(me: str, lines: dict[int, Line]):
     watch.end(1, f'{type(error).__name__}: {" ".join(str(error).split())}')
     raise
   watch.end(0)
+  if not leads:
+    thread.join()
 
 
 class _Watch:

@@ -4,11 +4,12 @@ import contextlib
 import logging
 import os
 import platform
-import secrets
 import socket
+import tempfile
 import time
 
 from inception_jax import config as config_lib
+from inception_jax import scratch
 from inception_jax.config import UserError
 from inception_jax.processes import identity
 from inception_jax.processes.line import Line
@@ -20,7 +21,7 @@ _PATIENCE = 10.0  # seconds for an answer of one that is there
 _RETRY = 0.2  # seconds until one that was not yet there is tried again
 
 
-def call(place: Place, config, workdir: str, timeout: float) -> dict[int, Line]:
+def call(place: Place, config, workdir: str, timeout: float) -> list[Line]:
   """Waits for all, and compares them.
 
   Args:
@@ -30,7 +31,7 @@ def call(place: Place, config, workdir: str, timeout: float) -> dict[int, Line]:
     timeout: seconds to wait for all to come.
 
   Returns:
-    Lines to the others, by their number: of process 0 to each, of each to it.
+    Lines to the others: of process 0 to each, of each to it.
 
   Raises:
     UserError: not all came, or they do not fit together; all say the same.
@@ -42,17 +43,17 @@ def call(place: Place, config, workdir: str, timeout: float) -> dict[int, Line]:
     *(place.index, place.count, place.address, timeout),
   )
   if place.index:
-    return {0: _answer(place, about, workdir, deadline, timeout)}
+    return [_answer(place, about, workdir, deadline, timeout)]
   lines, others, faults = _gather(place, about, deadline, timeout)
   faults += identity.compare(about, config, others)
   if not faults and identity.is_local(workdir):
     faults = _not_shared(workdir, lines)
   faults = config_lib.some(faults)
-  for line in lines.values():
+  for line in lines:
     with contextlib.suppress(OSError):  # its end is noticed from now on
       line.say(faults=faults)
   if faults:
-    for line in lines.values():
+    for line in lines:
       line.close()
     raise UserError(*faults)
   hosts = {0: about, **others}
@@ -65,7 +66,7 @@ def call(place: Place, config, workdir: str, timeout: float) -> dict[int, Line]:
 
 def _gather(place: Place, about: dict, deadline: float, timeout: float):
   """(lines, what each says of itself, faults) of those that come in time."""
-  lines: dict[int, Line] = {}
+  lines: list[Line] = []
   others: dict[int, dict] = {}
   faults: list[str] = []
   v6 = socket.has_dualstack_ipv6()
@@ -100,9 +101,10 @@ def _gather(place: Place, about: dict, deadline: float, timeout: float):
         faults.append(fault)
         # What else is wrong shows soon, or not at all.
         deadline = min(deadline, time.monotonic() + _PATIENCE / 2)
-        index = -1 - len(lines)  # it is to hear of it, too
-      lines[index], others[index] = line, said
-  absent = [str(i) for i in range(1, place.count) if i not in lines]
+        index = -1 - len(lines)  # what else is wrong with it is named, too
+      others[index] = said
+      lines.append(line)
+  absent = [str(i) for i in range(1, place.count) if i not in others]
   if absent and not faults:
     faults = [
       f'of {place.count} processes, {", ".join(config_lib.some(absent))} did '
@@ -127,34 +129,23 @@ def _misplaced(said: dict, known: dict[int, dict]) -> str:
   return ''
 
 
-def _not_shared(workdir: str, lines: dict[int, Line]) -> list[str]:
+def _not_shared(workdir: str, lines: list[Line]) -> list[str]:
   """A fault for each process that does not see what is written in workdir."""
-  made = []
-  folder = os.path.abspath(workdir)
-  while not os.path.lexists(folder):
-    made.append(folder)
-    folder = os.path.dirname(folder)
-  token = os.path.join(workdir, f'.roll_call-{secrets.token_hex(8)}')
   faults = []
-  try:
-    os.makedirs(workdir, exist_ok=True)
-    with open(token, 'x'):
-      pass
-    for line in lines.values():
+  # That it cannot be written is found, and said, by process 0.
+  with (
+    contextlib.suppress(OSError),
+    scratch.folder(os.path.abspath(workdir)) as folder,
+    tempfile.NamedTemporaryFile(prefix='.roll_call-', dir=folder) as token,
+  ):
+    for line in lines:
       with contextlib.suppress(OSError):
-        line.say(token=token)
+        line.say(token=token.name)
         if not line.hear().get('sees'):
           faults.append(
             f'--workdir={workdir} is not shared: {line.peer} does not see what '
             f'process 0 on {platform.node()} writes there'
           )
-  except OSError:
-    pass  # that it cannot be written is found, and said, by process 0
-  finally:
-    with contextlib.suppress(OSError):
-      os.remove(token)
-      for folder in made:
-        os.rmdir(folder)
   return faults
 
 

@@ -73,12 +73,15 @@ def measure(config, rounds: int, torch: str) -> list[dict]:
       }
     path = os.path.join(folder, 'timm.onnx')
     rows[_ONNX]['versions'] = _timm(torch, config.model.name, path)
-    sides[_TIMM] = onnx_file.load(path)[0]
     seconds = _turns(sides, images, rounds)
+    # The two that are compared have turns of their own: the others' threads
+    # wait for more in vain, and take the time of whoever comes next.
+    pair = {_ONNX: sides[_ONNX], _TIMM: onnx_file.load(path)[0]}
+    compared = _turns(pair, images, rounds)
   for name, row in rows.items():
     median = statistics.median(seconds[name])
     row['images_per_sec'] = round(len(images) / median, 2)
-  ratios = np.divide(seconds[_TIMM], seconds[_ONNX])
+  ratios = np.divide(compared[_TIMM], compared[_ONNX])
   rows[_ONNX]['times_timm'] = round(float(np.median(ratios)), 3)
   return list(rows.values())
 
@@ -90,7 +93,8 @@ def _turns(sides, images, rounds: int) -> dict[str, list[float]]:
   seconds = {name: [] for name in sides}
   for i in range(rounds):
     log.info('round %d of %d', i + 1, rounds)
-    for name, classify in sides.items():
+    # There and back, so that none is always the one after another.
+    for name, classify in list(sides.items())[:: -1 if i % 2 else 1]:
       begin = time.perf_counter()
       classify(images)
       seconds[name].append(time.perf_counter() - begin)
