@@ -8,7 +8,8 @@ One process after the other, each minutes long on two cores, 18 for the whole
 (an hour and a half). Each adds its line to benchmarks/compile.csv as it ends,
 and the page is made from all of those. Exit status 1 if a recipe does not
 compile, does not fit in a chip's memory, or exchanges more than gradients,
-statistics and metrics where BatchNorm is by replica: three all-reduces.
+statistics and metrics where BatchNorm is by replica: three all-reduces; or if
+chips gather what each should keep to itself.
 """
 
 import argparse
@@ -108,6 +109,11 @@ def faults(found: dict) -> list[str]:
   lines = []
   if found['hbm_share'] > 1:
     lines.append(f'needs {found["hbm_share"]:.0%} of a chip’s memory')
+  for kind, exchanged in found['collectives'].items():
+    if kind != 'all-reduce':
+      lines.append(
+        f'{exchanged["count"]} × {kind} of {exchanged["bytes"] / 1e6:.1f} MB'
+      )
   count = found['collectives'].get('all-reduce', {'count': 0})['count']
   if found['batch_norm'] == 'replica' and count > MOST_REDUCTIONS:
     lines.append(f'{count} all-reduces, at most {MOST_REDUCTIONS} are right')

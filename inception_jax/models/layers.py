@@ -214,6 +214,10 @@ def pool(x, spec: Pool, count_include_pad: bool):
     'padding': spec.padding,
   }
   if spec.kind == 'max':
+    if x.dtype == jnp.float16:
+      # Exact, and the gradient needs it: of float16 XLA makes a scatter for
+      # TPUs, for which each gathers the whole batch.
+      return nn.max_pool(x.astype(jnp.float32), **shared).astype(x.dtype)
     return nn.max_pool(x, **shared)
   return nn.avg_pool(x, **shared, count_include_pad=count_include_pad)
 
