@@ -9,6 +9,7 @@ from configs import default
 import inception_jax
 from inception_jax import models
 from inception_jax import state
+from inception_jax.models import blocks
 from inception_jax.models import layers
 from inception_jax.models import tables
 
@@ -231,7 +232,7 @@ def test_features_are_what_the_head_reads(tiny):
 def test_average_pools_leave_the_padding_out():
   # On a constant image, counting the zeros of the padding would show.
   ones = jnp.ones((1, 5, 5, 2))
-  pool = layers.stage(tables.AVG_POOL, layers.Options(), 'pool')
+  pool = blocks.stage(tables.AVG_POOL, layers.Options(), 'pool')
   np.testing.assert_allclose(pool(ones, False), ones, rtol=1e-6)
 
 
@@ -256,15 +257,64 @@ def test_bfloat16_computes_in_bfloat16_and_keeps_float32(tiny):
   assert dtypes == {jnp.dtype('float32')}
 
 
+def test_a_max_pools_gradient_is_summed_in_float32():
+  pool = blocks.stage(tables.MAX_POOL, layers.Options(), 'pool')
+  image = jnp.zeros((1, 3, 3, 1), jnp.float16).at[0, 1, 1, 0].set(1)
+  pooled, pull = jax.vjp(lambda x: pool(x, True), image)
+  assert pooled.dtype == jnp.float16
+  # Each of the nine windows has the middle as its maximum, and 2049 is no
+  # number of float16.
+  (gradient,) = pull(jnp.ones_like(pooled).at[0, 0, 0, 0].set(2048))
+  assert gradient[0, 1, 1, 0] == 2056
+  assert jnp.count_nonzero(gradient) == 1
+
+
+def test_convolutions_of_one_input_are_one():
+  branches = (
+    (tables.conv(8),),
+    (tables.conv(16), tables.conv(8, 3)),
+    (tables.AVG_POOL, tables.conv(24)),
+    (tables.conv(8, 3),),
+    (tables.MAX_POOL, tables.conv(8)),
+  )
+  options = layers.Options()
+  block = blocks.stage(tables.Mixed(branches), options, 'block')
+  x = jax.random.normal(jax.random.key(0), (2, 5, 5, 4))
+  variables = block.init(jax.random.key(1), x, True)
+  forward = jax.jit(block.apply, static_argnames=('train', 'mutable'))
+  inputs = {'train': True, 'mutable': ('batch_stats',)}
+  y, updated = forward(variables, x, **inputs)
+  text = forward.lower(variables, x, **inputs).as_text()
+  # Three of the six read x, and are 1×1 or become so.
+  assert text.count('stablehlo.convolution') == 4
+
+  outputs, stats = [], {}
+  for i, branch in enumerate(branches):
+    apart = x
+    for j, spec in enumerate(branch):
+      name = f'branch{i}_{j}'
+      layer = blocks.stage(spec, options, name)
+      if isinstance(spec, tables.Pool):
+        apart = layer(apart, True)
+        continue
+      own = {kind: tree[name] for kind, tree in variables.items()}
+      apart, update = layer.apply(own, apart, True, mutable=['batch_stats'])
+      stats[name] = update['batch_stats']
+    outputs.append(apart)
+  close = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
+  close(y, jnp.concatenate(outputs, axis=-1))
+  jax.tree.map(close, dict(updated['batch_stats']), stats)
+
+
 @pytest.mark.parametrize('relu', [True, False])
 def test_residual_blocks_scale_then_add_then_cut(relu):
   spec = tables.Residual(tables.mixed(tables.conv(8)), scale=0.3, relu=relu)
-  block = layers.stage(spec, layers.Options(), 'block')
+  block = blocks.stage(spec, layers.Options(), 'block')
   x = jax.random.normal(jax.random.key(0), (2, 3, 3, 4))
   variables = block.init(jax.random.key(1), x, False)
   up = variables['params']['up']
   up['bias'] = jnp.arange(4.0)
-  branch = layers.stage(tables.conv(8), layers.Options(), 'conv')
+  branch = blocks.stage(tables.conv(8), layers.Options(), 'conv')
   y = branch.apply(
     jax.tree.map(
       lambda v: v,

@@ -1,7 +1,6 @@
-"""The modules that the tables become."""
+"""A convolution with its BatchNorm, a pool, and what all layers share."""
 
 import dataclasses
-import itertools
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -11,10 +10,7 @@ from inception_jax import config as config_lib
 from inception_jax import precision
 from inception_jax.models.batch_norm import GroupedBatchNorm
 from inception_jax.models.tables import Conv
-from inception_jax.models.tables import Mixed
 from inception_jax.models.tables import Pool
-from inception_jax.models.tables import ProjectedResidual
-from inception_jax.models.tables import Residual
 
 CHANNEL_MULTIPLE = 8
 _FLOAT32 = precision.policy('float32')
@@ -87,121 +83,26 @@ class ConvBN(nn.Module):
   pool: Pool | None = None
 
   @nn.compact
-  def __call__(self, x, train: bool):
+  def __call__(self, x, train: bool, convolved=None):
     spec, options = self.spec, self.options
     narrow = nn.initializers.truncated_normal(spec.stddev)
-    x = nn.Conv(
-      options.channels(spec.features),
-      spec.kernel,
-      strides=spec.strides,
-      padding=spec.padding,
-      use_bias=options.folded,
-      dtype=options.policy.compute_dtype,
-      kernel_init=narrow if spec.stddev else HE,
-      name='conv',
-    )(x)
+    if convolved is not None:
+      x = convolved  # x by the kernel of this, see `MixedBlock`
+    else:
+      x = nn.Conv(
+        options.channels(spec.features),
+        spec.kernel,
+        strides=spec.strides,
+        padding=spec.padding,
+        use_bias=options.folded,
+        dtype=options.policy.compute_dtype,
+        kernel_init=narrow if spec.stddev else HE,
+        name='conv',
+      )(x)
     if self.pool:
       x = pool(x, self.pool, options.count_include_pad)
     if spec.bare:
       return x
-    return nn.relu(options.batch_norm(self, 'bn', train)(x))
-
-
-class MixedBlock(nn.Module):
-  """`Mixed` as a module; stage j of branch i is named `branch{i}_{j}`.
-
-  Attributes:
-    spec: the branches.
-    options: see `Options`.
-    join: whether they are concatenated here; else they are returned as a list.
-  """
-
-  spec: Mixed
-  options: Options
-  join: bool = True
-
-  @nn.compact
-  def __call__(self, x, train: bool):
-    outputs = []
-    for i, branch in enumerate(self.spec.branches):
-      y, waiting = x, None
-      for j, (spec, following) in enumerate(
-        itertools.zip_longest(branch, branch[1:])
-      ):
-        name = f'branch{i}_{j}'
-        if self._commute(spec, following):
-          waiting = spec
-        elif waiting:
-          y = ConvBN(spec, self.options, waiting, name=name)(y, train)
-          waiting = None
-        elif isinstance(spec, Mixed):
-          # At a branch's end it is joined with the others, for a copy less.
-          join = following is not None
-          y = MixedBlock(spec, self.options, join, name=name)(y, train)
-        else:
-          y = stage(spec, self.options, name)(y, train)
-      outputs += y if isinstance(y, list) else [y]
-    return jnp.concatenate(outputs, axis=-1) if self.join else outputs
-
-  def _commute(self, spec, following) -> bool:
-    """Whether a pool may come after the convolution that follows it.
-
-    An average of what a 1×1 convolution gives is what it gives of the average,
-    and has fewer channels. Not where BatchNorm is part of it: whole numbers of
-    eight bits would have to hold what the ReLU had not yet cut off.
-    """
-    return (
-      isinstance(spec, Pool)
-      and spec.kind == 'avg'
-      and isinstance(following, Conv)
-      and following.kernel == (1, 1)
-      and following.strides == 1
-      and not self.options.folded
-    )
-
-
-class ResidualBlock(nn.Module):
-  """`Residual` as a module. [B, H, W, C] → the same shape."""
-
-  spec: Residual
-  options: Options
-
-  @nn.compact
-  def __call__(self, x, train: bool):
-    y = MixedBlock(self.spec.branches, self.options, name='branches')(x, train)
-    y = nn.Conv(
-      x.shape[-1],
-      (1, 1),
-      dtype=self.options.policy.compute_dtype,
-      kernel_init=HE,
-      name='up',
-    )(y)
-    x = x + (y if self.options.folded else self.spec.scale * y)
-    return nn.relu(x) if self.spec.relu else x
-
-
-class ProjectedResidualBlock(nn.Module):
-  """`ProjectedResidual` as a module. [B, H, W, C] → [B, H, W, features]."""
-
-  spec: ProjectedResidual
-  options: Options
-
-  @nn.compact
-  def __call__(self, x, train: bool):
-    spec, options = self.spec, self.options
-
-    def project(x, name):
-      return nn.Conv(
-        options.channels(spec.features),
-        (1, 1),
-        dtype=options.policy.compute_dtype,
-        kernel_init=HE,
-        name=name,
-      )(x)
-
-    y = MixedBlock(spec.branches, options, name='branches')(x, train)
-    y = project(y, 'up')
-    x = project(x, 'shortcut') + (y if options.folded else spec.scale * y)
     return nn.relu(options.batch_norm(self, 'bn', train)(x))
 
 
@@ -220,19 +121,3 @@ def pool(x, spec: Pool, count_include_pad: bool):
       return nn.max_pool(x.astype(jnp.float32), **shared).astype(x.dtype)
     return nn.max_pool(x, **shared)
   return nn.avg_pool(x, **shared, count_include_pad=count_include_pad)
-
-
-def stage(spec, options: Options, name: str):
-  """The callable (x, train) → y of a table's entry."""
-  match spec:
-    case Conv():
-      return ConvBN(spec, options, name=name)
-    case Mixed():
-      return MixedBlock(spec, options, name=name)
-    case Residual():
-      return ResidualBlock(spec, options, name=name)
-    case ProjectedResidual():
-      return ProjectedResidualBlock(spec, options, name=name)
-    case Pool():
-      return lambda x, train: pool(x, spec, options.count_include_pad)
-  raise TypeError(f'not a stage: {spec!r}')

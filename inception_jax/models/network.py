@@ -6,8 +6,8 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
+from inception_jax.models.blocks import stage
 from inception_jax.models.layers import Options
-from inception_jax.models.layers import stage
 from inception_jax.models.tables import Pool
 from inception_jax.models.tables import conv
 

@@ -2,7 +2,7 @@
 
 A network is a tuple of named stages. A stage is a `Conv`, a `Pool`, a `Mixed`
 or a residual block; a `Mixed` block is a tuple of branches, each a chain of
-stages, whose outputs are concatenated in order. `layers.stage` turns an entry
+stages, whose outputs are concatenated in order. `blocks.stage` turns an entry
 into its module; `output_size` follows the spatial size through it.
 """
 
