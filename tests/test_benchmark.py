@@ -12,9 +12,15 @@ from inception_jax.models import card as card_lib
 from inception_jax.tools import benchmark_input
 from inception_jax.weights import Weights
 from tests import pictures
-from tests.commands import run
+from tests.commands import tool
 
-BENCHMARK = {'program': ('-m', 'inception_jax.tools.benchmark')}
+# What does not depend on a network's depth is measured on a shallow one.
+TINY = (
+  '--config=configs/digits.py',
+  '--config.model.name=tiny',
+  '--config.model.width=1.0',
+  '--config.data.image_size=9',
+)
 
 
 @pytest.fixture
@@ -40,7 +46,7 @@ def test_ratios_memory_and_ledger(tmp_path, other_side):
     '--batches=2',
     '--listed=1000',
   ]
-  done = run(*args, **BENCHMARK)
+  done = tool('benchmark', *args)
   assert done.returncode == 0, done.stderr
   result = json.loads(done.stdout.splitlines()[-1])
   rates = result['images_per_sec']
@@ -62,21 +68,19 @@ def test_ratios_memory_and_ledger(tmp_path, other_side):
 
 
 def test_without_torchvision_it_says_what_makes_it(tmp_path):
-  done = run(f'--torch={tmp_path}/python', **BENCHMARK)
+  done = tool('benchmark', f'--torch={tmp_path}/python')
   assert done.returncode == 2
   assert '`make bench` makes one' in done.stderr
 
 
 @pytest.mark.slow
 def test_the_cost_of_an_evaluation(tmp_path):
-  done = run(
+  done = tool(
+    'benchmark',
     '--what=evaluation',
-    '--config=configs/digits.py',
-    '--config.data.image_size=9',
-    '--config.model.width=0.1',
+    *TINY,
     '--config.batch_size=64',
     '--rounds=1',
-    **BENCHMARK,
   )
   assert done.returncode == 0, done.stderr
   result = json.loads(done.stdout.splitlines()[-1])
@@ -92,18 +96,21 @@ def test_every_format_and_the_onnx_of_timm(tmp_path):
   theirs = tmp_path / 'theirs.onnx'
   python.write_text(f'#!/bin/sh\ncp {theirs} "$3"\necho \'{{"timm": "0"}}\'\n')
   python.chmod(0o755)
-  config = models.resolve(digits.get_config())
+  config = digits.get_config()
+  config.model.update(name='tiny', width=1.0)
+  config.data.image_size = 9
+  config = models.resolve(config)
   _, variables = pictures.network(config, 0, 1000)
   card = card_lib.of(config)
   weights = Weights('x', models.describe(config, 1000), card, variables)
   artifacts.save(weights, str(theirs), 'onnx', 0)
-  done = run(
+  done = tool(
+    'benchmark',
     '--what=export',
-    '--config=configs/digits.py',
+    *TINY,
     f'--torch={python}',
     '--rounds=1',
     f'--ledger={tmp_path / "ledger.csv"}',
-    **BENCHMARK,
   )
   assert done.returncode == 0, done.stderr
   rows = json.loads(done.stdout.splitlines()[-1])['rows']
@@ -126,15 +133,13 @@ def test_every_format_and_the_onnx_of_timm(tmp_path):
 
 @pytest.mark.slow
 def test_the_cost_of_a_checkpoint(tmp_path):
-  done = run(
+  done = tool(
+    'benchmark',
     '--what=checkpoint',
-    '--config=configs/digits.py',
-    '--config.data.image_size=9',
-    '--config.model.width=0.1',
+    *TINY,
     '--rounds=1',
     '--steps=2',
     f'--ledger={tmp_path / "ledger.csv"}',
-    **BENCHMARK,
   )
   assert done.returncode == 0, done.stderr
   result = json.loads(done.stdout.splitlines()[-1])
