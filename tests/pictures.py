@@ -10,6 +10,7 @@ from inception_jax import models
 from inception_jax import runs
 from inception_jax import state as state_lib
 from inception_jax.models import card
+from inception_jax.weights import Weights
 from tests.conftest import tiny_config
 
 CLASSES = ('cat', 'dog', 'hare', 'newt', 'toad', 'wren')
@@ -56,6 +57,36 @@ def network(config, seed, num_classes=6):
     jax.random.key(seed), jnp.zeros((1, size, size, 3))
   )
   return model, trained(variables, seed, 1.25)
+
+
+def drawn(model, size):
+  """Variables that tell images apart, drawn by numpy.
+
+  To compile what initialises a network of full depth takes ten seconds.
+  """
+  images = jnp.zeros((1, size, size, 3))
+  shapes = jax.eval_shape(model.init, jax.random.key(0), images)
+  rng = np.random.default_rng(0)
+
+  def begins(path, x):
+    if x.ndim > 1:
+      stddev = np.sqrt(2 / np.prod(x.shape[:-1]))  # He's
+      return np.float32(stddev) * rng.standard_normal(x.shape, np.float32)
+    return np.full(x.shape, path[-1].key in ('scale', 'var'), np.float32)
+
+  return trained(jax.tree_util.tree_map_with_path(begins, shapes), 0)
+
+
+def weights_of(config, num_classes, classes=()):
+  """The recipe's network, with weights that are `drawn`."""
+  model = models.build(config, num_classes)
+  return Weights(
+    'drawn',
+    models.describe(config, num_classes),
+    card.of(config),
+    drawn(model, config.data.image_size),
+    classes,
+  )
 
 
 def saved(where, config, seed, classes=CLASSES, step=0):

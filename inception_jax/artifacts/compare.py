@@ -1,5 +1,7 @@
 """An artifact beside the network that it was made of."""
 
+import functools
+
 import jax
 import numpy as np
 
@@ -58,8 +60,8 @@ def compare(
   card = weights.card
   given = normalised(card, given)
   model = models.create(**weights.model, card=card)
-  logits = jax.jit(lambda v, x: model.apply(v, x)[0])(weights.variables, given)
-  ours, theirs = np.asarray(logits), classify(given)
+  ours = np.asarray(_logits(model, weights.variables, given))
+  theirs = classify(given)
   best = [np.sort(np.argsort(-x, axis=1)[:, :5]) for x in (ours, theirs)]
   difference = float(np.max(np.abs(ours - theirs)))
   return {
@@ -67,3 +69,9 @@ def compare(
     'relative_diff': difference / float(np.max(np.abs(ours))),
     'top5_agreement': float(np.mean(np.all(best[0] == best[1], axis=1))),
   }
+
+
+# Of equal networks once: their artifacts in several formats are compared.
+@functools.partial(jax.jit, static_argnums=0)
+def _logits(model, variables, images):
+  return model.apply(variables, images)[0]

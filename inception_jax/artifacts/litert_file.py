@@ -33,10 +33,10 @@ def save(path: str, apply, variables, card, says: str, calibration=None):
   import tensorflow as tf
 
   size, channels = card.input_size, len(card.mean)
-  converted = jax2tf.convert(
-    lambda images: apply(variables, images), with_gradient=False
-  )
+  converted = jax2tf.convert(apply, with_gradient=False)
   module = tf.Module()
+  # Constants would be copied at every step of the way.
+  module.variables_ = tf.nest.map_structure(tf.Variable, variables)
 
   @tf.function(
     input_signature=[
@@ -45,7 +45,7 @@ def save(path: str, apply, variables, card, says: str, calibration=None):
     autograph=False,
   )
   def of_images(images):
-    return {'logits': converted(images)}
+    return {'logits': converted(module.variables_, images)}
 
   module.of_images = of_images
   with tempfile.TemporaryDirectory() as folder:

@@ -34,10 +34,6 @@ def save(path: str, apply, variables, card, says: str) -> None:
   # Once, for both signatures.
   module.variables_ = tf.nest.map_structure(tf.Variable, variables)
 
-  def answer(images):
-    logits = converted(module.variables_, images)
-    return {'logits': logits, 'probabilities': tf.nn.softmax(logits)}
-
   @tf.function(
     input_signature=[
       tf.TensorSpec((None, size, size, channels), tf.float32, 'images')
@@ -45,7 +41,8 @@ def save(path: str, apply, variables, card, says: str) -> None:
     autograph=False,
   )
   def of_images(images):
-    return answer(images)
+    logits = converted(module.variables_, images)
+    return {'logits': logits, 'probabilities': tf.nn.softmax(logits)}
 
   @tf.function(
     input_signature=[tf.TensorSpec((None,), tf.string, 'encoded')],
@@ -58,7 +55,7 @@ def save(path: str, apply, variables, card, says: str) -> None:
       fn_output_signature=tf.TensorSpec((size, size, channels), tf.uint8),
     )
     images = tf.cast(pixels, tf.float32)
-    return answer((images - tf.constant(card.mean)) / tf.constant(card.std))
+    return of_images((images - tf.constant(card.mean)) / tf.constant(card.std))
 
   module.of_images, module.of_encoded = of_images, of_encoded
   tf.saved_model.save(
