@@ -13,14 +13,15 @@ import pytest
 from scipy import special
 
 from inception_jax import artifacts
-from inception_jax import pretrained
 from inception_jax.data import decode
 from inception_jax.data import folder
 from inception_jax.models import card as card_lib
 from tests.commands import ROOT
-from tests.pictures import CLASSES
-from tests.pictures import config_of
-from tests.pictures import saved
+from tests.conftest import tiny_config
+from tests.pictures import DIGITS
+from tests.pictures import digits_network
+from tests.pictures import weights_of
+from tests.pictures import write_digits
 
 BINARY = ROOT / 'serving' / 'cpp' / 'build' / 'classify'
 # As a user's shell has them not: the program sets them itself.
@@ -55,12 +56,17 @@ def faults(done):
 
 
 @pytest.fixture(scope='module')
-def model(pictures, tmp_path_factory, one_device):
-  where = tmp_path_factory.mktemp('serving')
-  run = saved(where / 'run', config_of(pictures), 0)
-  path = str(where / 'model')
-  weights = pretrained.find('', run, one_device)[1]
-  artifacts.save(weights, path, 'savedmodel', 5)
+def images(tmp_path_factory):
+  root = tmp_path_factory.mktemp('digits')
+  write_digits(root)
+  return root / 'val'
+
+
+@pytest.fixture(scope='module')
+def model(tmp_path_factory):
+  """The network of configs/digits.py."""
+  path = str(tmp_path_factory.mktemp('serving') / 'model')
+  artifacts.save(digits_network(), path, 'savedmodel', 5)
   return path
 
 
@@ -89,7 +95,7 @@ def other(model, tmp_path):
   return path, says, json.loads(says.read_text())
 
 
-def agree(guesses, odds, names=CLASSES):
+def agree(guesses, odds, names=DIGITS):
   order = np.argsort(-odds, kind='stable')[:5]
   assert [x['class'] for x in guesses] == [names[i] for i in order]
   found = [x['probability'] for x in guesses]
@@ -97,22 +103,20 @@ def agree(guesses, odds, names=CLASSES):
 
 
 @pytest.fixture(scope='module')
-def of_folder(model, pictures):
-  return classify(
-    f'--model={model}', '--json', '--batch_size=4', pictures / 'val'
-  )
+def of_folder(model, images):
+  return classify(f'--model={model}', '--json', '--batch_size=4', images)
 
 
-def test_a_folder_is_classified_as_python_does(pictures, wanted, of_folder):
+def test_a_folder_is_classified_as_python_does(images, wanted, of_folder):
   found, result = answers(of_folder)
-  images = sorted((pictures / 'val').rglob('*.png'))
-  assert list(found) == list(map(str, images))
-  assert len(images) == 23
+  paths = sorted(images.rglob('*.png'))
+  assert list(found) == list(map(str, paths))
+  assert len(paths) == 23
   ranks = []
-  for path in images:
+  for path in paths:
     odds = wanted(path)
     agree(found[str(path)], odds)
-    label = CLASSES.index(path.parent.name)
+    label = DIGITS.index(path.parent.name)
     ranks.append(np.sum(odds > odds[label]))
   ranks = np.array(ranks)
   assert 0 < np.mean(ranks < 1) < np.mean(ranks < 5) < 1
@@ -134,26 +138,31 @@ def test_times_are_of_whole_batches_and_in_order(of_folder):
   assert 6 * ms['mean'] / 1000 <= 1.01 * 23 / result['images_per_sec']
 
 
-def test_compiling_does_not_count(model, pictures):
-  # It takes as long as 150 batches. The last is as large as the others, or it
-  # would be compiled for. Another process may come in between, once.
+def test_compiling_does_not_count(images, tmp_path):
+  # It takes as long as 150 batches, of a network as small as this one. The last
+  # is as large as the others, or it would be compiled for. Another process may
+  # come in between, once.
+  model = tmp_path / 'tiny'
+  weights = weights_of(tiny_config(), 10, DIGITS)
+  artifacts.save(weights, str(model), 'savedmodel', 5)
+
   def in_batches():
     flags = (f'--model={model}', '--json', '--batch_size=4')
-    _, result = answers(classify(*flags, pictures / 'val'))
+    _, result = answers(classify(*flags, images))
     seconds = 23 / result['images_per_sec']
     return seconds / (result['latency_ms']['p50'] / 1000)
 
   assert any(in_batches() < 30 for _ in range(3))  # six, and reading
 
 
-def test_a_table_is_that_of_predict(model, pictures, wanted):
-  path = pictures / 'val' / 'cat' / '00.png'
+def test_a_table_is_that_of_predict(model, images, wanted):
+  path = images / 'digit_0' / '00.png'
   done = classify(f'--model={model}', path)
   assert done.returncode == 0
   line, result = done.stdout.splitlines()
   odds = wanted(path)
   order = np.argsort(-odds)[:5]
-  guesses = '  '.join(f'{100 * odds[i]:5.1f} % {CLASSES[i]}' for i in order)
+  guesses = '  '.join(f'{100 * odds[i]:5.1f} % {DIGITS[i]}' for i in order)
   assert line == f'{path}  {guesses}'
   result = json.loads(result)
   assert result['batch_size'] == 1
@@ -167,11 +176,11 @@ def header(width, height):
 
 
 def test_broken_images_are_named_and_the_others_served(
-  model, pictures, wanted, tmp_path
+  model, images, wanted, tmp_path
 ):
-  good = tmp_path / 'cat'
-  shutil.copytree(pictures / 'val' / 'cat', good)
-  shutil.copytree(pictures / 'val' / 'toad', tmp_path / 'toad')
+  good = tmp_path / 'digit_0'
+  shutil.copytree(images / 'digit_0', good)
+  shutil.copytree(images / 'digit_4', tmp_path / 'digit_4')
   image = Image.open(good / '00.png').resize((40, 30))
   image.save(good / '01.JPG')
   for name in ('02.webp', '03.bmp', '04.gif'):
@@ -206,13 +215,13 @@ def test_broken_images_are_named_and_the_others_served(
   names = ['00.png', '01.JPG', '02.webp', '03.bmp', '04.gif']
   names += ['06.png', '12.png', '18.png']
   served = [good / name for name in names]
-  served += sorted((tmp_path / 'toad').iterdir())
+  served += sorted((tmp_path / 'digit_4').iterdir())
   assert list(found) == list(map(str, served))
   right = 0
   for path in served:
     odds = wanted(path)
     agree(found[str(path)], odds)
-    right += CLASSES[np.argmax(odds)] == path.parent.name
+    right += DIGITS[np.argmax(odds)] == path.parent.name
   assert result['top1'] == pytest.approx(right / 12)
   assert result['failed'].keys() == {str(good / name) for name in broken}
   for name, (_, reason) in broken.items():
@@ -222,16 +231,16 @@ def test_broken_images_are_named_and_the_others_served(
   assert result['images'] == result['count'] == 12
 
 
-def test_labels_of_a_list(model, pictures, wanted, tmp_path):
-  shutil.copytree(pictures / 'val', tmp_path / 'an image' / 'val')
-  images = sorted((tmp_path / 'an image').rglob('*.png'))
+def test_labels_of_a_list(model, images, wanted, tmp_path):
+  shutil.copytree(images, tmp_path / 'an image' / 'val')
+  paths = sorted((tmp_path / 'an image').rglob('*.png'))
   labels, lines = {}, []
-  for i, path in enumerate(images[:-2]):
-    labels[path] = i * 5 % 6
-    word = CLASSES[labels[path]] if i % 2 else labels[path]
+  for i, path in enumerate(paths[:-2]):
+    labels[path] = i * 3 % 10
+    word = DIGITS[labels[path]] if i % 2 else labels[path]
     lines.append(f'{path.relative_to(tmp_path)} {word}')
   lines.insert(3, '')
-  lines.append('not/asked/for.png wren')
+  lines.append('not/asked/for.png digit_9')
   (tmp_path / 'val_list.txt').write_text('\n'.join(lines))
   # Not by the names that the list has, and from another folder than its own.
   done = classify(
@@ -253,9 +262,9 @@ def test_labels_of_a_list(model, pictures, wanted, tmp_path):
   assert result['top5'] == pytest.approx(np.mean(ranks < 5))
 
 
-def test_folders_of_no_class_do_not_count(model, pictures, tmp_path):
-  shutil.copytree(pictures / 'val' / 'dog', tmp_path / 'dog' / 'deep')
-  shutil.copytree(pictures / 'val' / 'cat', tmp_path / 'kitten')
+def test_folders_of_no_class_do_not_count(model, images, tmp_path):
+  shutil.copytree(images / 'digit_1', tmp_path / 'digit_1' / 'deep')
+  shutil.copytree(images / 'digit_0', tmp_path / 'kitten')
   done = classify(f'--model={model}', '--json', tmp_path)
   _, result = answers(done)
   assert (result['images'], result['count']) == (8, 4)
@@ -263,19 +272,21 @@ def test_folders_of_no_class_do_not_count(model, pictures, tmp_path):
   assert says in done.stderr
 
 
-def test_labels_that_are_wrong_are_named_by_line(model, pictures, tmp_path):
-  image = pictures / 'val' / 'cat' / '00.png'
+def test_labels_that_are_wrong_are_named_by_line(model, images, tmp_path):
+  image = images / 'digit_0' / '00.png'
   labels = tmp_path / 'list.txt'
-  labels.write_text(f'{image} cat\nalone\nx.png cow\nx.png 6\n{image} dog\n')
+  labels.write_text(
+    f'{image} digit_0\nalone\nx.png digit_10\nx.png 10\n{image} digit_1\n'
+  )
   done = classify(f'--model={model}', f'--labels={labels}', image)
-  words = 'is not the name of a class, and no number from 0 to 5'
+  words = 'is not the name of a class, and no number from 0 to 9'
   assert faults(done) == [
     f'{labels}, line 2: expected "relative/path label", not "alone"',
-    f'{labels}, line 3: cow {words}',
-    f'{labels}, line 4: 6 {words}',
+    f'{labels}, line 3: digit_10 {words}',
+    f'{labels}, line 4: 10 {words}',
     f'{labels}, line 5: {image} has another label before',
   ]
-  labels.write_text('other.png cat\n')
+  labels.write_text('other.png digit_0\n')
   done = classify(f'--model={model}', f'--labels={labels}', image)
   assert faults(done) == [f'--labels={labels} names none of the images']
 
@@ -318,19 +329,19 @@ def spoiled(values, **changes):
   return json.dumps({**values, **changes})
 
 
-def test_a_model_that_is_none_of_ours_is_refused(other, pictures):
+def test_a_model_that_is_none_of_ours_is_refused(other, images):
   path, says, values = other
-  image = pictures / 'val' / 'cat' / '00.png'
+  image = images / 'digit_0' / '00.png'
   refused = lambda: faults(classify(f'--model={path}', image))
   damaged = 'assets.extra/inception_jax.json is damaged'
   for text, fault in [
     (
-      spoiled(values, classes=[*CLASSES, 'yak']),
-      f' names 7 of 6 outputs: {damaged}',
+      spoiled(values, classes=[*DIGITS, 'digit_10']),
+      f' names 11 of 10 outputs: {damaged}',
     ),
     (
       spoiled(values, model={**values['model'], 'num_classes': -1}),
-      f' names 6 of 18446744073709551615 outputs: {damaged}',
+      f' names 10 of 18446744073709551615 outputs: {damaged}',
     ),
     (spoiled(values, version=2), ' has a card of version 2, not 1'),
     (
@@ -349,23 +360,23 @@ def test_a_model_that_is_none_of_ours_is_refused(other, pictures):
   assert fault.endswith('is no SavedModel: it has no saved_model.pb')
 
 
-def test_outputs_without_names_have_numbers(other, pictures, wanted):
+def test_outputs_without_names_have_numbers(other, images, wanted):
   path, says, values = other
-  says.write_text(spoiled(values, classes=CLASSES[:4]))
-  image = pictures / 'val' / 'cat' / '00.png'
+  says.write_text(spoiled(values, classes=DIGITS[:8]))
+  image = images / 'digit_0' / '00.png'
   found, _ = answers(classify(f'--model={path}', '--json', image))
-  names = (*CLASSES[:4], 'output 4', 'output 5')
+  names = (*DIGITS[:8], 'output 8', 'output 9')
   agree(found[str(image)], wanted(image), names)
 
 
-def test_what_is_damaged_or_another_network_is_refused(other, pictures):
+def test_what_is_damaged_or_another_network_is_refused(other, images):
   path, says, values = other
-  image = pictures / 'val' / 'cat' / '00.png'
-  values['model']['num_classes'] = 7
-  says.write_text(spoiled(values, classes=[*CLASSES, 'yak']))
+  image = images / 'digit_0' / '00.png'
+  values['model']['num_classes'] = 11
+  says.write_text(spoiled(values, classes=[*DIGITS, 'digit_10']))
   done = classify(f'--model={path}', image)
   assert done.returncode == 1
-  assert "error: the network's output is not 1×7 floats" in done.stderr
+  assert "error: the network's output is not 1×11 floats" in done.stderr
   graph = path / 'saved_model.pb'
   graph.write_bytes(graph.read_bytes()[:1000])
   done = classify(f'--model={path}', image)

@@ -8,6 +8,7 @@ from PIL import Image
 import pytest
 
 from tests import browser
+from tests import pictures
 from tests import web_page
 from tests.web_page import pixels_of
 from tests.web_page import results
@@ -31,9 +32,19 @@ def expected(site, photographs):
   return web_page.in_python(site, photographs)
 
 
-# After all that runs an event loop of its own: `expected` comes first.
 @pytest.fixture(scope='module')
-def chromium(expected):
+def digits(site, tmp_path_factory):
+  """PNGs of digits: by path, pixels and probabilities in Python."""
+  root = tmp_path_factory.mktemp('digits')
+  pictures.write_digits(root)
+  paths = sorted(root.rglob('*.png'))
+  found = web_page.in_python(site, paths, ['digits'])['digits']
+  return dict(zip(paths, zip(*found, strict=True), strict=True))
+
+
+# After all that runs an event loop of its own: these two come first.
+@pytest.fixture(scope='module')
+def chromium(expected, digits):
   flags = (
     '--use-fake-device-for-media-stream',
     '--use-fake-ui-for-media-stream',
@@ -70,16 +81,19 @@ def visit(chromium, address):
 
 
 def assert_same(found, pixels, odds):
-  names = [*web_page.CLASSES, 'output 5']
+  assert_guessed(found, odds, (*web_page.CLASSES, 'output 5'))
+  difference = np.abs(pixels_of(found) - pixels)
+  assert difference.max() <= 1
+  assert (difference > 0).mean() < 2e-3
+
+
+def assert_guessed(found, odds, names):
   best = np.argsort(-odds, kind='stable')[:5]
   assert [name for name, _, _ in found['guesses']] == [names[i] for i in best]
   shares = [share for _, share, _ in found['guesses']]
   np.testing.assert_allclose(shares, odds[best], atol=1e-3)
   said = [text for _, _, text in found['guesses']]
   assert said == [f'{100 * share:.1f} %' for share in shares]
-  difference = np.abs(pixels_of(found) - pixels)
-  assert difference.max() <= 1
-  assert (difference > 0).mean() < 2e-3
 
 
 def test_the_page_says_what_python_does(visit, site, photographs, expected):
@@ -93,6 +107,23 @@ def test_the_page_says_what_python_does(visit, site, photographs, expected):
       assert found['name'] == photographs[i].name
       assert found['state'].startswith('Prepared in ')
       assert_same(found, pixels[i], odds[i])
+
+
+def test_the_network_that_make_train_makes(visit, digits):
+  page = visit('?model=digits.onnx')
+  page.set_input_files('#images', list(digits))
+  wait(page, 'Images classified: 23. Failed: 0.')
+  assert page.inner_text('#about') == 'inception_v3, 16×16 pixels, 10 classes'
+  difference = []
+  for found, path in zip(results(page), digits, strict=True):
+    assert found['name'] == path.name
+    pixels, odds = digits[path]
+    assert_guessed(found, odds, pictures.DIGITS)
+    difference.append(pixels_of(found) - pixels)
+  difference = np.abs(difference)
+  assert difference.max() <= 1
+  # From a side of 24 to one of 16, many lie halfway between two levels.
+  assert (difference > 0).mean() < 1e-2
 
 
 def test_broken_images_are_named_and_the_others_served(

@@ -24,6 +24,7 @@ from inception_jax.data import decode
 from inception_jax.models import card as card_lib
 from inception_jax.weights import Weights
 from tests.commands import ROOT
+from tests.pictures import digits_network
 from tests.pictures import trained
 
 PAGE = ROOT / 'serving' / 'web'
@@ -103,6 +104,7 @@ def write_site(root, base):
   bare = onnx.load(base[3])
   del bare.metadata_props[:]
   onnx.save(bare, root / 'none.onnx')
+  artifacts.save(digits_network(), str(root / 'digits.onnx'), 'onnx', 0)
   (root / 'text.onnx').write_text('<!doctype html><p>not found')
   (root / 'cut.onnx').write_bytes(base[3].read_bytes()[:-1000])
 
@@ -122,10 +124,10 @@ def write_photographs(root):
   return paths
 
 
-def in_python(site, photographs):
+def in_python(site, photographs, networks=tuple(CARDS)):
   """Of each network and photograph: pixels and probabilities in Python."""
   found = {}
-  for name in CARDS:
+  for name in networks:
     artifact = artifacts.load(str(site / f'{name}.onnx'))
     card = artifact.card
     data = card_lib.data_of(card)
