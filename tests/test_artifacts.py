@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+import struct
 import zipfile
 
 import jax
@@ -182,27 +183,110 @@ def test_onnx_is_one_file_that_others_can_read(weights, tmp_path):
   assert json.loads(says)['step'] == 5
 
 
-def test_a_saved_model_takes_encoded_images(weights, tmp_path):
+@pytest.fixture(scope='module')
+def served(weights, tmp_path_factory):
+  path = str(tmp_path_factory.mktemp('served') / 'network')
+  artifacts.save(weights, path, 'savedmodel', 5)
+  return path
+
+
+EXIF = Image.Exif()
+EXIF[0x0112] = 6
+
+
+def picture(i, kind, **options):
+  pixels = np.random.default_rng(i).integers(0, 256, (4, 3, 3), np.uint8)
+  file = io.BytesIO()
+  Image.fromarray(pixels).resize((40 + i, 30)).save(file, kind, **options)
+  return file.getvalue()
+
+
+def test_a_saved_model_takes_encoded_images(weights, served):
   import tensorflow as tf
 
-  path = str(tmp_path / 'served')
-  artifacts.save(weights, path, 'savedmodel', 5)
-  encoded, images = [], []
+  frames = [Image.new('RGB', (60, 50), color) for color in ('red', 'blue')]
+  encoded = [
+    picture(0, 'jpeg'),
+    picture(1, 'png'),
+    picture(2, 'bmp'),
+    picture(3, 'gif'),
+    picture(4, 'gif', comment=b'c' * 600),
+    picture(5, 'gif'),
+    picture(6, 'webp'),
+    picture(7, 'webp', lossless=True),
+    picture(8, 'webp', lossless=True, exif=EXIF),
+  ]
   data = card_lib.data_of(weights.card)
-  for i, kind in enumerate(('jpeg', 'png', 'bmp')):
-    pixels = np.random.default_rng(i).integers(0, 256, (4, 3, 3), np.uint8)
-    file = io.BytesIO()
-    image = Image.fromarray(pixels).resize((40 + i, 30))
-    image.save(file, kind)
-    encoded.append(file.getvalue())
-    images.append(decode.eval_image(tf.constant(file.getvalue()), data))
-  loaded = tf.saved_model.load(path)
+  images = [decode.eval_image(tf.constant(x), data) for x in encoded]
+  # Of a GIF its first frame, whatever comes after it.
+  encoded[5] = picture(5, 'gif', append_images=frames, save_all=True)
+  loaded = tf.saved_model.load(served)
   found = loaded.signatures['encoded'](encoded=tf.constant(encoded))
   images = (np.float32(images) - np.float32(127.5)) / np.float32(127.5)
-  classify = artifacts.load(path).classify
+  classify = artifacts.load(served).classify
   np.testing.assert_allclose(found['logits'], classify(images), atol=1e-5)
   odds = found['probabilities'].numpy()
   np.testing.assert_allclose(odds.sum(axis=1), 1, rtol=1e-5)
+
+
+def huge(kind, at, form, *size, word=b'', **options):
+  """An image whose header says another size, at so many bytes after a word."""
+  encoded = bytearray(picture(0, kind, **options))
+  at += encoded.index(word)
+  encoded[at : at + struct.calcsize(form)] = struct.pack(form, *size)
+  return bytes(encoded)
+
+
+def test_a_saved_model_decodes_nothing_that_is_too_large(served):
+  import tensorflow as tf
+
+  sos = b'\x2c' + struct.pack('<HHHH', 0, 0, 40, 30)
+  lossless = {'lossless': True}
+  bits = 16383 | 9999 << 14
+  palette = io.BytesIO()
+  Image.new('P', (40, 30)).save(palette, 'BMP')
+  says = '{}×{} is more than data.max_pixels=80000000'.format
+  hostile = {
+    'JPEG': (
+      huge('jpeg', 5, '>HH', 60000, 60000, word=b'\xff\xc0'),
+      'more pixels than data.max_pixels',
+    ),
+    'PNG': (huge('png', 16, '>II', 60001, 60000), says(60001, 60000)),
+    'PNG whose product is none': (
+      huge('png', 16, '>II', 2**32 - 1, 2**32 - 1),
+      says(2**32 - 1, 2**32 - 1),
+    ),
+    'GIF': (huge('gif', 6, '<HH', 60001, 60000), says(60001, 60000)),
+    'frame of a GIF': (
+      huge('gif', 5, '<HH', 60001, 60000, word=sos, comment=b'c' * 600),
+      says(60001, 60000),
+    ),
+    'BMP': (huge('bmp', 18, '<ii', 60001, 60000), says(60001, 60000)),
+    'BMP from the top': (
+      huge('bmp', 18, '<ii', 60001, -60000),
+      says(60001, 60000),
+    ),
+    'WebP': (huge('webp', 26, '<HH', 16383, 16382), says(16383, 16382)),
+    'lossless WebP': (
+      huge('webp', 21, '<I', bits, **lossless),
+      says(16384, 10000),
+    ),
+    'WebP with more': (
+      huge('webp', 24, '<HBHB', 59999, 0, 59998, 0, exif=EXIF),
+      says(60000, 59999),
+    ),
+    'BMP with a palette': (
+      palette.getvalue(),
+      'a BMP with a palette: not supported',
+    ),
+    'junk': (b'junk', 'no image of a known kind'),
+    'nothing': (b'', 'no image of a known kind'),
+  }
+  signature = tf.saved_model.load(served).signatures['encoded']
+  for name, (encoded, reason) in hostile.items():
+    with pytest.raises(tf.errors.InvalidArgumentError) as raised:
+      signature(encoded=tf.constant([picture(0, 'png'), encoded]))
+    assert reason in str(raised.value), name
 
 
 def test_int8_is_calibrated_by_the_images_given(weights, tmp_path):

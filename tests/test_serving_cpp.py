@@ -198,10 +198,13 @@ def test_broken_images_are_named_and_the_others_served(
     '051.jpg': (large.getvalue(), 'more pixels than data.max_pixels'),
     '07.jpg': (b'junk', 'no image of a known kind'),
     '08.jpg': (b'', 'no image of a known kind'),
-    '09.png': (header(9000, 9000), '9000×9000 is more than 80000000 pixels'),
+    '09.png': (
+      header(9000, 9000),
+      '9000×9000 is more than data.max_pixels=80000000',
+    ),
     '10.gif': (
       b'GIF89a' + struct.pack('<HH', 65535, 65535),
-      '65535×65535 is more than 80000000 pixels',
+      '65535×65535 is more than data.max_pixels=80000000',
     ),
   }
   for name, (content, _) in broken.items():

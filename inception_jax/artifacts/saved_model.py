@@ -1,8 +1,8 @@
 """SavedModel: normalised images, or encoded ones with the preprocessing in it.
 
 Signatures: 'serving_default', float32 `images` [B, S, S, C], and 'encoded',
-`encoded` [B] strings, each a JPEG, PNG, GIF or BMP. Both give `logits` and
-`probabilities`. The layout is what TF Serving and Triton take.
+`encoded` [B] strings, each a JPEG, PNG, GIF, BMP or WebP. Both give `logits`
+and `probabilities`. The layout is what TF Serving and Triton take.
 """
 
 import os

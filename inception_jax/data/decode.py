@@ -9,6 +9,7 @@ from PIL import UnidentifiedImageError
 import tensorflow as tf
 
 from inception_jax.data import crops
+from inception_jax.data import headers
 from inception_jax.data import resize
 
 _OBJECT_COVERED = 0.1
@@ -91,8 +92,8 @@ def eval_canvases(image, data):
 def eval_image(image, data, python: bool = True):
   """An undecoded record's image → uint8 [S, S, C], as `Card.crop_mode` says.
 
-  Without `python`, what TensorFlow cannot do by itself is left out: palettes of
-  BMP, and the limit to the pixels of anything but a JPEG.
+  Without `python` it runs in TensorFlow alone, which cannot read a BMP with a
+  palette: that is an error then.
   """
   decoded = _decoded(image, data, python)
   if data.eval_crop_mode == 'squash':
@@ -141,12 +142,12 @@ def _decoded(image, data, python: bool = True):
     with tf.control_dependencies(_limit(tf.io.extract_jpeg_shape(image), data)):
       return tf.io.decode_jpeg(image, channels=3, dct_method=_ACCURATE)
 
+  def other():
+    file = image if python else headers.checked(image, data.max_pixels)
+    return tf.io.decode_image(file, channels=3, expand_animations=False)
+
   def by_itself():
-    return tf.cond(
-      tf.io.is_jpeg(image),
-      jpeg,
-      lambda: tf.io.decode_image(image, channels=3, expand_animations=False),
-    )
+    return tf.cond(tf.io.is_jpeg(image), jpeg, other)
 
   if not python:
     return tf.ensure_shape(by_itself(), (None, None, 3))

@@ -11,7 +11,8 @@ class Model {
 
   // Probabilities of each class, an image after the other. An image is a file
   // as it is: JPEG, PNG, GIF, BMP or WebP. Throws BadImage where TensorFlow
-  // fails; of more than one image it does not say on which.
+  // fails, as the network has it fail for one of too many pixels; of more than
+  // one image it does not say on which.
   virtual std::vector<std::vector<float>> classify(
       const std::vector<std::string>& encoded) const = 0;
 };
