@@ -8,9 +8,7 @@ import pytest
 from configs import digits
 from inception_jax import artifacts
 from inception_jax import models
-from inception_jax.models import card as card_lib
 from inception_jax.tools import benchmark_input
-from inception_jax.weights import Weights
 from tests import pictures
 from tests.commands import tool
 
@@ -100,9 +98,7 @@ def test_every_format_and_the_onnx_of_timm(tmp_path):
   config.model.update(name='tiny', width=1.0)
   config.data.image_size = 9
   config = models.resolve(config)
-  _, variables = pictures.network(config, 0, 1000)
-  card = card_lib.of(config)
-  weights = Weights('x', models.describe(config, 1000), card, variables)
+  weights = pictures.weights_of(config, 1000)
   artifacts.save(weights, str(theirs), 'onnx', 0)
   done = tool(
     'benchmark',

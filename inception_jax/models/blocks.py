@@ -64,10 +64,9 @@ class MixedBlock(nn.Module):
       return {}
     names = []
     for i, branch in enumerate(self.spec.branches):
-      j = int(len(branch) > 1 and self._commute(*branch[:2]))
-      match branch[j]:
-        case Conv(kernel=(1, 1), strides=1):
-          names.append(f'branch{i}_{j}')
+      j = int(self._commute(*branch[:2]))
+      if _is_pointwise(branch[j]):
+        names.append(f'branch{i}_{j}')
     if len(names) < 2:
       return {}
     params = self.variables['params']
@@ -84,7 +83,7 @@ class MixedBlock(nn.Module):
     y = conv.apply({'params': {'kernel': kernel}}, x)
     return dict(zip(names, jnp.split(y, ends[:-1], axis=-1), strict=True))
 
-  def _commute(self, spec, following) -> bool:
+  def _commute(self, spec, following=None) -> bool:
     """Whether a pool may come after the convolution that follows it.
 
     An average of what a 1×1 convolution gives is what it gives of the average,
@@ -94,11 +93,14 @@ class MixedBlock(nn.Module):
     return (
       isinstance(spec, Pool)
       and spec.kind == 'avg'
-      and isinstance(following, Conv)
-      and following.kernel == (1, 1)
-      and following.strides == 1
+      and _is_pointwise(following)
       and not self.options.folded
     )
+
+
+def _is_pointwise(spec) -> bool:
+  """Whether each pixel of what it gives depends on that pixel alone."""
+  return isinstance(spec, Conv) and spec.kernel == (1, 1) and spec.strides == 1
 
 
 class ResidualBlock(nn.Module):
