@@ -43,7 +43,7 @@ PIP     := -m pip install --quiet --disable-pip-version-check
 
 .PHONY: train test test-fast golden lint parity parity-training \
   parity-evaluation learning soak bench bench-checkpoint bench-evaluation \
-  bench-export compile-check browser cpp web clean
+  bench-export bench-step compile-check browser cpp web clean
 
 train: $(VENV)/ready
 	@$(RUN) main.py --config=$(CONFIG) --workdir=$(WORKDIR) $(ARGS)
@@ -126,6 +126,13 @@ bench-export: $(VENV)/ready .venv-torch/ready
 	  $(RUN) -m inception_jax.tools.benchmark --what=export --rounds=10 \
 	  --torch=.venv-torch/bin/python --config=configs/$$network.py \
 	  --ledger=benchmarks/export.csv $(ARGS) || exit; done
+
+bench-step: $(VENV)/ready .venv-torch/ready
+	@for network in inception_v3 inception_v4; do \
+	  $(RUN) -m inception_jax.tools.benchmark --what=step --rounds=6 \
+	  --torch=.venv-torch/bin/python --config=configs/$$network.py \
+	  --config.batch_size=8 --config.precision=float32 \
+	  --ledger=benchmarks/step.csv $(ARGS) || exit; done
 
 compile-check: .venv-tpu/ready
 	@.venv-tpu/bin/python -m tests.compile_check $(ARGS)

@@ -128,6 +128,49 @@ def test_every_format_and_the_onnx_of_timm(tmp_path):
 
 
 @pytest.mark.slow
+def test_steps_in_turns_with_another_network(tmp_path):
+  # In PyTorch's place, one that always takes 0.01 s a step.
+  python = tmp_path / 'python'
+  python.write_text(
+    '#!/bin/sh\n'
+    f'echo "$@" > {tmp_path}/asked\n'
+    'echo \'{"torch": "0"}\'\n'
+    f'while read what steps; do echo $what >> {tmp_path}/asked\n'
+    '  awk "BEGIN { print $steps * 0.01 }"; done\n'
+  )
+  python.chmod(0o755)
+  done = tool(
+    'benchmark',
+    '--what=step',
+    *TINY,
+    '--config.batch_size=16',
+    '--config.ema_decay=0.9',
+    f'--torch={python}',
+    '--network=file.py:make',
+    '--rounds=1',
+    f'--ledger={tmp_path / "ledger.csv"}',
+  )
+  assert done.returncode == 0, done.stderr
+  rows = json.loads(done.stdout.splitlines()[-1])['rows']
+  assert [row['what'] for row in rows] == ['train', 'inference']
+  for row in rows:
+    assert row['torch_images_per_sec'] == pytest.approx(1600)
+    assert row['times_torch'] == pytest.approx(
+      row['images_per_sec'] / 1600, abs=1e-3
+    )
+    assert row['device'] == '1 × cpu'
+    assert row['versions']['torch'] == '0'
+  asked = (tmp_path / 'asked').read_text().splitlines()
+  assert asked[0].endswith('timm_step.py file.py:make 16 9 1000 float32 1 0')
+  assert asked[1:] == ['train'] * 3 + ['inference'] * 3
+  with open(tmp_path / 'ledger.csv') as file:
+    assert [line['what'] for line in csv.DictReader(file)] == [
+      'train',
+      'inference',
+    ]
+
+
+@pytest.mark.slow
 def test_the_cost_of_a_checkpoint(tmp_path):
   done = tool(
     'benchmark',

@@ -13,6 +13,10 @@ python -m inception_jax.tools.benchmark --what=evaluation \\
 python -m inception_jax.tools.benchmark --what=export \\
     --config=configs/inception_v3.py --torch=.venv-torch/bin/python
 
+python -m inception_jax.tools.benchmark --what=step \\
+    --config=configs/inception_v4.py --config.batch_size=8 \\
+    --config.precision=float32 --torch=.venv-torch/bin/python
+
 `make bench` makes that environment first and keeps the result in benchmarks/.
 Both sides run in turns, as often as `--rounds` says, and each figure is the
 median: ratios can be compared between machines, images per second cannot.
@@ -43,7 +47,7 @@ _CONFIG = config_flags.DEFINE_config_file(
 _WHAT = flags.DEFINE_enum(
   'what',
   'input',
-  ['input', 'checkpoint', 'evaluation', 'export'],
+  ['input', 'checkpoint', 'evaluation', 'export', 'step'],
   'What is measured.',
 )
 _TORCH = flags.DEFINE_string(
@@ -61,6 +65,15 @@ _STEPS = flags.DEFINE_integer(
 )
 _LISTED = flags.DEFINE_integer(
   'listed', 1_281_167, 'Files whose list has to fit into memory: ImageNet.'
+)
+_NETWORK = flags.DEFINE_string(
+  'network',
+  '',
+  "With --what=step: timm's name of theirs, or FILE.py:FUNCTION that makes "
+  'one; empty: as here.',
+)
+_TORCH_COMPILE = flags.DEFINE_bool(
+  'torch_compile', False, 'With --what=step: they use torch.compile.'
 )
 _LEDGER = flags.DEFINE_string('ledger', '', 'A CSV file to add a line to.')
 
@@ -89,15 +102,29 @@ def main():
 
     torch = _torch()
     cli.use_compilation_cache()
-    rows = benchmark_export.measure(_CONFIG.value, _ROUNDS.value, torch)
-    for row in rows:
-      ledger.note(_LEDGER.value, row)
-    return {'what': _WHAT.value, 'rows': rows}
+    return _noted(benchmark_export.measure(_CONFIG.value, _ROUNDS.value, torch))
+  elif _WHAT.value == 'step':
+    from inception_jax.tools import benchmark_step
+
+    torch = _torch()
+    cli.use_compilation_cache()
+    return _noted(
+      benchmark_step.measure(
+        *(_CONFIG.value, _ROUNDS.value, torch),
+        *(_NETWORK.value, _TORCH_COMPILE.value),
+      )
+    )
   else:
     found = _input_of_photos()
   result = {'what': _WHAT.value, **found}
   ledger.note(_LEDGER.value, result)
   return result
+
+
+def _noted(rows: list[dict]) -> dict:
+  for row in rows:
+    ledger.note(_LEDGER.value, row)
+  return {'what': _WHAT.value, 'rows': rows}
 
 
 def _torch() -> str:

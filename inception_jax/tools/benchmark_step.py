@@ -1,0 +1,169 @@
+"""Steps of training and of inference, in turns with a network in PyTorch."""
+
+import json
+import logging
+import os
+import pathlib
+import statistics
+import subprocess
+import time
+
+import jax
+import numpy as np
+import optax
+
+from inception_jax import evaluator
+from inception_jax import hardware
+from inception_jax import models
+from inception_jax import sharding
+from inception_jax.data import pipeline
+from inception_jax.trainer import Trainer
+
+log = logging.getLogger(__name__)
+
+_BASELINE = pathlib.Path(__file__).parent / 'timm_step.py'
+_CLASSES = 1000
+_SECONDS = 5  # a turn lasts so long on the slower side, or is one step
+
+
+def measure(
+  config, rounds: int, torch: str, network: str, compiled: bool
+) -> list[dict]:
+  """Both sides on a batch that is on the device already, in turns.
+
+  The other side has neither averages of the weights nor colours that change;
+  this one does without them here. Its batch is uint8 and is mirrored and
+  normalised within the step, theirs is normalised beforehand.
+
+  Args:
+    config: the whole config; its batch_size and precision are both sides'.
+    rounds: turns of each side.
+    torch: a Python that has torch and timm.
+    network: what timm calls it, or FILE.py:FUNCTION; '' is our own name.
+    compiled: whether they use torch.compile.
+
+  Returns:
+    A row for training and one for inference: 'times_torch', our speed over
+    theirs, 'images_per_sec' and 'torch_images_per_sec', medians; what it was
+    measured of and on.
+  """
+  # Both have to fit a GPU; without this, jax takes three quarters of it.
+  os.environ.setdefault('XLA_PYTHON_CLIENT_MEM_FRACTION', '.45')
+  config.ema_decay, config.data.color_jitter = 0.0, (0.0,) * 4
+  config = models.resolve(config)
+  classes = config.model.num_classes or _CLASSES
+  network = network or config.model.name
+  theirs = _Torch(torch, network, config, classes, compiled)
+  with theirs:
+    log.info('compiling; a full network may take minutes')
+    sides = _sides(config, classes)
+    return [
+      {
+        'what': what,
+        **_turns(what, side, theirs, rounds, config.batch_size),
+        'network': config.model.name,
+        'theirs': network,
+        'torch_compile': compiled,
+        'precision': config.precision,
+        'image_size': config.data.image_size,
+        'batch_size': config.batch_size,
+        'device': hardware.devices(),
+        'versions': {'jax': jax.__version__, **theirs.versions},
+      }
+      for what, side in sides.items()
+    ]
+
+
+def _sides(config, classes: int) -> dict:
+  """Functions of a number of steps, which return when these are done."""
+  mesh = sharding.make_mesh()
+  trainer = Trainer(config, mesh, classes, optax.constant_schedule(1e-4))
+  step, forward = (
+    trainer.step(),
+    evaluator.jit_forward(config, trainer.model, mesh),
+  )
+  random = np.random.default_rng(0)
+  spec = pipeline.train_batch_spec(config)
+  rows = {
+    'image': random.integers(256, size=spec['image'].shape, dtype=np.uint8),
+    'label': random.integers(classes, size=config.batch_size, dtype=np.int32),
+  }
+  batch = sharding.to_global(mesh, rows)
+  kept = {'state': trainer.init()}
+
+  def train(steps):
+    for _ in range(steps):
+      kept['state'], sums = step(kept['state'], batch)
+    jax.block_until_ready(sums)
+
+  def inference(steps):
+    variables = kept['state'].variables(ema=False)
+    for _ in range(steps):
+      logits = forward(variables, batch['image'])
+    jax.block_until_ready(logits)
+
+  return {'train': train, 'inference': inference}
+
+
+def _turns(what, ours, theirs, rounds: int, batch_size: int) -> dict:
+  def seconds(steps):
+    begin = time.perf_counter()
+    ours(steps)
+    return time.perf_counter() - begin
+
+  sides = [seconds, lambda steps: theirs.seconds(what, steps)]
+  for side in sides:
+    side(2)  # compiles, or finds the best algorithms
+  slower = max(side(1) for side in sides)
+  steps = max(1, round(_SECONDS / slower))
+  found = []
+  for i in range(rounds):
+    log.info('%s, round %d of %d: %d steps', what, i + 1, rounds, steps)
+    # There and back, so that none is always the one after the other.
+    order = -1 if i % 2 else 1
+    found.append([side(steps) / steps for side in sides[::order]][::order])
+  speed = lambda i: batch_size / statistics.median(pair[i] for pair in found)
+  ratio = statistics.median(theirs / ours for ours, theirs in found)
+  return {
+    'times_torch': round(ratio, 3),
+    'images_per_sec': round(speed(0), 2),
+    'torch_images_per_sec': round(speed(1), 2),
+  }
+
+
+class _Torch:
+  """The process of the other side, which waits while it is not asked."""
+
+  def __init__(self, python, network, config, classes, compiled):
+    self._args = [
+      *(python, _BASELINE, network, config.batch_size),
+      *(config.data.image_size, classes, config.precision),
+      # The only one of theirs that has an auxiliary head is v3.
+      *(int(config.model.aux_head), int(compiled)),
+    ]
+
+  def __enter__(self):
+    self._process = subprocess.Popen(
+      [str(x) for x in self._args],
+      stdin=subprocess.PIPE,
+      stdout=subprocess.PIPE,
+      text=True,
+    )
+    self.versions = self._answer()
+    return self
+
+  def __exit__(self, *_):
+    self._process.stdin.close()
+    self._process.wait()
+
+  def seconds(self, what: str, steps: int) -> float:
+    """What so many of its steps take."""
+    print(what, steps, file=self._process.stdin, flush=True)
+    return self._answer()
+
+  def _answer(self):
+    line = self._process.stdout.readline()
+    if not line:
+      code = self._process.wait()
+      raise RuntimeError(f'{_BASELINE.name} ended with {code}, see above')
+    return json.loads(line)
