@@ -40,4 +40,5 @@ def get_config():
   config.schedule.milestones = ('60 epochs', '120 epochs', '160 epochs')
   config.label_smoothing = 0.0
   config.weight_decay = 5e-4
+  config.precision = 'tensorfloat32'
   return config

@@ -35,4 +35,5 @@ def get_config():
   config.schedule.batch_size = 32
   config.schedule.warmup = '1 epoch'
   config.ema_decay = 0.99
+  config.precision = 'tensorfloat32'
   return config

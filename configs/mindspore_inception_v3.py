@@ -39,4 +39,5 @@ def get_config():
   config.schedule.warmup = '1 epoch'
   config.schedule.init_learning_rate = 4e-5
   config.schedule.end_learning_rate = 4e-6
+  config.precision = 'tensorfloat32'
   return config

@@ -116,6 +116,7 @@ _HARMLESS = (
   'data.dir',
   'data.eval_*',
   'data.max_bad_fraction',
+  'deterministic',
   'fine_tune.checkpoint',
   'optimizer.shard_state',
   'stop_at_top1',

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from inception_jax import hardware
 from inception_jax import metrics
 from inception_jax import scoring
 from inception_jax import sharding
@@ -192,6 +193,9 @@ def jit_forward(config, model, mesh: jax.sharding.Mesh):
     scoring.make_forward(config, model),
     in_shardings=(sharding.replicated(mesh), rows),
     out_shardings=rows,
+    compiler_options=hardware.compiler_options(
+      mesh.devices.flat[0].platform, config.deterministic
+    ),
   )
 
 

@@ -1,11 +1,12 @@
 """Mixed precision: one policy for all layers, and the loss scale of float16."""
 
+import jax
 import jax.numpy as jnp
 import jmp
 
 from inception_jax import config as config_lib
 
-PRECISIONS = ('float32', 'bfloat16', 'float16')
+PRECISIONS = ('float32', 'tensorfloat32', 'bfloat16', 'float16')
 _FIRST_SCALE = 2.0**15  # of a dynamic one: PyTorch's is 2¹⁶, jmp's 2¹⁵
 
 
@@ -15,7 +16,21 @@ def policy(precision: str) -> jmp.Policy:
   Parameters, BatchNorm's statistics, logits, softmax and loss are float32
   whatever the precision; convolutions and activations are as it says.
   """
-  return jmp.get_policy(f'params=float32,compute={precision},output=float32')
+  compute = {'tensorfloat32': 'float32'}.get(precision, precision)
+  return jmp.get_policy(f'params=float32,compute={compute},output=float32')
+
+
+def products(precision: str) -> jax.lax.Precision | None:
+  """How exactly convolutions multiply; None is what two bytes need.
+
+  Left to themselves, GPUs multiply float32 as TF32, with ten bits of mantissa,
+  and TPUs as bfloat16, with seven: logits are then off by a thousandth. HIGH is
+  TF32 on the ones, and three products of bfloat16 on the others.
+  """
+  return {
+    'float32': jax.lax.Precision.HIGHEST,
+    'tensorfloat32': jax.lax.Precision.HIGH,
+  }.get(precision)
 
 
 def first_scale(config):

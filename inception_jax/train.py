@@ -214,8 +214,13 @@ def _announce(config, mesh, split, plan, state):
     state_lib.num_params(state.params) / 1e6,
     config.precision,
     mesh.size,
-    mesh.devices.flat[0].platform,
+    platform := mesh.devices.flat[0].platform,
   )
+  if platform == 'gpu' and not config.deterministic:
+    log.info(
+      'no two runs on GPUs are the same bit for bit, nor is a resumed one: '
+      '--config.deterministic=True makes them so, at about half the speed'
+    )
   log.info(
     '%s: %d images of %d classes; %d steps of %d images, %.2f epochs',
     config.data.source,

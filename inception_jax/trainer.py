@@ -7,6 +7,7 @@ import jax
 import optax
 
 from inception_jax import config as config_lib
+from inception_jax import hardware
 from inception_jax import metrics
 from inception_jax import models
 from inception_jax import optim
@@ -16,15 +17,6 @@ from inception_jax import steps
 from inception_jax.data import pipeline
 
 log = logging.getLogger(__name__)
-
-
-# On TPUs XLA exchanges at most 256 arrays at once, of not too many bytes, and
-# gradients and statistics are more: without this, a step would exchange four
-# times, not twice, or, in float16, three times.
-_TPU_OPTIONS = {
-  'xla_jf_crs_combiner_threshold_count': 4096,
-  'xla_jf_crs_combiner_threshold_in_bytes': 2**30,
-}
 
 
 class Trainer:
@@ -73,13 +65,14 @@ class Trainer:
   def step(self):
     """The jitted (state, batch) → (state, metrics); the state is donated."""
     mesh = self._mesh
-    on_tpu = mesh.devices.flat[0].platform == 'tpu'
     return jax.jit(
       steps.make_train_step(self._config, self.model, self._tx, self._rate),
       in_shardings=(self._shardings, sharding.batch(mesh)),
       out_shardings=(self._shardings, sharding.replicated(mesh)),
       donate_argnums=0,
-      compiler_options=_TPU_OPTIONS if on_tpu else None,
+      compiler_options=hardware.compiler_options(
+        mesh.devices.flat[0].platform, self._config.deterministic
+      ),
     )
 
   def lower(self):

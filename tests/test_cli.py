@@ -268,6 +268,27 @@ def test_killed_run_resumes_trains_to_the_same_end_and_evaluates(tmp_path):
   assert 'has 1.0: set --config.model.width' in line
 
 
+@pytest.mark.slow
+def test_xla_is_asked_to_be_deterministic(tmp_path):
+  # Of no effect on a CPU, where nothing else happens.
+  asked = command(
+    DIGITS,
+    *('--config.model.name=tiny', '--config.model.width=1.0'),
+    '--config.deterministic',
+    '--config.train_for=1 steps',
+    f'--workdir={tmp_path / "run"}',
+    program=('-m', 'tests.tiny'),
+  )
+  asked['env']['XLA_FLAGS'] += f' --xla_dump_to={tmp_path}'
+  # What is compiled already leaves nothing.
+  asked['env']['JAX_ENABLE_COMPILATION_CACHE'] = 'false'
+  done = subprocess.run(**asked)
+  assert done.returncode == 0, done.stderr
+  for name in ('train_step', 'forward'):
+    (options,) = tmp_path.glob(f'*.jit_{name}.debug_options')
+    assert 'xla_gpu_deterministic_ops: true' in options.read_text()
+
+
 def test_a_terminal_shows_a_bar_and_a_file_does_not(tmp_path):
   started = command(*small(tmp_path / 'terminal'), **TINY)
   # As wide as terminals are: of no width, there is no bar.

@@ -51,7 +51,7 @@ FileNames
   %copy.36 = bf16[64,64,64,64]{3,0,2,1:T(8,128)(2,1)S(1)} copy(%get-tuple-element.306), backend_config={"flag_configs":[]}
   %get-tuple-element.307 = bf16[3,64,64,64,64]{4,1,3,2,0:T(8,128)(2,1)} get-tuple-element(%wide.param.0), index=2
   %update_fusion.4 = bf16[3,64,64,64,64]{4,1,3,2,0:T(8,128)(2,1)} fusion(%get-tuple-element.307, %get-tuple-element.305, %copy.36), kind=kLoop, calls=%fused_computation.1, metadata={op_name="jit(step)/jvp(Inception)/while/body/dynamic_update_slice" stack_frame_id=24}, backend_config={"window_config":{"estimated_cycles":"1142208","iteration_bounds":["1"]}}
-  %slice_fusion = bf16[64,64,64,64]{3,0,2,1:T(8,128)(2,1)} fusion(%update_fusion.4, %get-tuple-element.305), kind=kLoop, calls=%fused_computation.5, metadata={op_name="jit(step)/transpose(jvp(Inception))/conv_1a/conv/conv_general_dilated" stack_frame_id=24}, backend_config={"window_config":{"estimated_cycles":"1000"}}
+  %slice_fusion = bf16[64,64,64,64]{3,0,2,1:T(8,128)(2,1)} fusion(%update_fusion.4, %get-tuple-element.305), kind=kLoop, calls=%fused_computation.5, metadata={op_name="jit(step)/transpose(jvp(Inception))/conv_1a/conv/cond/branch_0_fun/conv_general_dilated" stack_frame_id=24}, backend_config={"window_config":{"estimated_cycles":"1000"}}
   ROOT %tuple.65 = (s32[]{:T(128)S(6)}, bf16[64,64,64,64]{3,0,2,1:T(8,128)(2,1)}, bf16[3,64,64,64,64]{4,1,3,2,0:T(8,128)(2,1)}) tuple(%get-tuple-element.305, %slice_fusion, %update_fusion.4)
 }
 

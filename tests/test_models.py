@@ -284,7 +284,9 @@ def test_convolutions_of_one_input_are_one():
   forward = jax.jit(block.apply, static_argnames=('train', 'mutable'))
   inputs = {'train': True, 'mutable': ('batch_stats',)}
   y, updated = forward(variables, x, **inputs)
-  text = forward.lower(variables, x, **inputs).as_text()
+  traced = forward.trace(variables, x, **inputs)
+  # On CPUs some are matrix products.
+  text = traced.lower(lowering_platforms=('tpu',)).as_text()
   # Three of the six read x, and are 1×1 or become so.
   assert text.count('stablehlo.convolution') == 4
 

@@ -1,6 +1,7 @@
 """The steps: loss, hits, sums, averages, and the same on any device count."""
 
 import math
+import re
 
 import jax
 import jax.numpy as jnp
@@ -127,6 +128,28 @@ def test_one_and_eight_devices_agree(tiny, one_device, eight_devices):
   np.testing.assert_allclose(one, eight, atol=1e-5, rtol=0)
   for a, b in zip(*map(jax.tree.leaves, (state_one, state_eight)), strict=True):
     np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+  'precision, exact',
+  [('float32', 'HIGHEST'), ('tensorfloat32', 'HIGH'), ('bfloat16', 'DEFAULT')],
+)
+def test_products_are_as_exact_as_the_precision_says(
+  tiny, one_device, precision, exact
+):
+  tiny.precision, tiny.data.rotate = precision, 15.0
+  trainer = Trainer(tiny, one_device, 10, optax.constant_schedule(0.05))
+  text = trainer.lower().as_text()
+  kinds = ('convolution', 'dot_general')
+  found = {
+    kind: re.findall(rf'stablehlo.{kind}.*\bprecision(?: = \[| )(\w+)', text)
+    for kind in kinds
+  }
+  for kind in kinds:
+    assert len(found[kind]) == text.count(f'stablehlo.{kind}') > 5
+  assert set(found['convolution']) == {exact}
+  # The classifiers' are the network's; where a pixel comes from is exact.
+  assert set(found['dot_general']) == {exact, 'HIGHEST'}
 
 
 def test_state_lies_whole_on_every_device(tiny, eight_devices):

@@ -16,7 +16,7 @@ from tests.hosts import ends
 from tests.hosts import hosts
 
 TINY = {'program': ('-m', 'tests.tiny')}  # main.py, with a network of its own
-STEPS, CHECKPOINT = 20, 8
+STEPS, CHECKPOINT, LOST = 20, 8, 3
 CHANGES = {
   'model.name': 'tiny',
   'model.width': 1.0,
@@ -41,11 +41,17 @@ def training(workdir):
   ]
 
 
-def losses(workdir):
+def logged(workdir):
+  """{split: {step: line}}."""
   lines = (workdir / 'metrics.jsonl').read_text().splitlines()
   found = {}
   for line in map(json.loads, lines):
     found.setdefault(line['split'], {})[line['step']] = line
+  return found
+
+
+def losses(workdir):
+  found = logged(workdir)
   assert list(found['train']) == list(range(1, STEPS + 1))
   train = [line['loss'] for line in found['train'].values()]
   return np.array(train), list(found['eval'].values())
@@ -90,6 +96,14 @@ def test_four_processes_train_as_one(alone, tmp_path):
   assert_same(tmp_path / 'run', result, alone)
 
 
+def beyond_checkpoint(workdir) -> bool:
+  """Whether there is one, and LOST more steps have been logged."""
+  if not (workdir / 'checkpoints' / str(CHECKPOINT)).exists():
+    return False
+  lines = (workdir / 'metrics.jsonl').read_text().count('\n')
+  return lines >= CHECKPOINT + LOST
+
+
 @pytest.mark.slow
 def test_one_is_killed_the_other_says_so_and_all_resume(alone, tmp_path):
   workdir = tmp_path / 'run'
@@ -97,15 +111,23 @@ def test_one_is_killed_the_other_says_so_and_all_resume(alone, tmp_path):
   args = (*training(workdir), '--config.optimizer.shard_state')
   with hosts(2, tmp_path) as two:
     first, second = two.start(*args, devices=4, **TINY)
-    while not (workdir / 'checkpoints' / str(CHECKPOINT)).exists():
+    while not beyond_checkpoint(workdir):
       assert first.poll() is None, first.communicate()
       time.sleep(0.01)
     second.send_signal(signal.SIGKILL)
     (status, _, error), _ = ends([first, second])
     assert f'error: process 1 on {two.names[1]} has gone' in error
     assert status == 75, error
+    before = logged(workdir)['train']
     result = finished(two.start(*args, devices=4, **TINY))
   assert_same(workdir, result, alone)
+  # What was lost with the kill came again, to the last bit.
+  after = logged(workdir)['train']
+  lost = [step for step in before if step > CHECKPOINT]
+  assert len(lost) >= LOST
+  for step in lost:
+    for key in ('loss', 'grad_norm', 'param_norm'):
+      assert before[step][key] == after[step][key], (step, key)
 
 
 @pytest.mark.slow

@@ -74,7 +74,7 @@ def create(
     head_batch_norm: BatchNorm on the features and on the logits.
     dropout_rate: share of features dropped before the classifier.
     bn_momentum: share of the old moving statistics.
-    precision: of the computation: float32, bfloat16 or float16.
+    precision: of the computation, one of `precision.PRECISIONS`.
     frozen: patterns of layers whose BatchNorm keeps its statistics.
     replicas: parts of a training batch that BatchNorm normalises on their own.
     card: says BatchNorm's ε and whether average pools count the padding; None
@@ -104,6 +104,7 @@ def create(
     options=layers.Options(
       width=width,
       policy=precision_lib.policy(precision),
+      products=precision_lib.products(precision),
       bn_momentum=bn_momentum,
       bn_epsilon=card.bn_epsilon,
       count_include_pad=card.count_include_pad,

@@ -72,13 +72,7 @@ class MixedBlock(nn.Module):
     params = self.variables['params']
     kernels = [params[name]['conv']['kernel'] for name in names]
     ends = list(itertools.accumulate(kernel.shape[-1] for kernel in kernels))
-    conv = nn.Conv(
-      ends[-1],
-      (1, 1),
-      use_bias=False,
-      dtype=self.options.policy.compute_dtype,
-      parent=None,
-    )
+    conv = self.options.conv(ends[-1], (1, 1), use_bias=False, parent=None)
     kernel = jnp.concatenate(kernels, axis=-1)
     y = conv.apply({'params': {'kernel': kernel}}, x)
     return dict(zip(names, jnp.split(y, ends[:-1], axis=-1), strict=True))
@@ -112,13 +106,7 @@ class ResidualBlock(nn.Module):
   @nn.compact
   def __call__(self, x, train: bool):
     y = MixedBlock(self.spec.branches, self.options, name='branches')(x, train)
-    y = nn.Conv(
-      x.shape[-1],
-      (1, 1),
-      dtype=self.options.policy.compute_dtype,
-      kernel_init=HE,
-      name='up',
-    )(y)
+    y = self.options.conv(x.shape[-1], (1, 1), kernel_init=HE, name='up')(y)
     x = x + (y if self.options.folded else self.spec.scale * y)
     return nn.relu(x) if self.spec.relu else x
 
@@ -134,13 +122,8 @@ class ProjectedResidualBlock(nn.Module):
     spec, options = self.spec, self.options
 
     def project(x, name):
-      return nn.Conv(
-        options.channels(spec.features),
-        (1, 1),
-        dtype=options.policy.compute_dtype,
-        kernel_init=HE,
-        name=name,
-      )(x)
+      features = options.channels(spec.features)
+      return options.conv(features, (1, 1), kernel_init=HE, name=name)(x)
 
     y = MixedBlock(spec.branches, options, name='branches')(x, train)
     y = project(y, 'up')

@@ -3,11 +3,13 @@
 import dataclasses
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 import jmp
 
 from inception_jax import config as config_lib
 from inception_jax import precision
+from inception_jax.models import convolution
 from inception_jax.models.batch_norm import GroupedBatchNorm
 from inception_jax.models.tables import Conv
 from inception_jax.models.tables import Pool
@@ -24,6 +26,7 @@ class Options:
   Attributes:
     width: multiplier on every channel count.
     policy: dtypes of parameters, computation and logits.
+    products: how exactly convolutions multiply, see `precision.products`.
     bn_momentum: share of the old value in BatchNorm's moving statistics.
     bn_epsilon: added to the variance.
     count_include_pad: whether padded average pools count the padding.
@@ -35,6 +38,7 @@ class Options:
 
   width: float = 1.0
   policy: jmp.Policy = _FLOAT32
+  products: jax.lax.Precision | None = jax.lax.Precision.HIGHEST
   bn_momentum: float = 0.9997
   bn_epsilon: float = 1e-3
   count_include_pad: bool = False
@@ -48,6 +52,20 @@ class Options:
       return features
     multiple = int(features * self.width / CHANNEL_MULTIPLE + 0.5)
     return max(1, multiple) * CHANNEL_MULTIPLE
+
+  def conv(self, features: int, kernel: tuple[int, int], **kwargs) -> nn.Conv:
+    """A convolution that computes as all of them do."""
+    return nn.Conv(
+      features,
+      kernel,
+      dtype=self.policy.compute_dtype,
+      precision=self.products,
+      # What is exported is what every reader of it knows.
+      conv_general_dilated=(
+        None if self.folded else convolution.conv_general_dilated
+      ),
+      **kwargs,
+    )
 
   def batch_norm(self, parent: nn.Module, name: str, train: bool, **kwargs):
     """The BatchNorm called `name` inside `parent`."""
@@ -89,13 +107,12 @@ class ConvBN(nn.Module):
     if convolved is not None:
       x = convolved  # x by the kernel of this, see `MixedBlock`
     else:
-      x = nn.Conv(
+      x = options.conv(
         options.channels(spec.features),
         spec.kernel,
         strides=spec.strides,
         padding=spec.padding,
         use_bias=options.folded,
-        dtype=options.policy.compute_dtype,
         kernel_init=narrow if spec.stddev else HE,
         name='conv',
       )(x)

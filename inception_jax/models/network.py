@@ -89,6 +89,7 @@ class Classifier(nn.Module):
     x = nn.Dense(
       self.num_classes,
       dtype=policy.compute_dtype,
+      precision=self.options.products,
       kernel_init=self.kernel_init,
       name='dense',
     )(x)

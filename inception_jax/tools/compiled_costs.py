@@ -1,5 +1,6 @@
 """What a compiled program costs, by its text: bytes, cycles, collectives."""
 
+import itertools
 import re
 
 from inception_jax.tools import compiled_text
@@ -99,6 +100,8 @@ def layer(op_name: str) -> tuple[str, str, str]:
   for i, part in enumerate(path):
     if 'Inception' in part:
       inside = [name for name in path[i + 1 :] if '(' not in name]
+      # What a platform has of its own is behind a switch: part of the layer.
+      inside = list(itertools.takewhile('cond'.__ne__, inside))
       way = 'backward' if 'transpose' in part else 'forward'
       return '/'.join(inside), operation, way
   return '', operation, ''

@@ -52,7 +52,10 @@ class Side:
     self._optimizer = torch.optim.RMSprop(
       network.parameters(), lr=1e-4, alpha=0.9, momentum=0.9, foreach=True
     )
-    self._dtype = getattr(torch, precision)
+    tf32 = precision == 'tensorfloat32'
+    torch.backends.cudnn.allow_tf32 = tf32
+    torch.backends.cuda.matmul.allow_tf32 = tf32
+    self._dtype = torch.float32 if tf32 else getattr(torch, precision)
     scaled = self._dtype == torch.float16
     self._scaler = torch.amp.GradScaler(self._device, enabled=scaled)
 

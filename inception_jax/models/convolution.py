@@ -1,0 +1,147 @@
+"""Convolutions as each platform computes them fastest: the same sums.
+
+On CPUs XLA has Eigen compute them, with a few habits of its own (measured with
+jaxlib 0.10.2, benchmarks/step.csv): a kernel of one pixel takes twice the time
+of the matrix product that it is; an output that is no larger than the input
+takes up to nine times that of one with a column more; and the gradient of a
+kernel is a convolution by an image as large as the output, which takes up to
+ten times that of a product for each of the kernel's pixels. Other platforms get
+what they always did.
+"""
+
+import functools
+
+import jax
+from jax import lax
+import jax.numpy as jnp
+
+_LAYOUT = ('NHWC', 'HWIO', 'NHWC')
+
+
+def conv_general_dilated(x, kernel, strides, padding, **kwargs):
+  """`lax.conv_general_dilated`, for `flax.linen.Conv` to call.
+
+  Args:
+    x: [B, H, W, C].
+    kernel: [h, w, C, features].
+    strides: of rows and columns.
+    padding: 'SAME', 'VALID' or ((top, bottom), (left, right)).
+    **kwargs: what else linen.Conv says, of which the precision counts; there
+      is neither dilation nor are there groups in these networks.
+
+  Returns:
+    [B, H', W', features].
+  """
+  if isinstance(padding, str):
+    sizes = x.shape[1:3], kernel.shape[:2]
+    padding = lax.padtype_to_pads(*sizes, strides, padding)
+  pads = tuple(tuple(pad) for pad in padding)
+  return _conv(x, kernel, tuple(strides), pads, kwargs['precision'])
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+def _conv(x, kernel, strides, pads, precision):
+  kwargs = {'strides': strides, 'pads': pads, 'precision': precision}
+  return lax.platform_dependent(
+    x,
+    kernel,
+    cpu=functools.partial(_cpu, **kwargs),
+    default=functools.partial(_plain, **kwargs),
+  )
+
+
+def _forward(x, kernel, *args):
+  return _conv(x, kernel, *args), (x, kernel)
+
+
+def _backward(strides, pads, precision, inputs, grad):
+  kwargs = {'strides': strides, 'pads': pads, 'precision': precision}
+  return lax.platform_dependent(
+    *inputs,
+    grad,
+    cpu=functools.partial(_cpu_gradients, **kwargs),
+    default=functools.partial(_plain_gradients, **kwargs),
+  )
+
+
+_conv.defvjp(_forward, _backward)
+
+
+def _plain(x, kernel, strides, pads, precision):
+  return lax.conv_general_dilated(
+    x,
+    kernel,
+    strides,
+    pads,
+    dimension_numbers=_LAYOUT,
+    precision=precision,
+  )
+
+
+def _plain_gradients(x, kernel, grad, **kwargs):
+  return jax.vjp(functools.partial(_plain, **kwargs), x, kernel)[1](grad)
+
+
+def _cpu(x, kernel, strides, pads, precision):
+  if _is_product(kernel, strides, pads):
+    return _product(x, kernel[0, 0], 3, 0, precision)
+  return _wide(x, kernel, strides, pads, precision)
+
+
+def _wide(x, kernel, strides, pads, precision):
+  """`_plain` with as many columns of padding as the kernel has, cut off."""
+  (height, width), (rows, columns) = kernel.shape[:2], pads
+  if sum(rows) >= height or sum(columns) >= width:
+    return _plain(x, kernel, strides, pads, precision)
+  end = (x.shape[2] + sum(columns) - width) // strides[1] + 1
+  pads = (rows, (columns[0], width - columns[0]))
+  return _plain(x, kernel, strides, pads, precision)[:, :, :end]
+
+
+def _cpu_gradients(x, kernel, grad, strides, pads, precision):
+  if _is_product(kernel, strides, pads):
+    of_x = _product(grad, kernel[0, 0], 3, 1, precision)
+  elif strides == (1, 1):
+    around = tuple(
+      (size - 1 - low, size - 1 - high)
+      for size, (low, high) in zip(kernel.shape[:2], pads, strict=True)
+    )
+    turned = jnp.flip(kernel, (0, 1)).swapaxes(2, 3)
+    of_x = _wide(grad, turned, strides, around, precision)
+  else:
+    plain = functools.partial(
+      _plain, kernel=kernel, strides=strides, pads=pads, precision=precision
+    )
+    (of_x,) = jax.vjp(plain, x)[1](grad)
+  # What each pixel of the kernel was multiplied with, by what came of it.
+  x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
+  rows, columns = (
+    (stride * (size - 1) + 1)
+    for stride, size in zip(strides, grad.shape[1:3], strict=True)
+  )
+  down, across = strides
+  of_kernel = [
+    _product(
+      x[:, i : i + rows : down, j : j + columns : across].reshape(
+        -1, x.shape[-1]
+      ),
+      grad.reshape(-1, grad.shape[-1]),
+      0,
+      0,
+      precision,
+    )
+    for i in range(kernel.shape[0])
+    for j in range(kernel.shape[1])
+  ]
+  return of_x, jnp.stack(of_kernel).reshape(kernel.shape)
+
+
+def _is_product(kernel, strides, pads) -> bool:
+  alone = (kernel.shape[:2], strides) == ((1, 1), (1, 1))
+  return alone and not any(map(sum, pads))
+
+
+def _product(a, b, axis_of_a: int, axis_of_b: int, precision):
+  """Σ over an axis of each."""
+  axes = (axis_of_a,), (axis_of_b,)
+  return lax.dot_general(a, b, (axes, ((), ())), precision=precision)

@@ -1,0 +1,80 @@
+"""Convolutions on CPUs against XLA's own, and that others are left alone."""
+
+import jax
+from jax import lax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from inception_jax.models.convolution import conv_general_dilated
+
+# (kernel, strides, padding, size): all kinds that the networks have, and edges.
+KINDS = [
+  ((1, 1), (1, 1), 'SAME', 8),
+  ((1, 1), (2, 2), 'VALID', 8),
+  ((3, 3), (1, 1), 'SAME', 8),
+  ((3, 3), (1, 1), 'VALID', 8),
+  ((3, 3), (2, 2), 'VALID', 8),
+  ((3, 3), (2, 2), 'VALID', 9),
+  ((3, 3), (2, 2), 'SAME', 8),
+  ((5, 5), (1, 1), 'SAME', 8),
+  ((1, 7), (1, 1), 'SAME', 8),
+  ((7, 1), (1, 1), 'SAME', 8),
+  ((1, 3), (1, 1), ((0, 0), (2, 0)), 8),
+  ((5, 5), (1, 1), 'VALID', 5),
+]
+
+
+def plain(x, kernel, strides, padding):
+  return lax.conv_general_dilated(
+    x, kernel, strides, padding, dimension_numbers=('NHWC', 'HWIO', 'NHWC')
+  )
+
+
+def gradients(conv, strides, padding):
+  """(x, kernel) → what is convolved, and the gradients of a curved loss."""
+
+  def loss(x, kernel):
+    y = conv(x, kernel, strides, padding)
+    return jnp.sum(jnp.sin(y)), y
+
+  return jax.jit(jax.value_and_grad(loss, (0, 1), has_aux=True))
+
+
+def ours(x, kernel, strides, padding):
+  return conv_general_dilated(x, kernel, strides, padding, precision=None)
+
+
+def arrays(kernel, size, dtype=np.float32):
+  random = np.random.default_rng(0)
+  shapes = (2, size, size, 3), (*kernel, 3, 4)
+  return [random.normal(size=shape).astype(dtype) for shape in shapes]
+
+
+@pytest.mark.parametrize(('kernel', 'strides', 'padding', 'size'), KINDS)
+def test_the_same_as_xlas_own(kernel, strides, padding, size):
+  x, k = arrays(kernel, size)
+  ((_, y), found) = gradients(ours, strides, padding)(x, k)
+  ((_, expected), right) = gradients(plain, strides, padding)(x, k)
+  np.testing.assert_allclose(y, expected, atol=1e-5)
+  for a, b in zip(found, right, strict=True):
+    np.testing.assert_allclose(a, b, atol=2e-5)
+
+
+def test_bfloat16_stays_what_it_is():
+  x, k = arrays((3, 3), 8, jnp.bfloat16)
+  ((_, y), found) = gradients(ours, (1, 1), 'SAME')(x, k)
+  assert {a.dtype for a in (y, *found)} == {jnp.dtype(jnp.bfloat16)}
+
+
+@pytest.mark.parametrize('platform', ['tpu', 'cuda'])
+@pytest.mark.parametrize('kernel', [(1, 1), (3, 3)])
+def test_other_platforms_convolve_as_ever(platform, kernel):
+  def lowered(conv):
+    traced = gradients(conv, (1, 1), 'SAME').trace(*arrays(kernel, 8))
+    text = traced.lower(lowering_platforms=(platform,)).as_text()
+    words = ('convolution', 'dot_general', 'pad', 'slice')
+    return {word: text.count(f'stablehlo.{word}') for word in words}
+
+  assert lowered(ours) == lowered(plain)
+  assert lowered(ours)['convolution'] == 3
