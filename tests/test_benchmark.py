@@ -171,6 +171,46 @@ def test_steps_in_turns_with_another_network(tmp_path):
 
 
 @pytest.mark.slow
+def test_the_loop_beside_its_step(tmp_path):
+  done = tool(
+    'benchmark',
+    '--what=loop',
+    *TINY,
+    '--config.batch_size=16',
+    '--rounds=1',
+    '--steps=2',
+    f'--ledger={tmp_path / "ledger.csv"}',
+  )
+  assert done.returncode == 0, done.stderr
+  result = json.loads(done.stdout.splitlines()[-1])
+  assert result['times_bare'] == pytest.approx(
+    result['images_per_sec'] / result['bare_images_per_sec'], abs=1e-3
+  )
+  assert result['source'] == 'digits'
+  with open(tmp_path / 'ledger.csv') as file:
+    (line,) = csv.DictReader(file)
+  assert line['times_bare'] == str(result['times_bare'])
+
+
+@pytest.mark.slow
+def test_a_second_start_finds_what_the_first_has_compiled(tmp_path):
+  recipe = tmp_path / 'recipe.py'
+  recipe.write_text(
+    'import tests.tiny\nfrom configs.digits import get_config\n'
+  )
+  args = [f'--config={recipe}', *TINY[1:]]
+  done = tool('benchmark', '--what=start', *args, '--rounds=1')
+  assert done.returncode == 0, done.stderr
+  result = json.loads(done.stdout.splitlines()[-1])
+  assert result['args'] == args
+  assert result['warm_seconds'] < result['cold_seconds']
+  args += ['--config.data.source=folder', f'--config.data.dir={tmp_path}']
+  done = tool('benchmark', '--what=start', *args, '--rounds=1')
+  assert done.returncode == 1
+  assert 'main.py ended:' in done.stderr
+
+
+@pytest.mark.slow
 def test_the_cost_of_a_checkpoint(tmp_path):
   done = tool(
     'benchmark',

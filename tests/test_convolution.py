@@ -10,6 +10,10 @@ from inception_jax.models.convolution import conv_general_dilated
 
 # (kernel, strides, padding, size): all kinds that the networks have, and edges.
 KINDS = [
+  ((3, 3), (1, 1), 'SAME', 16),
+  ((3, 3), (1, 1), 'VALID', 19),
+  ((3, 3), (2, 2), 'VALID', 34),
+  ((1, 7), (1, 1), 'SAME', 17),
   ((1, 1), (1, 1), 'SAME', 8),
   ((1, 1), (2, 2), 'VALID', 8),
   ((3, 3), (1, 1), 'SAME', 8),

@@ -15,6 +15,7 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
+_MANY_PIXELS = 256  # of an output; for fewer XLA's own way is the faster
 _LAYOUT = ('NHWC', 'HWIO', 'NHWC')
 
 
@@ -99,7 +100,12 @@ def _wide(x, kernel, strides, pads, precision):
 
 
 def _cpu_gradients(x, kernel, grad, strides, pads, precision):
-  if _is_product(kernel, strides, pads):
+  # Whichever of these is not returned is never computed.
+  of_x, of_kernel = _plain_gradients(
+    x, kernel, grad, strides=strides, pads=pads, precision=precision
+  )
+  is_product = _is_product(kernel, strides, pads)
+  if is_product:
     of_x = _product(grad, kernel[0, 0], 3, 1, precision)
   elif strides == (1, 1):
     around = tuple(
@@ -108,32 +114,30 @@ def _cpu_gradients(x, kernel, grad, strides, pads, precision):
     )
     turned = jnp.flip(kernel, (0, 1)).swapaxes(2, 3)
     of_x = _wide(grad, turned, strides, around, precision)
-  else:
-    plain = functools.partial(
-      _plain, kernel=kernel, strides=strides, pads=pads, precision=precision
-    )
-    (of_x,) = jax.vjp(plain, x)[1](grad)
-  # What each pixel of the kernel was multiplied with, by what came of it.
+  if is_product or grad.shape[1] * grad.shape[2] >= _MANY_PIXELS:
+    of_kernel = _by_pixel(x, kernel.shape, grad, strides, pads, precision)
+  return of_x, of_kernel
+
+
+def _by_pixel(x, shape, grad, strides, pads, precision):
+  """The kernel's gradient: of each pixel, what it met by what came of it."""
   x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
   rows, columns = (
-    (stride * (size - 1) + 1)
+    stride * (size - 1) + 1
     for stride, size in zip(strides, grad.shape[1:3], strict=True)
   )
   down, across = strides
-  of_kernel = [
+  flat = lambda a: a.reshape(-1, a.shape[-1])
+  pixels = [
     _product(
-      x[:, i : i + rows : down, j : j + columns : across].reshape(
-        -1, x.shape[-1]
-      ),
-      grad.reshape(-1, grad.shape[-1]),
-      0,
-      0,
-      precision,
+      flat(x[:, i : i + rows : down, j : j + columns : across]),
+      flat(grad),
+      *(0, 0, precision),
     )
-    for i in range(kernel.shape[0])
-    for j in range(kernel.shape[1])
+    for i in range(shape[0])
+    for j in range(shape[1])
   ]
-  return of_x, jnp.stack(of_kernel).reshape(kernel.shape)
+  return jnp.stack(pixels).reshape(shape)
 
 
 def _is_product(kernel, strides, pads) -> bool:

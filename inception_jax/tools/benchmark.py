@@ -17,6 +17,10 @@ python -m inception_jax.tools.benchmark --what=step \\
     --config=configs/inception_v4.py --config.batch_size=8 \\
     --config.precision=float32 --torch=.venv-torch/bin/python
 
+python -m inception_jax.tools.benchmark --what=loop \\
+    --config=configs/inception_v3.py --config.data.source=synthetic \\
+    --config.batch_size=8 --config.precision=float32
+
 `make bench` makes that environment first and keeps the result in benchmarks/.
 Both sides run in turns, as often as `--rounds` says, and each figure is the
 median: ratios can be compared between machines, images per second cannot.
@@ -47,7 +51,7 @@ _CONFIG = config_flags.DEFINE_config_file(
 _WHAT = flags.DEFINE_enum(
   'what',
   'input',
-  ['input', 'checkpoint', 'evaluation', 'export', 'step'],
+  ['input', 'step', 'loop', 'start', 'checkpoint', 'evaluation', 'export'],
   'What is measured.',
 )
 _TORCH = flags.DEFINE_string(
@@ -61,7 +65,7 @@ _ROUNDS = flags.DEFINE_integer(
 )
 _BATCHES = flags.DEFINE_integer('batches', 10, 'Of 128, a turn.', lower_bound=1)
 _STEPS = flags.DEFINE_integer(
-  'steps', 20, 'With --what=checkpoint: of a turn.', lower_bound=2
+  'steps', 20, 'Of a turn, with --what=checkpoint or loop.', lower_bound=2
 )
 _LISTED = flags.DEFINE_integer(
   'listed', 1_281_167, 'Files whose list has to fit into memory: ImageNet.'
@@ -85,46 +89,47 @@ _BASELINE = pathlib.Path(__file__).parent / 'torchvision_input.py'
 
 def main():
   """Measures, notes."""
-  if _WHAT.value == 'checkpoint':
-    from inception_jax.tools import benchmark_checkpoint
-
-    cli.use_compilation_cache()
-    found = benchmark_checkpoint.measure(
-      _CONFIG.value, _ROUNDS.value, _STEPS.value
-    )
-  elif _WHAT.value == 'evaluation':
-    from inception_jax.tools import benchmark_evaluation
-
-    cli.use_compilation_cache()
-    found = benchmark_evaluation.measure(_CONFIG.value, _ROUNDS.value)
-  elif _WHAT.value == 'export':
-    from inception_jax.tools import benchmark_export
-
-    torch = _torch()
-    cli.use_compilation_cache()
-    return _noted(benchmark_export.measure(_CONFIG.value, _ROUNDS.value, torch))
-  elif _WHAT.value == 'step':
-    from inception_jax.tools import benchmark_step
-
-    torch = _torch()
-    cli.use_compilation_cache()
-    return _noted(
-      benchmark_step.measure(
-        *(_CONFIG.value, _ROUNDS.value, torch),
-        *(_NETWORK.value, _TORCH_COMPILE.value),
-      )
-    )
-  else:
-    found = _input_of_photos()
-  result = {'what': _WHAT.value, **found}
-  ledger.note(_LEDGER.value, result)
-  return result
-
-
-def _noted(rows: list[dict]) -> dict:
+  cli.use_compilation_cache()
+  what = _WHAT.value
+  found = _measure(what, _CONFIG.value, _ROUNDS.value)
+  rows = found if isinstance(found, list) else [{'what': what, **found}]
   for row in rows:
     ledger.note(_LEDGER.value, row)
-  return {'what': _WHAT.value, 'rows': rows}
+  return {'what': what, 'rows': rows} if rows is found else rows[0]
+
+
+def _measure(what: str, config, rounds: int) -> dict | list[dict]:
+  match what:
+    case 'input':
+      return _input_of_photos()
+    case 'step':
+      from inception_jax.tools import benchmark_step
+
+      theirs = _torch(), _NETWORK.value, _TORCH_COMPILE.value
+      return benchmark_step.measure(config, rounds, *theirs)
+    case 'loop':
+      from inception_jax.tools import benchmark_loop
+
+      return benchmark_loop.measure(config, rounds, _STEPS.value)
+    case 'start':
+      from inception_jax.tools import benchmark_start
+
+      changes = config_flags.get_override_values(FLAGS['config'])
+      args = [f'--config={config_flags.get_config_filename(FLAGS["config"])}']
+      args += [f'--config.{key}={value}' for key, value in changes.items()]
+      return benchmark_start.measure(args, rounds)
+    case 'checkpoint':
+      from inception_jax.tools import benchmark_checkpoint
+
+      return benchmark_checkpoint.measure(config, rounds, _STEPS.value)
+    case 'evaluation':
+      from inception_jax.tools import benchmark_evaluation
+
+      return benchmark_evaluation.measure(config, rounds)
+    case 'export':
+      from inception_jax.tools import benchmark_export
+
+      return benchmark_export.measure(config, rounds, _torch())
 
 
 def _torch() -> str:

@@ -56,7 +56,7 @@ def measure(
   theirs = _Torch(torch, network, config, classes, compiled)
   with theirs:
     log.info('compiling; a full network may take minutes')
-    sides = _sides(config, classes)
+    ours = sides(config, classes)
     return [
       {
         'what': what,
@@ -70,12 +70,20 @@ def measure(
         'device': hardware.devices(),
         'versions': {'jax': jax.__version__, **theirs.versions},
       }
-      for what, side in sides.items()
+      for what, side in ours.items()
     ]
 
 
-def _sides(config, classes: int) -> dict:
-  """Functions of a number of steps, which return when these are done."""
+def sides(config, classes: int) -> dict:
+  """Functions of a number of steps, which return when these are done.
+
+  Args:
+    config: the whole config, resolved.
+    classes: of the network.
+
+  Returns:
+    {'train', 'inference'}, of one random batch that is on the devices.
+  """
   mesh = sharding.make_mesh()
   trainer = Trainer(config, mesh, classes, optax.constant_schedule(1e-4))
   step, forward = (
