@@ -16,6 +16,8 @@
 # make bench   the input pipeline against torchvision's: a minute
 # make bench-checkpoint  what saving costs a training of v3: ten minutes
 # make bench-evaluation  an evaluation beside its forward step: ten minutes
+# make bench-step  training and inference of v3 and v4 beside timm's in
+#              PyTorch: five minutes
 # make bench-export  every format of the three networks, ONNX beside timm's:
 #              ten minutes
 # make compile-check  every ImageNet recipe compiled for eight TPUs v5e that

@@ -140,11 +140,11 @@ def get_config() -> ConfigDict:
   config.weight_decay = 4e-5
   config.ema_decay = 0.0  # of weights and BN statistics; 0: no average
   # Of the computation. float32 is exact on every device; tensorfloat32 rounds
-  # what convolutions multiply to ten bits on GPUs, for several times the speed;
-  # or bfloat16, float16.
+  # what convolutions multiply to ten bits on GPUs, which is faster; or
+  # bfloat16, float16.
   config.precision = 'float32'
-  # The same bits from every process, which a resume needs that is to be as if
-  # nothing had happened. CPUs and TPUs always do so; GPUs at half the speed.
+  # The same bits from every run, which a resume needs that is to be as if
+  # nothing had happened. For GPUs, where v3 then trains at half the speed.
   config.deterministic = False
   config.loss_scale = 0.0  # of float16: fixed; 0: dynamic
   # BatchNorm's statistics in training: 'global', of the whole batch, or

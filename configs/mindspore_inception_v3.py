@@ -7,9 +7,9 @@
 
 The recipe of mindspore-ai/models, inceptionv3/default_config_gpu.yaml: batches
 of 128 on eight devices, RMSProp, one epoch of warm-up and a cosine over 250, an
-auxiliary head without BatchNorm, dropout 0.5, label smoothing, float32. A run
-of it on four cards, stopped after 108 epochs, had 48.47 % top-1 and 74.05 %
-top-5, at 447 images/s. It has not been run to its end here.
+auxiliary head without BatchNorm, dropout 0.5, label smoothing, float32 as GPUs
+round it. A run of it on four cards, stopped after 108 epochs, had 48.47 % top-1
+and 74.05 % top-5, at 447 images/s. It has not been run to its end here.
 """
 
 from configs import default

@@ -7,10 +7,11 @@
 
 The recipe of mindspore-ai/models, inceptionv4/default_config_gpu.yaml: batches
 of 128 on eight devices, RMSProp, one epoch of warm-up and a cosine over 250,
-BatchNorm on features and logits, float32. It reports 80.09 % top-1 and 94.57 %
-top-5 after 95 hours on eight GPUs, at 906 images/s. Not as there: dropout 0.2,
-the paper's, where 0.8 are dropped there; label smoothing, declared there and
-never applied, stays off. It has not been run to its end here.
+BatchNorm on features and logits, float32 as GPUs round it. It reports 80.09 %
+top-1 and 94.57 % top-5 after 95 hours on eight GPUs, at 906 images/s. Not as
+there: dropout 0.2, the paper's, where 0.8 are dropped there; label smoothing,
+declared there and never applied, stays off. It has not been run to its end
+here.
 """
 
 from configs import mindspore_inception_v3

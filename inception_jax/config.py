@@ -146,8 +146,15 @@ def check_changes(stored: dict, config) -> tuple[list[str], list[str]]:
     if not any(fnmatch.fnmatchcase(key, glob) for glob in globs)
     # A key that is new, or has gone, is this version's and not the user's.
     and _ABSENT not in values
+    and not (key == 'precision' and _is_renamed(stored, *values))
   ]
   return lines, refused
+
+
+def _is_renamed(stored: dict, before, now) -> bool:
+  # Until there was `deterministic`, float32 was what tensorfloat32 is.
+  was, called = 'float32', 'tensorfloat32'
+  return 'deterministic' not in stored and (before, now) == (was, called)
 
 
 _ABSENT = 'absent'

@@ -66,11 +66,15 @@ class Evaluator:
       for key, config in self._inputs.items()
     }
     rows, whole = sharding.batch(mesh), sharding.replicated(mesh)
-    self._blend = jax.jit(scoring.blend, out_shardings=rows)
+    options = hardware.compiler_options(mesh, members[0][0].deterministic)
+    self._blend = jax.jit(
+      scoring.blend, out_shardings=rows, compiler_options=options
+    )
     self._score = jax.jit(
       scoring.score,
       in_shardings=(rows, rows, rows, whole),
       out_shardings=whole,
+      compiler_options=options,
     )
 
   def __call__(
@@ -193,9 +197,7 @@ def jit_forward(config, model, mesh: jax.sharding.Mesh):
     scoring.make_forward(config, model),
     in_shardings=(sharding.replicated(mesh), rows),
     out_shardings=rows,
-    compiler_options=hardware.compiler_options(
-      mesh.devices.flat[0].platform, config.deterministic
-    ),
+    compiler_options=hardware.compiler_options(mesh, config.deterministic),
   )
 
 

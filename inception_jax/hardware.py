@@ -14,16 +14,16 @@ _TPU_OPTIONS = {
 }
 
 
-def compiler_options(platform: str, deterministic: bool) -> dict | None:
+def compiler_options(mesh, deterministic: bool) -> dict | None:
   """What XLA is asked for, beyond its defaults.
 
   Args:
-    platform: of the devices: cpu, gpu or tpu.
+    mesh: the devices.
     deterministic: whether each process is to compute the same bits. CPUs and
       TPUs do; for GPUs XLA takes whichever algorithm was the fastest in a
       trial, and adds in any order.
   """
-  if platform == 'tpu':
+  if mesh.devices.flat[0].platform == 'tpu':
     return _TPU_OPTIONS
   if deterministic:
     return {'xla_gpu_deterministic_ops': True}

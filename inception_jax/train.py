@@ -219,7 +219,7 @@ def _announce(config, mesh, split, plan, state):
   if platform == 'gpu' and not config.deterministic:
     log.info(
       'no two runs on GPUs are the same bit for bit, nor is a resumed one: '
-      '--config.deterministic=True makes them so, at about half the speed'
+      '--config.deterministic=True makes them so, but slower'
     )
   log.info(
     '%s: %d images of %d classes; %d steps of %d images, %.2f epochs',

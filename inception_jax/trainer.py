@@ -71,7 +71,7 @@ class Trainer:
       out_shardings=(self._shardings, sharding.replicated(mesh)),
       donate_argnums=0,
       compiler_options=hardware.compiler_options(
-        mesh.devices.flat[0].platform, self._config.deterministic
+        mesh, self._config.deterministic
       ),
     )
 

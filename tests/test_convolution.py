@@ -29,9 +29,17 @@ KINDS = [
 ]
 
 
+HIGHEST = lax.Precision.HIGHEST
+
+
 def plain(x, kernel, strides, padding):
   return lax.conv_general_dilated(
-    x, kernel, strides, padding, dimension_numbers=('NHWC', 'HWIO', 'NHWC')
+    x,
+    kernel,
+    strides,
+    padding,
+    dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
+    precision=HIGHEST,
   )
 
 
@@ -46,7 +54,7 @@ def gradients(conv, strides, padding):
 
 
 def ours(x, kernel, strides, padding):
-  return conv_general_dilated(x, kernel, strides, padding, precision=None)
+  return conv_general_dilated(x, kernel, strides, padding, precision=HIGHEST)
 
 
 def arrays(kernel, size, dtype=np.float32):
@@ -78,7 +86,9 @@ def test_other_platforms_convolve_as_ever(platform, kernel):
     traced = gradients(conv, (1, 1), 'SAME').trace(*arrays(kernel, 8))
     text = traced.lower(lowering_platforms=(platform,)).as_text()
     words = ('convolution', 'dot_general', 'pad', 'slice')
-    return {word: text.count(f'stablehlo.{word}') for word in words}
+    counts = {word: text.count(f'stablehlo.{word}') for word in words}
+    return {**counts, 'exact': text.count('HIGHEST')}
 
   assert lowered(ours) == lowered(plain)
   assert lowered(ours)['convolution'] == 3
+  assert lowered(ours)['exact'] == 6

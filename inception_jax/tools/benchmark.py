@@ -21,6 +21,10 @@ python -m inception_jax.tools.benchmark --what=loop \\
     --config=configs/inception_v3.py --config.data.source=synthetic \\
     --config.batch_size=8 --config.precision=float32
 
+python -m inception_jax.tools.benchmark --what=start \\
+    --config=configs/inception_v3.py --config.data.source=synthetic \\
+    --config.batch_size=8 --config.precision=float32
+
 `make bench` makes that environment first and keeps the result in benchmarks/.
 Both sides run in turns, as often as `--rounds` says, and each figure is the
 median: ratios can be compared between machines, images per second cannot.

@@ -56,13 +56,14 @@ def _seconds(args, cache: str) -> float:
     with tempfile.TemporaryFile('w+') as said:
       begin = time.perf_counter()
       process = subprocess.Popen(asked, env=env, stdout=said, stderr=said)
-      while not (lines.exists() and lines.stat().st_size):
-        if process.poll() is not None:
-          said.seek(0)
-          raise RuntimeError(f'{_MAIN.name} ended:\n{said.read()[-2000:]}')
-        time.sleep(0.01)
-      seconds = time.perf_counter() - begin
-      # All that is compiled has been kept.
-      process.kill()
-      process.wait()
-  return seconds
+      try:
+        while not (lines.exists() and lines.stat().st_size):
+          if process.poll() is not None:
+            said.seek(0)
+            raise RuntimeError(f'{_MAIN.name} ended:\n{said.read()[-2000:]}')
+          time.sleep(0.01)
+        return time.perf_counter() - begin
+      finally:
+        # All that is compiled has been kept.
+        process.kill()
+        process.wait()

@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 _BASELINE = pathlib.Path(__file__).parent / 'timm_step.py'
 _CLASSES = 1000
+_OFF = ('pad', 'rotate', 'brightness_shift', 'erase', 'mixup', 'cutmix')
 _SECONDS = 5  # a turn lasts so long on the slower side, or is one step
 
 
@@ -31,9 +32,10 @@ def measure(
 ) -> list[dict]:
   """Both sides on a batch that is on the device already, in turns.
 
-  The other side has neither averages of the weights nor colours that change;
-  this one does without them here. Its batch is uint8 and is mirrored and
-  normalised within the step, theirs is normalised beforehand.
+  The other side has RMSProp, label smoothing and, in v3, an auxiliary loss; it
+  neither averages weights nor augments images, and this one does without both
+  here. Beyond theirs, ours mirrors and normalises uint8 within the step, decays
+  weights, drops features, and computes the metrics and norms of a training.
 
   Args:
     config: the whole config; its batch_size and precision are both sides'.
@@ -49,7 +51,10 @@ def measure(
   """
   # Both have to fit a GPU; without this, jax takes three quarters of it.
   os.environ.setdefault('XLA_PYTHON_CLIENT_MEM_FRACTION', '.45')
-  config.ema_decay, config.data.color_jitter = 0.0, (0.0,) * 4
+  config.ema_decay, config.gradient_accumulation = 0.0, 1
+  config.data.update(
+    color_jitter=(0.0,) * 4, policy='', **dict.fromkeys(_OFF, 0)
+  )
   config = models.resolve(config)
   classes = config.model.num_classes or _CLASSES
   network = network or config.model.name
