@@ -131,7 +131,7 @@ bench-export: $(VENV)/ready .venv-torch/ready
 
 bench-step: $(VENV)/ready .venv-torch/ready
 	@for network in inception_v3 inception_v4; do \
-	  $(RUN) -m inception_jax.tools.benchmark --what=step --rounds=6 \
+	  $(RUN) -m inception_jax.tools.benchmark --what=step --rounds=4 \
 	  --torch=.venv-torch/bin/python --config=configs/$$network.py \
 	  --config.batch_size=8 --config.precision=float32 \
 	  --ledger=benchmarks/step.csv $(ARGS) || exit; done

@@ -19,8 +19,8 @@ def compiler_options(mesh, deterministic: bool) -> dict | None:
 
   Args:
     mesh: the devices.
-    deterministic: whether each process is to compute the same bits. CPUs and
-      TPUs do; for GPUs XLA takes whichever algorithm was the fastest in a
+    deterministic: whether each process is to compute the same bits. It counts
+      on GPUs, for which XLA takes whichever algorithm was the fastest in a
       trial, and adds in any order.
   """
   if mesh.devices.flat[0].platform == 'tpu':

@@ -208,13 +208,14 @@ def _evaluate(config, mesh, evaluator, state, step, writer):
 
 def _announce(config, mesh, split, plan, state):
   """Says what is about to happen."""
+  platform = mesh.devices.flat[0].platform
   log.info(
     '%s, %.2f M parameters, %s, on %d %s device(s)',
     config.model.name,
     state_lib.num_params(state.params) / 1e6,
     config.precision,
     mesh.size,
-    platform := mesh.devices.flat[0].platform,
+    platform,
   )
   if platform == 'gpu' and not config.deterministic:
     log.info(

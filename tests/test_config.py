@@ -105,6 +105,19 @@ def test_changes_name_each_key():
   assert config_lib.check_changes(stored, config)[1] == []
 
 
+def test_a_run_from_before_tensorfloat32_had_its_name_goes_on():
+  config = default.get_config()
+  stored = json.loads(config_lib.to_json(config))
+  assert stored['precision'] == 'float32'
+  config.precision = 'tensorfloat32'
+  line = "precision: 'float32' → 'tensorfloat32'"
+  assert config_lib.check_changes(stored, config) == ([line], [line])
+  del stored['deterministic']
+  assert config_lib.check_changes(stored, config)[1] == []
+  config.precision = 'bfloat16'
+  assert len(config_lib.check_changes(stored, config)[1]) == 1
+
+
 @pytest.mark.parametrize('name', recipes.NAMES)
 def test_recipes_are_sound(name, monkeypatch, tmp_path):
   config = importlib.import_module(f'configs.{name}').get_config()

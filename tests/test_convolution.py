@@ -8,6 +8,7 @@ import pytest
 
 from inception_jax.models.convolution import conv_general_dilated
 
+HIGHEST = lax.Precision.HIGHEST
 # (kernel, strides, padding, size): all kinds that the networks have, and edges.
 KINDS = [
   ((3, 3), (1, 1), 'SAME', 16),
@@ -27,9 +28,6 @@ KINDS = [
   ((1, 3), (1, 1), ((0, 0), (2, 0)), 8),
   ((5, 5), (1, 1), 'VALID', 5),
 ]
-
-
-HIGHEST = lax.Precision.HIGHEST
 
 
 def plain(x, kernel, strides, padding):

@@ -5,7 +5,7 @@ On CPUs XLA has Eigen compute them, with a few habits of its own. With jaxlib
 pixel takes up to three times as long as the matrix product that it is; an
 output that is no larger than the input up to nine times as long as one with a
 few columns more; and the gradient of a kernel, a convolution by an image as
-large as the output, up to ten times as long as a product for each of the
+large as the output, up to eleven times as long as a product for each of the
 kernel's pixels. The last takes memory: a shifted copy of the input for each.
 Other platforms get what they always did.
 
@@ -14,12 +14,14 @@ is not to be had.
 """
 
 import functools
+from typing import NamedTuple
 
 import jax
 from jax import lax
 import jax.numpy as jnp
 
 _MANY_PIXELS = 256  # of an output; for fewer XLA's own way is the faster
+_POINTWISE = (1, 1), (1, 1), ((0, 0), (0, 0))
 _LAYOUT = ('NHWC', 'HWIO', 'NHWC')
 
 
@@ -41,103 +43,103 @@ def conv_general_dilated(x, kernel, strides, padding, **kwargs):
     sizes = x.shape[1:3], kernel.shape[:2]
     padding = lax.padtype_to_pads(*sizes, strides, padding)
   pads = tuple(tuple(pad) for pad in padding)
-  return _conv(x, kernel, tuple(strides), pads, kwargs['precision'])
+  return _conv(x, kernel, _How(tuple(strides), pads, kwargs['precision']))
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
-def _conv(x, kernel, strides, pads, precision):
-  kwargs = {'strides': strides, 'pads': pads, 'precision': precision}
-  return lax.platform_dependent(
-    x,
-    kernel,
-    cpu=functools.partial(_cpu, **kwargs),
-    default=functools.partial(_plain, **kwargs),
-  )
+class _How(NamedTuple):
+  """What a convolution is, beside its arrays."""
+
+  strides: tuple[int, int]
+  pads: tuple[tuple[int, int], tuple[int, int]]
+  precision: lax.Precision | None
 
 
-def _forward(x, kernel, *args):
-  return _conv(x, kernel, *args), (x, kernel)
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _conv(x, kernel, how):
+  return _by_platform(_cpu, _plain, how, x, kernel)
 
 
-def _backward(strides, pads, precision, inputs, grad):
-  kwargs = {'strides': strides, 'pads': pads, 'precision': precision}
-  return lax.platform_dependent(
-    *inputs,
-    grad,
-    cpu=functools.partial(_cpu_gradients, **kwargs),
-    default=functools.partial(_plain_gradients, **kwargs),
-  )
+def _forward(x, kernel, how):
+  return _conv(x, kernel, how), (x, kernel)
+
+
+def _backward(how, inputs, grad):
+  return _by_platform(_cpu_gradients, _plain_gradients, how, *inputs, grad)
 
 
 _conv.defvjp(_forward, _backward)
 
 
-def _plain(x, kernel, strides, pads, precision):
+def _by_platform(cpu, default, how, *arrays):
+  """Either of two functions of arrays and `how`: the lowering decides."""
+  cpu, default = (functools.partial(f, how=how) for f in (cpu, default))
+  return lax.platform_dependent(*arrays, cpu=cpu, default=default)
+
+
+def _plain(x, kernel, how):
   return lax.conv_general_dilated(
     x,
     kernel,
-    strides,
-    pads,
+    how.strides,
+    how.pads,
     dimension_numbers=_LAYOUT,
-    precision=precision,
+    precision=how.precision,
   )
 
 
-def _plain_gradients(x, kernel, grad, **kwargs):
-  return jax.vjp(functools.partial(_plain, **kwargs), x, kernel)[1](grad)
+def _plain_gradients(x, kernel, grad, how):
+  return jax.vjp(functools.partial(_plain, how=how), x, kernel)[1](grad)
 
 
-def _cpu(x, kernel, strides, pads, precision):
-  if _is_product(kernel, strides, pads):
-    return _product(x, kernel[0, 0], 3, 0, precision)
-  return _wide(x, kernel, strides, pads, precision)
+def _cpu(x, kernel, how):
+  if _is_product(kernel, how):
+    return _product(x, kernel[0, 0], 3, 0, how.precision)
+  return _wide(x, kernel, how)
 
 
-def _wide(x, kernel, strides, pads, precision):
+def _wide(x, kernel, how):
   """`_plain` with as many columns of padding as the kernel has, cut off."""
-  (height, width), (rows, columns) = kernel.shape[:2], pads
+  (height, width), (rows, columns) = kernel.shape[:2], how.pads
   if sum(rows) >= height or sum(columns) >= width:
-    return _plain(x, kernel, strides, pads, precision)
-  end = max(0, (x.shape[2] + sum(columns) - width) // strides[1] + 1)
+    return _plain(x, kernel, how)
+  end = max(0, (x.shape[2] + sum(columns) - width) // how.strides[1] + 1)
   pads = (rows, (columns[0], width - columns[0]))
-  return _plain(x, kernel, strides, pads, precision)[:, :, :end]
+  return _plain(x, kernel, how._replace(pads=pads))[:, :, :end]
 
 
-def _cpu_gradients(x, kernel, grad, strides, pads, precision):
+def _cpu_gradients(x, kernel, grad, how):
   # Whichever of these is not returned is never computed.
-  of_x, of_kernel = _plain_gradients(
-    x, kernel, grad, strides=strides, pads=pads, precision=precision
-  )
-  is_product = _is_product(kernel, strides, pads)
+  of_x, of_kernel = _plain_gradients(x, kernel, grad, how)
+  is_product = _is_product(kernel, how)
   if is_product:
-    of_x = _product(grad, kernel[0, 0], 3, 1, precision)
-  elif strides == (1, 1):
+    of_x = _product(grad, kernel[0, 0], 3, 1, how.precision)
+  elif how.strides == (1, 1):
     around = tuple(
       (size - 1 - low, size - 1 - high)
-      for size, (low, high) in zip(kernel.shape[:2], pads, strict=True)
+      for size, (low, high) in zip(kernel.shape[:2], how.pads, strict=True)
     )
     turned = jnp.flip(kernel, (0, 1)).swapaxes(2, 3)
-    of_x = _wide(grad, turned, strides, around, precision)
+    of_x = _wide(grad, turned, how._replace(pads=around))
   if is_product or grad.shape[1] * grad.shape[2] >= _MANY_PIXELS:
-    of_kernel = _by_pixel(x, kernel.shape, grad, strides, pads, precision)
+    of_kernel = _by_pixel(x, kernel.shape, grad, how)
   return of_x, of_kernel
 
 
-def _by_pixel(x, shape, grad, strides, pads, precision):
+def _by_pixel(x, shape, grad, how):
   """The kernel's gradient: of each pixel, what it met by what came of it."""
-  around = [(*pad, 0) for pad in ((0, 0), *pads, (0, 0))]
+  around = [(*pad, 0) for pad in ((0, 0), *how.pads, (0, 0))]
   x = lax.pad(x, jnp.zeros((), x.dtype), around)
   rows, columns = (
     stride * (size - 1) + 1
-    for stride, size in zip(strides, grad.shape[1:3], strict=True)
+    for stride, size in zip(how.strides, grad.shape[1:3], strict=True)
   )
-  down, across = strides
+  down, across = how.strides
   flat = lambda a: a.reshape(-1, a.shape[-1])
   pixels = [
     _product(
       flat(x[:, i : i + rows : down, j : j + columns : across]),
       flat(grad),
-      *(0, 0, precision),
+      *(0, 0, how.precision),
     )
     for i in range(shape[0])
     for j in range(shape[1])
@@ -145,9 +147,8 @@ def _by_pixel(x, shape, grad, strides, pads, precision):
   return jnp.stack(pixels).reshape(shape)
 
 
-def _is_product(kernel, strides, pads) -> bool:
-  alone = (kernel.shape[:2], strides) == ((1, 1), (1, 1))
-  return alone and pads == ((0, 0), (0, 0))
+def _is_product(kernel, how) -> bool:
+  return (kernel.shape[:2], how.strides, how.pads) == _POINTWISE
 
 
 def _product(a, b, axis_of_a: int, axis_of_b: int, precision):

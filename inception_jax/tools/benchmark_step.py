@@ -91,10 +91,8 @@ def sides(config, classes: int) -> dict:
   """
   mesh = sharding.make_mesh()
   trainer = Trainer(config, mesh, classes, optax.constant_schedule(1e-4))
-  step, forward = (
-    trainer.step(),
-    evaluator.jit_forward(config, trainer.model, mesh),
-  )
+  step = trainer.step()
+  forward = evaluator.jit_forward(config, trainer.model, mesh)
   random = np.random.default_rng(0)
   spec = pipeline.train_batch_spec(config)
   rows = {
