@@ -4,17 +4,21 @@
   make compile-check ARGS='--topologies=v5e:2x4,v5e:16x16'
   make compile-check ARGS='--recipes=inception_v4'
 
-One process after the other, each minutes long on two cores, 18 for the whole
-(an hour and a half). Each adds its line to benchmarks/compile.csv as it ends,
-and the page is made from all of those. Exit status 1 if a recipe does not
-compile, does not fit in a chip's memory, or exchanges more than gradients,
-statistics and metrics where BatchNorm is by replica: three all-reduces; or if
-chips gather what each should keep to itself.
+A process for each, minutes long, 18 for the whole (an hour on two cores), and
+as many at once as there are cores, since libtpu compiles on one. Each adds its
+line to benchmarks/compile.csv as it ends, and the page is made from all of
+those. Exit status 1 if a recipe does not compile, does not fit in a chip's
+memory, or exchanges more than gradients, statistics and metrics where BatchNorm
+is by replica: three all-reduces; or if chips gather what each should keep to
+itself.
 """
 
 import argparse
+from concurrent import futures
 import csv
+import itertools
 import json
+import os
 import subprocess
 import sys
 
@@ -30,6 +34,7 @@ _COLUMNS = (
   'recipe',
   'chips',
   'BatchNorm',
+  'precision',
   'images a chip',
   'GFLOP an image',
   'HBM MB an image',
@@ -80,7 +85,7 @@ def imagenet() -> list[str]:
   ]
 
 
-def compile_one(recipe: str, topology: str, batch_norm: str) -> list[str]:
+def compile_one(topology: str, recipe: str, batch_norm: str) -> list[str]:
   """Compiles one, notes it in the ledger; what is wrong with it."""
   what = f'{recipe} on {topology} with batch_norm={batch_norm}'
   print(what, file=sys.stderr, flush=True)
@@ -138,6 +143,7 @@ def line(row: dict) -> str:
     recipe_of(row),
     row['topology'],
     row['batch_norm'],
+    row['precision'],
     f'{batch / devices:g}',
     f'{float(row["flops_per_image"]) / 1e9:.1f}',
     f'{float(row["hbm_bytes_per_image"]) / 1e6:.0f}',
@@ -177,13 +183,15 @@ def recipe_of(row: dict) -> str:
 def write() -> None:
   """The page, from the ledger."""
   rows = newest()
+  last = rows[-1]
+  rows.sort(key=lambda r: (int(r['devices']), recipe_of(r), r['batch_norm']))
   text = table.page(
     '# Compiled for TPUs',
-    f'`make compile-check` on {rows[-1]["machine"]}.',
+    f'`make compile-check` on {last["machine"]}.',
     _EXPLAINED,
     list(_COLUMNS),
     [line(row) for row in rows],
-    [*map(slowest, rows), f'versions: {rows[-1]["versions"]}'],
+    [*map(slowest, rows), f'versions: {last["versions"]}'],
   )
   PAGE.write_text(text)
 
@@ -194,12 +202,21 @@ def main() -> int:
   )
   parser.add_argument('--recipes', default=','.join(imagenet()))
   parser.add_argument('--topologies', default='v5e:2x4')
+  parser.add_argument(
+    '--processes', type=int, default=len(os.sched_getaffinity(0))
+  )
   args = parser.parse_args()
-  wrong = []
-  for topology in filter(None, args.topologies.split(',')):
-    for recipe in args.recipes.split(','):
-      for batch_norm in ('global', 'replica'):
-        wrong += compile_one(recipe, topology, batch_norm)
+  steps = itertools.product(
+    filter(None, args.topologies.split(',')),
+    args.recipes.split(','),
+    ('global', 'replica'),
+  )
+  with futures.ThreadPoolExecutor(args.processes) as pool:
+    wrong = list(
+      itertools.chain.from_iterable(
+        pool.map(lambda step: compile_one(*step), steps)
+      )
+    )
   write()
   for fault in wrong:
     print(f'error: {fault}', file=sys.stderr)
