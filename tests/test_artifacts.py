@@ -65,7 +65,7 @@ def test_folding_changes_nothing_but_roundings(name, size, more):
   model = models.create(name, 7, width=0.1, **more)
   images = jax.random.normal(jax.random.key(1), (2, size, size, 3))
   variables = drawn(model, size)
-  folded, less = fold.fold(model, variables)
+  folded, less = fold.fold(model, variables, standard=False)
   assert less.keys() == {'params'}
   wanted = jax.eval_shape(folded.init, jax.random.key(0), images)['params']
   assert jax.tree.map(jnp.shape, less['params']) == jax.tree.map(
@@ -315,6 +315,21 @@ def test_stablehlo_is_for_every_platform(weights, tmp_path):
   with zipfile.ZipFile(path) as file:
     module = export.deserialize(bytearray(file.read('module.bin')))
   assert set(module.platforms) == {'cpu', 'cuda', 'tpu'}
+
+
+def test_a_saved_model_is_for_every_platform(served):
+  from tensorflow.core.protobuf import saved_model_pb2
+
+  with open(f'{served}/saved_model.pb', 'rb') as file:
+    saved = saved_model_pb2.SavedModel.FromString(file.read())
+  (graph,) = (found.graph_def for found in saved.meta_graphs)
+  (module,) = (
+    node
+    for function in graph.library.function
+    for node in function.node_def
+    if node.op == 'XlaCallModule'
+  )
+  assert set(module.attr['platforms'].list.s) == {b'CPU', b'CUDA', b'TPU'}
 
 
 def test_what_is_damaged_or_of_others_is_refused(exported, tmp_path):

@@ -55,6 +55,8 @@ class _Format:
       is to say of itself).
     load: path → (classify, what it says of itself).
     calibrated: whether `save` takes images to find its ranges by, too.
+    standard: whether its readers know but the usual operations, with no
+      choice of them by platform, or have none the faster (TensorFlow).
     bound: how far off it may be, as a share of the largest logit.
   """
 
@@ -62,14 +64,15 @@ class _Format:
   save: Callable
   load: Callable
   calibrated: bool = False
+  standard: bool = False
   bound: float = 1e-3  # float32 in another order of sums
 
 
-_LITERT = _Format('.tflite', litert_file.save, litert_file.load)
+_LITERT = _Format('.tflite', litert_file.save, litert_file.load, standard=True)
 _FORMATS = {
-  'onnx': _Format('.onnx', onnx_file.save, onnx_file.load),
+  'onnx': _Format('.onnx', onnx_file.save, onnx_file.load, standard=True),
   'stablehlo': _Format('.stablehlo', stablehlo_file.save, stablehlo_file.load),
-  'savedmodel': _Format('', saved_model.save, saved_model.load),
+  'savedmodel': _Format('', saved_model.save, saved_model.load, standard=True),
   'litert': _LITERT,
   'litert_int8': dataclasses.replace(_LITERT, calibrated=True, bound=0.1),
 }
@@ -96,7 +99,9 @@ def save(
       ranges by them. None is those of `compare.images`.
   """
   model = models.create(**weights.model, card=weights.card)
-  model, variables = fold.fold(model, weights.variables)
+  model, variables = fold.fold(
+    model, weights.variables, _FORMATS[file_format].standard
+  )
   says = about.describe(weights, variables, step)
   apply = lambda variables, images: model.apply(variables, images)[0]
   more = {}

@@ -14,6 +14,8 @@ from inception_jax.weights import Weights
 
 KEY = 'inception_jax'
 _VERSION = 1
+# That XLA compiles an artifact for where it is loaded.
+PLATFORMS = ('cpu', 'cuda', 'tpu')
 
 
 def describe(weights: Weights, variables, step: int) -> str:

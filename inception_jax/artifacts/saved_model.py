@@ -27,6 +27,8 @@ def save(path: str, apply, variables, card, says: str) -> None:
   converted = jax2tf.convert(
     apply,
     polymorphic_shapes=[None, f'(B, {size}, {size}, {channels})'],
+    # By itself it would be for that of this machine alone.
+    native_serialization_platforms=about.PLATFORMS,
     with_gradient=False,
   )
   data = card_lib.data_of(card)

@@ -4,8 +4,9 @@ import zipfile
 
 import numpy as np
 
+from inception_jax.artifacts import about
+
 _MODULE, _CARD = 'module.bin', 'card.json'
-PLATFORMS = ('cpu', 'cuda', 'tpu')
 
 
 def save(path: str, apply, variables, card, says: str) -> None:
@@ -18,7 +19,7 @@ def save(path: str, apply, variables, card, says: str) -> None:
   size, channels = card.input_size, len(card.mean)
   images = jax.ShapeDtypeStruct((batch, size, size, channels), jnp.float32)
   function = jax.jit(lambda images: apply(variables, images))
-  exported = export.export(function, platforms=PLATFORMS)(images)
+  exported = export.export(function, platforms=about.PLATFORMS)(images)
   with zipfile.ZipFile(path, 'w') as file:  # weights do not compress
     file.writestr(_MODULE, bytes(exported.serialize()))
     file.writestr(_CARD, says)

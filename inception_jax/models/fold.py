@@ -14,13 +14,14 @@ _HEAD_EPSILONS = {'bn_features': 1e-3, 'bn_logits': 1e-5}
 
 
 def fold(
-  model: Inception, variables: Mapping[str, Any]
+  model: Inception, variables: Mapping[str, Any], standard: bool
 ) -> tuple[Inception, dict[str, Any]]:
   """The same function of an image, with fewer and smaller operations.
 
   Args:
     model: any network of the family.
     variables: {'params', 'batch_stats'}, float32.
+    standard: see `Options`.
 
   Returns:
     The network without BatchNorm, auxiliary head and dropout, and its
@@ -31,7 +32,7 @@ def fold(
     aux_head=False,
     head_batch_norm=False,
     dropout_rate=0.0,
-    options=dataclasses.replace(model.options, folded=True),
+    options=dataclasses.replace(model.options, folded=True, standard=standard),
     parent=None,
     name=None,
   )

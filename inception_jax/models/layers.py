@@ -34,6 +34,8 @@ class Options:
       match keeps its statistics, and normalises by them in training, too.
     replicas: parts of the batch that BatchNorm normalises on their own.
     folded: whether BatchNorm is part of the convolutions, see `fold.fold`.
+    standard: whether convolutions are what every reader of an exported network
+      knows, and not what the platform computes fastest.
   """
 
   width: float = 1.0
@@ -45,6 +47,7 @@ class Options:
   frozen: tuple[str, ...] = ()
   replicas: int = 1
   folded: bool = False
+  standard: bool = False
 
   def channels(self, features: int) -> int:
     """`features` times width, to the nearest multiple of 8, at least 8."""
@@ -60,9 +63,8 @@ class Options:
       kernel,
       dtype=self.policy.compute_dtype,
       precision=self.products,
-      # What is exported is what every reader of it knows.
       conv_general_dilated=(
-        None if self.folded else convolution.conv_general_dilated
+        None if self.standard else convolution.conv_general_dilated
       ),
       **kwargs,
     )
