@@ -20,6 +20,7 @@ FLOORS = [
     'plan',
     'scratch',
     'lock',
+    'memory',
     'preemption',
     'watchdog',
   },
