@@ -15,7 +15,6 @@ from absl import logging as absl_logging
 from ml_collections import config_flags
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from inception_jax import memory
 from inception_jax import preemption
 from inception_jax.config import RunError
 from inception_jax.config import UserError
@@ -42,7 +41,6 @@ def run(
     status: takes that; the exit status.
     takes_paths: whether arguments that are no flags are paths.
   """
-  memory.keep()
   _set_up_logging()
 
   def main(argv):

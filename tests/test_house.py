@@ -20,7 +20,6 @@ FLOORS = [
     'plan',
     'scratch',
     'lock',
-    'memory',
     'preemption',
     'watchdog',
   },

@@ -143,5 +143,5 @@ def stage(spec, options: Options, name: str):
     case ProjectedResidual():
       return ProjectedResidualBlock(spec, options, name=name)
     case Pool():
-      return lambda x, train: pool(x, spec, options.count_include_pad)
+      return lambda x, train: pool(x, spec, options)
   raise TypeError(f'not a stage: {spec!r}')

@@ -1,13 +1,14 @@
 """Convolutions as each platform computes them fastest: the same sums.
 
-On CPUs XLA has Eigen compute them, with a few habits of its own. With jaxlib
-0.10.2, two cores and the shapes of Inception-v4, eight images: a kernel of one
-pixel takes up to three times as long as the matrix product that it is; an
-output that is no larger than the input up to nine times as long as one with a
-few columns more; and the gradient of a kernel, a convolution by an image as
-large as the output, up to eleven times as long as a product for each of the
-kernel's pixels. The last takes memory: a shifted copy of the input for each.
-Other platforms get what they always did.
+On CPUs XLA leaves them to YNNPACK where that knows them, else to Eigen, which
+is the faster by up to nine times (jaxlib 0.10.2, two cores, the shapes of
+Inception-v4, eight images). YNNPACK knows none whose output, or whose kernel,
+has more rows or columns than the input (`IsConvolutionOpSupportedByYnn` in
+xla/backends/cpu/ynn_support.cc): a few that are cut off, or zeros, make Eigen
+do it. A kernel of one pixel takes up to three times as long as the matrix
+product that it is; and the gradient of a kernel, where the output is small, up
+to three times as long as a product for each of the kernel's pixels. Other
+platforms get what they always did.
 
 As with all that has a gradient of its own, forward-mode differentiation (jvp)
 is not to be had.
@@ -19,8 +20,10 @@ from typing import NamedTuple
 import jax
 from jax import lax
 import jax.numpy as jnp
+import numpy as np
 
-_MANY_PIXELS = 256  # of an output; for fewer XLA's own way is the faster
+# Of an output: what is the fastest way to its kernel's gradient changes there.
+_SOME_PIXELS, _MANY_PIXELS = 64, 1024
 _POINTWISE = (1, 1), (1, 1), ((0, 0), (0, 0))
 _LAYOUT = ('NHWC', 'HWIO', 'NHWC')
 
@@ -56,7 +59,7 @@ class _How(NamedTuple):
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _conv(x, kernel, how):
-  return _by_platform(_cpu, _plain, how, x, kernel)
+  return by_platform(_cpu, _plain, how, x, kernel)
 
 
 def _forward(x, kernel, how):
@@ -64,13 +67,13 @@ def _forward(x, kernel, how):
 
 
 def _backward(how, inputs, grad):
-  return _by_platform(_cpu_gradients, _plain_gradients, how, *inputs, grad)
+  return by_platform(_cpu_gradients, _plain_gradients, how, *inputs, grad)
 
 
 _conv.defvjp(_forward, _backward)
 
 
-def _by_platform(cpu, default, how, *arrays):
+def by_platform(cpu, default, how, *arrays):
   """Either of two functions of arrays and `how`: the lowering decides."""
   cpu, default = (functools.partial(f, how=how) for f in (cpu, default))
   return lax.platform_dependent(*arrays, cpu=cpu, default=default)
@@ -120,15 +123,34 @@ def _cpu_gradients(x, kernel, grad, how):
     )
     turned = jnp.flip(kernel, (0, 1)).swapaxes(2, 3)
     of_x = _wide(grad, turned, how._replace(pads=around))
-  if is_product or grad.shape[1] * grad.shape[2] >= _MANY_PIXELS:
+  pixels = grad.shape[1] * grad.shape[2]
+  if not is_product and how.strides == (1, 1) and pixels >= _MANY_PIXELS:
+    of_kernel = _by_image(x, kernel.shape, grad, how)
+  elif is_product or pixels >= _SOME_PIXELS:
     of_kernel = _by_pixel(x, kernel.shape, grad, how)
   return of_x, of_kernel
 
 
+def _by_image(x, shape, grad, how):
+  """The kernel's gradient: all that a channel met by all that came of it."""
+  # Along one axis more zeros than would fit the input.
+  longer = np.argmin(shape[:2])
+  zeros = [(0, shape[i] if i == longer else 0) for i in range(2)]
+  grad = _padded(grad, zeros).transpose(1, 2, 0, 3)
+  x = _padded(x, how.pads).transpose(3, 1, 2, 0)
+  how = _How((1, 1), tuple(zeros), how.precision)
+  return _plain(x, grad, how).transpose(1, 2, 0, 3)
+
+
+def _padded(x, pads):
+  """Rows and columns of zeros around [B, H, W, C]."""
+  around = [(*pad, 0) for pad in ((0, 0), *pads, (0, 0))]
+  return lax.pad(x, jnp.zeros((), x.dtype), around)
+
+
 def _by_pixel(x, shape, grad, how):
   """The kernel's gradient: of each pixel, what it met by what came of it."""
-  around = [(*pad, 0) for pad in ((0, 0), *how.pads, (0, 0))]
-  x = lax.pad(x, jnp.zeros((), x.dtype), around)
+  x = _padded(x, how.pads)
   rows, columns = (
     stride * (size - 1) + 1
     for stride, size in zip(how.strides, grad.shape[1:3], strict=True)

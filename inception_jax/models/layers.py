@@ -4,12 +4,12 @@ import dataclasses
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 import jmp
 
 from inception_jax import config as config_lib
 from inception_jax import precision
 from inception_jax.models import convolution
+from inception_jax.models import pooling
 from inception_jax.models.batch_norm import GroupedBatchNorm
 from inception_jax.models.tables import Conv
 from inception_jax.models.tables import Pool
@@ -34,8 +34,8 @@ class Options:
       match keeps its statistics, and normalises by them in training, too.
     replicas: parts of the batch that BatchNorm normalises on their own.
     folded: whether BatchNorm is part of the convolutions, see `fold.fold`.
-    standard: whether convolutions are what every reader of an exported network
-      knows, and not what the platform computes fastest.
+    standard: whether convolutions and pools are what every reader of an
+      exported network knows, not what the platform computes fastest.
   """
 
   width: float = 1.0
@@ -119,14 +119,16 @@ class ConvBN(nn.Module):
         name='conv',
       )(x)
     if self.pool:
-      x = pool(x, self.pool, options.count_include_pad)
+      x = pool(x, self.pool, options)
     if spec.bare:
       return x
     return nn.relu(options.batch_norm(self, 'bn', train)(x))
 
 
-def pool(x, spec: Pool, count_include_pad: bool):
+def pool(x, spec: Pool, options: Options):
   """Applies `spec` to [B, H, W, C]."""
+  if spec.kind == 'max' and not options.standard:
+    return pooling.max_pool(x, spec.size, spec.strides, spec.padding)
   # By name: jax2onnx takes all but the first only so.
   shared = {
     'window_shape': (spec.size,) * 2,
@@ -134,9 +136,5 @@ def pool(x, spec: Pool, count_include_pad: bool):
     'padding': spec.padding,
   }
   if spec.kind == 'max':
-    if x.dtype == jnp.float16:
-      # Exact, and the gradient needs it: of float16 XLA makes a scatter for
-      # TPUs, for which each gathers the whole batch.
-      return nn.max_pool(x.astype(jnp.float32), **shared).astype(x.dtype)
     return nn.max_pool(x, **shared)
-  return nn.avg_pool(x, **shared, count_include_pad=count_include_pad)
+  return nn.avg_pool(x, **shared, count_include_pad=options.count_include_pad)
