@@ -75,15 +75,20 @@ class Trainer:
       ),
     )
 
-  def lower(self):
-    """The step, lowered for batches as the config says."""
+  def lower(self, platforms: tuple[str, ...] | None = None):
+    """The step, lowered for batches as the config says.
+
+    Args:
+      platforms: other ones than the mesh's, to read what is computed there.
+    """
     batch = jax.tree.map(
       lambda x: jax.ShapeDtypeStruct(
         x.shape, x.dtype, sharding=sharding.batch(self._mesh)
       ),
       pipeline.train_batch_spec(self._config),
     )
-    return self.step().lower(self.abstract, batch)
+    traced = self.step().trace(self.abstract, batch)
+    return traced.lower(lowering_platforms=platforms)
 
   def compile(self):
     """The step, compiled before the first batch; says what it will need."""
