@@ -38,6 +38,7 @@ def images(size, dtype=np.float32):
     (3, 1, 'VALID'),
     (2, 2, 'VALID'),
     (2, 3, 'VALID'),
+    (3, 2, ((1, 1), (0, 2))),
   ],
 )
 @pytest.mark.parametrize('size', [7, 8, 9])

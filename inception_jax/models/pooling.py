@@ -19,12 +19,21 @@ import jax.numpy as jnp
 from inception_jax.models.convolution import by_platform
 
 
-def max_pool(x, size: int, stride: int, padding: str):
+def max_pool(x, size: int, stride: int, padding):
   """`flax.linen.max_pool` of squares: [B, H, W, C] → [B, H', W', C].
 
   The gradient goes to the first of equal maxima, as everywhere.
+
+  Args:
+    x: of any floating-point dtype.
+    size: of the window.
+    stride: of rows and columns.
+    padding: 'SAME', 'VALID' or ((top, bottom), (left, right)).
   """
-  return _pool(x, _How(size, stride, padding))
+  if isinstance(padding, str):
+    square = (size,) * 2, (stride,) * 2
+    padding = lax.padtype_to_pads(x.shape[1:3], *square, padding)
+  return _pool(x, _How(size, stride, tuple(map(tuple, padding))))
 
 
 class _How(NamedTuple):
@@ -32,7 +41,7 @@ class _How(NamedTuple):
 
   size: int
   stride: int
-  padding: str
+  pads: tuple[tuple[int, int], tuple[int, int]]
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
@@ -61,7 +70,7 @@ def _plain(x, how):
     x,
     window_shape=(how.size,) * 2,
     strides=(how.stride,) * 2,
-    padding=how.padding,
+    padding=how.pads,
   )
 
 
@@ -70,27 +79,24 @@ def _plain_gradient(x, grad, how):
 
 
 def _cpu(x, how):
-  return functools.reduce(jnp.maximum, _places(x, how)[0])
+  return functools.reduce(jnp.maximum, _places(x, how))
 
 
 def _places(x, how):
-  """What is at each place of all windows, and the padding around x."""
-  pads = lax.padtype_to_pads(
-    x.shape[1:3], (how.size,) * 2, (how.stride,) * 2, how.padding
-  )
+  """What is at each place of all windows."""
   # Once, not for each place anew.
-  x = lax.optimization_barrier(_padded(x, pads, -jnp.inf))
+  x = lax.optimization_barrier(_padded(x, how.pads, -jnp.inf))
   rows, columns = ((n - how.size) // how.stride + 1 for n in x.shape[1:3])
   span = lambda first, count: slice(
     first, first + how.stride * (count - 1) + 1, how.stride
   )
   places = itertools.product(range(how.size), repeat=2)
-  return [x[:, span(i, rows), span(j, columns)] for i, j in places], pads
+  return [x[:, span(i, rows), span(j, columns)] for i, j in places]
 
 
 def _cpu_gradient(x, grad, how):
   size, stride = how.size, how.stride
-  values, pads = _places(x, how)
+  values = _places(x, how)
   highest = functools.reduce(jnp.maximum, values)
   which = jnp.full(grad.shape, len(values) - 1, jnp.uint8)
   for i in reversed(range(len(values) - 1)):
@@ -102,7 +108,7 @@ def _cpu_gradient(x, grad, how):
   # is in, which begin in its block or in one before.
   blocks = [
     -(-(n + sum(pad)) // stride)
-    for n, pad in zip(x.shape[1:3], pads, strict=True)
+    for n, pad in zip(x.shape[1:3], how.pads, strict=True)
   ]
   before = (size - 1) // stride
   around = [
@@ -136,7 +142,7 @@ def _cpu_gradient(x, grad, how):
     ],
     axis=2,
   ).reshape(x.shape[0], blocks[0] * stride, blocks[1] * stride, x.shape[3])
-  (top, _), (left, _) = pads
+  (top, _), (left, _) = how.pads
   return whole[:, top : top + x.shape[1], left : left + x.shape[2]]
 
 
