@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from inception_jax import sharding
 from inception_jax.models.convolution import conv_general_dilated
 
 HIGHEST = lax.Precision.HIGHEST
@@ -95,3 +96,20 @@ def test_other_platforms_convolve_as_ever(platform, kernel):
   assert lowered(ours) == lowered(plain)
   assert lowered(ours)['convolution'] == 3
   assert lowered(ours)['exact'] == 6
+
+
+@pytest.mark.parametrize('size', [8, 34])
+def test_a_split_batch_stays_where_it_is(size, eight_devices):
+  rows, whole = (
+    sharding.batch(eight_devices),
+    sharding.replicated(eight_devices),
+  )
+  step = jax.jit(
+    jax.grad(lambda x, k: jnp.sum(jnp.sin(ours(x, k, (1, 1), 'SAME'))), (0, 1)),
+    in_shardings=(rows, whole),
+    out_shardings=(rows, whole),
+  )
+  x = jax.ShapeDtypeStruct((8, size, size, 3), jnp.float32)
+  text = step.lower(x, jnp.zeros((3, 3, 3, 4))).compile().as_text()
+  assert text.count(' all-reduce(') == 1
+  assert 'all-gather' not in text

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from inception_jax import sharding
 from inception_jax.models.pooling import max_pool
 
 
@@ -74,3 +75,15 @@ def test_other_platforms_pool_as_ever(platform):
 
   assert lowered(max_pool) == lowered(plain)
   assert lowered(max_pool)['select_and_scatter'] == 1
+
+
+def test_a_split_batch_stays_where_it_is(eight_devices):
+  rows = sharding.batch(eight_devices)
+  step = jax.jit(
+    jax.grad(lambda x: jnp.sum(jnp.sin(max_pool(x, 3, 2, 'VALID')))),
+    in_shardings=rows,
+    out_shardings=rows,
+  )
+  x = jax.ShapeDtypeStruct((8, 9, 9, 3), jnp.float32)
+  text = step.lower(x).compile().as_text()
+  assert 'all-' not in text

@@ -26,7 +26,7 @@ def max_pool(x, size: int, stride: int, padding):
 
   Args:
     x: of any floating-point dtype.
-    size: of the window.
+    size: of the window, at most 15.
     stride: of rows and columns.
     padding: 'SAME', 'VALID' or ((top, bottom), (left, right)).
   """
@@ -65,7 +65,6 @@ def _plain(x, how):
     # Exact, and the gradient needs it: of float16 XLA makes a scatter for
     # TPUs, for which each gathers the whole batch.
     return _plain(x.astype(jnp.float32), how).astype(x.dtype)
-  # By name: jax2onnx takes all but the first only so.
   return nn.max_pool(
     x,
     window_shape=(how.size,) * 2,
@@ -117,7 +116,6 @@ def _cpu_gradient(x, grad, how):
   ]
   which = _padded(which, around, 255)
   grad = _padded(grad, around, 0)
-
   none = jnp.zeros((x.shape[0], *blocks, x.shape[3]), grad.dtype)
 
   def given(i, j):
