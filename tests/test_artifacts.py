@@ -322,10 +322,11 @@ def test_a_saved_model_is_for_every_platform(served):
 
   with open(f'{served}/saved_model.pb', 'rb') as file:
     saved = saved_model_pb2.SavedModel.FromString(file.read())
-  (graph,) = (found.graph_def for found in saved.meta_graphs)
+  (meta,) = saved.meta_graphs
+  parts = {field.name: part for field, part in meta.graph_def.ListFields()}
   (module,) = (
     node
-    for function in graph.library.function
+    for function in parts['library'].function
     for node in function.node_def
     if node.op == 'XlaCallModule'
   )

@@ -56,7 +56,7 @@ class _Format:
     load: path → (classify, what it says of itself).
     calibrated: whether `save` takes images to find its ranges by, too.
     standard: whether its readers know but the usual operations, with no
-      choice of them by platform, or have none the faster (TensorFlow).
+      choice of them by platform, or are none the faster by it (TensorFlow).
     bound: how far off it may be, as a share of the largest logit.
   """
 
@@ -64,15 +64,17 @@ class _Format:
   save: Callable
   load: Callable
   calibrated: bool = False
-  standard: bool = False
+  standard: bool = True
   bound: float = 1e-3  # float32 in another order of sums
 
 
-_LITERT = _Format('.tflite', litert_file.save, litert_file.load, standard=True)
+_LITERT = _Format('.tflite', litert_file.save, litert_file.load)
 _FORMATS = {
-  'onnx': _Format('.onnx', onnx_file.save, onnx_file.load, standard=True),
-  'stablehlo': _Format('.stablehlo', stablehlo_file.save, stablehlo_file.load),
-  'savedmodel': _Format('', saved_model.save, saved_model.load, standard=True),
+  'onnx': _Format('.onnx', onnx_file.save, onnx_file.load),
+  'stablehlo': _Format(
+    '.stablehlo', stablehlo_file.save, stablehlo_file.load, standard=False
+  ),
+  'savedmodel': _Format('', saved_model.save, saved_model.load),
   'litert': _LITERT,
   'litert_int8': dataclasses.replace(_LITERT, calibrated=True, bound=0.1),
 }

@@ -136,21 +136,15 @@ def _by_image(x, shape, grad, how):
   # Along one axis more zeros than would fit the input.
   longer = np.argmin(shape[:2])
   zeros = [(0, shape[i] if i == longer else 0) for i in range(2)]
-  grad = _padded(grad, zeros).transpose(1, 2, 0, 3)
-  x = _padded(x, how.pads).transpose(3, 1, 2, 0)
+  grad = jnp.pad(grad, ((0, 0), *zeros, (0, 0))).transpose(1, 2, 0, 3)
+  x = jnp.pad(x, ((0, 0), *how.pads, (0, 0))).transpose(3, 1, 2, 0)
   how = _How((1, 1), tuple(zeros), how.precision)
   return _plain(x, grad, how).transpose(1, 2, 0, 3)
 
 
-def _padded(x, pads):
-  """Rows and columns of zeros around [B, H, W, C]."""
-  around = [(*pad, 0) for pad in ((0, 0), *pads, (0, 0))]
-  return lax.pad(x, jnp.zeros((), x.dtype), around)
-
-
 def _by_pixel(x, shape, grad, how):
   """The kernel's gradient: of each pixel, what it met by what came of it."""
-  x = _padded(x, how.pads)
+  x = jnp.pad(x, ((0, 0), *how.pads, (0, 0)))
   rows, columns = (
     stride * (size - 1) + 1
     for stride, size in zip(how.strides, grad.shape[1:3], strict=True)

@@ -84,7 +84,8 @@ def _cpu(x, how):
 def _places(x, how):
   """What is at each place of all windows."""
   # Once, not for each place anew.
-  x = lax.optimization_barrier(_padded(x, how.pads, -jnp.inf))
+  around = ((0, 0), *how.pads, (0, 0))
+  x = lax.optimization_barrier(jnp.pad(x, around, constant_values=-jnp.inf))
   rows, columns = ((n - how.size) // how.stride + 1 for n in x.shape[1:3])
   span = lambda first, count: slice(
     first, first + how.stride * (count - 1) + 1, how.stride
@@ -110,12 +111,13 @@ def _cpu_gradient(x, grad, how):
     for n, pad in zip(x.shape[1:3], how.pads, strict=True)
   ]
   before = (size - 1) // stride
-  around = [
+  rims = [
     (before, n - count)
     for n, count in zip(blocks, grad.shape[1:3], strict=True)
   ]
-  which = _padded(which, around, 255)
-  grad = _padded(grad, around, 0)
+  around = ((0, 0), *rims, (0, 0))
+  which = jnp.pad(which, around, constant_values=255)
+  grad = jnp.pad(grad, around)
   none = jnp.zeros((x.shape[0], *blocks, x.shape[3]), grad.dtype)
 
   def given(i, j):
@@ -142,8 +144,3 @@ def _cpu_gradient(x, grad, how):
   ).reshape(x.shape[0], blocks[0] * stride, blocks[1] * stride, x.shape[3])
   (top, _), (left, _) = how.pads
   return whole[:, top : top + x.shape[1], left : left + x.shape[2]]
-
-
-def _padded(x, pads, value):
-  around = [(*pad, 0) for pad in ((0, 0), *pads, (0, 0))]
-  return lax.pad(x, jnp.asarray(value, x.dtype), around)
