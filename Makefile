@@ -21,7 +21,7 @@
 # make bench-export  every format of the three networks, ONNX beside timm's:
 #              ten minutes
 # make compile-check  every ImageNet recipe compiled for eight TPUs v5e that
-#              are not there: an hour and a half
+#              are not there: two hours
 PYTHON  ?= $(shell command -v python3.11 || command -v python3)
 CONFIG  ?= configs/digits.py
 WORKDIR ?= runs/$(basename $(notdir $(CONFIG)))
