@@ -4,9 +4,10 @@
   make compile-check ARGS='--topologies=v5e:2x4,v5e:16x16'
   make compile-check ARGS='--recipes=inception_v4'
 
-A process for each, minutes long, 18 for the whole (two hours on two cores), and as many at once as there are cores, since libtpu compiles on one.
-Each adds its line to benchmarks/compile.csv as it ends, and the page is made
-from all of those. Exit status 1 if a recipe does not compile, does not fit in a
+A process for each, minutes long, 18 for the whole (two hours on two cores), and
+as many at once as there are cores, since libtpu compiles on one. Each adds its
+line to benchmarks/compile.csv as it ends, and the page is made from all of
+those. Exit status 1 if a recipe does not compile, does not fit in a
 chip's memory, or exchanges more than gradients, statistics and metrics where
 BatchNorm is by replica: three all-reduces; or if chips gather what each should
 keep to itself.
