@@ -1,7 +1,9 @@
 """The device mesh, and how states and batches lie on it."""
 
 from collections.abc import Callable
+from collections.abc import Iterator
 from collections.abc import Sequence
+from concurrent import futures
 import functools
 
 import jax
@@ -65,14 +67,29 @@ def host_rows(batch_size: int) -> range:
   return range(start, start + per_process)
 
 
-def on_devices(mesh: jax.sharding.Mesh, batches):
-  """Yields `batches` as global arrays, one ahead of the caller."""
-  ahead = None
-  for rows in batches:
-    following = to_global(mesh, rows)
-    if ahead is not None:
-      yield ahead
-    ahead = following
+def on_devices(
+  mesh: jax.sharding.Mesh, batches: Iterator[dict[str, np.ndarray]]
+) -> Iterator[dict[str, jax.Array]]:
+  """`batches` as global arrays, the next one read while one is used.
+
+  The first is read from this call on, so that it is there when what is to take
+  it has been compiled. What reading raises is raised where its batch is due.
+  """
+  reader = futures.ThreadPoolExecutor(1, thread_name_prefix='batches')
+
+  def read():
+    rows = next(batches, None)
+    return rows and to_global(mesh, rows)
+
+  ahead = reader.submit(read)
+
+  def ready(ahead):
+    with reader:
+      while batch := ahead.result():
+        ahead = reader.submit(read)
+        yield batch
+
+  return ready(ahead)
 
 
 def to_global(mesh: jax.sharding.Mesh, rows: dict[str, np.ndarray]):
