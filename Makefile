@@ -18,6 +18,10 @@
 # make bench-evaluation  an evaluation beside its forward step: ten minutes
 # make bench-step  training and inference of v3 and v4 beside timm's in
 #              PyTorch: five minutes
+# make bench-loop  the training of v3 beside its step alone, on synthetic data
+#              and JPEGs: a quarter of an hour
+# make bench-start  until v3's first step is done, and once more with what the
+#              first start has compiled: five minutes
 # make bench-export  every format of the three networks, ONNX beside timm's:
 #              ten minutes
 # make compile-check  every ImageNet recipe compiled for eight TPUs v5e that
@@ -45,7 +49,7 @@ PIP     := -m pip install --quiet --disable-pip-version-check
 
 .PHONY: train test test-fast golden lint parity parity-training \
   parity-evaluation learning soak bench bench-checkpoint bench-evaluation \
-  bench-export bench-step compile-check browser cpp web clean
+  bench-export bench-loop bench-start bench-step compile-check browser cpp web clean
 
 train: $(VENV)/ready
 	@$(RUN) main.py --config=$(CONFIG) --workdir=$(WORKDIR) $(ARGS)
@@ -135,6 +139,19 @@ bench-step: $(VENV)/ready .venv-torch/ready
 	  --torch=.venv-torch/bin/python --config=configs/$$network.py \
 	  --config.batch_size=8 --config.precision=float32 \
 	  --ledger=benchmarks/step.csv $(ARGS) || exit; done
+
+bench-loop: $(VENV)/ready
+	@for source in synthetic folder; do \
+	  $(RUN) -m inception_jax.tools.benchmark --what=loop \
+	  --config=configs/inception_v3.py --config.data.source=$$source \
+	  --config.batch_size=8 --config.precision=float32 \
+	  --ledger=benchmarks/loop.csv $(ARGS) || exit; done
+
+bench-start: $(VENV)/ready
+	@$(RUN) -m inception_jax.tools.benchmark --what=start \
+	  --config=configs/inception_v3.py --config.data.source=synthetic \
+	  --config.batch_size=8 --config.precision=float32 \
+	  --ledger=benchmarks/start.csv $(ARGS)
 
 compile-check: .venv-tpu/ready
 	@.venv-tpu/bin/python -m tests.compile_check $(ARGS)

@@ -171,11 +171,13 @@ def test_steps_in_turns_with_another_network(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_loop_beside_its_step(tmp_path):
+@pytest.mark.parametrize('source', ['digits', 'folder'])
+def test_the_loop_beside_its_step(tmp_path, source):
   done = tool(
     'benchmark',
     '--what=loop',
     *TINY,
+    f'--config.data.source={source}',
     '--config.batch_size=16',
     '--rounds=1',
     '--steps=2',
@@ -186,7 +188,7 @@ def test_the_loop_beside_its_step(tmp_path):
   assert result['times_bare'] == pytest.approx(
     result['images_per_sec'] / result['bare_images_per_sec'], abs=1e-3
   )
-  assert result['source'] == 'digits'
+  assert result['source'] == source
   with open(tmp_path / 'ledger.csv') as file:
     (line,) = csv.DictReader(file)
   assert line['times_bare'] == str(result['times_bare'])

@@ -1,6 +1,7 @@
 """The whole training loop beside its step alone."""
 
 import logging
+import os
 import statistics
 import tempfile
 import time
@@ -12,9 +13,12 @@ from inception_jax import models
 from inception_jax import sharding
 from inception_jax import train
 from inception_jax.data import sources
+from inception_jax.tools import benchmark_input
 from inception_jax.tools import benchmark_step
 
 log = logging.getLogger(__name__)
+
+_PHOTOS = 512  # at most; of several epochs, they lie in the memory anyway
 
 
 def measure(config, rounds: int, steps: int) -> dict:
@@ -22,6 +26,7 @@ def measure(config, rounds: int, steps: int) -> dict:
 
   Args:
     config: the whole config; its data is read, from a disk if it lies there.
+      A folder that has no name is made, of photographs.
     rounds: turns of each side.
     steps: of a turn.
 
@@ -31,6 +36,15 @@ def measure(config, rounds: int, steps: int) -> dict:
     speed is what a user sees: without compiling, evaluating and checkpoints.
   """
   config = models.resolve(config)
+  if config.data.source == 'folder' and not config.data.dir:
+    with tempfile.TemporaryDirectory() as folder:
+      count = min(_PHOTOS, steps * config.batch_size)
+      log.info('making %d photographs', count)
+      for split, images in (('train', count), ('val', 8)):
+        benchmark_input.write_photos(os.path.join(folder, split), images)
+      config.data.dir = folder
+      config.data.train_split, config.data.eval_split = 'train', 'val'
+      return measure(config, rounds, steps)
   config.train_for = f'{steps} steps'
   config.eval_every = config.checkpoint_every = config.train_for
   config.log_every = config.train_for
