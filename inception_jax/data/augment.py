@@ -83,7 +83,8 @@ def _shift(key, images, pad: int):
 def _rotated(key, image, most: float):
   """By up to `most` degrees to either side, with black around it."""
   degrees = jax.random.uniform(key, minval=-most, maxval=most)
-  return warp(image, rotation(degrees), jnp.zeros(image.shape[-1]))
+  turned = warp(image, rotation(degrees), jnp.zeros(image.shape[-1]))
+  return jnp.round(turned)  # as PIL has it, and policies need it
 
 
 def _colours(key, x, data):

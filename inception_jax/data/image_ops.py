@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 from jax.scipy import ndimage
 
+from inception_jax.data import tpu_ops
+
 # The first five move pixels, the next four blend with another image.
 NAMES = (
   'shear_x',
@@ -73,10 +75,10 @@ def grey(x):
 
 
 def warp(image, motion, fill):
-  """Moves the pixels of a float32 [H, W, C] image, interpolating bilinearly.
+  """Moves the pixels of an image, interpolating bilinearly.
 
   Args:
-    image: float32 [H, W, C].
+    image: float32 [H, W, C] of whole numbers, 0…255.
     motion: (matrix [2, 2], pivot [2] in shares of the size, offset [2] in
       pixels), in (row, column): what is at p comes from matrix · (p − pivot)
       + pivot + offset.
@@ -93,6 +95,13 @@ def warp(image, motion, fill):
     'ij,jhw->ihw', matrix, grid - pivot, precision=jax.lax.Precision.HIGHEST
   )
   source = source + pivot + offset[:, None, None]
+  return jax.lax.platform_dependent(
+    *(image, source, fill), tpu=tpu_ops.interpolate, default=interpolate
+  )
+
+
+def interpolate(image, source, fill):
+  """As `tpu_ops.interpolate`, of any numbers."""
   plane = lambda x: ndimage.map_coordinates(x, list(source), 1, 'constant')
   return jax.vmap(plane, -1, -1)(image - fill) + fill
 
@@ -160,14 +169,31 @@ def _autocontrast(image):
 
 def _equalize(image):
   """PIL's ImageOps.equalize: a table from the histogram of each channel."""
+  levels = image.astype(jnp.int32)
+  counts = jax.lax.platform_dependent(
+    levels, tpu=tpu_ops.histograms, default=histograms
+  )
 
-  def of_channel(plane):
-    levels = plane.astype(jnp.int32)
-    counts = jnp.zeros(256, jnp.int32).at[levels].add(1)
+  def table(counts, highest):
     # All pixels but those of the highest level there is.
-    step = (levels.size - counts[jnp.max(levels)]) // 255
+    step = (jnp.sum(counts) - counts[highest]) // 255
     before = jnp.cumsum(counts) - counts
-    table = jnp.minimum((step // 2 + before) // jnp.maximum(step, 1), 255)
-    return jnp.where(step > 0, table[levels], levels).astype(jnp.float32)
+    spread = jnp.minimum((step // 2 + before) // jnp.maximum(step, 1), 255)
+    return jnp.where(step > 0, spread, jnp.arange(256))
 
-  return jax.vmap(of_channel, -1, -1)(image)
+  tables = jax.vmap(table, -1, -1)(counts, jnp.max(levels, (0, 1)))
+  return jax.lax.platform_dependent(
+    *(tables, levels), tpu=tpu_ops.look_up, default=look_up
+  )
+
+
+def histograms(levels):
+  """As `tpu_ops.histograms`."""
+  count = lambda plane: jnp.zeros(256, jnp.int32).at[plane].add(1)
+  return jax.vmap(count, -1, -1)(levels)
+
+
+def look_up(table, levels):
+  """As `tpu_ops.look_up`."""
+  of_channel = lambda table, plane: table[plane]
+  return jax.vmap(of_channel, -1, -1)(table, levels).astype(jnp.float32)
