@@ -1,5 +1,6 @@
 """What is exported computes what the network does, and says what it is."""
 
+import dataclasses
 import io
 import json
 import shutil
@@ -54,18 +55,25 @@ def exported(file_format, weights, tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-  ('name', 'size', 'more'),
+  ('name', 'size', 'more', 'counted', 'whole_numbers'),
   [
-    ('inception_v3', 75, {'aux_head': True}),
-    ('inception_v4', 75, {'head_batch_norm': True}),
-    ('cifar_inception_resnet_v2', 32, {}),
+    ('inception_v3', 75, {'aux_head': True}, False, False),
+    ('inception_v3', 75, {}, True, False),
+    ('inception_v4', 75, {'head_batch_norm': True}, False, False),
+    ('inception_v4', 75, {}, False, True),
+    ('cifar_inception_resnet_v2', 32, {}, False, False),
   ],
 )
-def test_folding_changes_nothing_but_roundings(name, size, more):
+def test_folding_changes_nothing_but_roundings(
+  name, size, more, counted, whole_numbers
+):
   model = models.create(name, 7, width=0.1, **more)
+  model = model.clone(
+    options=dataclasses.replace(model.options, count_include_pad=counted)
+  )
   images = jax.random.normal(jax.random.key(1), (2, size, size, 3))
   variables = drawn(model, size)
-  folded, less = fold.fold(model, variables, standard=False)
+  folded, less = fold.fold(model, variables, False, whole_numbers)
   assert less.keys() == {'params'}
   wanted = jax.eval_shape(folded.init, jax.random.key(0), images)['params']
   assert jax.tree.map(jnp.shape, less['params']) == jax.tree.map(
@@ -76,6 +84,18 @@ def test_folding_changes_nothing_but_roundings(name, size, more):
   np.testing.assert_allclose(
     after, before, atol=2e-5 * float(jnp.abs(before).max())
   )
+  # Averages are of fewer channels, unless that would change them.
+  whole, _ = fold.fold(model, variables, False, True)
+  fewer = averaged(folded, less, images) < averaged(whole, less, images)
+  assert fewer != (counted or whole_numbers or name.startswith('cifar'))
+
+
+def averaged(model, variables, images):
+  """How many numbers the averages are of."""
+  traced = jax.make_jaxpr(model.apply)(variables, images)
+  averages = [x for x in traced.eqns if x.primitive.name == 'reduce_window_sum']
+  assert averages
+  return sum(x.invars[0].aval.size for x in averages)
 
 
 def test_an_artifact_computes_what_the_network_does(

@@ -101,15 +101,16 @@ def save(
       ranges by them. None is those of `compare.images`.
   """
   model = models.create(**weights.model, card=weights.card)
+  how = _FORMATS[file_format]
   model, variables = fold.fold(
-    model, weights.variables, _FORMATS[file_format].standard
+    model, weights.variables, how.standard, how.calibrated
   )
   says = about.describe(weights, variables, step)
   apply = lambda variables, images: model.apply(variables, images)[0]
   more = {}
-  if _FORMATS[file_format].calibrated:
+  if how.calibrated:
     more['calibration'] = compare.normalised(weights.card, images)
-  _FORMATS[file_format].save(path, apply, variables, weights.card, says, **more)
+  how.save(path, apply, variables, weights.card, says, **more)
 
 
 def load(path: str) -> Artifact:

@@ -81,14 +81,18 @@ class MixedBlock(nn.Module):
     """Whether a pool may come after the convolution that follows it.
 
     An average of what a 1×1 convolution gives is what it gives of the average,
-    and has fewer channels. Not where BatchNorm is part of it: whole numbers of
-    eight bits would have to hold what the ReLU had not yet cut off.
+    and has fewer channels. Not where it has a bias, and the padding counts as
+    pixels without one; nor in whole numbers of eight bits, which would have to
+    hold what the ReLU had not yet cut off.
     """
+    options = self.options
+    biased = options.folded and options.count_include_pad
     return (
       isinstance(spec, Pool)
       and spec.kind == 'avg'
       and _is_pointwise(following)
-      and not self.options.folded
+      and not biased
+      and not options.whole_numbers
     )
 
 

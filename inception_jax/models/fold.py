@@ -14,7 +14,10 @@ _HEAD_EPSILONS = {'bn_features': 1e-3, 'bn_logits': 1e-5}
 
 
 def fold(
-  model: Inception, variables: Mapping[str, Any], standard: bool
+  model: Inception,
+  variables: Mapping[str, Any],
+  standard: bool,
+  whole_numbers: bool = False,
 ) -> tuple[Inception, dict[str, Any]]:
   """The same function of an image, with fewer and smaller operations.
 
@@ -22,6 +25,7 @@ def fold(
     model: any network of the family.
     variables: {'params', 'batch_stats'}, float32.
     standard: see `Options`.
+    whole_numbers: see `Options`.
 
   Returns:
     The network without BatchNorm, auxiliary head and dropout, and its
@@ -32,7 +36,12 @@ def fold(
     aux_head=False,
     head_batch_norm=False,
     dropout_rate=0.0,
-    options=dataclasses.replace(model.options, folded=True, standard=standard),
+    options=dataclasses.replace(
+      model.options,
+      folded=True,
+      standard=standard,
+      whole_numbers=whole_numbers,
+    ),
     parent=None,
     name=None,
   )

@@ -34,6 +34,7 @@ class Options:
       match keeps its statistics, and normalises by them in training, too.
     replicas: parts of the batch that BatchNorm normalises on their own.
     folded: whether BatchNorm is part of the convolutions, see `fold.fold`.
+    whole_numbers: whether it is to compute in integers of eight bits.
     standard: whether convolutions and pools are what every reader of an
       exported network knows, not what the platform computes fastest.
   """
@@ -47,6 +48,7 @@ class Options:
   frozen: tuple[str, ...] = ()
   replicas: int = 1
   folded: bool = False
+  whole_numbers: bool = False
   standard: bool = False
 
   def channels(self, features: int) -> int:
