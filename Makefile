@@ -18,6 +18,7 @@
 # make bench-evaluation  an evaluation beside its forward step: ten minutes
 # make bench-step  training and inference of v3 and v4 beside timm's in
 #              PyTorch: five minutes
+# make bench-mindcv  the same beside MindCV's: ten minutes
 # make bench-loop  the training of v3 beside its step alone, on synthetic data
 #              and JPEGs: a quarter of an hour
 # make bench-start  until v3's first step is done, and once more with what the
@@ -49,7 +50,8 @@ PIP     := -m pip install --quiet --disable-pip-version-check
 
 .PHONY: train test test-fast golden lint parity parity-training \
   parity-evaluation learning soak bench bench-checkpoint bench-evaluation \
-  bench-export bench-loop bench-start bench-step compile-check browser cpp web clean
+  bench-export bench-loop bench-mindcv bench-start bench-step \
+  compile-check browser cpp web clean
 
 train: $(VENV)/ready
 	@$(RUN) main.py --config=$(CONFIG) --workdir=$(WORKDIR) $(ARGS)
@@ -137,6 +139,13 @@ bench-step: $(VENV)/ready .venv-torch/ready
 	@for network in inception_v3 inception_v4; do \
 	  $(RUN) -m inception_jax.tools.benchmark --what=step --rounds=4 \
 	  --torch=.venv-torch/bin/python --config=configs/$$network.py \
+	  --config.batch_size=8 --config.precision=float32 \
+	  --ledger=benchmarks/step.csv $(ARGS) || exit; done
+
+bench-mindcv: $(VENV)/ready .venv-mindspore/ready
+	@for network in inception_v3 inception_v4; do \
+	  $(RUN) -m inception_jax.tools.benchmark --what=step --rounds=2 \
+	  --mindspore=.venv-mindspore/bin/python --config=configs/$$network.py \
 	  --config.batch_size=8 --config.precision=float32 \
 	  --ledger=benchmarks/step.csv $(ARGS) || exit; done
 

@@ -127,9 +127,37 @@ def test_every_format_and_the_onnx_of_timm(tmp_path):
   assert lines[0]['times_timm'] == str(by_format['onnx']['times_timm'])
 
 
+def test_mistakes_about_the_other_side():
+  done = tool(
+    'benchmark',
+    '--what=step',
+    '--mindspore=/none',
+    '--network=inception_v4',
+    '--config.precision=bfloat16',
+  )
+  assert done.returncode == 2
+  assert done.stderr.splitlines() == [
+    'error: --mindspore=/none is no Python: `make .venv-mindspore/ready` makes '
+    'one',
+    'error: --mindspore computes in --config.precision=float32 alone',
+    'error: --network and --torch_compile are of PyTorch',
+  ]
+
+
 @pytest.mark.slow
-def test_steps_in_turns_with_another_network(tmp_path):
-  # In PyTorch's place, one that always takes 0.01 s a step.
+@pytest.mark.parametrize(
+  ('python_of', 'more', 'asks'),
+  [
+    (
+      '--torch',
+      ('--network=file.py:make',),
+      'timm_step.py file.py:make 16 9 1000 1 float32 0',
+    ),
+    ('--mindspore', (), 'mindcv_step.py tiny 16 9 1000 1'),
+  ],
+)
+def test_steps_in_turns_with_another_network(tmp_path, python_of, more, asks):
+  # In its place, a program that always takes 0.01 s a step.
   python = tmp_path / 'python'
   python.write_text(
     '#!/bin/sh\n'
@@ -145,8 +173,8 @@ def test_steps_in_turns_with_another_network(tmp_path):
     *TINY,
     '--config.batch_size=16',
     '--config.ema_decay=0.9',
-    f'--torch={python}',
-    '--network=file.py:make',
+    f'{python_of}={python}',
+    *more,
     '--rounds=1',
     f'--ledger={tmp_path / "ledger.csv"}',
   )
@@ -154,14 +182,14 @@ def test_steps_in_turns_with_another_network(tmp_path):
   rows = json.loads(done.stdout.splitlines()[-1])['rows']
   assert [row['what'] for row in rows] == ['train', 'inference']
   for row in rows:
-    assert row['torch_images_per_sec'] == pytest.approx(1600)
-    assert row['times_torch'] == pytest.approx(
+    assert row['their_images_per_sec'] == pytest.approx(1600)
+    assert row['times_theirs'] == pytest.approx(
       row['images_per_sec'] / 1600, abs=1e-3
     )
     assert row['device'] == '1 × cpu'
     assert row['versions']['torch'] == '0'
   asked = (tmp_path / 'asked').read_text().splitlines()
-  assert asked[0].endswith('timm_step.py file.py:make 16 9 1000 float32 1 0')
+  assert asked[0].endswith(asks)
   assert asked[1:] == ['train'] * 3 + ['inference'] * 3
   with open(tmp_path / 'ledger.csv') as file:
     assert [line['what'] for line in csv.DictReader(file)] == [

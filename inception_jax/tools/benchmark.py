@@ -17,6 +17,10 @@ python -m inception_jax.tools.benchmark --what=step \\
     --config=configs/inception_v4.py --config.batch_size=8 \\
     --config.precision=float32 --torch=.venv-torch/bin/python
 
+python -m inception_jax.tools.benchmark --what=step \\
+    --config=configs/inception_v4.py --config.batch_size=8 \\
+    --config.precision=float32 --mindspore=.venv-mindspore/bin/python
+
 python -m inception_jax.tools.benchmark --what=loop \\
     --config=configs/inception_v3.py --config.data.source=synthetic \\
     --config.batch_size=8 --config.precision=float32
@@ -30,12 +34,8 @@ Both sides run in turns, as often as `--rounds` says, and each figure is the
 median: ratios can be compared between machines, images per second cannot.
 """
 
-import json
 import logging
 import os
-import pathlib
-import statistics
-import subprocess
 import tempfile
 
 from absl import flags
@@ -43,7 +43,6 @@ from ml_collections import config_flags
 
 from inception_jax import cli
 from inception_jax.config import UserError
-from inception_jax.tools import benchmark_input
 from inception_jax.tools import ledger
 
 log = logging.getLogger(__name__)
@@ -83,12 +82,15 @@ _NETWORK = flags.DEFINE_string(
 _TORCH_COMPILE = flags.DEFINE_bool(
   'torch_compile', False, 'With --what=step: they use torch.compile.'
 )
+_MINDSPORE = flags.DEFINE_string(
+  'mindspore',
+  '',
+  'With --what=step: a Python that has mindspore and mindcv, for MindCV in '
+  'place of PyTorch.',
+)
 _LEDGER = flags.DEFINE_string('ledger', '', 'A CSV file to add a line to.')
 
-_BATCH = 128
 _PHOTOS = 512
-_EPOCHS = 10
-_BASELINE = pathlib.Path(__file__).parent / 'torchvision_input.py'
 
 
 def main():
@@ -105,12 +107,11 @@ def main():
 def _measure(what: str, config, rounds: int) -> dict | list[dict]:
   match what:
     case 'input':
-      return _input_of_photos()
+      return _input(config, rounds)
     case 'step':
       from inception_jax.tools import benchmark_step
 
-      theirs = _torch(), _NETWORK.value, _TORCH_COMPILE.value
-      return benchmark_step.measure(config, rounds, *theirs)
+      return benchmark_step.measure(config, rounds, _theirs(config))
     case 'loop':
       from inception_jax.tools import benchmark_loop
 
@@ -136,6 +137,27 @@ def _measure(what: str, config, rounds: int) -> dict | list[dict]:
       return benchmark_export.measure(config, rounds, _torch())
 
 
+def _theirs(config):
+  """The other side of --what=step."""
+  from inception_jax.tools.benchmark_step import Theirs
+
+  if not _MINDSPORE.value:
+    return Theirs(_torch(), _NETWORK.value, _TORCH_COMPILE.value)
+  faults = []
+  if not os.access(_MINDSPORE.value, os.X_OK):
+    faults.append(
+      f'--mindspore={_MINDSPORE.value} is no Python: '
+      '`make .venv-mindspore/ready` makes one'
+    )
+  if config.precision != 'float32':
+    faults.append('--mindspore computes in --config.precision=float32 alone')
+  if _NETWORK.value or _TORCH_COMPILE.value:
+    faults.append('--network and --torch_compile are of PyTorch')
+  if faults:
+    raise UserError(*faults)
+  return Theirs(_MINDSPORE.value, mindcv=True)
+
+
 def _torch() -> str:
   if not os.access(_TORCH.value, os.X_OK):
     raise UserError(
@@ -144,91 +166,20 @@ def _torch() -> str:
   return _TORCH.value
 
 
-def _input_of_photos() -> dict:
+def _input(config, rounds: int) -> dict:
   """Makes the images, or takes the user's, and measures the input."""
-  _torch()
+  from inception_jax.tools import benchmark_input
+
+  torch = _torch()
   with tempfile.TemporaryDirectory() as folder:
     where = os.path.expanduser(_DATA_DIR.value)
     if not where:
       log.info('making %d photographs', _PHOTOS)
       where = os.path.join(folder, 'photos', 'train')
       benchmark_input.write_photos(where, _PHOTOS)
-    return _input(where, folder)
-
-
-def _input(folder: str, scratch: str) -> dict:
-  """Ratios of the input pipeline, and the memory that it takes."""
-  from inception_jax import models
-  from inception_jax.data import pipeline
-  from inception_jax.data import sources
-
-  config = models.resolve(_CONFIG.value)
-  config.data.source, config.data.dir = 'folder', os.path.dirname(folder)
-  config.data.train_split = os.path.basename(folder)
-  config.batch_size = _BATCH
-  split = sources.load(config, config.data.train_split)
-  batches = lambda: pipeline.train_batches(split, config, 0, range(_BATCH))
-  sides = {
-    'ours': batches,
-    'same_crops_alone': lambda: benchmark_input.bare(split, config, True),
-    'decoding_alone': lambda: benchmark_input.bare(split, config, False),
-  }
-  rounds = []
-  for i in range(_ROUNDS.value):
-    log.info('round %d of %d', i + 1, _ROUNDS.value)
-    theirs = _torchvision(folder, config.data.image_size)
-    versions = theirs.pop('versions')
-    figures = {f'torchvision_{end}': rate for end, rate in theirs.items()}
-    for name, stream in sides.items():
-      figures[name] = benchmark_input.rate(stream, _BATCH, _BATCHES.value)
-    rounds.append(figures)
-  rates = {
-    name: statistics.median(figures[name] for figures in rounds)
-    for name in rounds[0]
-  }
-  return {
-    **{f'times_{n}': _ratio(rounds, n) for n in rates if n != 'ours'},
-    'images_per_sec': {name: round(rate) for name, rate in rates.items()},
-    **_memory(config, folder, scratch, split.size, batches()),
-    'versions': versions,
-  }
-
-
-def _ratio(rounds, name: str) -> float:
-  ratios = [figures['ours'] / figures[name] for figures in rounds]
-  return round(statistics.median(ratios), 2)
-
-
-def _torchvision(folder: str, size: int) -> dict:
-  args = [_TORCH.value, _BASELINE, folder, size, _BATCH, _BATCHES.value]
-  done = subprocess.run(map(str, args), capture_output=True, text=True)
-  if done.returncode:
-    raise RuntimeError(f'torchvision failed:\n{done.stderr[-2000:]}')
-  return json.loads(done.stdout.splitlines()[-1])
-
-
-def _memory(config, folder: str, scratch: str, images: int, stream) -> dict:
-  """Growth over epochs, then all of it with a list as long as ImageNet's."""
-  from inception_jax.data import pipeline
-  from inception_jax.data import sources
-
-  per_epoch = -(-images // _BATCH)
-  for _ in range(2 * per_epoch):
-    next(stream)
-  before = benchmark_input.peak_memory()
-  for _ in range((_EPOCHS - 2) * per_epoch):
-    next(stream)
-  growth = benchmark_input.peak_memory() - before
-  benchmark_input.write_list(scratch, folder, _LISTED.value)
-  config.data.dir, config.data.train_split = scratch, 'train'
-  split = sources.load(config, 'train')
-  stream = pipeline.train_batches(split, config, 0, range(_BATCH))
-  next(stream)
-  return {
-    'files_listed': split.size,
-    'memory_gb': round(benchmark_input.peak_memory() / 1e9, 2),
-    'memory_growth_mb': round(growth / 1e6, 1),
-  }
+    return benchmark_input.measure(
+      config, where, torch, rounds, _BATCHES.value, _LISTED.value
+    )
 
 
 if __name__ == '__main__':

@@ -1,11 +1,18 @@
-"""What `tools.benchmark --what=input` measures on this side."""
+"""The input pipeline beside torchvision's, and beside decoding alone."""
 
 import itertools
+import json
+import logging
 import os
 import pathlib
+import statistics
+import subprocess
+import tempfile
 import time
 
 import numpy as np
+
+log = logging.getLogger(__name__)
 
 # Widths and heights as ImageNet has them, and how often.
 _SIZES = {
@@ -23,6 +30,101 @@ _SIZES = {
 _QUALITIES = (75, 85, 90, 95)
 _GRAIN = 21
 _CLASSES = 4
+_BATCH = 128
+_EPOCHS = 10
+_BASELINE = pathlib.Path(__file__).parent / 'torchvision_input.py'
+
+
+def measure(
+  config, folder: str, torch: str, rounds: int, batches: int, listed: int
+) -> dict:
+  """Ratios of the input pipeline, and the memory that it takes.
+
+  Args:
+    config: the whole config; how it crops counts.
+    folder: of class folders of JPEGs.
+    torch: a Python that has torchvision.
+    rounds: turns of each side.
+    batches: of 128, a turn.
+    listed: files whose list has to fit into memory.
+
+  Returns:
+    'times_…', our speed over that of each side; 'images_per_sec' of all;
+    'memory_gb' with the list, 'memory_growth_mb' from two epochs to ten.
+    Medians.
+  """
+  from inception_jax import models
+  from inception_jax.data import pipeline
+  from inception_jax.data import sources
+
+  config = models.resolve(config)
+  config.data.source, config.data.dir = 'folder', os.path.dirname(folder)
+  config.data.train_split = os.path.basename(folder)
+  config.batch_size = _BATCH
+  split = sources.load(config, config.data.train_split)
+  stream = lambda: pipeline.train_batches(split, config, 0, range(_BATCH))
+  sides = {
+    'ours': stream,
+    'same_crops_alone': lambda: bare(split, config, True),
+    'decoding_alone': lambda: bare(split, config, False),
+  }
+  found = []
+  for i in range(rounds):
+    log.info('round %d of %d', i + 1, rounds)
+    theirs = _torchvision(torch, folder, config.data.image_size, batches)
+    versions = theirs.pop('versions')
+    figures = {f'torchvision_{end}': rate for end, rate in theirs.items()}
+    for name, side in sides.items():
+      figures[name] = rate(side, _BATCH, batches)
+    found.append(figures)
+  rates = {
+    name: statistics.median(figures[name] for figures in found)
+    for name in found[0]
+  }
+  return {
+    **{f'times_{n}': _ratio(found, n) for n in rates if n != 'ours'},
+    'images_per_sec': {name: round(rate) for name, rate in rates.items()},
+    **_memory(config, folder, listed, split.size, stream()),
+    'versions': versions,
+  }
+
+
+def _ratio(rounds, name: str) -> float:
+  ratios = [figures['ours'] / figures[name] for figures in rounds]
+  return round(statistics.median(ratios), 2)
+
+
+def _torchvision(torch: str, folder: str, size: int, batches: int) -> dict:
+  args = [torch, _BASELINE, folder, size, _BATCH, batches]
+  done = subprocess.run(map(str, args), capture_output=True, text=True)
+  if done.returncode:
+    raise RuntimeError(f'torchvision failed:\n{done.stderr[-2000:]}')
+  return json.loads(done.stdout.splitlines()[-1])
+
+
+def _memory(config, folder: str, listed: int, images: int, stream) -> dict:
+  """Growth over epochs, then all of it with a list as long as ImageNet's."""
+  from inception_jax.data import pipeline
+  from inception_jax.data import sources
+
+  per_epoch = -(-images // _BATCH)
+  for _ in range(2 * per_epoch):
+    next(stream)
+  before = peak_memory()
+  for _ in range((_EPOCHS - 2) * per_epoch):
+    next(stream)
+  growth = peak_memory() - before
+  with tempfile.TemporaryDirectory() as scratch:
+    write_list(scratch, folder, listed)
+    config.data.dir, config.data.train_split = scratch, 'train'
+    split = sources.load(config, 'train')
+    stream = pipeline.train_batches(split, config, 0, range(_BATCH))
+    next(stream)
+  return {
+    'files_listed': split.size,
+    'memory_gb': round(peak_memory() / 1e9, 2),
+    'memory_growth_mb': round(growth / 1e6, 1),
+  }
 
 
 def write_photos(folder: str, count: int) -> None:

@@ -1,5 +1,6 @@
-"""Steps of training and of inference, in turns with a network in PyTorch."""
+"""Steps of training and of inference, in turns with somebody else's network."""
 
+import dataclasses
 import json
 import logging
 import os
@@ -21,15 +22,30 @@ from inception_jax.trainer import Trainer
 
 log = logging.getLogger(__name__)
 
-_BASELINE = pathlib.Path(__file__).parent / 'timm_step.py'
+_HERE = pathlib.Path(__file__).parent
 _CLASSES = 1000
 _OFF = ('pad', 'rotate', 'brightness_shift', 'erase', 'mixup', 'cutmix')
 _SECONDS = 5  # a turn lasts so long on the slower side, or is one step
 
 
-def measure(
-  config, rounds: int, torch: str, network: str, compiled: bool
-) -> list[dict]:
+@dataclasses.dataclass(frozen=True)
+class Theirs:
+  """The other side.
+
+  Attributes:
+    python: that has torch and timm or, with `mindcv`, mindspore and mindcv.
+    network: what timm calls it, or FILE.py:FUNCTION; '' is our own name.
+    compiled: whether they use torch.compile.
+    mindcv: whether it is MindCV's network of our name, in place of PyTorch.
+  """
+
+  python: str
+  network: str = ''
+  compiled: bool = False
+  mindcv: bool = False
+
+
+def measure(config, rounds: int, theirs: Theirs) -> list[dict]:
   """Both sides on a batch that is on the device already, in turns.
 
   The other side has RMSProp, label smoothing and, in v3, an auxiliary loss; it
@@ -40,13 +56,11 @@ def measure(
   Args:
     config: the whole config; its batch_size and precision are both sides'.
     rounds: turns of each side.
-    torch: a Python that has torch and timm.
-    network: what timm calls it, or FILE.py:FUNCTION; '' is our own name.
-    compiled: whether they use torch.compile.
+    theirs: the other one.
 
   Returns:
-    A row for training and one for inference: 'times_torch', our speed over
-    theirs, 'images_per_sec' and 'torch_images_per_sec', medians; what it was
+    A row for training and one for inference: 'times_theirs', our speed over
+    theirs, 'images_per_sec' and 'their_images_per_sec', medians; what it was
     measured of and on.
   """
   # Both have to fit a GPU; without this, jax takes three quarters of it.
@@ -57,23 +71,22 @@ def measure(
   )
   config = models.resolve(config)
   classes = config.model.num_classes or _CLASSES
-  network = network or config.model.name
-  theirs = _Torch(torch, network, config, classes, compiled)
-  with theirs:
+  network = theirs.network or config.model.name
+  with _Process(theirs, network, config, classes) as process:
     log.info('compiling; a full network may take minutes')
     ours = sides(config, classes)
     return [
       {
         'what': what,
-        **_turns(what, side, theirs, rounds, config.batch_size),
+        **_turns(what, side, process, rounds, config.batch_size),
         'network': config.model.name,
         'theirs': network,
-        'torch_compile': compiled,
+        'torch_compile': theirs.compiled,
         'precision': config.precision,
         'image_size': config.data.image_size,
         'batch_size': config.batch_size,
         'device': hardware.devices(),
-        'versions': {'jax': jax.__version__, **theirs.versions},
+        'versions': {'jax': jax.__version__, **process.versions},
       }
       for what, side in ours.items()
     ]
@@ -136,22 +149,22 @@ def _turns(what, ours, theirs, rounds: int, batch_size: int) -> dict:
   speed = lambda i: batch_size / statistics.median(pair[i] for pair in found)
   ratio = statistics.median(theirs / ours for ours, theirs in found)
   return {
-    'times_torch': round(ratio, 3),
+    'times_theirs': round(ratio, 3),
     'images_per_sec': round(speed(0), 2),
-    'torch_images_per_sec': round(speed(1), 2),
+    'their_images_per_sec': round(speed(1), 2),
   }
 
 
-class _Torch:
+class _Process:
   """The process of the other side, which waits while it is not asked."""
 
-  def __init__(self, python, network, config, classes, compiled):
-    self._args = [
-      *(python, _BASELINE, network, config.batch_size),
-      *(config.data.image_size, classes, config.precision),
-      # The only one of theirs that has an auxiliary head is v3.
-      *(int(config.model.aux_head), int(compiled)),
-    ]
+  def __init__(self, theirs: Theirs, network: str, config, classes: int):
+    script = 'mindcv_step.py' if theirs.mindcv else 'timm_step.py'
+    what = (network, config.batch_size, config.data.image_size, classes)
+    # The only one of theirs that has an auxiliary head is v3.
+    aux = int(config.model.aux_head)
+    how = () if theirs.mindcv else (config.precision, int(theirs.compiled))
+    self._args = [theirs.python, _HERE / script, *what, aux, *how]
 
   def __enter__(self):
     self._process = subprocess.Popen(
@@ -176,5 +189,6 @@ class _Torch:
     line = self._process.stdout.readline()
     if not line:
       code = self._process.wait()
-      raise RuntimeError(f'{_BASELINE.name} ended with {code}, see above')
+      name = self._args[1].name
+      raise RuntimeError(f'{name} ended with {code}, see above')
     return json.loads(line)

@@ -1,6 +1,6 @@
 """The other side of `tools.benchmark --what=step`: a network in PyTorch.
 
-python timm_step.py NETWORK BATCH SIZE CLASSES PRECISION AUX COMPILED
+python timm_step.py NETWORK BATCH SIZE CLASSES AUX PRECISION COMPILED
 
 NETWORK is a name that timm knows, or FILE.py:FUNCTION, a function of a file
 that makes one. It runs in an environment that has torch and timm, on the GPU
@@ -34,7 +34,7 @@ def _make(network: str, classes: int, aux: bool):
 class Side:
   """A network, a batch, and the steps over them."""
 
-  def __init__(self, network, batch, size, classes, precision, aux, compiled):
+  def __init__(self, network, batch, size, classes, aux, precision, compiled):
     import torch
 
     self._torch = torch
@@ -96,15 +96,15 @@ class Side:
     return time.perf_counter() - begin
 
 
-def main(network, batch, size, classes, precision, aux, compiled):
+def main(network, batch, size, classes, aux, precision, compiled):
   """Answers until there are no more lines."""
   side = Side(
     network,
     int(batch),
     int(size),
     int(classes),
-    precision,
     bool(int(aux)),
+    precision,
     bool(int(compiled)),
   )
   versions = {
