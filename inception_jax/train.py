@@ -131,7 +131,7 @@ def train(config, workdir: str, mesh: jax.sharding.Mesh) -> dict[str, float]:
       state = fine_tune.begin(trainer.init(), weights)
     _keep(workdir, 'config.json', config_lib.to_json(config))
     _keep(workdir, 'parameters.txt', metrics.overview(trainer.abstract.params))
-    _announce(config, mesh, split, plan, state)
+    _announce(config, mesh, split, plan, trainer.abstract, start)
 
     # The data and the step; both pick up where `start` says.
     rows = sharding.host_rows(config.batch_size)
@@ -206,13 +206,13 @@ def _evaluate(config, mesh, evaluator, state, step, writer):
   return evaluator(sharding.gathered(mesh, variables))
 
 
-def _announce(config, mesh, split, plan, state):
-  """Says what is about to happen."""
+def _announce(config, mesh, split, plan, abstract, start):
+  """Says what is about to happen; does not wait for the first state."""
   platform = mesh.devices.flat[0].platform
   log.info(
     '%s, %.2f M parameters, %s, on %d %s device(s)',
     config.model.name,
-    state_lib.num_params(state.params) / 1e6,
+    state_lib.num_params(abstract.params) / 1e6,
     config.precision,
     mesh.size,
     platform,
@@ -231,8 +231,8 @@ def _announce(config, mesh, split, plan, state):
     config.batch_size,
     plan.total / plan.steps_per_epoch,
   )
-  if step := int(state.step):
-    log.info('resuming after step %d of %d', step, plan.total)
+  if start:
+    log.info('resuming after step %d of %d', start, plan.total)
 
 
 def _check_room(workdir, abstract):
