@@ -19,7 +19,10 @@ def pair(ours, theirs):
   """Both ends of a line; each names the other."""
   with socket.create_server(('localhost', 0)) as server:
     a = socket.create_connection(server.getsockname())
-    b, _ = server.accept()
+    # A client of another test may still look for what had this port before.
+    while (end := server.accept())[1] != a.getsockname():
+      end[0].close()
+    b, _ = end
   return Line(a, theirs, 10.0), Line(b, ours, 10.0)
 
 
