@@ -183,6 +183,24 @@ def test_evaluation_hosts_share_the_padding(shapes_dir):
   assert sorted(seen) == list(range(7))
 
 
+def test_no_batches_wait_for_a_thread_that_tunes(monkeypatch):
+  # TensorFlow's sleeps, and keeps up to a minute whoever is through.
+  config = models.resolve(digits_recipe.get_config())
+  split = sources.load(config, 'test')
+  read = []
+  real = tf.data.Dataset.as_numpy_iterator
+
+  def reading(self):
+    read.append(self)
+    return real(self)
+
+  monkeypatch.setattr(tf.data.Dataset, 'as_numpy_iterator', reading)
+  next(pipeline.eval_batches(split, config, 8, range(8)))
+  next(pipeline.train_batches(split, config, 0, range(8)))
+  assert len(read) == 2
+  assert [x.options().autotune.enabled for x in read] == [False] * 2
+
+
 # tfds
 
 

@@ -188,8 +188,9 @@ def _batches(
     records = elements(step).map(fetched, tf.data.AUTOTUNE)
     images = records.map(decoded, tf.data.AUTOTUNE)
     batches = images.batch(count, drop_remainder=True)
+    batches = batches.prefetch(tf.data.AUTOTUNE).with_options(_untuned())
     try:
-      for batch in batches.prefetch(tf.data.AUTOTUNE).as_numpy_iterator():
+      for batch in batches.as_numpy_iterator():
         wrong = (batch['label'] < 0) | (batch['label'] >= classes)
         if wrong.any():
           raise config_lib.UserError(
@@ -209,6 +210,18 @@ def _batches(
         raise config_lib.UserError(
           f'{source} cannot be read: {reason}'
         ) from error
+
+
+def _untuned() -> tf.data.Options:
+  """As much at once as there are cores, and no thread that tries for better.
+
+  That of TensorFlow 2.21 sleeps for up to a minute, twice as long each time,
+  and whoever lets go of an iterator may have to wait until it wakes: at the
+  end of every evaluation.
+  """
+  options = tf.data.Options()
+  options.autotune.enabled = False
+  return options
 
 
 def _in_rows(rows: range, batch_size: int):
