@@ -19,7 +19,7 @@ TINY = {'program': ('-m', 'tests.tiny')}  # main.py, with a network of its own
 # The second checkpoint is at the end.
 STEPS, CHECKPOINT, LOST = 20, 10, 3
 CHANGES = {
-  'model.name': 'tiny',
+  'model.name': 'tiniest',
   'model.width': 1.0,
   'data.image_size': 9,
   'batch_size': 16,
