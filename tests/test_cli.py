@@ -182,11 +182,12 @@ TINY = {'program': ('-m', 'tests.tiny')}  # main.py, with a network of its own
 
 
 def small(workdir):
-  """The tiny network on small images, for a few steps."""
+  """The smallest network on small images, for a few steps."""
   return [
     DIGITS,
     f'--workdir={workdir}',
-    '--config.model.name=tiny',
+    '--config.model.name=tiniest',
+    '--config.model.aux_head=False',
     '--config.model.width=1.0',
     '--config.data.image_size=9',
     '--config.train_for=8 steps',
@@ -194,7 +195,15 @@ def small(workdir):
     '--config.checkpoint_every=3 steps',
     '--config.eval_every=8 steps',
     '--config.log_every=1 step',
-    # Whatever the recipe leaves out that draws at random.
+  ]
+
+
+def whole(workdir):
+  """The same with everything on, and whatever else draws at random."""
+  return [
+    *small(workdir),
+    '--config.model.name=tiny',
+    '--config.model.aux_head',
     '--config.data.train_crop=random',
     '--config.data.flip',
     '--config.data.color_jitter=(0.2,0.2,0.2,0.1)',
@@ -208,11 +217,11 @@ def small(workdir):
 
 @pytest.mark.slow
 def test_killed_run_resumes_trains_to_the_same_end_and_evaluates(tmp_path):
-  straight = run(*small(tmp_path / 'straight'), **TINY)
+  straight = run(*whole(tmp_path / 'straight'), **TINY)
   assert straight.returncode == 0, straight.stderr
   expected = json.loads(straight.stdout.splitlines()[-1])
 
-  killed = subprocess.Popen(**command(*small(tmp_path / 'killed'), **TINY))
+  killed = subprocess.Popen(**command(*whole(tmp_path / 'killed'), **TINY))
   done = tmp_path / 'killed' / 'checkpoints' / '3'
   while not done.exists():
     assert killed.poll() is None, killed.communicate()
@@ -220,7 +229,7 @@ def test_killed_run_resumes_trains_to_the_same_end_and_evaluates(tmp_path):
   killed.send_signal(signal.SIGKILL)
   killed.communicate()
 
-  asked = subprocess.Popen(**command(*small(tmp_path / 'killed'), **TINY))
+  asked = subprocess.Popen(**command(*whole(tmp_path / 'killed'), **TINY))
   for line in asked.stderr:
     if 'step 5 of 8' in line or 'step 6 of 8' in line:
       asked.send_signal(signal.SIGTERM)
@@ -230,7 +239,7 @@ def test_killed_run_resumes_trains_to_the_same_end_and_evaluates(tmp_path):
   assert 'SIGTERM: saving after this step' in errors
   assert 'the same command goes on from here' in errors
 
-  resumed = run(*small(tmp_path / 'killed'), **TINY)
+  resumed = run(*whole(tmp_path / 'killed'), **TINY)
   assert resumed.returncode == 0, resumed.stderr
   result = json.loads(resumed.stdout.splitlines()[-1])
   assert 'resuming after step' in resumed.stderr
@@ -240,24 +249,24 @@ def test_killed_run_resumes_trains_to_the_same_end_and_evaluates(tmp_path):
   for a, b in zip(*map(jax.tree.leaves, states), strict=True):
     np.testing.assert_array_equal(a, b)
 
-  again = run(*small(tmp_path / 'killed'), **TINY)
+  again = run(*whole(tmp_path / 'killed'), **TINY)
   assert json.loads(again.stdout) == result
   assert 'is complete: step 8 of 8' in again.stderr
 
   evaluated = run(
-    *small(tmp_path / 'killed'), '--mode=eval', '--checkpoint=best', **TINY
+    *whole(tmp_path / 'killed'), '--mode=eval', '--checkpoint=best', **TINY
   )
   assert json.loads(evaluated.stdout) == {
     key: result[key] for key in ('step', 'loss', 'top1', 'top5', 'count')
   }
   missing = run(
-    *small(tmp_path / 'killed'), '--mode=eval', '--checkpoint=99', **TINY
+    *whole(tmp_path / 'killed'), '--mode=eval', '--checkpoint=99', **TINY
   )
   assert missing.returncode == 2
   (line,) = missing.stderr.splitlines()
   assert line.startswith('error: --checkpoint=99: expected latest, best')
   other = run(
-    *small(tmp_path / 'killed'),
+    *whole(tmp_path / 'killed'),
     '--mode=eval',
     '--config.model.width=0.5',
     **TINY,
@@ -273,10 +282,9 @@ def test_xla_is_asked_to_be_deterministic(tmp_path):
   # Of no effect on a CPU, where nothing else happens.
   asked = command(
     DIGITS,
-    *('--config.model.name=tiny', '--config.model.width=1.0'),
+    *small(tmp_path / 'run')[1:],
     '--config.deterministic',
     '--config.train_for=1 steps',
-    f'--workdir={tmp_path / "run"}',
     program=('-m', 'tests.tiny'),
   )
   asked['env']['XLA_FLAGS'] += f' --xla_dump_to={tmp_path}'
