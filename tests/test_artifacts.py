@@ -391,9 +391,11 @@ def test_onnx_without_a_card_is_refused(tmp_path):
 def test_from_the_command_line(pictures, run, tmp_path):
   path = tmp_path / 'network.onnx'
   flags = (f'--workdir={run}', '--format=onnx')
-  done = tool('export', *flags, f'--output={path}.txt')
+  images = f'--calibration={pictures}'
+  done = tool('export', *flags, images, f'--output={path}.txt')
   assert done.returncode == 2
   assert 'expected a name that ends in .onnx' in done.stderr
+  assert '--calibration is for --format=litert_int8 alone' in done.stderr
   done = tool('export', *flags, f'--output={path}')
   assert done.returncode == 0, done.stderr
   result = json.loads(done.stdout.splitlines()[-1])
@@ -401,10 +403,6 @@ def test_from_the_command_line(pictures, run, tmp_path):
   assert result['top5_agreement'] == 1.0
   assert result['bytes'] == path.stat().st_size
   small = tmp_path / 'small.tflite'
-  images = f'--calibration={pictures}'
-  done = tool('export', *flags, images, f'--output={tmp_path}/x.onnx')
-  assert done.returncode == 2
-  assert '--calibration is for --format=litert_int8 alone' in done.stderr
   int8 = (f'--workdir={run}', '--format=litert_int8', f'--output={small}')
   done = tool('export', *int8, f'--calibration={tmp_path}/none')
   assert done.returncode == 2
