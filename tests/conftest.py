@@ -44,6 +44,13 @@ def tiny_config():
   return models.resolve(config)
 
 
+def tiniest_config():
+  """With three convolutions: where it is not the network that counts."""
+  config = tiny_config()
+  config.model.update(name='tiniest', aux_head=False)
+  return config
+
+
 def stored(workdir, step):
   """Every leaf of a checkpoint, as it lies on disk."""
   import orbax.checkpoint as ocp

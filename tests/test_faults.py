@@ -21,7 +21,7 @@ from inception_jax.history import History
 from inception_jax.preemption import Preempted
 from tests import commands
 from tests.conftest import stored
-from tests.conftest import tiny_config
+from tests.conftest import tiniest_config
 from tests.test_train import lines
 from tests.test_train import run_of
 from tests.test_train import same
@@ -212,7 +212,7 @@ def asked_at(monkeypatch, call):
 
 
 def config_of_six_steps():
-  config = tiny_config()
+  config = tiniest_config()
   config.train_for = '6 steps'
   config.eval_every = '3 steps'
   config.checkpoint_every = '6 steps'

@@ -11,12 +11,12 @@ from inception_jax import lock
 from inception_jax import train
 from inception_jax.config import RunError
 from inception_jax.config import UserError
-from tests.conftest import tiny_config
+from tests.conftest import tiniest_config
 
 
 @pytest.fixture
 def config():
-  config = tiny_config()
+  config = tiniest_config()
   config.train_for = '8 steps'
   config.checkpoint_every = '2 steps'
   config.eval_every = config.log_every = '6 steps'

@@ -22,7 +22,7 @@ from inception_jax.report import intervals
 from inception_jax.report import page
 from tests import browser
 from tests.commands import tool
-from tests.conftest import tiny_config
+from tests.conftest import tiniest_config
 
 # Names that are text, whatever they look like.
 CLASSES = ('<b>cat<b>', '狗 & dog', 'a$b$ {{ c }}')
@@ -41,7 +41,7 @@ def workdirs(tmp_path_factory, one_device):
       image.resize((30, 20)).save(path)
   found = []
   for seed in (0, 1):
-    config = tiny_config()
+    config = tiniest_config()
     config.seed = seed
     config.data.source, config.data.dir = 'folder', str(root / 'data')
     config.data.eval_split = 'val'
