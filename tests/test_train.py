@@ -144,6 +144,7 @@ def test_a_new_best_is_saved_between_checkpoints(
   tmp_path, one_device, monkeypatch
 ):
   config = short_config()
+  config.model.update(name='tiniest', aux_head=False)
   config.checkpoint_every = '4 steps'
   config.checkpoint_keep = 1
   config.ema_decay = 0.0
