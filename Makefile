@@ -129,10 +129,11 @@ bench-evaluation: $(VENV)/ready
 	  --config=configs/inception_v3.py --config.data.image_size=75 \
 	  --config.batch_size=32 --ledger=benchmarks/evaluation.csv $(ARGS)
 
-bench-export: $(VENV)/ready .venv-torch/ready
+bench-export: $(VENV)/ready .venv-torch/ready .venv-mindspore/ready
 	@for network in inception_v3 inception_v4 inception_resnet_v2; do \
 	  $(RUN) -m inception_jax.tools.benchmark --what=export --rounds=10 \
 	  --torch=.venv-torch/bin/python --config=configs/$$network.py \
+	  --mindspore=.venv-mindspore/bin/python \
 	  --ledger=benchmarks/export.csv $(ARGS) || exit; done
 
 bench-step: $(VENV)/ready .venv-torch/ready

@@ -138,7 +138,7 @@ def test_mistakes_about_the_other_side():
   assert done.returncode == 2
   assert done.stderr.splitlines() == [
     'error: --mindspore=/none is no Python: `make .venv-mindspore/ready` makes '
-    'one',
+    'one that has mindspore and mindcv',
     'error: --mindspore computes in --config.precision=float32 alone',
     'error: --network and --torch_compile are of PyTorch',
   ]

@@ -26,6 +26,8 @@ folder = pathlib.Path(sys.argv[2])
 assert pathlib.Path(sys.argv[1]).exists()
 images = np.load(folder / 'images.npy')
 np.save(folder / 'logits.npy', images.mean((2, 3)))
+rounds = json.loads((folder / 'asked.json').read_text())['rounds']
+(folder / 'seconds.json').write_text(json.dumps([0.5] * rounds))
 shutil.copytree(folder, {seen!r})
 (folder / 'network.mindir').write_text('a network')
 (folder / 'network.mindir').chmod(0o400)
@@ -56,7 +58,8 @@ def test_mindspore_is_given_all_of_the_network(tmp_path, v3):
   python = other_side(tmp_path, ANSWERS.format(seen=str(seen)))
   images = formula.images(3, 8)
   own = weights_lib.without_aux(v3)
-  logits = mindir.save(own, str(path), 5, python, images)
+  logits, seconds = mindir.save(own, str(path), 5, python, images, 3)
+  assert seconds == [0.5] * 3
   np.testing.assert_allclose(logits, images.mean((1, 2)), atol=1e-6)
   assert path.read_text() == 'a network'
   assert path.stat().st_mode == (seen / 'asked.json').stat().st_mode
@@ -80,6 +83,19 @@ def test_what_fails_there_leaves_nothing(tmp_path, v3):
     mindir.save(own, f'{tmp_path}/x.mindir', 0, python, images)
   assert str(error.value).endswith('MemoryError: of mindspore')
   assert not (tmp_path / 'x.mindir').exists()
+
+
+@pytest.mark.parametrize(
+  ('says', 'isa'), [('3.0', 'AVX2'), ('0.01', None), ('', None)]
+)
+def test_a_cpu_that_onednn_is_slow_on_gets_other_instructions(
+  tmp_path, monkeypatch, says, isa
+):
+  python = other_side(tmp_path, f'print({says!r})')
+  monkeypatch.delenv('ONEDNN_MAX_CPU_ISA', raising=False)
+  assert mindir.environment(python).get('ONEDNN_MAX_CPU_ISA') == isa
+  monkeypatch.setenv('ONEDNN_MAX_CPU_ISA', 'AVX512_CORE')
+  assert mindir.environment(python)['ONEDNN_MAX_CPU_ISA'] == 'AVX512_CORE'
 
 
 def test_networks_that_mindcv_lacks_are_refused(tmp_path, v3):

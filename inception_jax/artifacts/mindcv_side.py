@@ -4,14 +4,16 @@ python mindcv_side.py FOLDER
 
 It runs in an environment that has mindspore and mindcv. FOLDER holds
 `weights.ckpt`, `images.npy`, float32 [B, C, S, S], and `asked.json`: the
-network, its classes, and what the file is to say of itself. `network.mindir`
-and `logits.npy`, what that file makes of the images, are written into it.
+network, its classes, what the file is to say of itself, and how often to run
+it for its time. `network.mindir`, `logits.npy`, what that file makes of the
+images, and `seconds.json` are written into it.
 """
 
 import importlib
 import json
 import os
 import sys
+import time
 import traceback
 
 
@@ -49,6 +51,20 @@ def main(folder: str) -> None:
   # Two batches, of which one is larger: any will do.
   logits = [graph(ms.Tensor(x)).asnumpy() for x in (images[:1], images[1:])]
   np.save(inside('logits.npy'), np.concatenate(logits))
+  classify = lambda: graph(ms.Tensor(images)).asnumpy()
+  with open(inside('seconds.json'), 'w') as file:
+    json.dump(_seconds(classify, asked['rounds']), file)
+
+
+def _seconds(classify, rounds: int) -> list[float]:
+  if rounds:
+    classify()  # compiles
+  found = []
+  for _ in range(rounds):
+    begin = time.perf_counter()
+    classify()
+    found.append(time.perf_counter() - begin)
+  return found
 
 
 def _network(name: str, num_classes: int, channels: int):

@@ -20,8 +20,20 @@ from inception_jax.config import RunError
 from inception_jax.weights import Weights
 
 FORMAT, ENDING = 'mindir', '.mindir'
+NETWORKS = ('inception_v3', 'inception_v4')  # that MindCV has
 BOUND = 1e-3  # as of the others in float32
 _SIDE = pathlib.Path(__file__).parent / 'mindcv_side.py'
+# Seconds of a small 3×3 convolution.
+_PROBE = """
+import time
+import mindspore as ms
+ms.set_device('CPU')
+conv, images = ms.nn.Conv2d(64, 64, 3), ms.ops.ones((2, 64, 73, 73))
+conv(images).asnumpy()
+begin = time.perf_counter()
+conv(images).asnumpy()
+print(time.perf_counter() - begin)
+"""
 _HAS_BOTH = """
 import importlib.util, sys
 sys.exit(not all(map(importlib.util.find_spec, ('mindspore', 'mindcv'))))
@@ -38,9 +50,36 @@ def missing(python: str) -> str:
   return f'has no mindspore and mindcv: {makes}' if done.returncode else ''
 
 
+def environment(python: str) -> dict[str, str]:
+  """What mindspore is to run with, not to be a hundred times as slow.
+
+  The oneDNN of mindspore 2.10 has no 3×3 convolution for the AVX-512 of some
+  CPUs by AMD, and takes its reference in place of that for AVX2.
+  """
+  isa = 'ONEDNN_MAX_CPU_ISA'
+  if isa in os.environ:
+    return dict(os.environ)
+  done = subprocess.run(
+    [python, '-c', _PROBE],
+    stdin=subprocess.DEVNULL,
+    capture_output=True,
+    text=True,
+  )
+  try:
+    slow = float(done.stdout.split()[-1]) > 0.5
+  except (IndexError, ValueError):
+    slow = False  # what runs next will say why
+  return {**os.environ, isa: 'AVX2'} if slow else dict(os.environ)
+
+
 def save(
-  weights: Weights, path: str, step: int, python: str, images: np.ndarray
-) -> np.ndarray:
+  weights: Weights,
+  path: str,
+  step: int,
+  python: str,
+  images: np.ndarray,
+  rounds: int = 0,
+) -> tuple[np.ndarray, list[float]]:
   """Writes a network, with all that is known of it, and runs what is written.
 
   Args:
@@ -49,9 +88,11 @@ def save(
     step: that the weights are of.
     python: one that has mindspore and mindcv.
     images: float32 [B, S, S, C], normalised.
+    rounds: how often to run all of the images in one batch, for its time.
 
   Returns:
-    float32 [B, N], the logits of `images`, the first alone in its batch.
+    float32 [B, N], the logits of `images`, the first alone in its batch; the
+    seconds of each round.
 
   Raises:
     UserError: MindCV has no such network.
@@ -66,14 +107,19 @@ def save(
       'num_classes': weights.model['num_classes'],
       'key': about.KEY,
       'says': about.describe(weights, weights.variables, step),
+      'rounds': rounds,
     }
     with open(inside('asked.json'), 'w') as file:
       json.dump(asked, file)
     done = subprocess.run(
-      [python, _SIDE, folder], capture_output=True, text=True
+      [python, _SIDE, folder],
+      env=environment(python),
+      capture_output=True,
+      text=True,
     )
     if done.returncode:
       raise RunError(f'mindspore failed:\n{done.stderr[-2000:].strip()}')
     # A copy, since mindspore lets nobody but its owner read what it writes.
     shutil.copyfile(inside('network.mindir'), path)
-    return np.load(inside('logits.npy'))
+    with open(inside('seconds.json')) as file:
+      return np.load(inside('logits.npy')), json.load(file)

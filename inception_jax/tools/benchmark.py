@@ -85,8 +85,8 @@ _TORCH_COMPILE = flags.DEFINE_bool(
 _MINDSPORE = flags.DEFINE_string(
   'mindspore',
   '',
-  'With --what=step: a Python that has mindspore and mindcv, for MindCV in '
-  'place of PyTorch.',
+  'A Python that has mindspore and mindcv: with --what=step for MindCV in '
+  'place of PyTorch, with --what=export for a MINDIR, too.',
 )
 _LEDGER = flags.DEFINE_string('ledger', '', 'A CSV file to add a line to.')
 
@@ -134,7 +134,11 @@ def _measure(what: str, config, rounds: int) -> dict | list[dict]:
     case 'export':
       from inception_jax.tools import benchmark_export
 
-      return benchmark_export.measure(config, rounds, _torch())
+      if faults := _mindspore_faults():
+        raise UserError(*faults)
+      return benchmark_export.measure(
+        config, rounds, _torch(), _MINDSPORE.value
+      )
 
 
 def _theirs(config):
@@ -143,12 +147,7 @@ def _theirs(config):
 
   if not _MINDSPORE.value:
     return Theirs(_torch(), _NETWORK.value, _TORCH_COMPILE.value)
-  faults = []
-  if not os.access(_MINDSPORE.value, os.X_OK):
-    faults.append(
-      f'--mindspore={_MINDSPORE.value} is no Python: '
-      '`make .venv-mindspore/ready` makes one'
-    )
+  faults = _mindspore_faults()
   if config.precision != 'float32':
     faults.append('--mindspore computes in --config.precision=float32 alone')
   if _NETWORK.value or _TORCH_COMPILE.value:
@@ -156,6 +155,14 @@ def _theirs(config):
   if faults:
     raise UserError(*faults)
   return Theirs(_MINDSPORE.value, mindcv=True)
+
+
+def _mindspore_faults() -> list[str]:
+  from inception_jax.artifacts import mindir
+
+  python = _MINDSPORE.value
+  fault = python and mindir.missing(python)
+  return [f'--mindspore={python} {fault}'] if fault else []
 
 
 def _torch() -> str:

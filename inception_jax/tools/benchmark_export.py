@@ -18,7 +18,9 @@ import numpy as np
 
 from inception_jax import artifacts
 from inception_jax import models
+from inception_jax import weights as weights_lib
 from inception_jax.artifacts import compare
+from inception_jax.artifacts import mindir
 from inception_jax.artifacts import onnx_file
 from inception_jax.models import card as card_lib
 from inception_jax.weights import Weights
@@ -30,13 +32,15 @@ _CLASSES = 1000
 _ONNX, _TIMM = 'onnx', 'timm'
 
 
-def measure(config, rounds: int, torch: str) -> list[dict]:
+def measure(config, rounds: int, torch: str, mindspore: str) -> list[dict]:
   """Exports a network that is as it begins, and runs it on 8 images in turns.
 
   Args:
     config: the whole config.
     rounds: turns of each format.
     torch: a Python that has torch and timm.
+    mindspore: one that has mindspore and mindcv, for a MINDIR of the networks
+      that MindCV has; '' for none.
 
   Returns:
     A row for each format: 'network', 'format', what `compare.compare` finds,
@@ -61,16 +65,7 @@ def measure(config, rounds: int, torch: str) -> list[dict]:
       path = os.path.join(folder, name + artifacts.ENDINGS[name])
       artifacts.save(weights, path, name, 0)
       sides[name] = artifacts.load(path).classify
-      size = artifacts.size_of(path)
-      rows[name] = {
-        'network': config.model.name,
-        'format': name,
-        **compare.compare(weights, sides[name]),
-        'bytes': size,
-        'times_parameters': round(size / _parameters(variables['params']), 4),
-        'times_timm': None,
-        'versions': None,
-      }
+      rows[name] = _row(weights, name, path, sides[name])
     path = os.path.join(folder, 'timm.onnx')
     rows[_ONNX]['versions'] = _timm(torch, config.model.name, path)
     seconds = _turns(sides, images, rounds)
@@ -78,12 +73,34 @@ def measure(config, rounds: int, torch: str) -> list[dict]:
     # wait for more in vain, and take the time of whoever comes next.
     pair = {_ONNX: sides[_ONNX], _TIMM: onnx_file.load(path)[0]}
     compared = _turns(pair, images, rounds)
+    if mindspore and config.model.name in mindir.NETWORKS:
+      path = os.path.join(folder, mindir.FORMAT + mindir.ENDING)
+      own = weights_lib.without_aux(weights)
+      logits, seconds[mindir.FORMAT] = mindir.save(
+        own, path, 0, mindspore, images, rounds
+      )
+      rows[mindir.FORMAT] = _row(own, mindir.FORMAT, path, lambda _: logits)
   for name, row in rows.items():
     median = statistics.median(seconds[name])
     row['images_per_sec'] = round(len(images) / median, 2)
   ratios = np.divide(compared[_TIMM], compared[_ONNX])
   rows[_ONNX]['times_timm'] = round(float(np.median(ratios)), 3)
   return list(rows.values())
+
+
+def _row(weights: Weights, name: str, path: str, classify) -> dict:
+  size = artifacts.size_of(path)
+  return {
+    'network': weights.model['name'],
+    'format': name,
+    **compare.compare(weights, classify),
+    'bytes': size,
+    'times_parameters': round(
+      size / _parameters(weights.variables['params']), 4
+    ),
+    'times_timm': None,
+    'versions': None,
+  }
 
 
 def _turns(sides, images, rounds: int) -> dict[str, list[float]]:

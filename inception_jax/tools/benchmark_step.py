@@ -17,6 +17,7 @@ from inception_jax import evaluator
 from inception_jax import hardware
 from inception_jax import models
 from inception_jax import sharding
+from inception_jax.artifacts import mindir
 from inception_jax.data import pipeline
 from inception_jax.trainer import Trainer
 
@@ -159,7 +160,9 @@ class _Process:
   """The process of the other side, which waits while it is not asked."""
 
   def __init__(self, theirs: Theirs, network: str, config, classes: int):
-    script = 'mindcv_step.py' if theirs.mindcv else 'timm_step.py'
+    script, self._env = 'timm_step.py', None
+    if theirs.mindcv:
+      script, self._env = 'mindcv_step.py', mindir.environment(theirs.python)
     what = (network, config.batch_size, config.data.image_size, classes)
     # The only one of theirs that has an auxiliary head is v3.
     aux = int(config.model.aux_head)
@@ -169,6 +172,7 @@ class _Process:
   def __enter__(self):
     self._process = subprocess.Popen(
       [str(x) for x in self._args],
+      env=self._env,
       stdin=subprocess.PIPE,
       stdout=subprocess.PIPE,
       text=True,

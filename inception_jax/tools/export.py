@@ -148,7 +148,7 @@ def _mindir(weights, path: str, step: int, python: str) -> dict:
   log.info('exporting by mindspore; a full network takes a minute or two')
   weights = weights_lib.without_aux(weights)
   images = compare.normalised(weights.card)
-  logits = mindir.save(weights, path, step, python, images)
+  logits, _ = mindir.save(weights, path, step, python, images)
   found = compare.compare(weights, lambda _: logits)
   return _within(mindir.BOUND, found, mindir.FORMAT)
 

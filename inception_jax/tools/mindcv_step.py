@@ -14,8 +14,6 @@ import os
 import sys
 import time
 
-_ISA = 'ONEDNN_MAX_CPU_ISA'
-
 
 class Side:
   """A network, a batch, and the steps over them."""
@@ -66,36 +64,15 @@ class Side:
     return time.perf_counter() - begin
 
 
-def _no_slower_than_need_be():
-  """Starts anew with AVX2 where oneDNN has no 3×3 kernel for more.
-
-  That of mindspore 2.10 takes its reference in place of one with the AVX-512 of
-  some CPUs by AMD, which is a hundred times as slow.
-  """
-  if _ISA in os.environ:
-    return
-  import mindspore as ms
-
-  ms.set_device('CPU')
-  conv = ms.nn.Conv2d(64, 64, 3)
-  images = ms.ops.ones((2, 64, 73, 73))
-  conv(images).asnumpy()
-  begin = time.perf_counter()
-  conv(images).asnumpy()
-  if time.perf_counter() - begin > 0.5:
-    env = {**os.environ, _ISA: 'AVX2'}
-    os.execve(sys.executable, [sys.executable, *sys.argv], env)
-
-
 def main(name, batch, size, classes, aux):
   """Answers until there are no more lines."""
-  _no_slower_than_need_be()
   side = Side(name, int(batch), int(size), int(classes), bool(int(aux)))
   versions = {
     module: sys.modules[module].__version__
     for module in ('mindspore', 'mindcv')
   }
-  versions[_ISA] = os.environ.get(_ISA, '')
+  isa = 'ONEDNN_MAX_CPU_ISA'
+  versions[isa] = os.environ.get(isa, '')
   print(json.dumps(versions), flush=True)
   for line in sys.stdin:
     what, steps = line.split()
