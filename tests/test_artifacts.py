@@ -237,7 +237,7 @@ def test_a_saved_model_takes_encoded_images(weights, served):
     picture(8, 'webp', lossless=True, exif=EXIF),
   ]
   data = card_lib.data_of(weights.card)
-  images = [decode.eval_image(tf.constant(x), data) for x in encoded]
+  images = [decode.eval_image(tf.constant(x), data, False) for x in encoded]
   # Of a GIF its first frame, whatever comes after it.
   encoded[5] = picture(5, 'gif', append_images=frames, save_all=True)
   loaded = tf.saved_model.load(served)

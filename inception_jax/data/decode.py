@@ -93,13 +93,13 @@ def eval_image(image, data, python: bool = True):
   """An undecoded record's image → uint8 [S, S, C], as `Card.crop_mode` says.
 
   Without `python` it runs in TensorFlow alone, which cannot read a BMP with a
-  palette: that is an error then.
+  palette: that is an error then. And `resize.exact` says what else differs.
   """
   decoded = _decoded(image, data, python)
   if data.eval_crop_mode == 'squash':
-    return resize.exact(decoded, data)
+    return resize.exact(decoded, data, python=python)
   if data.eval_crop_mode == 'short_side':
-    return _centre(decoded, data)
+    return _centre(decoded, data, python)
   # Not of a JPEG its window alone: at the window's edge, colours would differ.
   shape = tf.shape(decoded)
   extent = tf.cast(shape[:2], tf.float32) * data.eval_crop_fraction
@@ -107,23 +107,24 @@ def eval_image(image, data, python: bool = True):
   begin = tf.concat([(shape[:2] - size) // 2, [0]], 0)
   channels = decoded.shape[-1]
   cropped = tf.slice(decoded, begin, tf.concat([size, [channels]], 0))
-  return resize.exact(tf.ensure_shape(cropped, (None, None, channels)), data)
+  cropped = tf.ensure_shape(cropped, (None, None, channels))
+  return resize.exact(cropped, data, python=python)
 
 
-def _centre(image, data):
+def _centre(image, data, python: bool):
   """torchvision's Resize of the shorter side, then its CenterCrop."""
   target = data.image_size
   # Not to be one too few where the share was itself a quotient, as 299 / 341.
   shorter = math.floor(target / data.eval_crop_fraction + 1e-6)
-  resized, size = _shorter_side(image, data, shorter)
+  resized, size = _shorter_side(image, data, shorter, python)
   return _square(resized, size, target, 0.5)
 
 
-def _shorter_side(image, data, shorter: int):
+def _shorter_side(image, data, shorter: int, python: bool = True):
   """The image with a shorter side of so many pixels, and its int32 [2] size."""
   extent = tf.shape(image)[:2]
   size = shorter * extent // tf.reduce_min(extent)
-  return resize.exact(image, data, size), size
+  return resize.exact(image, data, size, python), size
 
 
 def _square(image, size, side: int, place: float):
