@@ -17,7 +17,7 @@
 # make bench-checkpoint  what saving costs a training of v3: ten minutes
 # make bench-evaluation  an evaluation beside its forward step: ten minutes
 # make bench-step  training and inference of v3 and v4 beside timm's in
-#              PyTorch: five minutes
+#              PyTorch, with CLONES= of 32×32 v3 beside weiaicunzai's: ten minutes
 # make bench-mindcv  the same beside MindCV's: ten minutes
 # make bench-loop  the training of v3 beside its step alone, on synthetic data
 #              and JPEGs: a quarter of an hour
@@ -136,12 +136,15 @@ bench-export: $(VENV)/ready .venv-torch/ready .venv-mindspore/ready
 	  --mindspore=.venv-mindspore/bin/python \
 	  --ledger=benchmarks/export.csv $(ARGS) || exit; done
 
+STEPS = $(RUN) -m inception_jax.tools.benchmark --what=step --rounds=4 \
+  --torch=.venv-torch/bin/python --config.precision=float32 \
+  --ledger=benchmarks/step.csv $(ARGS)
 bench-step: $(VENV)/ready .venv-torch/ready
 	@for network in inception_v3 inception_v4; do \
-	  $(RUN) -m inception_jax.tools.benchmark --what=step --rounds=4 \
-	  --torch=.venv-torch/bin/python --config=configs/$$network.py \
-	  --config.batch_size=8 --config.precision=float32 \
-	  --ledger=benchmarks/step.csv $(ARGS) || exit; done
+	  $(STEPS) --config=configs/$$network.py --config.batch_size=8 || exit; done
+	@test -z "$(CLONES)" || $(STEPS) --config.batch_size=32 \
+	  --config=configs/cifar100_inception_v3.py --config.model.num_classes=100 \
+	  --network=$(CLONES)/pytorch-cifar100/models/inceptionv3.py:inceptionv3
 
 bench-mindcv: $(VENV)/ready .venv-mindspore/ready
 	@for network in inception_v3 inception_v4; do \

@@ -404,39 +404,31 @@ def test_evaluation_crops_are_the_ones_of_pil(mode, interpolation, shape):
   noise = np.random.default_rng(0).integers(0, 256, (9, 7, 3), np.uint8)
   image = Image.fromarray(noise).resize(shape[::-1], Image.BICUBIC)
   method = {'bilinear': Image.BILINEAR, 'bicubic': Image.BICUBIC}[interpolation]
-
-  def expected(resized):
-    width, height = image.size
-    if mode == 'squash':
-      return resized(image, size, size)
-    if mode == 'central':
-      w, h = round(0.875 * width), round(0.875 * height)
-      x, y = (width - w) // 2, (height - h) // 2
-      return resized(image.crop((x, y, x + w, y + h)), size, size)
-    # torchvision: Resize(36), CenterCrop(32)
+  width, height = image.size
+  if mode == 'squash':
+    expected = image.resize((size, size), method)
+  elif mode == 'central':
+    w, h = round(0.875 * width), round(0.875 * height)
+    x, y = (width - w) // 2, (height - h) // 2
+    cropped = image.crop((x, y, x + w, y + h))
+    expected = cropped.resize((size, size), method)
+  else:  # torchvision: Resize(36), CenterCrop(32)
     w, h = (
       (36, int(36 * height / width))
       if width < height
       else (int(36 * width / height), 36)
     )
     x, y = round((w - size) / 2), round((h - size) / 2)
-    return resized(image, w, h).crop((x, y, x + size, y + size))
-
-  pil = expected(lambda image, w, h: image.resize((w, h), method))
-  # In TensorFlow across first, as every Pillow before 13; that one goes down
-  # first where that is most of the way.
-  across_first = expected(
-    lambda image, w, h: image.resize((w, image.height), method).resize(
-      (w, h), method
-    )
-  )
+    resized = image.resize((w, h), method)
+    expected = resized.crop((x, y, x + size, y + size))
+  expected = np.asarray(expected)
   png = tf.io.encode_png(np.asarray(image))
   for given in (tf.convert_to_tensor(np.asarray(image)), png):
     found = decode.eval_image(given, config.data).numpy()
-    np.testing.assert_array_equal(found, np.asarray(pil))
+    np.testing.assert_array_equal(found, expected)
   found = decode.eval_image(png, config.data, python=False).numpy().astype(int)
   assert found.shape == (size, size, 3)
-  off = np.abs(found - np.asarray(across_first, int))
+  off = np.abs(found - expected)
   # Halves, which PIL's whole-number weights round either way, are frequent
   # with bilinear's.
   most, mean = {'bilinear': (2, 0.07), 'bicubic': (1, 0.01)}[interpolation]

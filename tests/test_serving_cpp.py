@@ -79,7 +79,8 @@ def wanted(model):
   data = card_lib.data_of(artifact.card)
 
   def odds(path):
-    image = decode.eval_image(tf.constant(path.read_bytes()), data)
+    # As the artifact does it itself.
+    image = decode.eval_image(tf.constant(path.read_bytes()), data, False)
     image = (np.float32(image) - np.float32(127.5)) / np.float32(127.5)
     return special.softmax(artifact.classify(image[None])[0])
 

@@ -80,11 +80,12 @@ def visit(chromium, address):
       assert origins <= {urlsplit(address)[:2], ('blob', '')}
 
 
-def assert_same(found, pixels, odds):
+def assert_same(found, pixels, odds, off=0.0):
+  """That share of the pixels may be a level off."""
   assert_guessed(found, odds, (*web_page.CLASSES, 'output 5'))
   difference = np.abs(pixels_of(found) - pixels)
   assert difference.max() <= 1
-  assert (difference > 0).mean() < 2e-3
+  assert (difference > 0).mean() <= off
 
 
 def assert_guessed(found, odds, names):
@@ -106,7 +107,9 @@ def test_the_page_says_what_python_does(visit, site, photographs, expected):
     for i, found in enumerate(results(page)):
       assert found['name'] == photographs[i].name
       assert found['state'].startswith('Prepared in ')
-      assert_same(found, pixels[i], odds[i])
+      # As TensorFlow, which adds its float32 in another order.
+      off = 1e-3 if name == 'squash_area' else 0.0
+      assert_same(found, pixels[i], odds[i], off)
 
 
 def test_the_network_that_make_train_makes(visit, digits):
@@ -114,16 +117,11 @@ def test_the_network_that_make_train_makes(visit, digits):
   page.set_input_files('#images', list(digits))
   wait(page, 'Images classified: 23. Failed: 0.')
   assert page.inner_text('#about') == 'inception_v3, 16×16 pixels, 10 classes'
-  difference = []
   for found, path in zip(results(page), digits, strict=True):
     assert found['name'] == path.name
     pixels, odds = digits[path]
     assert_guessed(found, odds, pictures.DIGITS)
-    difference.append(pixels_of(found) - pixels)
-  difference = np.abs(difference)
-  assert difference.max() <= 1
-  # From a side of 24 to one of 16, many lie halfway between two levels.
-  assert (difference > 0).mean() < 1e-2
+    np.testing.assert_array_equal(pixels_of(found), pixels)
 
 
 def test_broken_images_are_named_and_the_others_served(

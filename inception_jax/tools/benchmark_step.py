@@ -81,7 +81,7 @@ def measure(config, rounds: int, theirs: Theirs) -> list[dict]:
         'what': what,
         **_turns(what, side, process, rounds, config.batch_size),
         'network': config.model.name,
-        'theirs': network,
+        'theirs': os.path.basename(network),
         'torch_compile': theirs.compiled,
         'precision': config.precision,
         'image_size': config.data.image_size,

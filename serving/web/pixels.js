@@ -1,10 +1,11 @@
 // An image as the network sees it: inception_jax/data/decode.py's eval_image.
 //
 // Pixels are RGBA, as a canvas has them, all opaque; for a network of one
-// channel they are grey, one byte each. TensorFlow's resampling is in float32,
-// and so is this where it decides which pixel is taken.
+// channel they are grey, one byte each. `bilinear` and `bicubic` are Pillow's
+// (Resample.c), to the last bit; `area` and `nearest` TensorFlow's, in float32
+// as there.
 
-const {ceil, floor, fround, max, min} = Math;
+const {abs, ceil, floor, fround, max, min, sign, trunc} = Math;
 
 const KERNELS = {
   bilinear: {radius: 1, at: (x) => max(0, 1 - x)},
@@ -12,11 +13,12 @@ const KERNELS = {
     radius: 2,
     at(x) {
       if (x >= 2) return 0;
-      if (x >= 1) return ((-0.5 * x + 2.5) * x - 4) * x + 2;
+      if (x >= 1) return (((x - 5) * x + 8) * x - 4) * -0.5;
       return (1.5 * x - 2.5) * x * x + 1;
     },
   },
 };
+const ONE = 2 ** 22; // weights of theirs are whole numbers of its parts
 export const INTERPOLATIONS = [...Object.keys(KERNELS), 'area', 'nearest'];
 export const CROPS = ['central', 'short_side', 'squash'];
 
@@ -91,20 +93,30 @@ function grey(rgba) {
   return data;
 }
 
-// Across, then down. The smooth ones go to whole levels in between, as PIL's.
+// The smooth ones go to whole levels in between, and down first where that
+// loses much, as inception_jax/data/resize.py.
 function resize({data, width, height, channels}, toWidth, toHeight, method) {
   const between = method in KERNELS ? Uint8ClampedArray : Float32Array;
-  const wide = new between(height * toWidth * channels);
-  resample(data, height, channels, taps(method, width, toWidth), wide);
+  const across = taps(method, width, toWidth);
+  const down = taps(method, height, toHeight);
   const done = new Uint8ClampedArray(toHeight * toWidth * channels);
-  resample(wide, 1, toWidth * channels, taps(method, height, toHeight), done);
+  const lost = height - toHeight;
+  if (lost > 0 && lost > 2 * (width - toWidth)) {
+    const low = new between(toHeight * width * channels);
+    resample(data, 1, width * channels, down, low);
+    resample(low, toHeight, channels, across, done);
+  } else {
+    const wide = new between(height * toWidth * channels);
+    resample(data, height, channels, across, wide);
+    resample(wide, 1, toWidth * channels, down, done);
+  }
   return {data: done, width: toWidth, height: toHeight, channels};
 }
 
 // [outer, from, inner] → [outer, to, inner], weighted sums over `from`.
-function resample(source, outer, inner, {from, all}, target) {
+function resample(source, outer, inner, {from, all, one}, target) {
   const whole = target instanceof Uint8ClampedArray;
-  const sums = new Float32Array(inner);
+  const sums = one > 1 ? new Float64Array(inner) : new Float32Array(inner);
   let at = 0;
   for (let block = 0; block < outer; block++) {
     for (const {start, weights} of all) {
@@ -115,17 +127,18 @@ function resample(source, outer, inner, {from, all}, target) {
       }
       for (let i = 0; i < inner; i++) {
         // The array itself would round halves to even; it does clip.
-        target[at++] = whole ? floor(sums[i] + 0.5) : sums[i];
+        target[at++] = whole ? floor(sums[i] / one + 0.5) : sums[i];
       }
     }
   }
 }
 
-// For each pixel of `to`: the first one of `from` in it, and the weights.
+// For each pixel of `to`: the first one of `from` in it, and the weights, whose
+// sum is `one`.
 function taps(method, from, to) {
   const find = {nearest: nearest, area: covered}[method] ?? smooth;
   const all = Array.from({length: to}, (_, x) => find(x, from, to, method));
-  return {from, all};
+  return {from, all, one: method in KERNELS ? ONE : 1};
 }
 
 function nearest(x, from, to) {
@@ -147,17 +160,20 @@ function covered(x, from, to) {
 // Antialiased: where the image shrinks, the kernel grows with the step.
 function smooth(x, from, to, method) {
   const {radius, at} = KERNELS[method];
-  const step = fround(1 / fround(to / from));
+  const step = from / to;
   const stretch = max(step, 1);
-  const middle = fround(fround(x + 0.5) * step);
-  const reach = fround(radius * stretch);
-  const start = max(0, ceil(fround(fround(middle - reach) - 0.5)));
-  const last = min(from - 1, floor(fround(fround(middle + reach) - 0.5)));
-  const weights = Float32Array.from({length: last - start + 1}, (_, i) =>
-    at(Math.abs(fround(start + i + 0.5 - middle) / stretch)),
+  const middle = (x + 0.5) * step;
+  const reach = radius * stretch;
+  const start = max(0, trunc(middle - reach + 0.5));
+  const end = min(from, trunc(middle + reach + 0.5));
+  const exact = Array.from({length: end - start}, (_, i) =>
+    at(abs((start + i - middle + 0.5) * (1 / stretch))),
   );
-  const sum = weights.reduce((total, weight) => fround(total + weight), 0);
-  return {start, weights: weights.map((weight) => weight * fround(1 / sum))};
+  const sum = exact.reduce((total, weight) => total + weight, 0);
+  const weights = exact.map((weight) =>
+    trunc((weight / sum) * ONE + 0.5 * sign(weight)),
+  );
+  return {start, weights};
 }
 
 function centre({data, width, height, channels}, side) {
