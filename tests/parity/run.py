@@ -14,6 +14,7 @@ Exit status 1 if a difference is over its bound.
 """
 
 import argparse
+import functools
 import json
 import os
 import pathlib
@@ -27,6 +28,7 @@ import numpy as np
 from inception_jax import cli
 from inception_jax import pretrained
 from inception_jax import weights as weights_lib
+from inception_jax.artifacts import mindir
 from tests.hostile import hostile_pickle
 from tests.parity import cases
 from tests.parity import compare
@@ -48,9 +50,11 @@ def python_of(case: cases.Case) -> str:
   return str(ROOT / folder / 'bin' / 'python') if folder else sys.executable
 
 
-def run(*command: str) -> str:
+def run(*command: str, env=None) -> str:
   """Runs a program to its end; returns its stdout."""
-  done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+  done = subprocess.run(
+    command, cwd=ROOT, env=env, capture_output=True, text=True
+  )
   if done.returncode:
     tail = '\n'.join(done.stderr.splitlines()[-MOST_LINES:])
     raise RuntimeError(f'{" ".join(command[1:])} failed:\n{tail}')
@@ -62,15 +66,23 @@ def result_of(*command: str) -> dict:
   return json.loads(run(sys.executable, *command).splitlines()[-1])
 
 
+@functools.cache
+def _environment(folder: str, python: str) -> dict[str, str] | None:
+  # Its convolutions are a hundred times slower on some CPUs else.
+  return mindir.environment(python) if 'mindspore' in folder else None
+
+
 def foreign(case: cases.Case, size: int, clone: str, out, **flags) -> None:
+  python = python_of(case)
   run(
-    python_of(case),
+    python,
     str(HERE / 'foreign.py'),
     f'--case={case.name}',
     f'--size={size}',
     f'--clone={clone}',
     f'--out={out}',
     *(f'--{name}={value}' for name, value in flags.items()),
+    env=_environment(ENVIRONMENTS.get(case.source, ''), python),
   )
 
 
