@@ -19,6 +19,8 @@
 # make bench-step  training and inference of v3 and v4 beside timm's in
 #              PyTorch, with CLONES= of 32×32 v3 beside weiaicunzai's: ten minutes
 # make bench-mindcv  the same beside MindCV's: ten minutes
+# make bench-compile  the training step of the three networks beside plain
+#              flax's, compiled for eight TPUs v5e that are not there: an hour
 # make bench-loop  the training of v3 beside its step alone, on synthetic data
 #              and JPEGs: a quarter of an hour
 # make bench-start  until v3's first step is done, and once more with what the
@@ -50,7 +52,7 @@ PIP     := -m pip install --quiet --disable-pip-version-check
 
 .PHONY: train test test-fast golden lint parity parity-training \
   parity-evaluation learning soak bench bench-checkpoint bench-evaluation \
-  bench-export bench-loop bench-mindcv bench-start bench-step \
+  bench-compile bench-export bench-loop bench-mindcv bench-start bench-step \
   compile-check browser cpp web clean
 
 train: $(VENV)/ready
@@ -136,15 +138,16 @@ bench-export: $(VENV)/ready .venv-torch/ready .venv-mindspore/ready
 	  --mindspore=.venv-mindspore/bin/python \
 	  --ledger=benchmarks/export.csv $(ARGS) || exit; done
 
-STEPS = $(RUN) -m inception_jax.tools.benchmark --what=step --rounds=4 \
-  --torch=.venv-torch/bin/python --config.precision=float32 \
-  --ledger=benchmarks/step.csv $(ARGS)
+STEP := $(RUN) -m inception_jax.tools.benchmark --what=step --rounds=4 \
+  --torch=.venv-torch/bin/python --ledger=benchmarks/step.csv
 bench-step: $(VENV)/ready .venv-torch/ready
 	@for network in inception_v3 inception_v4; do \
-	  $(STEPS) --config=configs/$$network.py --config.batch_size=8 || exit; done
-	@test -z "$(CLONES)" || $(STEPS) --config.batch_size=32 \
+	  $(STEP) --config=configs/$$network.py --config.batch_size=8 \
+	  --config.precision=float32 $(ARGS) || exit; done
+	@test -z "$(CLONES)" || $(STEP) \
+	  --network=$(CLONES)/pytorch-cifar100/models/inceptionv3.py:inceptionv3 \
 	  --config=configs/cifar100_inception_v3.py --config.model.num_classes=100 \
-	  --network=$(CLONES)/pytorch-cifar100/models/inceptionv3.py:inceptionv3
+	  --config.batch_size=32 --config.precision=float32 $(ARGS)
 
 bench-mindcv: $(VENV)/ready .venv-mindspore/ready
 	@for network in inception_v3 inception_v4; do \
@@ -165,6 +168,12 @@ bench-start: $(VENV)/ready
 	  --config=configs/inception_v3.py --config.data.source=synthetic \
 	  --config.batch_size=8 --config.precision=float32 \
 	  --ledger=benchmarks/start.csv $(ARGS)
+
+bench-compile: .venv-tpu/ready
+	@for network in inception_v3 inception_v4 inception_resnet_v2; do \
+	  .venv-tpu/bin/python -m inception_jax.tools.benchmark --what=compile \
+	  --config=configs/$$network.py --ledger=benchmarks/plain.csv \
+	  $(ARGS) || exit; done
 
 compile-check: .venv-tpu/ready
 	@.venv-tpu/bin/python -m tests.compile_check $(ARGS)

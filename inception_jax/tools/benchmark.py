@@ -21,6 +21,9 @@ python -m inception_jax.tools.benchmark --what=step \\
     --config=configs/inception_v4.py --config.batch_size=8 \\
     --config.precision=float32 --mindspore=.venv-mindspore/bin/python
 
+python -m inception_jax.tools.benchmark --what=compile \\
+    --config=configs/inception_v4.py --topology=v5e:2x4
+
 python -m inception_jax.tools.benchmark --what=loop \\
     --config=configs/inception_v3.py --config.data.source=synthetic \\
     --config.batch_size=8 --config.precision=float32
@@ -54,11 +57,23 @@ _CONFIG = config_flags.DEFINE_config_file(
 _WHAT = flags.DEFINE_enum(
   'what',
   'input',
-  ['input', 'step', 'loop', 'start', 'checkpoint', 'evaluation', 'export'],
+  [
+    'input',
+    'step',
+    'compile',
+    'loop',
+    'start',
+    'checkpoint',
+    'evaluation',
+    'export',
+  ],
   'What is measured.',
 )
 _TORCH = flags.DEFINE_string(
   'torch', '.venv-torch/bin/python', 'A Python that has torchvision.'
+)
+_TOPOLOGY = flags.DEFINE_string(
+  'topology', 'v5e:2x4', 'With --what=compile: chips and how they lie.'
 )
 _DATA_DIR = flags.DEFINE_string(
   'data_dir', '', 'A folder of class folders of JPEGs; empty: made here.'
@@ -112,6 +127,10 @@ def _measure(what: str, config, rounds: int) -> dict | list[dict]:
       from inception_jax.tools import benchmark_step
 
       return benchmark_step.measure(config, rounds, _theirs(config))
+    case 'compile':
+      from inception_jax.tools import benchmark_compile
+
+      return benchmark_compile.measure(config, _TOPOLOGY.value)
     case 'loop':
       from inception_jax.tools import benchmark_loop
 

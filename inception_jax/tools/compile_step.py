@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 # Of ImageNet. Another set of images makes the same program, but for the width
 # of its logits and the constants of its schedule.
-_CLASSES = 1000
+CLASSES = 1000
 _IMAGES = 1_281_167
 _SLOWEST = 10
 # 'Used 20.52G of 15.75G hbm', and other ways to say that.
@@ -123,7 +123,20 @@ def compiled(config, devices, step: str) -> Compiled:
     mesh.devices.flat[0].device_kind,
     config.batch_size,
   )
-  lowered = _lowered(config, mesh, step)
+  return finished(_lowered(config, mesh, step), config.batch_size, mesh.size)
+
+
+def finished(lowered, images: int, devices: int) -> Compiled:
+  """Compiles what was lowered.
+
+  Args:
+    lowered: a jitted function, lowered.
+    images: of the global batch.
+    devices: that share them.
+
+  Raises:
+    TooLarge: it does not fit in the memory of a device.
+  """
   begin = time.perf_counter()
   try:
     program = lowered.compile()
@@ -133,13 +146,13 @@ def compiled(config, devices, step: str) -> Compiled:
     raise TooLarge(str(error)) from error
   seconds = time.perf_counter() - begin
   log.info('compiled in %s', metrics.duration(seconds))
-  return Compiled(program, seconds, config.batch_size, mesh.size)
+  return Compiled(program, seconds, images, devices)
 
 
 def _lowered(config, mesh, step: str, platforms=None):
   """The step, lowered for the devices of a mesh."""
   plan = plan_lib.plan(config, _IMAGES)
-  number = config.model.num_classes or _CLASSES
+  number = config.model.num_classes or CLASSES
   trainer = Trainer(config, mesh, number, schedules.schedule(config, plan))
   if step == 'train':
     return trainer.lower(platforms)

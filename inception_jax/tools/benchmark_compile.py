@@ -1,0 +1,66 @@
+"""The training step beside plain flax's, for TPUs that are not there."""
+
+from importlib.metadata import version
+
+import jax
+
+from inception_jax import sharding
+from inception_jax.tools import chips
+from inception_jax.tools import compile_step
+from inception_jax.tools import plain_flax
+
+
+def measure(config, topology: str) -> dict:
+  """Both, each compiled once, one after the other.
+
+  Args:
+    config: the whole config, of a network of full width.
+    topology: as `chips.check` has it.
+
+  Returns:
+    Ours over theirs, less is better: 'times_step_ms', of the cycles that the
+    compiler estimates, 'times_hbm_bytes', 'times_peak_bytes' and
+    'times_compile_seconds'; and each of both.
+
+  Raises:
+    UserError: no libtpu, a faulty config or topology.
+  """
+  config = compile_step.checked(config, topology, 'train')
+  kind, shape = chips.parse(topology)
+  devices, chip = chips.devices(topology), chips.CHIPS[kind]
+  # What is in the cache takes no time to compile.
+  jax.config.update('jax_enable_compilation_cache', False)
+  flops = compile_step.flops_per_image(config, 'train')
+  mesh = sharding.make_mesh(devices)
+  number = config.model.num_classes or compile_step.CLASSES
+  sides = {
+    'theirs': compile_step.finished(
+      plain_flax.lower(config, mesh, number), config.batch_size, mesh.size
+    ),
+    'ours': compile_step.compiled(config, devices, 'train'),
+  }
+  figures = {
+    side: compile_step.measure(step, flops, chip, shape)
+    for side, step in sides.items()
+  }
+  keys = {
+    'step_ms': 'estimated_step_ms',
+    'hbm_bytes': 'hbm_bytes_per_image',
+    'peak_bytes': 'peak_hbm_bytes',
+    'compile_seconds': 'compile_seconds',
+  }
+  ratio = lambda key: round(figures['ours'][key] / figures['theirs'][key], 3)
+  return {
+    **{f'times_{name}': ratio(key) for name, key in keys.items()},
+    **{
+      f'{side}_{name}': values[key]
+      for side, values in figures.items()
+      for name, key in keys.items()
+    },
+    'network': config.model.name,
+    'topology': topology,
+    'batch_norm': config.batch_norm,
+    'precision': config.precision,
+    'batch_size': config.batch_size,
+    'versions': {name: version(name) for name in ('jax', 'flax', 'libtpu')},
+  }
