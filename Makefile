@@ -48,12 +48,16 @@ SUDO    := $(shell test $$(id -u) = 0 || echo sudo)
 install  = { $(SUDO) apt-get update && $(SUDO) apt-get install --yes \
   --no-install-recommends $(1); } >&2
 TOGETHER := --numprocesses=2 --dist=worksteal
+# Keeps what a training step frees for the next one, unlike glibc's malloc.
+MALLOC   = $(shell ls /usr/lib/*/libtcmalloc_minimal.so.4 2>/dev/null | head -1)
 PIP     := -m pip install --quiet --disable-pip-version-check
 
 .PHONY: train test test-fast golden lint parity parity-training \
   parity-evaluation learning soak bench bench-checkpoint bench-evaluation \
   bench-compile bench-export bench-loop bench-mindcv bench-start bench-step \
-  compile-check browser cpp web clean
+  compile-check browser cpp malloc web clean
+
+train bench-step: export LD_PRELOAD = $(MALLOC)
 
 train: $(VENV)/ready
 	@$(RUN) main.py --config=$(CONFIG) --workdir=$(WORKDIR) $(ARGS)
@@ -102,6 +106,10 @@ browser:
 	@test -n "$(BROWSER)" || { echo 'installing Chromium, a minute' >&2; \
 	  $(call install,chromium); }
 
+malloc:
+	@test -n "$(MALLOC)" || { echo 'installing libtcmalloc-minimal4' >&2; \
+	  $(call install,libtcmalloc-minimal4); }
+
 # With the C library of TensorFlow's package; errors are on stderr.
 cpp: $(VENV)/ready
 	@{ command -v g++ && command -v cmake && \
@@ -140,7 +148,7 @@ bench-export: $(VENV)/ready .venv-torch/ready .venv-mindspore/ready
 
 STEP := $(RUN) -m inception_jax.tools.benchmark --what=step --rounds=4 \
   --torch=.venv-torch/bin/python --ledger=benchmarks/step.csv
-bench-step: $(VENV)/ready .venv-torch/ready
+bench-step: $(VENV)/ready .venv-torch/ready malloc
 	@for network in inception_v3 inception_v4; do \
 	  $(STEP) --config=configs/$$network.py --config.batch_size=8 \
 	  --config.precision=float32 $(ARGS) || exit; done

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import sys
 
 import jax
 
@@ -40,6 +41,25 @@ def machine() -> str:
   except (OSError, IndexError):  # not Linux, or not x86
     pass
   return f'{len(os.sched_getaffinity(0))} cores of {name}'
+
+
+def allocator() -> str:
+  """Of the host's memory: 'tcmalloc' where that was preloaded, or 'libc'."""
+  known = ('tcmalloc', 'jemalloc', 'mimalloc')
+  preloaded = os.environ.get('LD_PRELOAD', '')
+  return next((name for name in known if name in preloaded), 'libc')
+
+
+def advice(mesh) -> str:
+  """What would make steps on these devices faster; '' for nothing."""
+  on_cpus = mesh.devices.flat[0].platform == 'cpu'
+  if not on_cpus or sys.platform != 'linux' or allocator() != 'libc':
+    return ''
+  # glibc gives gigabytes back after each step, and has the next one's zeroed.
+  return (
+    'on CPUs steps take a fifth to a third less time with tcmalloc (Debian: '
+    'libtcmalloc-minimal4): LD_PRELOAD=libtcmalloc_minimal.so.4 python …'
+  )
 
 
 def devices() -> str:

@@ -87,7 +87,11 @@ def measure(config, rounds: int, theirs: Theirs) -> list[dict]:
         'image_size': config.data.image_size,
         'batch_size': config.batch_size,
         'device': hardware.devices(),
-        'versions': {'jax': jax.__version__, **process.versions},
+        'versions': {
+          'jax': jax.__version__,
+          'malloc': hardware.allocator(),  # of both sides
+          **process.versions,
+        },
       }
       for what, side in ours.items()
     ]
