@@ -1,21 +1,26 @@
 """tools.compile: exchanges, FLOPs, batches, chips, and what it refuses."""
 
 import dataclasses
+import importlib
 import json
 import math
 
 import jax
+import numpy as np
 import pytest
 
 from inception_jax import models
+from inception_jax import sharding
 from inception_jax import state as state_lib
 from inception_jax.config import UserError
 from inception_jax.models import convolution
 from inception_jax.models import pooling
+from inception_jax.tools import benchmark_compile
 from inception_jax.tools import chips
 from inception_jax.tools import compile_batch
 from inception_jax.tools import compile_step
 from inception_jax.tools import compiled_costs
+from inception_jax.tools import plain_flax
 from inception_jax.tools.compiled_text import Text
 from tests import compile_check
 from tests.commands import tool
@@ -250,3 +255,52 @@ def test_the_ledger_has_imagenets_recipes():
       }
     )
     assert not found
+
+
+@pytest.mark.parametrize(
+  'name', ['inception_v3', 'inception_v4', 'inception_resnet_v2']
+)
+def test_plain_flax_has_the_same_parameters(name):
+  config = importlib.import_module(f'configs.{name}').get_config()
+  config = models.resolve(config)
+  config.model.aux_head = True
+  images = jax.numpy.zeros((1, 299, 299, 3))
+  keys = {'params': jax.random.key(0), 'dropout': jax.random.key(0)}
+  counts = [
+    state_lib.num_params(jax.eval_shape(init, keys, images)['params'])
+    for init in (
+      models.build(config, 1000).init,
+      plain_flax.network(config, 1000).init,
+    )
+  ]
+  assert counts[0] == counts[1]
+
+
+def test_plain_flax_trains(tiny):
+  tiny.schedule.learning_rate, tiny.model.dropout_rate = 1e-3, 0.0
+  mesh = sharding.make_mesh(jax.devices()[:1])
+  init, step = plain_flax.training(tiny, mesh, 10)
+  random = np.random.default_rng(0)
+  batch = {
+    'image': random.integers(256, size=(16, 16, 16, 3), dtype=np.uint8),
+    'label': np.arange(16, dtype=np.int32) % 10,
+  }
+  state, losses = init(), []
+  for _ in range(20):
+    state, loss = step(state, batch)
+    losses.append(loss)
+  assert int(state[0]) == 20
+  # Of two classifiers, the second of which counts less.
+  assert losses[0] == pytest.approx(1.4 * math.log(10), rel=0.2)
+  assert losses[-1] < 0.7 * losses[0]
+
+
+def test_both_sides_are_compiled_and_compared(tiny, monkeypatch):
+  monkeypatch.setattr(chips, 'missing', lambda: [])
+  monkeypatch.setattr(chips, 'devices', lambda topology: jax.devices())
+  monkeypatch.setattr(benchmark_compile, 'version', lambda name: name)
+  figures = benchmark_compile.measure(tiny, 'v5e:2x4')
+  assert figures['times_peak_bytes'] == pytest.approx(
+    figures['ours_peak_bytes'] / figures['theirs_peak_bytes'], abs=1e-3
+  )
+  assert figures['times_compile_seconds'] > 0

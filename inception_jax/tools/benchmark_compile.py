@@ -49,9 +49,15 @@ def measure(config, topology: str) -> dict:
     'peak_bytes': 'peak_hbm_bytes',
     'compile_seconds': 'compile_seconds',
   }
-  ratio = lambda key: round(figures['ours'][key] / figures['theirs'][key], 3)
+  ours, theirs = figures['ours'], figures['theirs']
   return {
-    **{f'times_{name}': ratio(key) for name, key in keys.items()},
+    **{
+      # Only compilers for TPUs estimate cycles.
+      f'times_{name}': round(ours[key] / theirs[key], 3)
+      if theirs[key]
+      else None
+      for name, key in keys.items()
+    },
     **{
       f'{side}_{name}': values[key]
       for side, values in figures.items()

@@ -100,6 +100,18 @@ class Network(nn.Module):
     )(x)
 
 
+def network(config, num_classes: int) -> Network:
+  """That of a resolved config, of full width."""
+  architecture = models.ARCHITECTURES[config.model.name]
+  return Network(
+    architecture.stems[config.model.stem] + architecture.body,
+    architecture.aux_after * config.model.aux_head,
+    num_classes,
+    config.model.dropout_rate,
+    jnp.dtype(config.precision),
+  )
+
+
 def lower(config, mesh: jax.sharding.Mesh, num_classes: int):
   """A training step, lowered for a mesh that shares the batch.
 
@@ -108,21 +120,25 @@ def lower(config, mesh: jax.sharding.Mesh, num_classes: int):
     mesh: the devices.
     num_classes: of the network.
   """
-  architecture = models.ARCHITECTURES[config.model.name]
-  model = Network(
-    architecture.stems[config.model.stem] + architecture.body,
-    architecture.aux_after * config.model.aux_head,
-    num_classes,
-    config.model.dropout_rate,
-    jnp.dtype(config.precision),
+  init, step = training(config, mesh, num_classes)
+  placed = lambda tree, where: jax.tree.map(
+    lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=where), tree
   )
+  state = placed(jax.eval_shape(init), sharding.replicated(mesh))
+  batch = placed(pipeline.train_batch_spec(config), sharding.batch(mesh))
+  return step.lower(state, batch)
+
+
+def training(config, mesh: jax.sharding.Mesh, num_classes: int):
+  """What makes a first state, and the jitted (state, batch) → (state, loss)."""
+  model = network(config, num_classes)
   tx = optax.rmsprop(config.schedule.learning_rate, momentum=0.9)
-  spec = pipeline.train_batch_spec(config)
+  shape = pipeline.train_batch_spec(config)['image'].shape
 
   def init():
-    images = jnp.zeros((1, *spec['image'].shape[1:]))
-    variables = model.init({'params': jax.random.key(0)}, images)
-    return 0, variables, tx.init(variables['params'])
+    keys = {name: jax.random.key(0) for name in ('params', 'dropout')}
+    variables = model.init(keys, jnp.zeros((1, *shape[1:])))
+    return jnp.int32(0), variables, tx.init(variables['params'])
 
   def loss_of(params, stats, images, labels, key):
     outputs, changed = model.apply(
@@ -153,11 +169,5 @@ def lower(config, mesh: jax.sharding.Mesh, num_classes: int):
     changed = {'params': params, 'batch_stats': stats}
     return (number + 1, changed, opt_state), loss
 
-  everywhere, rows = sharding.replicated(mesh), sharding.batch(mesh)
-  placed = lambda tree, where: jax.tree.map(
-    lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=where), tree
-  )
-  jitted = jax.jit(step, out_shardings=everywhere, donate_argnums=0)
-  return jitted.lower(
-    placed(jax.eval_shape(init), everywhere), placed(spec, rows)
-  )
+  everywhere = sharding.replicated(mesh)
+  return init, jax.jit(step, out_shardings=everywhere, donate_argnums=0)
