@@ -49,13 +49,11 @@ def measure(config, topology: str) -> dict:
     'peak_bytes': 'peak_hbm_bytes',
     'compile_seconds': 'compile_seconds',
   }
-  ours, theirs = figures['ours'], figures['theirs']
+  # Only compilers for TPUs estimate cycles.
+  ratio = lambda a, b: round(a / b, 3) if b else None
   return {
     **{
-      # Only compilers for TPUs estimate cycles.
-      f'times_{name}': round(ours[key] / theirs[key], 3)
-      if theirs[key]
-      else None
+      f'times_{name}': ratio(figures['ours'][key], figures['theirs'][key])
       for name, key in keys.items()
     },
     **{
