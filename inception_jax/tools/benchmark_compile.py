@@ -1,6 +1,7 @@
 """The training step beside plain flax's, for TPUs that are not there."""
 
 from importlib.metadata import version
+import logging
 
 import jax
 
@@ -8,6 +9,8 @@ from inception_jax import sharding
 from inception_jax.tools import chips
 from inception_jax.tools import compile_step
 from inception_jax.tools import plain_flax
+
+log = logging.getLogger(__name__)
 
 
 def measure(config, topology: str) -> dict:
@@ -33,6 +36,7 @@ def measure(config, topology: str) -> dict:
   flops = compile_step.flops_per_image(config, 'train')
   mesh = sharding.make_mesh(devices)
   number = config.model.num_classes or compile_step.CLASSES
+  log.info('compiling plain flax; a full network takes minutes')
   sides = {
     'theirs': compile_step.finished(
       plain_flax.lower(config, mesh, number), config.batch_size, mesh.size
