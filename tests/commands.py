@@ -1,11 +1,13 @@
 """Runs commands of the project as their users do: in a process of their own."""
 
+import ctypes.util
 import os
 import pathlib
 import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).parent.parent
+_MALLOC = ctypes.util.find_library('tcmalloc_minimal')
 
 
 def command(*args, devices=1, program=('main.py',), optimised=False):
@@ -23,6 +25,8 @@ def command(*args, devices=1, program=('main.py',), optimised=False):
   if not optimised:
     env['XLA_FLAGS'] += ' --xla_backend_optimization_level=0'
   env.pop('TFDS_DATA_DIR', None)
+  if _MALLOC:  # as `make train` does
+    env.setdefault('LD_PRELOAD', _MALLOC)
   return {
     'args': [sys.executable, *program, *args],
     'cwd': ROOT,
