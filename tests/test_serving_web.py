@@ -112,6 +112,27 @@ def test_the_page_says_what_python_does(visit, site, photographs, expected):
       assert_same(found, pixels[i], odds[i], off)
 
 
+def test_answers_of_the_network_before_do_not_count(
+  visit, site, photographs, expected
+):
+  page = visit()
+  page.evaluate("""() => {
+    const status = document.getElementById('status');
+    const note = () => {
+      if (window.seen || !status.textContent.includes('classified:')) return;
+      const shares = document.querySelectorAll('article data');
+      window.seen = Array.from(shares, (share) => Number(share.value));
+    };
+    new MutationObserver(note).observe(status, {childList: true});
+  }""")
+  page.set_input_files('#images', photographs)
+  page.set_input_files('#network', site / 'grey.onnx')
+  wait(page, 'Images classified: 4. Failed: 0.')
+  best = -np.sort(-expected['grey'][1], axis=1)[:, :5]
+  seen = np.reshape(page.evaluate('window.seen'), best.shape)
+  np.testing.assert_allclose(seen, best, atol=1e-3)
+
+
 def test_the_network_that_make_train_makes(visit, digits):
   page = visit('?model=digits.onnx')
   page.set_input_files('#images', list(digits))

@@ -7,8 +7,9 @@ import {fill, text} from './text.js';
 const $ = (id) => document.getElementById(id);
 const SMALL = 100; // pixels; below, a picture is drawn in squares
 
-const entries = new Map();
+const entries = new Map(); // by what the worker calls them
 let worker;
+let asked = 0;
 
 function start() {
   fill(document);
@@ -69,15 +70,18 @@ function add(files) {
     const card = $('result').content.cloneNode(true).firstElementChild;
     card.querySelector('h2').textContent = card.title = file.name;
     card.querySelector('canvas').setAttribute('aria-label', file.name);
-    const entry = {id: entries.size, file, card, ended: null};
-    entries.set(entry.id, entry);
-    return entry;
+    return {file, card};
   });
   $('results').prepend(...added.map(({card}) => card));
   added.forEach(submit);
 }
 
+// By a new name: what the worker still says of the one before is not of the
+// network that there is now.
 function submit(entry) {
+  entries.delete(entry.id);
+  entry.id = asked++;
+  entries.set(entry.id, entry);
   entry.ended = null;
   state(entry, text('waiting'));
   worker.postMessage({task: 'classify', id: entry.id, file: entry.file});
@@ -88,7 +92,7 @@ function load(source) {
   network('loading', {percent: 0});
   say('waiting');
   worker.postMessage({task: 'load', source});
-  entries.forEach(submit);
+  Array.from(entries.values()).forEach(submit);
 }
 
 const ANSWERS = {
@@ -100,12 +104,14 @@ const ANSWERS = {
   },
   classifying({id}) {
     const entry = entries.get(id);
+    if (!entry) return;
     const {name} = entry.file;
     state(entry, text('classifying', {name}));
     say('classifying', {name});
   },
   classified({id, preparing, running, best, image, size}) {
     const entry = entries.get(id);
+    if (!entry) return;
     draw(entry, image, size);
     const took = {
       preparing: Math.round(preparing),
@@ -118,7 +124,7 @@ const ANSWERS = {
     if (id === undefined) {
       network(code, mentions, true);
       say('');
-    } else {
+    } else if (entries.has(id)) {
       end(entries.get(id), text(code, mentions), 'failed');
     }
   },
