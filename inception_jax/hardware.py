@@ -57,7 +57,7 @@ def advice(mesh) -> str:
     return ''
   # glibc gives gigabytes back after each step, and has the next one's zeroed.
   return (
-    'on CPUs steps take a fifth to a third less time with tcmalloc (Debian: '
+    'on CPUs steps take 15 to 26 % less time with tcmalloc (Debian: '
     'libtcmalloc-minimal4): LD_PRELOAD=libtcmalloc_minimal.so.4 python …'
   )
 

@@ -295,6 +295,37 @@ def test_plain_flax_trains(tiny):
   assert losses[-1] < 0.7 * losses[0]
 
 
+def test_a_comparison_of_other_networks_is_refused():
+  done = tool(
+    'benchmark',
+    '--what=compile',
+    '--topology=v9:2x4',
+    '--config=configs/mindspore_inception_v4.py',
+    '--config.model.width=0.5',
+    '--config.precision=tensorfloat32',
+  )
+  assert done.returncode == 2
+  assert 'Traceback' not in done.stderr
+  for fault in (
+    'model.width=0.5: expected 1.0, beside plain flax',
+    'model.head_batch_norm=True: expected False, beside plain flax',
+    "precision='tensorfloat32': expected float32 or bfloat16 or float16",
+    'v9',
+  ):
+    assert fault in done.stderr
+
+
+def test_a_step_that_does_not_fit_beside_plain_flax(tiny, monkeypatch):
+  def too_large(*args):
+    raise compile_step.TooLarge('Used 20.52G of 15.75G hbm')
+
+  monkeypatch.setattr(chips, 'missing', lambda: [])
+  monkeypatch.setattr(chips, 'devices', lambda topology: jax.devices())
+  monkeypatch.setattr(compile_step, 'finished', too_large)
+  with pytest.raises(UserError, match='batch_size=16 does not fit in the mem'):
+    benchmark_compile.measure(tiny, 'v5e:2x4')
+
+
 def test_both_sides_are_compiled_and_compared(tiny, monkeypatch):
   monkeypatch.setattr(chips, 'missing', lambda: [])
   monkeypatch.setattr(chips, 'devices', lambda topology: jax.devices())

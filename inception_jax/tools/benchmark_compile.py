@@ -6,6 +6,7 @@ import logging
 import jax
 
 from inception_jax import sharding
+from inception_jax.config import UserError
 from inception_jax.tools import chips
 from inception_jax.tools import compile_step
 from inception_jax.tools import plain_flax
@@ -17,7 +18,7 @@ def measure(config, topology: str) -> dict:
   """Both, each compiled once, one after the other.
 
   Args:
-    config: the whole config, of a network of full width.
+    config: the whole config.
     topology: as `chips.check` has it.
 
   Returns:
@@ -26,9 +27,16 @@ def measure(config, topology: str) -> dict:
     'times_compile_seconds'; and each of both.
 
   Raises:
-    UserError: no libtpu, a faulty config or topology.
+    UserError: no libtpu; a faulty config or topology, or a config that plain
+      flax's step does not know; a step that does not fit in a chip's memory.
   """
-  config = compile_step.checked(config, topology, 'train')
+  faults = plain_flax.check(config)
+  try:
+    config = compile_step.checked(config, topology, 'train')
+  except UserError as error:
+    faults += error.faults
+  if faults:
+    raise UserError(*faults)
   kind, shape = chips.parse(topology)
   devices, chip = chips.devices(topology), chips.CHIPS[kind]
   # What is in the cache takes no time to compile.
@@ -37,12 +45,17 @@ def measure(config, topology: str) -> dict:
   mesh = sharding.make_mesh(devices)
   number = config.model.num_classes or compile_step.CLASSES
   log.info('compiling plain flax; a full network takes minutes')
-  sides = {
-    'theirs': compile_step.finished(
-      plain_flax.lower(config, mesh, number), config.batch_size, mesh.size
-    ),
-    'ours': compile_step.compiled(config, devices, 'train'),
-  }
+  try:
+    plain = plain_flax.lower(config, mesh, number)
+    sides = {
+      'theirs': compile_step.finished(plain, config.batch_size, mesh.size),
+      'ours': compile_step.compiled(config, devices, 'train'),
+    }
+  except compile_step.TooLarge as error:
+    raise UserError(
+      f'batch_size={config.batch_size} does not fit in the memory of '
+      f'{topology}: {error}'
+    ) from error
   figures = {
     side: compile_step.measure(step, flops, chip, shape)
     for side, step in sides.items()

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from inception_jax import config as config_lib
 from inception_jax import models
 from inception_jax import sharding
 from inception_jax.data import pipeline
@@ -100,8 +101,26 @@ class Network(nn.Module):
     )(x)
 
 
+def check(config) -> list[str]:
+  """What of a config this would leave out: networks that were not the same."""
+  expected = lambda *values: (
+    lambda value: value in values,
+    f'{" or ".join(map(str, values))}, beside plain flax',
+  )
+  return config_lib.out_of_range(
+    config,
+    {
+      'model.width': expected(1.0),
+      'model.aux_batch_norm': expected(True),
+      'model.head_batch_norm': expected(False),
+      'gradient_accumulation': expected(1),
+      'precision': expected('float32', 'bfloat16', 'float16'),
+    },
+  )
+
+
 def network(config, num_classes: int) -> Network:
-  """That of a resolved config, of full width."""
+  """That of a resolved config."""
   architecture = models.ARCHITECTURES[config.model.name]
   return Network(
     architecture.stems[config.model.stem] + architecture.body,
@@ -116,7 +135,7 @@ def lower(config, mesh: jax.sharding.Mesh, num_classes: int):
   """A training step, lowered for a mesh that shares the batch.
 
   Args:
-    config: the whole config, resolved, of a network of full width.
+    config: the whole config, resolved, in which `check` finds nothing.
     mesh: the devices.
     num_classes: of the network.
   """
