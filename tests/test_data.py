@@ -480,6 +480,38 @@ def test_training_looks_at_every_pixel_and_no_closer_than_it_must(side):
     assert np.abs(plain - np.asarray(image)).max() > 20
 
 
+@pytest.mark.parametrize(
+  'side, by',
+  [(63, 1), (64, 2), (127, 2), (128, 4), (255, 4), (256, 8), (999, 8)],
+)
+def test_a_large_jpeg_is_trained_on_in_averages_of_its_pixels(side, by):
+  config = models.resolve(digits_recipe.get_config())
+  config.data.image_size = 32
+  config.data.train_crop = 'random'
+  config.data.crop_area = config.data.crop_ratio = (1.0, 1.0)
+  config.data.channels = 3
+  random = np.random.default_rng(0)
+  coarse = random.integers(0, 256, (4, 4, 3), np.uint8)
+  photo = np.asarray(Image.fromarray(coarse).resize((side, side)), np.int16)
+  photo = (photo + random.integers(-9, 10, photo.shape)).clip(0, 255)
+  jpeg = tf.io.encode_jpeg(
+    photo.astype(np.uint8), quality=95, chroma_downsampling=False
+  )
+  seed = tf.constant([0, 0], tf.int64)
+  crop = decode.train_crop(jpeg, seed, config.data).numpy()
+  assert crop.shape == (side // by, side // by, 3)
+  whole = np.asarray(Image.open(io.BytesIO(jpeg.numpy())))
+  last = by * (side // by)
+  squares = whole[:last, :last].reshape(side // by, by, side // by, by, 3)
+  off = crop - squares.mean((1, 3))
+  assert np.abs(off).mean() < 1.5
+  # The fast transform, of whole ones alone, is not centred.
+  assert np.abs(off.mean((0, 1))).max() < (1.5 if by == 1 else 0.5)
+  image = decode.train_image(jpeg, seed, config.data).numpy()
+  exact = Image.fromarray(whole).resize((32, 32), Image.BILINEAR)
+  assert np.abs(image - np.asarray(exact, float)).mean() < 3
+
+
 def test_synthetic_images_depend_on_the_index_alone():
   config = models.resolve(digits_recipe.get_config())
   config.data.source = 'synthetic'
