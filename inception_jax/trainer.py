@@ -92,8 +92,8 @@ class Trainer:
 
   def compile(self):
     """The step, compiled before the first batch; says what it will need."""
-    if advice := hardware.advice(self._mesh):
-      log.info(advice)
+    for line in hardware.advice(self._mesh):
+      log.info(line)
     log.info('compiling the training step; a full network may take minutes')
     start = time.perf_counter()
     compiled = self.lower().compile()
