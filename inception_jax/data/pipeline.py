@@ -185,11 +185,8 @@ def _batches(
       own, spare = replace(position, own)
       return position, split.fetch(own), spare
 
-    records = elements(step).map(fetched, tf.data.AUTOTUNE)
-    images = records.map(decoded, tf.data.AUTOTUNE)
-    batches = images.batch(count, drop_remainder=True)
-    batches = batches.prefetch(tf.data.AUTOTUNE).with_options(_untuned())
     try:
+      batches = _dataset(elements, step, fetched, decoded, count)
       for batch in batches.as_numpy_iterator():
         wrong = (batch['label'] < 0) | (batch['label'] >= classes)
         if wrong.any():
@@ -210,6 +207,17 @@ def _batches(
         raise config_lib.UserError(
           f'{source} cannot be read: {reason}'
         ) from error
+
+
+# Of its functions none has a condition for AutoGraph to translate. To look for
+# them took two seconds of Python's time, while a step is traced.
+@tf.autograph.experimental.do_not_convert
+def _dataset(elements, step: int, fetched, decoded, count: int):
+  """What `_batches` reads, from a step's batch on."""
+  records = elements(step).map(fetched, tf.data.AUTOTUNE)
+  images = records.map(decoded, tf.data.AUTOTUNE)
+  batches = images.batch(count, drop_remainder=True)
+  return batches.prefetch(tf.data.AUTOTUNE).with_options(_untuned())
 
 
 def _untuned() -> tf.data.Options:
