@@ -56,11 +56,12 @@ ends_a_thread = pytest.mark.filterwarnings(
 @pytest.fixture
 def ended(monkeypatch):
   """Statuses that a process would have ended with, as they come."""
-  found, news = [], threading.Condition()
+  found, threads, news = [], [], threading.Condition()
 
   def end(status):
     with news:
       found.append(status)
+      threads.append(threading.current_thread())
       news.notify_all()
     raise SystemExit  # of the thread
 
@@ -69,6 +70,10 @@ def ended(monkeypatch):
   def wait(count):
     with news:
       assert news.wait_for(lambda: len(found) >= count, timeout=10)
+    # What pytest says of a thread's end would be the next test's otherwise.
+    for thread in threads:
+      thread.join(10)
+      assert not thread.is_alive()
     return found
 
   return wait
