@@ -69,10 +69,10 @@ train: $(VENV)/ready
 	@$(RUN) -m inception_jax.tools.report --workdir=$(WORKDIR) >&2
 
 test: lint browser cpp malloc web
-	@$(RUN) -m pytest $(TOGETHER)
+	@LD_PRELOAD=$(MALLOC) $(RUN) -m pytest $(TOGETHER)
 
 test-fast: lint browser cpp malloc web
-	@$(RUN) -m pytest $(TOGETHER) -m 'not slow'
+	@LD_PRELOAD=$(MALLOC) $(RUN) -m pytest $(TOGETHER) -m 'not slow'
 
 golden: $(VENV)/ready
 	@$(RUN) -m tests.recipes

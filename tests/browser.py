@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 import contextlib
 import dataclasses
+import os
 import shutil
 
 from playwright import sync_api
@@ -24,8 +25,12 @@ def chromium(*flags) -> Iterator[sync_api.Browser]:
   """The browser. While it is open, nothing else can run an event loop."""
   path = next(filter(None, map(shutil.which, NAMES)), None)
   assert path, f'no browser among {", ".join(NAMES)}: make browser'
+  # It has an allocator of its own, whatever the tests have.
+  env = {k: v for k, v in os.environ.items() if k != 'LD_PRELOAD'}
   with sync_api.sync_playwright() as playwright:
-    browser = playwright.chromium.launch(executable_path=path, args=flags)
+    browser = playwright.chromium.launch(
+      executable_path=path, args=flags, env=env
+    )
     yield browser
     browser.close()
 

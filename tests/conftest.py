@@ -1,6 +1,7 @@
 """Eight CPU devices, a shared compilation cache, and a network that compiles
 in seconds."""
 
+import gc
 import os
 
 # Before jax is imported: it reads these once.
@@ -30,6 +31,10 @@ from inception_jax import runs
 from inception_jax import sharding
 from tests.launching import launch  # noqa: F401 (a fixture)
 import tests.tiny  # noqa: F401 (makes the network known)
+
+# Tracing makes millions of objects that stay: to look through them for garbage
+# as often as Python does takes a thirtieth of the time.
+gc.set_threshold(100_000, 20, 20)
 
 
 def tiny_config():

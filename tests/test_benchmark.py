@@ -15,7 +15,8 @@ from tests.commands import tool
 # What does not depend on a network's depth is measured on a shallow one.
 TINY = (
   '--config=configs/digits.py',
-  '--config.model.name=tiny',
+  '--config.model.name=tiniest',
+  '--config.model.aux_head=False',
   '--config.model.width=1.0',
   '--config.data.image_size=9',
 )
@@ -95,7 +96,7 @@ def test_every_format_and_the_onnx_of_timm(tmp_path):
   python.write_text(f'#!/bin/sh\ncp {theirs} "$3"\necho \'{{"timm": "0"}}\'\n')
   python.chmod(0o755)
   config = digits.get_config()
-  config.model.update(name='tiny', width=1.0)
+  config.model.update(name='tiniest', width=1.0, aux_head=False)
   config.data.image_size = 9
   config = models.resolve(config)
   weights = pictures.weights_of(config, 1000)
@@ -171,6 +172,8 @@ def test_steps_in_turns_with_another_network(tmp_path, python_of, more, asks):
     'benchmark',
     '--what=step',
     *TINY,
+    '--config.model.name=tiny',
+    '--config.model.aux_head',
     '--config.batch_size=16',
     '--config.ema_decay=0.9',
     f'{python_of}={python}',

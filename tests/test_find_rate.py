@@ -42,7 +42,8 @@ def test_the_command_leaves_a_curve_and_a_plot(tmp_path):
 
   done = run(
     '--config=configs/digits.py',
-    '--config.model.name=tiny',
+    '--config.model.name=tiniest',
+    '--config.model.aux_head=False',
     '--config.model.width=1.0',
     f'--output={tmp_path}/rates',
     '--steps=12',
