@@ -154,4 +154,8 @@ def get_config() -> ConfigDict:
   # memory; the gradient is that of the whole batch. BatchNorm normalises each
   # part by its own statistics, and moves its averages once for each of them.
   config.gradient_accumulation = 1
+  # Less memory for some more time: of the forward pass only what convolutions
+  # and residual blocks give is kept for the gradients; BatchNorm, ReLU and
+  # pools are done again.
+  config.remat = False
   return config

@@ -9,6 +9,7 @@ from inception_jax import optim
 from inception_jax import precision
 from inception_jax import scoring
 from inception_jax.data import augment
+from inception_jax.models import convolution
 from inception_jax.state import TrainState
 
 
@@ -38,6 +39,16 @@ def ema_decay(decay: float, step):
   return jnp.minimum(decay, (1.0 + t) / (10.0 + t))
 
 
+def _kept_for_gradients(primitive, *args, **params) -> bool:
+  """With `config.remat`: of the forward pass, what is not computed again.
+
+  Convolutions take its time. BatchNorm's sums are small, and exchanged.
+  """
+  named = jax.checkpoint_policies.save_only_these_names(convolution.KEPT)
+  is_sum = primitive is jax.lax.reduce_sum_p
+  return is_sum or named(primitive, *args, **params)
+
+
 def make_train_step(config, model, tx: optax.GradientTransformation, rate):
   """Returns `(state, batch) → (state, metrics)`.
 
@@ -61,6 +72,18 @@ def make_train_step(config, model, tx: optax.GradientTransformation, rate):
     'binary_cross_entropy': binary_cross_entropy,
   }[config.loss]
 
+  def apply(variables, images, key):
+    return model.apply(
+      variables,
+      images,
+      train=True,
+      mutable=['batch_stats'],
+      rngs={'dropout': key},
+    )
+
+  if config.remat:
+    apply = jax.checkpoint(apply, policy=_kept_for_gradients)
+
   def train_step(state: TrainState, batch):
     key = jax.random.fold_in(jax.random.key(config.seed), state.step)
     augment_key, dropout_key = jax.random.split(key)
@@ -72,12 +95,8 @@ def make_train_step(config, model, tx: optax.GradientTransformation, rate):
     loss_scale = precision.loss_scale(config, state.loss_scale)
 
     def loss_fn(params, batch_stats, images, targets, key):
-      (logits, aux_logits), updates = model.apply(
-        {'params': params, 'batch_stats': batch_stats},
-        images,
-        train=True,
-        mutable=['batch_stats'],
-        rngs={'dropout': key},
+      (logits, aux_logits), updates = apply(
+        {'params': params, 'batch_stats': batch_stats}, images, key
       )
       loss = loss_of(logits, targets, config.label_smoothing)
       objective = jnp.mean(loss)

@@ -9,10 +9,13 @@ import numpy as np
 import optax
 import pytest
 
+from inception_jax import models
 from inception_jax import scoring
 from inception_jax import sharding
 from inception_jax import steps
+from inception_jax.models import tables
 from inception_jax.models.batch_norm import GroupedBatchNorm
+from inception_jax.models.card import Card
 from inception_jax.trainer import Trainer
 
 
@@ -291,6 +294,52 @@ def test_accumulated_gradients_are_those_of_the_batch(
       statistic = (one - m * old) / (1 - m)
       expected = m * m * old + (1 - m * m) * statistic
       np.testing.assert_allclose(two, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_what_is_computed_again_for_gradients(tiny, one_device, eight_devices):
+  """No convolution, and no exchange; and the gradients are the same."""
+  found = {}
+  for tiny.remat in (False, True):
+    for mesh in (one_device, eight_devices):
+      state, step, batches = build(tiny, mesh)
+      found[tiny.remat, mesh.size] = step(state, batches[0])
+  for size in (1, 8):
+    close(*(found[remat, size] for remat in (False, True)), atol=1e-6)
+
+  def counted(remat, pattern):
+    tiny.remat = remat
+    trainer = Trainer(tiny, eight_devices, 10, optax.constant_schedule(0.05))
+    # For GPUs, as on CPUs XLA computes nothing again, whatever it is asked.
+    lowered = trainer.lower(('cuda',)).as_text()
+    return len(re.findall(pattern, lowered))
+
+  assert counted(True, 'optimization_barrier') > 0
+  assert counted(False, 'optimization_barrier') == 0
+  for pattern, more in (
+    ('stablehlo.convolution', False),
+    ('stablehlo.maximum', True),
+    ('stablehlo.rsqrt', True),
+  ):
+    assert (counted(True, pattern) > counted(False, pattern)) == more
+
+
+def test_sums_of_residual_blocks_are_not_computed_again(tiny, monkeypatch):
+  block = tables.Residual(tables.mixed(tables.conv(8), tables.conv(8)), 0.1)
+  layers = ('conv_1a', tables.conv(24, 3)), ('block_1', block)
+  network = tables.Architecture(
+    stems={'small': layers}, body=(('block_2', block),), card=Card()
+  )
+  monkeypatch.setitem(models.ARCHITECTURES, 'residual', network)
+  tiny.model.update(name='residual', aux_head=False)
+  found = []
+  for tiny.remat in (False, True):
+    mesh = sharding.make_mesh(jax.devices()[:1])
+    trainer = Trainer(tiny, mesh, 10, optax.constant_schedule(0.05))
+    lowered = trainer.lower(('cuda',)).as_text()
+    side = tiny.data.image_size
+    of_blocks = f'tensor<{tiny.batch_size}x{side}x{side}x24xf32>'
+    found.append(len(re.findall(f'stablehlo.add .* : {of_blocks}', lowered)))
+  assert found[1] == found[0] + 1  # of the first BatchNorm
 
 
 def test_replicas_normalise_their_own_part():

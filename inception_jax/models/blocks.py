@@ -4,8 +4,10 @@ import itertools
 
 import flax.linen as nn
 import jax
+from jax.ad_checkpoint import checkpoint_name
 import jax.numpy as jnp
 
+from inception_jax.models import convolution
 from inception_jax.models.layers import HE
 from inception_jax.models.layers import ConvBN
 from inception_jax.models.layers import Options
@@ -101,6 +103,12 @@ def _is_pointwise(spec) -> bool:
   return isinstance(spec, Conv) and spec.kernel == (1, 1) and spec.strides == 1
 
 
+def _sum(x, y):
+  # As what a convolution gives: else, of `config.remat`, each block's input
+  # would be computed again from the one before, and all lie there at once.
+  return checkpoint_name(x + y, convolution.KEPT)
+
+
 class ResidualBlock(nn.Module):
   """`Residual` as a module. [B, H, W, C] → the same shape."""
 
@@ -111,7 +119,7 @@ class ResidualBlock(nn.Module):
   def __call__(self, x, train: bool):
     y = MixedBlock(self.spec.branches, self.options, name='branches')(x, train)
     y = self.options.conv(x.shape[-1], (1, 1), kernel_init=HE, name='up')(y)
-    x = x + (y if self.options.folded else self.spec.scale * y)
+    x = _sum(x, y if self.options.folded else self.spec.scale * y)
     return nn.relu(x) if self.spec.relu else x
 
 
@@ -131,7 +139,8 @@ class ProjectedResidualBlock(nn.Module):
 
     y = MixedBlock(spec.branches, options, name='branches')(x, train)
     y = project(y, 'up')
-    x = project(x, 'shortcut') + (y if options.folded else spec.scale * y)
+    y = y if options.folded else spec.scale * y
+    x = _sum(project(x, 'shortcut'), y)
     return nn.relu(options.batch_norm(self, 'bn', train)(x))
 
 

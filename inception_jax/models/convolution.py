@@ -19,9 +19,11 @@ from typing import NamedTuple
 
 import jax
 from jax import lax
+from jax.ad_checkpoint import checkpoint_name
 import jax.numpy as jnp
 import numpy as np
 
+KEPT = 'kept'  # the name of its output for policies of `jax.checkpoint`
 # Of an output: what is the fastest way to its kernel's gradient changes there.
 _SOME_PIXELS, _MANY_PIXELS = 64, 1024
 _POINTWISE = (1, 1), (1, 1), ((0, 0), (0, 0))
@@ -46,7 +48,8 @@ def conv_general_dilated(x, kernel, strides, padding, **kwargs):
     sizes = x.shape[1:3], kernel.shape[:2]
     padding = lax.padtype_to_pads(*sizes, strides, padding)
   pads = tuple(tuple(pad) for pad in padding)
-  return _conv(x, kernel, _How(tuple(strides), pads, kwargs['precision']))
+  how = _How(tuple(strides), pads, kwargs['precision'])
+  return checkpoint_name(_conv(x, kernel, how), KEPT)
 
 
 class _How(NamedTuple):

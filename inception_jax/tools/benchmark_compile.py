@@ -81,6 +81,7 @@ def measure(config, topology: str) -> dict:
     'network': config.model.name,
     'topology': topology,
     'batch_norm': config.batch_norm,
+    'remat': config.remat,
     'precision': config.precision,
     'batch_size': config.batch_size,
     'versions': {name: version(name) for name in ('jax', 'flax', 'libtpu')},

@@ -71,6 +71,7 @@ def main():
     'topology': _TOPOLOGY.value,
     'step': _STEP.value,
     'batch_norm': config.batch_norm,
+    'remat': config.remat,
     'precision': config.precision,
     'batch_size': step.images,
     **compile_step.measure(step, flops, chip, shape),
