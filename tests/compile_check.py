@@ -126,9 +126,9 @@ def faults(found: dict) -> list[str]:
 
 
 def newest() -> list[dict]:
-  """The last line of the ledger for each step, by recipe."""
+  """The last line of the ledger for each step, by recipe. None has remat."""
   with open(LEDGER, newline='') as file:
-    rows = list(csv.DictReader(file))
+    rows = [row for row in csv.DictReader(file) if row['remat'] == 'False']
   keys = ('config', 'topology', 'batch_norm', 'batch_size', 'step')
   return list({tuple(row[k] for k in keys): row for row in rows}.values())
 
