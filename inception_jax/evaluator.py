@@ -16,6 +16,7 @@ from inception_jax import sharding
 from inception_jax.answers import Answers
 from inception_jax.config import UserError
 from inception_jax.data import crops
+from inception_jax.data import order
 from inception_jax.data import pipeline
 from inception_jax.data.bad_images import BadImages
 
@@ -95,7 +96,7 @@ class Evaluator:
     # A small split needs no more memory than it has images.
     most = min(config.batch_size, self._split.size)
     batch_size = sharding.round_up(most, self._mesh)
-    total = pipeline.num_eval_batches(self._split, batch_size)
+    total = order.num_eval_batches(self._split, batch_size)
     asked, found = 0, []
     with metrics.bar(total, 'evaluating', 'batches') as bar:
       for i, inputs in enumerate(self._batches(batch_size), 1):

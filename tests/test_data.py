@@ -13,6 +13,7 @@ from configs import digits as digits_recipe
 from inception_jax import config as config_lib
 from inception_jax import models
 from inception_jax.data import decode
+from inception_jax.data import order
 from inception_jax.data import pipeline
 from inception_jax.data import sources
 from inception_jax.data.bad_images import BadImages
@@ -162,7 +163,7 @@ def test_evaluation_reads_every_image_once(shapes_dir, batch_size):
   split = sources.load(config, 'test')
   rows = range(batch_size)
   batches = list(pipeline.eval_batches(split, config, batch_size, rows))
-  assert len(batches) == pipeline.num_eval_batches(split, batch_size)
+  assert len(batches) == order.num_eval_batches(split, batch_size)
   seen = []
   for batch in batches:
     assert batch['image'].shape == (batch_size, 12, 12, 3)

@@ -1,25 +1,16 @@
-"""From a split to batches of uint8 images, in an order that never lies.
-
-Training reads an endless stream of positions 0, 1, 2, …; position p belongs
-to epoch p // size, and what is there depends on the seed, the epoch and p
-alone. Batch s holds the positions s·B … (s+1)·B − 1, so an epoch may end
-within a batch, and a resume at step s starts at position s·B.
-"""
+"""From a split to batches of uint8 images, decoded and cropped."""
 
 from collections.abc import Iterator
-import logging
+import os
 
 import numpy as np
 import tensorflow as tf
 
 from inception_jax import config as config_lib
 from inception_jax.data import decode
+from inception_jax.data import order
 from inception_jax.data.bad_images import BadImages
 from inception_jax.data.splits import Indexed
-
-log = logging.getLogger(__name__)
-
-_ENDLESS = 2**62
 
 
 def train_batches(
@@ -38,28 +29,7 @@ def train_batches(
     {'image': uint8 [rows, S, S, C], 'label': int32 [rows]}.
   """
   keep_off_accelerators()
-  ours = _in_rows(rows, config.batch_size)
   seed = tf.constant(config.seed, tf.int64)
-  last = tf.constant(split.size - 1, tf.int64)
-
-  def indexed(step):
-    def element(position):
-      epoch, index = position // split.size, position % split.size
-      key = tf.stack([seed, epoch])
-      shuffled = tf.random.experimental.index_shuffle(index, key, last)
-      return position, shuffled
-
-    positions = tf.data.Dataset.range(step * config.batch_size, _ENDLESS)
-    return positions.filter(ours).map(element)
-
-  def sequential(step):
-    start = step * config.batch_size
-    first_epoch, within = divmod(start, split.size)
-    if within:
-      log.info('reading past %d records of this epoch', within)
-    epochs = tf.data.Dataset.range(first_epoch, _ENDLESS)
-    records = epochs.flat_map(lambda e: split.epoch(tf.stack([seed, e])))
-    return records.skip(within).enumerate(start).filter(ours)
 
   def decoded(position, record, spare):
     del spare  # an image as any other
@@ -71,7 +41,7 @@ def train_batches(
     )
     return {'image': image, 'label': tf.cast(record['label'], tf.int32)}
 
-  elements = indexed if isinstance(split, Indexed) else sequential
+  elements = order.training(split, config.seed, config.batch_size, rows)
   bad = bad or BadImages(split, config)
   return _batches(elements, decoded, split, config, bad, start_step, len(rows))
 
@@ -84,11 +54,6 @@ def train_batch_spec(config) -> dict[str, np.ndarray]:
     'image': np.broadcast_to(np.uint8(0), shape),
     'label': np.broadcast_to(np.int32(0), shape[:1]),
   }
-
-
-def num_eval_batches(split, batch_size: int) -> int:
-  """Batches of `batch_size` that hold the split once, the last one padded."""
-  return -(-split.size // batch_size)
 
 
 def eval_batches(
@@ -113,21 +78,6 @@ def eval_batches(
     C] and, as `decode.eval_canvases` says, others.
   """
   keep_off_accelerators()
-  padded = num_eval_batches(split, batch_size) * batch_size
-  ours = _in_rows(rows, batch_size)
-  last = tf.constant(split.size - 1, tf.int64)
-
-  def indexed(step):
-    positions = tf.data.Dataset.range(step * batch_size, padded).filter(ours)
-    return positions.map(
-      lambda position: (position, tf.minimum(position, last))
-    )
-
-  def sequential(step):
-    ordered = split.epoch(None)
-    records = ordered.concatenate(ordered.take(1).repeat())
-    records = records.take(padded).enumerate()
-    return records.skip(step * batch_size).filter(ours)
 
   def decoded(position, record, spare):
     real = tf.logical_and(position < split.size, tf.logical_not(spare))
@@ -137,7 +87,7 @@ def eval_batches(
       'mask': tf.cast(real, tf.float32),
     }
 
-  elements = indexed if isinstance(split, Indexed) else sequential
+  elements = order.evaluation(split, batch_size, rows)
   bad = bad or BadImages(split, config)
   return _batches(elements, decoded, split, config, bad, 0, len(rows))
 
@@ -214,14 +164,24 @@ def _batches(
 @tf.autograph.experimental.do_not_convert
 def _dataset(elements, step: int, fetched, decoded, count: int):
   """What `_batches` reads, from a step's batch on."""
-  records = elements(step).map(fetched, tf.data.AUTOTUNE)
-  images = records.map(decoded, tf.data.AUTOTUNE)
+  images = elements(step).map(
+    lambda position, own: decoded(*fetched(position, own)), at_once()
+  )
   batches = images.batch(count, drop_remainder=True)
   return batches.prefetch(tf.data.AUTOTUNE).with_options(_untuned())
 
 
+def at_once() -> int:
+  """How many images are being read and decoded.
+
+  With one for each core, a thread waits for its next one to be handed out: a
+  tenth of the images a second. More than these gained nothing.
+  """
+  return 4 * len(os.sched_getaffinity(0))
+
+
 def _untuned() -> tf.data.Options:
-  """As much at once as there are cores, and no thread that tries for better.
+  """Without the thread that looks for how much to do at once.
 
   That of TensorFlow 2.21 sleeps for up to a minute, twice as long each time,
   and whoever lets go of an iterator may have to wait until it wakes: at the
@@ -230,16 +190,6 @@ def _untuned() -> tf.data.Options:
   options = tf.data.Options()
   options.autotune.enabled = False
   return options
-
-
-def _in_rows(rows: range, batch_size: int):
-  """The filter that leaves the positions whose row is among `rows`."""
-
-  def ours(position, *_):
-    row = position % batch_size
-    return (rows.start <= row) & (row < rows.stop)
-
-  return ours
 
 
 def keep_off_accelerators():

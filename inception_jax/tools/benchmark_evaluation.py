@@ -12,6 +12,7 @@ import jax
 from inception_jax import models
 from inception_jax import scoring
 from inception_jax import sharding
+from inception_jax.data import order
 from inception_jax.data import pipeline
 from inception_jax.data import sources
 from inception_jax.evaluator import Evaluator
@@ -43,7 +44,7 @@ def measure(config, rounds: int) -> dict:
   variables = init(jax.random.key(0), jax.numpy.zeros(shape))
   forward = jax.jit(scoring.make_forward(config, model))
   batch_size = sharding.round_up(min(config.batch_size, split.size), mesh)
-  batches = pipeline.num_eval_batches(split, batch_size)
+  batches = order.num_eval_batches(split, batch_size)
   rows = next(
     pipeline.eval_batches(split, config, batch_size, range(batch_size))
   )

@@ -182,6 +182,7 @@ def bare(split, config, resize: bool):
   import tensorflow as tf
 
   from inception_jax.data import decode
+  from inception_jax.data import pipeline
 
   seed = tf.constant(config.seed, tf.int64)
 
@@ -192,7 +193,7 @@ def bare(split, config, resize: bool):
       return decode.train_image(record['image'], draw, config.data)
     return tf.size(decode.train_crop(record['image'], draw, config.data))
 
-  images = tf.data.Dataset.range(2**62).map(image_of, tf.data.AUTOTUNE)
+  images = tf.data.Dataset.range(2**62).map(image_of, pipeline.at_once())
   images = images.batch(config.batch_size).prefetch(tf.data.AUTOTUNE)
   return images.as_numpy_iterator()
 
