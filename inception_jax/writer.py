@@ -3,12 +3,16 @@
 import json
 import logging
 
-from clu import metric_writers
 from etils import epath
+from etils import epy
 import jax
 
 from inception_jax import config as config_lib
 from inception_jax.metrics import SUMS
+
+# Seconds, since it takes TensorFlow: not before there is something to write.
+with epy.lazy_imports():
+  from clu import metric_writers
 
 log = logging.getLogger(__name__)
 

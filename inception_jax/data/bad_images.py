@@ -14,12 +14,16 @@ import re
 from typing import Any
 
 from etils import epath
+from etils import epy
 import jax
-import tensorflow as tf
 
 from inception_jax import config as config_lib
 from inception_jax.data.splits import Indexed
 from inception_jax.data.splits import Sequential
+
+# Seconds: not until data are read.
+with epy.lazy_imports():
+  import tensorflow as tf
 
 log = logging.getLogger(__name__)
 

@@ -3,14 +3,18 @@
 import io
 import math
 
+from etils import epy
 import numpy as np
 from PIL import Image
 from PIL import UnidentifiedImageError
-import tensorflow as tf
 
 from inception_jax.data import crops
 from inception_jax.data import headers
 from inception_jax.data import resize
+
+# Seconds: not until data are read.
+with epy.lazy_imports():
+  import tensorflow as tf
 
 _OBJECT_COVERED = 0.1
 # libjpeg's inverse cosine transform. TensorFlow's own choice is the fast one,

@@ -4,7 +4,12 @@ For graphs that run without Python, where PIL cannot be asked. A file of a few
 kB may want gigabytes.
 """
 
-import tensorflow as tf
+from etils import epy
+
+# Seconds: not until data are read.
+with epy.lazy_imports():
+  import tensorflow as tf
+
 
 _HEAD = 32  # bytes, in which all but GIF say how large they are
 # The longest step from one block of a GIF to the next: no walk goes past it.

@@ -9,16 +9,20 @@ within a batch, and a resume at step s starts at position s·B.
 from collections.abc import Callable
 import logging
 
-import tensorflow as tf
+from etils import epy
 
 from inception_jax.data.splits import Indexed
+
+# Seconds: not until data are read.
+with epy.lazy_imports():
+  import tensorflow as tf
 
 log = logging.getLogger(__name__)
 
 _ENDLESS = 2**62
 
 # Step → from its batch on, (int64 position, what `split.fetch` takes).
-Elements = Callable[[int], tf.data.Dataset]
+Elements = Callable[[int], 'tf.data.Dataset']
 
 
 def training(split, seed: int, batch_size: int, rows: range) -> Elements:

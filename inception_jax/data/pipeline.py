@@ -3,14 +3,18 @@
 from collections.abc import Iterator
 import os
 
+from etils import epy
 import numpy as np
-import tensorflow as tf
 
 from inception_jax import config as config_lib
 from inception_jax.data import decode
 from inception_jax.data import order
 from inception_jax.data.bad_images import BadImages
 from inception_jax.data.splits import Indexed
+
+# Seconds: not until data are read.
+with epy.lazy_imports():
+  import tensorflow as tf
 
 
 def train_batches(
@@ -136,7 +140,10 @@ def _batches(
       return position, split.fetch(own), spare
 
     try:
-      batches = _dataset(elements, step, fetched, decoded, count)
+      # None of these functions has a condition for AutoGraph to translate. To
+      # look for some took two seconds of Python, while a step is traced.
+      untranslated = tf.autograph.experimental.do_not_convert(_dataset)
+      batches = untranslated(elements, step, fetched, decoded, count)
       for batch in batches.as_numpy_iterator():
         wrong = (batch['label'] < 0) | (batch['label'] >= classes)
         if wrong.any():
@@ -159,9 +166,6 @@ def _batches(
         ) from error
 
 
-# Of its functions none has a condition for AutoGraph to translate. To look for
-# them took two seconds of Python's time, while a step is traced.
-@tf.autograph.experimental.do_not_convert
 def _dataset(elements, step: int, fetched, decoded, count: int):
   """What `_batches` reads, from a step's batch on."""
   images = elements(step).map(
@@ -180,7 +184,7 @@ def at_once() -> int:
   return 4 * len(os.sched_getaffinity(0))
 
 
-def _untuned() -> tf.data.Options:
+def _untuned() -> 'tf.data.Options':
   """Without the thread that looks for how much to do at once.
 
   That of TensorFlow 2.21 sleeps for up to a minute, twice as long each time,

@@ -1,8 +1,12 @@
 """Resizing on the host: by Pillow, or in TensorFlow's graph."""
 
+from etils import epy
 import numpy as np
 from PIL import Image
-import tensorflow as tf
+
+# Seconds: not until data are read.
+with epy.lazy_imports():
+  import tensorflow as tf
 
 _SMOOTH = {
   'bilinear': Image.Resampling.BILINEAR,
