@@ -4,12 +4,12 @@ in seconds."""
 import gc
 import os
 
-# Before jax is imported: it reads these once.
+from tests.commands import UNOPTIMISED
+
+# Before jax is imported: it reads these once. Optimised as a user's are the
+# commands that tests start as `optimised`.
 os.environ['XLA_FLAGS'] = (
-  '--xla_force_host_platform_device_count=8'
-  # Small programs that run a few times: optimising them takes longer. The
-  # commands that tests start (test_cli.py) are optimised as a user's are.
-  ' --xla_backend_optimization_level=0'
+  f'--xla_force_host_platform_device_count=8 {UNOPTIMISED}'
 )
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '0')
