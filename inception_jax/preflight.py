@@ -82,6 +82,7 @@ def _check_workdir(workdir: str) -> list[str]:
 
 def too_full(path: str, needed: int) -> list[str]:
   """A fault if `needed` bytes do not fit where a folder is or could be."""
+  path = os.path.abspath(path)  # of a relative one no folder may be there
   while not os.path.lexists(path):
     path = os.path.dirname(path)
   free = shutil.disk_usage(path).free

@@ -12,10 +12,11 @@ ROOT = pathlib.Path(__file__).parent.parent
 UNOPTIMISED = (
   '--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false'
 )
+_TIMEOUT = 600  # seconds; the longest takes a quarter of it
 _MALLOC = ctypes.util.find_library('tcmalloc_minimal')
 
 
-def command(*args, devices=1, program=('main.py',), optimised=False):
+def command(*args, devices=1, program=('main.py',), optimised=False, cwd=ROOT):
   """Arguments for subprocess.
 
   Args:
@@ -24,17 +25,19 @@ def command(*args, devices=1, program=('main.py',), optimised=False):
     program: main.py, or ('-m', the module of a tool).
     optimised: whether compiled programs are, as a user's: it takes twice as
       long to compile them, and a tenth of the time to run.
+    cwd: the folder that it starts in.
   """
   env = dict(os.environ)
   env['XLA_FLAGS'] = f'--xla_force_host_platform_device_count={devices}'
   if not optimised:
     env['XLA_FLAGS'] += f' {UNOPTIMISED}'
+  env['PYTHONPATH'] = str(ROOT)
   env.pop('TFDS_DATA_DIR', None)
   if _MALLOC:  # as `make train` does
     env.setdefault('LD_PRELOAD', _MALLOC)
   return {
     'args': [sys.executable, *program, *args],
-    'cwd': ROOT,
+    'cwd': cwd,
     'env': env,
     'stdout': subprocess.PIPE,
     'stderr': subprocess.PIPE,
@@ -43,10 +46,11 @@ def command(*args, devices=1, program=('main.py',), optimised=False):
 
 
 def run(*args, **kwargs):
-  return subprocess.run(**command(*args, **kwargs))
+  return subprocess.run(**command(*args, **kwargs), timeout=_TIMEOUT)
 
 
-def tool(name, *args):
+def tool(name, *args, **kwargs):
   """Runs a tool that knows the network of tests.tiny."""
   run_it = f"runpy.run_module('inception_jax.tools.{name}', None, '__main__')"
-  return run(*args, program=('-c', f'import runpy, tests.tiny; {run_it}'))
+  program = ('-c', f'import runpy, tests.tiny; {run_it}')
+  return run(*args, program=program, **kwargs)

@@ -18,8 +18,10 @@ from PIL import Image
 import pytest
 
 from tests import tfds_sets
+from tests.commands import ROOT
 from tests.commands import command
 from tests.commands import run
+from tests.commands import tool
 from tests.conftest import stored
 
 DIGITS = '--config=configs/digits.py'
@@ -297,6 +299,19 @@ def test_xla_is_asked_to_be_deterministic(tmp_path):
     assert 'xla_gpu_deterministic_ops: true' in options.read_text()
 
 
+def test_a_workdir_may_be_named_from_here(tmp_path):
+  # As in `make train` in a clone where nothing has run yet.
+  _, _, *args = small('')
+  args = [f'--config={ROOT}/configs/digits.py', '--workdir=runs/new', *args]
+  done, again = (run(*args, cwd=tmp_path, **TINY) for _ in range(2))
+  assert done.returncode == 0, done.stderr
+  assert json.loads(again.stdout) == json.loads(done.stdout)
+  assert 'runs/new is complete: step 8 of 8' in again.stderr
+  report = tool('report', '--workdir=runs/new', cwd=tmp_path)
+  assert report.returncode == 0, report.stderr
+  assert (tmp_path / 'runs' / 'new' / 'report' / 'index.html').exists()
+
+
 def test_a_terminal_shows_a_bar_and_a_file_does_not(tmp_path):
   started = command(*small(tmp_path / 'terminal'), **TINY)
   # As wide as terminals are: of no width, there is no bar.
@@ -320,7 +335,7 @@ def test_a_terminal_shows_a_bar_and_a_file_does_not(tmp_path):
   for step in range(1, 9):
     assert re.search(rf'step {step} of 8  loss .* left\r\n', seen.decode())
   plain = run(*small(tmp_path / 'file'), **TINY)
-  assert plain.returncode == 0
+  assert plain.returncode == 0, plain.stderr
   assert '%|' not in plain.stderr
   assert '\r' not in plain.stderr
 

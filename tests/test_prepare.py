@@ -223,7 +223,9 @@ def test_flipped_bits_in_a_packed_archive_are_no_traceback(tmp_path, library):
     archives.unpack(str(path), str(tmp_path / 'set'), 10**6)
 
 
-def test_a_disk_that_is_too_small_is_said_before(tmp_path):
+def test_a_disk_that_is_too_small_is_said_before(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  assert preflight.too_full('new/folder', 1) == []
   assert preflight.too_full(str(tmp_path / 'new' / 'folder'), 1) == []
   (fault,) = preflight.too_full(str(tmp_path / 'new'), 10**18)
   assert 'GB free, 1000000000.0 are needed' in fault
