@@ -120,7 +120,8 @@ def test_tfds_builds_imagenet_as_records_by_number(tmp_path, small_imagenet):
 )
 def test_mistakes_end_in_a_line_each_and_leave_nothing(tmp_path, args, faults):
   folder = tmp_path / 'data'
-  done = run(*(arg.format(folder) for arg in args), **PREPARE)
+  # From anywhere: its default recipe is found, too.
+  done = run(*(arg.format(folder) for arg in args), **PREPARE, cwd=tmp_path)
   assert done.returncode == 2, done.stderr
   assert done.stdout == ''
   lines = done.stderr.splitlines()

@@ -15,6 +15,7 @@ prepared is then opened as a training opens it, and its images are counted.
 
 import logging
 import os
+import pathlib
 import time
 
 from absl import flags
@@ -27,7 +28,9 @@ log = logging.getLogger(__name__)
 
 FLAGS = flags.FLAGS
 _CONFIG = config_flags.DEFINE_config_file(
-  'config', 'configs/default.py', 'The recipe that is to read the data.'
+  'config',
+  str(pathlib.Path(__file__).parents[2] / 'configs' / 'default.py'),
+  'The recipe that is to read the data.',
 )
 _SOURCE = flags.DEFINE_string(
   'source', '', 'tfds:NAME, folder, cifar or tfrecord.'
