@@ -37,7 +37,7 @@ def check(config, workdir: str, train: bool, output: str = '') -> None:
   if train:
     faults += _check_workdir(workdir)
     faults += of_batch(config, jax.device_count())
-  if output and (fault := cannot_write(os.path.abspath(output))):
+  if output and (fault := cannot_write(output)):
     faults.append(f'--output={output} cannot be written: {fault}')
   if faults:
     raise config_lib.UserError(*faults)
@@ -75,24 +75,25 @@ def _check_workdir(workdir: str) -> list[str]:
   for path in (workdir, checkpoints):
     if path == checkpoints and not os.path.lexists(path):
       continue
-    if fault := cannot_write(os.path.abspath(path)):
+    if fault := cannot_write(path):
       return [f'--workdir={workdir} cannot be written: {fault}']
   return []
 
 
 def too_full(path: str, needed: int) -> list[str]:
   """A fault if `needed` bytes do not fit where a folder is or could be."""
-  path = os.path.abspath(path)  # of a relative one no folder may be there
-  while not os.path.lexists(path):
-    path = os.path.dirname(path)
-  free = shutil.disk_usage(path).free
+  there = next(p for p in scratch.upwards(path) if os.path.lexists(p))
+  free = shutil.disk_usage(there).free
   if free >= needed:
     return []
-  return [f'{path} has {free / 1e9:.1f} GB free, {needed / 1e9:.1f} are needed']
+  return [
+    f'{there} has {free / 1e9:.1f} GB free, {needed / 1e9:.1f} are needed'
+  ]
 
 
 def cannot_write(path: str) -> str:
   """Why no file can be made in a folder that is or could be; '' if one can."""
+  path = os.path.abspath(path)
   try:
     with scratch.folder(path), tempfile.TemporaryFile(dir=path):
       return ''

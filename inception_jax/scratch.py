@@ -3,6 +3,13 @@
 from collections.abc import Iterator
 import contextlib
 import os
+import pathlib
+
+
+def upwards(path: str) -> list[pathlib.Path]:
+  """A path and the folders that it is in, up to the root."""
+  path = pathlib.Path(os.path.abspath(path))
+  return [path, *path.parents]
 
 
 @contextlib.contextmanager
@@ -12,11 +19,8 @@ def folder(path: str) -> Iterator[str]:
   Raises:
     OSError: it cannot be made.
   """
-  made = []
-  missing = path
-  while not os.path.lexists(missing):
-    made.append(missing)
-    missing = os.path.dirname(missing)
+  path = os.path.abspath(path)
+  made = [p for p in upwards(path) if not os.path.lexists(p)]
   try:
     os.makedirs(path, exist_ok=True)
     yield path

@@ -54,14 +54,12 @@ class Hosts:
         f'--num_processes={len(self.names)}',
         f'--process_id={i}',
       )
-      start = command(*args, *place, devices=devices, **kwargs)
+      cwd = cwds[i] if cwds else ROOT
+      start = command(*args, *place, devices=devices, cwd=cwd, **kwargs)
       if self._names:
         inside = ('unshare', '--mount', '--uts', 'sh', '-c', _ENTER, self._file)
         inside = (*_netns('exec', self._names[i]), *inside, f'host{i}')
         start['args'] = [*inside, *start['args']]
-      if cwds:
-        start['args'] = ['env', f'--chdir={cwds[i]}', *start['args']]
-        start['env']['PYTHONPATH'] = str(ROOT)
       started.append(subprocess.Popen(**start, start_new_session=True))
     return started
 

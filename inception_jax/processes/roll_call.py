@@ -135,7 +135,7 @@ def _not_shared(workdir: str, lines: list[Line]) -> list[str]:
   # That it cannot be written is found, and said, by process 0.
   with (
     contextlib.suppress(OSError),
-    scratch.folder(os.path.abspath(workdir)) as folder,
+    scratch.folder(workdir) as folder,
     tempfile.NamedTemporaryFile(prefix='.roll_call-', dir=folder) as token,
   ):
     for line in lines:

@@ -150,7 +150,7 @@ def _cannot_take(data_dir: str, targets, paths: list[str]) -> list[str]:
     for target in targets.values()
     if os.path.lexists(target)
   ]
-  if fault := preflight.cannot_write(os.path.abspath(data_dir)):
+  if fault := preflight.cannot_write(data_dir):
     return [*faults, f'--data_dir={data_dir} cannot be written: {fault}']
   needed = sum(map(os.path.getsize, paths))
   return faults + preflight.too_full(data_dir, needed)

@@ -54,7 +54,7 @@ def main():
     faults.append('--output is missing: the folder for a report on several')
   output = output or os.path.join((workdirs or ['.'])[0], 'report')
   if not faults and '://' not in output:
-    if fault := preflight.cannot_write(os.path.abspath(output)):
+    if fault := preflight.cannot_write(output):
       faults.append(f'{output} cannot be written: {fault}')
   if faults:
     raise UserError(*faults)
