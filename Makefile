@@ -75,7 +75,7 @@ test-fast: lint browser cpp malloc web
 	@LD_PRELOAD=$(MALLOC) $(RUN) -m pytest $(TOGETHER) -m 'not slow'
 
 golden: $(VENV)/ready
-	@$(RUN) -m tests.recipes
+	@$(RUN) -m tests.support.recipes
 
 lint: $(VENV)/ready-test
 	@$(RUN) -m ruff check --quiet .
@@ -95,14 +95,14 @@ learning: .venv-torch/ready $(FASHION)/ready
 	  --package=$(FASHION)/usr/share/datasets/fashion-mnist
 
 soak: $(VENV)/ready-test
-	@JAX_PLATFORMS=cpu $(RUN) -m tests.soak $(ARGS)
+	@JAX_PLATFORMS=cpu $(RUN) -m tests.system.soak $(ARGS)
 
 bench: $(VENV)/ready .venv-torch/ready
-	@$(RUN) -m inception_jax.tools.benchmark --what=input \
+	@$(RUN) -m benchmarks.run --what=input \
 	  --torch=.venv-torch/bin/python --ledger=benchmarks/input.csv $(ARGS)
 
 bench-checkpoint: $(VENV)/ready
-	@$(RUN) -m inception_jax.tools.benchmark --what=checkpoint \
+	@$(RUN) -m benchmarks.run --what=checkpoint \
 	  --config=configs/inception_v3.py --config.data.source=synthetic \
 	  --config.batch_size=8 --ledger=benchmarks/checkpoint.csv $(ARGS)
 
@@ -140,18 +140,18 @@ $(WEB)/vendor/ready: $(WEB)/package.json $(WEB)/package-lock.json
 	@touch $@
 
 bench-evaluation: $(VENV)/ready
-	@$(RUN) -m inception_jax.tools.benchmark --what=evaluation \
+	@$(RUN) -m benchmarks.run --what=evaluation \
 	  --config=configs/inception_v3.py --config.data.image_size=75 \
 	  --config.batch_size=32 --ledger=benchmarks/evaluation.csv $(ARGS)
 
 bench-export: $(VENV)/ready .venv-torch/ready .venv-mindspore/ready
 	@for network in inception_v3 inception_v4 inception_resnet_v2; do \
-	  $(RUN) -m inception_jax.tools.benchmark --what=export --rounds=10 \
+	  $(RUN) -m benchmarks.run --what=export --rounds=10 \
 	  --torch=.venv-torch/bin/python --config=configs/$$network.py \
 	  --mindspore=.venv-mindspore/bin/python \
 	  --ledger=benchmarks/export.csv $(ARGS) || exit; done
 
-STEP := $(RUN) -m inception_jax.tools.benchmark --what=step --rounds=4 \
+STEP := $(RUN) -m benchmarks.run --what=step --rounds=4 \
   --torch=.venv-torch/bin/python --ledger=benchmarks/step.csv
 bench-step: $(VENV)/ready .venv-torch/ready malloc
 	@for network in inception_v3 inception_v4; do \
@@ -164,32 +164,32 @@ bench-step: $(VENV)/ready .venv-torch/ready malloc
 
 bench-mindcv: $(VENV)/ready .venv-mindspore/ready
 	@for network in inception_v3 inception_v4; do \
-	  $(RUN) -m inception_jax.tools.benchmark --what=step --rounds=2 \
+	  $(RUN) -m benchmarks.run --what=step --rounds=2 \
 	  --mindspore=.venv-mindspore/bin/python --config=configs/$$network.py \
 	  --config.batch_size=8 --config.precision=float32 \
 	  --ledger=benchmarks/step.csv $(ARGS) || exit; done
 
 bench-loop: $(VENV)/ready
 	@for source in synthetic folder; do \
-	  $(RUN) -m inception_jax.tools.benchmark --what=loop \
+	  $(RUN) -m benchmarks.run --what=loop \
 	  --config=configs/inception_v3.py --config.data.source=$$source \
 	  --config.batch_size=8 --config.precision=float32 \
 	  --ledger=benchmarks/loop.csv $(ARGS) || exit; done
 
 bench-start: $(VENV)/ready
-	@$(RUN) -m inception_jax.tools.benchmark --what=start \
+	@$(RUN) -m benchmarks.run --what=start \
 	  --config=configs/inception_v3.py --config.data.source=synthetic \
 	  --config.batch_size=8 --config.precision=float32 \
 	  --ledger=benchmarks/start.csv $(ARGS)
 
 bench-compile: .venv-tpu/ready
 	@for network in inception_v3 inception_v4 inception_resnet_v2; do \
-	  .venv-tpu/bin/python -m inception_jax.tools.benchmark --what=compile \
+	  .venv-tpu/bin/python -m benchmarks.run --what=compile \
 	  --config=configs/$$network.py --ledger=benchmarks/plain.csv \
 	  $(ARGS) || exit; done
 
 compile-check: .venv-tpu/ready
-	@.venv-tpu/bin/python -m tests.compile_check $(ARGS)
+	@.venv-tpu/bin/python -m tests.system.compile_check $(ARGS)
 
 # stdout is kept for the command's result, so installers write to stderr.
 $(VENV)/ready: requirements.txt constraints.txt

@@ -9,9 +9,9 @@ import os
 from absl import flags
 from ml_collections import config_flags
 
-from inception_jax import cli
-from inception_jax import preemption
-from inception_jax.config import UserError
+from inception_jax.errors import UserError
+from inception_jax.runtime import cli
+from inception_jax.runtime import preemption
 
 FLAGS = flags.FLAGS
 _CONFIG = config_flags.DEFINE_config_file('config', None, 'The recipe.')
@@ -80,29 +80,30 @@ def main():
   if mode == 'train':
     preemption.install()
   # Imported late: these take seconds, which a mistake need not cost.
-  from inception_jax import processes
+  from inception_jax.distributed import cluster
+  from inception_jax.distributed import session
 
-  place = processes.find(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
-  with processes.joined(place, config, workdir, _TIMEOUT.value):
+  place = cluster.detect(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
+  with session.connected(place, config, workdir, _TIMEOUT.value):
     return _run(config, workdir, mode)
 
 
 def _run(config, workdir: str, mode: str) -> dict:
   """Trains or evaluates, as one of the processes that have come together."""
-  from inception_jax import preflight
+  from inception_jax.training import preflight
 
   output = os.path.expanduser(_OUTPUT.value)
   preflight.check(config, workdir, train=mode == 'train', output=output)
   cli.use_compilation_cache(_CACHE.value)
 
-  from inception_jax import evaluate
-  from inception_jax import follow
-  from inception_jax import sharding
-  from inception_jax import train
+  from inception_jax.distributed import sharding
+  from inception_jax.evaluation import evaluate
+  from inception_jax.evaluation import follow
+  from inception_jax.training import loop
 
   mesh = sharding.make_mesh()
   if mode == 'train':
-    return train.train(config, workdir, mesh)
+    return loop.train(config, workdir, mesh)
   if _FOLLOW.value:
     return follow.follow(config, workdir, mesh, _PATIENCE.value)
   options = evaluate.Options(

@@ -12,9 +12,9 @@ import importlib
 # Loaded when asked for, so that a command's mistakes are said at once.
 _NAMES = {
   'Card': ('models.card', 'Card'),
-  'create_model': ('models', 'create'),
+  'create_model': ('models.factory', 'create'),
   'features': ('models.features', 'features'),
-  'load_pretrained': ('pretrained', 'load_pretrained'),
+  'load_pretrained': ('weights.pretrained', 'load_pretrained'),
 }
 __all__ = list(_NAMES)
 

@@ -4,7 +4,7 @@ in seconds."""
 import gc
 import os
 
-from tests.commands import UNOPTIMISED
+from tests.support.commands import UNOPTIMISED
 
 # Before jax is imported: it reads these once. Optimised as a user's are the
 # commands that tests start as `optimised`.
@@ -26,11 +26,11 @@ import numpy as np
 import pytest
 
 from configs import digits
-from inception_jax import models
-from inception_jax import runs
-from inception_jax import sharding
-from tests.launching import launch  # noqa: F401 (a fixture)
-import tests.tiny  # noqa: F401 (makes the network known)
+from inception_jax.checkpointing import lookup
+from inception_jax.distributed import sharding
+from inception_jax.models import factory
+from tests.support.launching import launch  # noqa: F401 (a fixture)
+import tests.support.tiny  # noqa: F401 (makes the network known)
 
 # Tracing makes millions of objects that stay: to look through them for garbage
 # as often as Python does takes a thirtieth of the time.
@@ -46,7 +46,7 @@ def tiny_config():
   config.data.color_jitter = (0.2, 0.2, 0.2, 0.0)
   config.batch_size = 16
   config.schedule.warmup = '2 steps'
-  return models.resolve(config)
+  return factory.resolve(config)
 
 
 def tiniest_config():
@@ -60,7 +60,7 @@ def stored(workdir, step):
   """Every leaf of a checkpoint, as it lies on disk."""
   import orbax.checkpoint as ocp
 
-  path = runs.folder(str(workdir)).absolute() / str(step) / 'state'
+  path = lookup.checkpoint_folder(str(workdir)).absolute() / str(step) / 'state'
   checkpointer = ocp.PyTreeCheckpointer()
   as_numpy = jax.tree.map(
     lambda _: ocp.RestoreArgs(restore_type=np.ndarray),
@@ -86,9 +86,9 @@ def eight_devices():
 
 @pytest.fixture(scope='session')
 def pictures(tmp_path_factory):
-  """The folder that tests.pictures writes."""
+  """The folder that tests.support.pictures writes."""
   # Imported here: it imports this file.
-  from tests import pictures
+  from tests.support import pictures
 
   root = tmp_path_factory.mktemp('pictures')
   pictures.write(root)

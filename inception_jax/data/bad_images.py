@@ -17,7 +17,7 @@ from etils import epath
 from etils import epy
 import jax
 
-from inception_jax import config as config_lib
+from inception_jax import errors
 from inception_jax.data.splits import Indexed
 from inception_jax.data.splits import Sequential
 
@@ -108,9 +108,9 @@ class BadImages:
         good = (n for n, x in tried if self._decodes(position, x, decode))
         self.substitutes[int(position)] = number = next(good, -1)
         if number < 0:
-          raise config_lib.UserError(
+          raise errors.UserError(
             f'none of the {self._split.size} images can be decoded:',
-            *config_lib.some([f'  {line}' for line in self.lines]),
+            *errors.shorten([f'  {line}' for line in self.lines]),
           )
     return len(self.substitutes) > known
 
@@ -133,7 +133,7 @@ class BadImages:
     except Exception as error:  # each decoder has its own
       name = self._split.name(tf.nest.map_structure(lambda x: x.numpy(), own))
       if name not in self._reasons:
-        self._note(name, in_a_line(error))
+        self._note(name, one_line(error))
       return False
     return True
 
@@ -149,15 +149,15 @@ class BadImages:
       self._path.write_text('\n'.join([*lines, '']))
     if len(self._reasons) > self._most:
       where = f'; all are in {self._path}' if self._path else ''
-      raise config_lib.UserError(
+      raise errors.UserError(
         f'{len(self._reasons)} of {self._split.size} images cannot be decoded, '
         f'more than data.max_bad_fraction={self._most / self._split.size:g}'
         f'{where}:',
-        *config_lib.some([f'  {line}' for line in self.lines]),
+        *errors.shorten([f'  {line}' for line in self.lines]),
       )
 
 
-def in_a_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
   """What happened, without TensorFlow's names of nodes and operations."""
   text = re.sub(r'\{\{.*?\}\}|\[Op:\w+\]( name:)?', '', str(error))
   return ' '.join(text.split())[:200] or type(error).__name__

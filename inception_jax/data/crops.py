@@ -9,9 +9,11 @@ from typing import NamedTuple
 # Shorter sides, in sevenths of the network's size: of GoogLeNet's 224 they
 # are 256, 288, 320 and 352 (Szegedy et al. 2015, section 7).
 _SCALES = {'12_crops': (8,), '144_crops': (8, 9, 10, 11)}
+
 # Of the image at each scale: its centre, or left, centre and right (of an
 # upright one top, centre and bottom), as shares of the way across.
 _PLACES = {'12_crops': (0.5,), '144_crops': (0.0, 0.5, 1.0)}
+
 PROTOCOLS = ('single', 'mirror', *_SCALES)
 
 

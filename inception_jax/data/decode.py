@@ -17,10 +17,12 @@ with epy.lazy_imports():
   import tensorflow as tf
 
 _OBJECT_COVERED = 0.1
+
 # libjpeg's inverse cosine transform. TensorFlow's own choice is the fast one,
 # two thirds of a level off on average; PIL's, and so torchvision's and timm's,
 # is the other.
 _FAST, _ACCURATE = 'INTEGER_FAST', 'INTEGER_ACCURATE'
+
 # What libjpeg can divide sides by, which is faster than to decode all of them.
 _SMALLER = (1, 2, 4, 8)
 
@@ -30,7 +32,7 @@ def train_image(image, seed, data, boxes=None):
 
   Args: as `train_crop`.
   """
-  return resize.quick(train_crop(image, seed, data, boxes), data)
+  return resize.resize_tensorflow(train_crop(image, seed, data, boxes), data)
 
 
 def train_crop(image, seed, data, boxes=None):
@@ -92,7 +94,7 @@ def eval_canvases(image, data):
     )
   squares = [x for canvas in canvases.values() for x in tf.unstack(canvas)]
   canvases['image'] = tf.stack(
-    [resize.exact(square, data) for square in squares]
+    [resize.resize_pillow(square, data) for square in squares]
   )
   return canvases
 
@@ -105,7 +107,7 @@ def eval_image(image, data, python: bool = True):
   """
   decoded = _decoded(image, data, python)
   if data.eval_crop_mode == 'squash':
-    return resize.exact(decoded, data, python=python)
+    return resize.resize_pillow(decoded, data, python=python)
   if data.eval_crop_mode == 'short_side':
     return _centre(decoded, data, python)
   # Not of a JPEG its window alone: at the window's edge, colours would differ.
@@ -116,7 +118,7 @@ def eval_image(image, data, python: bool = True):
   channels = decoded.shape[-1]
   cropped = tf.slice(decoded, begin, tf.concat([size, [channels]], 0))
   cropped = tf.ensure_shape(cropped, (None, None, channels))
-  return resize.exact(cropped, data, python=python)
+  return resize.resize_pillow(cropped, data, python=python)
 
 
 def _centre(image, data, python: bool):
@@ -132,7 +134,7 @@ def _shorter_side(image, data, shorter: int, python: bool = True):
   """The image with a shorter side of so many pixels, and its int32 [2] size."""
   extent = tf.shape(image)[:2]
   size = shorter * extent // tf.reduce_min(extent)
-  return resize.exact(image, data, size, python), size
+  return resize.resize_pillow(image, data, size, python), size
 
 
 def _square(image, size, side: int, place: float):
@@ -152,7 +154,7 @@ def _decoded(image, data, python: bool = True):
       return tf.io.decode_jpeg(image, channels=3, dct_method=_ACCURATE)
 
   def other():
-    file = image if python else headers.checked(image, data.max_pixels)
+    file = image if python else headers.check(image, data.max_pixels)
     return tf.io.decode_image(file, channels=3, expand_animations=False)
 
   def by_itself():

@@ -10,13 +10,13 @@ from etils import epy
 with epy.lazy_imports():
   import tensorflow as tf
 
-
 _HEAD = 32  # bytes, in which all but GIF say how large they are
+
 # The longest step from one block of a GIF to the next: no walk goes past it.
 _LONGEST = 1024
 
 
-def checked(encoded, most: int):
+def check(encoded, most: int):
   """A PNG, GIF, BMP or WebP that can be decoded, or an error.
 
   Args:

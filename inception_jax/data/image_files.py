@@ -4,8 +4,8 @@ import pathlib
 
 import numpy as np
 
-from inception_jax.config import UserError
-from inception_jax.data import folder
+from inception_jax.data.sources import folder
+from inception_jax.errors import UserError
 
 
 def find(paths: list[str]) -> list[str]:

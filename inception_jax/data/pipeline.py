@@ -6,7 +6,7 @@ import os
 from etils import epy
 import numpy as np
 
-from inception_jax import config as config_lib
+from inception_jax import errors
 from inception_jax.data import decode
 from inception_jax.data import order
 from inception_jax.data.bad_images import BadImages
@@ -32,7 +32,7 @@ def train_batches(
   Yields:
     {'image': uint8 [rows, S, S, C], 'label': int32 [rows]}.
   """
-  keep_off_accelerators()
+  hide_accelerators()
   seed = tf.constant(config.seed, tf.int64)
 
   def decoded(position, record, spare):
@@ -81,7 +81,7 @@ def eval_batches(
     padding and in the place of bad images}, with 'image': uint8 [rows, S, S,
     C] and, as `decode.eval_canvases` says, others.
   """
-  keep_off_accelerators()
+  hide_accelerators()
 
   def decoded(position, record, spare):
     real = tf.logical_and(position < split.size, tf.logical_not(spare))
@@ -147,7 +147,7 @@ def _batches(
       for batch in batches.as_numpy_iterator():
         wrong = (batch['label'] < 0) | (batch['label'] >= classes)
         if wrong.any():
-          raise config_lib.UserError(
+          raise errors.UserError(
             f'{source}: label {batch["label"][wrong][0]} is not one of its '
             f'{classes} classes; a test split without labels is of no use here'
           )
@@ -161,21 +161,19 @@ def _batches(
       except tf.errors.OpError:
         again = False  # it is not the images
       if not again:
-        raise config_lib.UserError(
-          f'{source} cannot be read: {reason}'
-        ) from error
+        raise errors.UserError(f'{source} cannot be read: {reason}') from error
 
 
 def _dataset(elements, step: int, fetched, decoded, count: int):
   """What `_batches` reads, from a step's batch on."""
   images = elements(step).map(
-    lambda position, own: decoded(*fetched(position, own)), at_once()
+    lambda position, own: decoded(*fetched(position, own)), map_in_order()
   )
   batches = images.batch(count, drop_remainder=True)
   return batches.prefetch(tf.data.AUTOTUNE).with_options(_untuned())
 
 
-def at_once() -> int:
+def map_in_order() -> int:
   """How many images are being read and decoded.
 
   With one for each core, a thread waits for its next one to be handed out: a
@@ -196,6 +194,6 @@ def _untuned() -> 'tf.data.Options':
   return options
 
 
-def keep_off_accelerators():
+def hide_accelerators():
   """TensorFlow only feeds here, but would take all of a GPU's memory."""
   tf.config.set_visible_devices([], 'GPU')

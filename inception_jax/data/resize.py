@@ -14,7 +14,7 @@ _SMOOTH = {
 }
 
 
-def quick(image, data):
+def resize_tensorflow(image, data):
   """uint8 [S, S, C], as TF-slim's, unless that would leave pixels out.
 
   Between two pixels of a crop of up to twice the size there are none that it
@@ -24,14 +24,14 @@ def quick(image, data):
   square = tf.constant((data.image_size, data.image_size))
   resized = tf.cond(
     large,
-    lambda: exact(image, data),
+    lambda: resize_pillow(image, data),
     lambda: _in_tensorflow(_coloured(image, data), data, square),
   )
   shape = (data.image_size, data.image_size, data.channels)
   return tf.ensure_shape(resized, shape)
 
 
-def exact(image, data, size=None, python=True):
+def resize_pillow(image, data, size=None, python=True):
   """uint8 [S, S, C], or of another `size`, antialiased.
 
   By Pillow, as the transforms of torchvision and timm do it, for the very same

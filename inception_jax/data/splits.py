@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import dataclasses
 from typing import Any
 
-from inception_jax import config as config_lib
+from inception_jax.config import validation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,8 +28,8 @@ class Indexed:
 def unknown(config, names) -> list[str]:
   """A fault for each split of `config.data` that is not among `names`."""
   keys = ('data.train_split', 'data.eval_split')
-  known = config_lib.one_of(tuple(names))
-  return config_lib.out_of_range(config, dict.fromkeys(keys, known))
+  known = validation.one_of(tuple(names))
+  return validation.out_of_range(config, dict.fromkeys(keys, known))
 
 
 def names(split) -> Iterator[str]:

@@ -7,16 +7,16 @@ import jax
 from jax.ad_checkpoint import checkpoint_name
 import jax.numpy as jnp
 
-from inception_jax.models import convolution
+from inception_jax.models.kernels import convolution
 from inception_jax.models.layers import HE
 from inception_jax.models.layers import ConvBN
-from inception_jax.models.layers import Options
+from inception_jax.models.layers import LayerOptions
 from inception_jax.models.layers import pool
-from inception_jax.models.tables import Conv
-from inception_jax.models.tables import Mixed
-from inception_jax.models.tables import Pool
-from inception_jax.models.tables import ProjectedResidual
-from inception_jax.models.tables import Residual
+from inception_jax.models.specs import Conv
+from inception_jax.models.specs import Mixed
+from inception_jax.models.specs import Pool
+from inception_jax.models.specs import ProjectedResidual
+from inception_jax.models.specs import Residual
 
 
 class MixedBlock(nn.Module):
@@ -29,7 +29,7 @@ class MixedBlock(nn.Module):
   """
 
   spec: Mixed
-  options: Options
+  options: LayerOptions
   join: bool = True
 
   @nn.compact
@@ -113,7 +113,7 @@ class ResidualBlock(nn.Module):
   """`Residual` as a module. [B, H, W, C] → the same shape."""
 
   spec: Residual
-  options: Options
+  options: LayerOptions
 
   @nn.compact
   def __call__(self, x, train: bool):
@@ -127,7 +127,7 @@ class ProjectedResidualBlock(nn.Module):
   """`ProjectedResidual` as a module. [B, H, W, C] → [B, H, W, features]."""
 
   spec: ProjectedResidual
-  options: Options
+  options: LayerOptions
 
   @nn.compact
   def __call__(self, x, train: bool):
@@ -144,7 +144,7 @@ class ProjectedResidualBlock(nn.Module):
     return nn.relu(options.batch_norm(self, 'bn', train)(x))
 
 
-def stage(spec, options: Options, name: str):
+def stage(spec, options: LayerOptions, name: str):
   """The callable (x, train) → y of a table's entry."""
   match spec:
     case Conv():

@@ -6,9 +6,10 @@ import math
 
 from ml_collections import ConfigDict
 
-from inception_jax.config import UserError
+from inception_jax.errors import UserError
 
 _COUNTED, _IGNORED = 'counted', 'ignored'
+
 # Of an image that is prepared without a config; more is not decoded.
 MOST_PIXELS = 80_000_000
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from inception_jax.models.network import Inception
-from inception_jax.models.tables import ProjectedResidual
-from inception_jax.models.tables import Residual
+from inception_jax.models.specs import ProjectedResidual
+from inception_jax.models.specs import Residual
 
 _HEAD_EPSILONS = {'bn_features': 1e-3, 'bn_logits': 1e-5}
 

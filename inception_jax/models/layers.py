@@ -6,21 +6,23 @@ import flax.linen as nn
 import jax
 import jmp
 
-from inception_jax import config as config_lib
-from inception_jax import precision
-from inception_jax.models import convolution
-from inception_jax.models import pooling
+from inception_jax import trees
+from inception_jax.models import precision
 from inception_jax.models.batch_norm import GroupedBatchNorm
-from inception_jax.models.tables import Conv
-from inception_jax.models.tables import Pool
+from inception_jax.models.kernels import convolution
+from inception_jax.models.kernels import pooling
+from inception_jax.models.specs import Conv
+from inception_jax.models.specs import Pool
 
 CHANNEL_MULTIPLE = 8
+
 _FLOAT32 = precision.policy('float32')
+
 HE = nn.initializers.variance_scaling(2.0, 'fan_in', 'truncated_normal')
 
 
 @dataclasses.dataclass(frozen=True)
-class Options:
+class LayerOptions:
   """What every layer of a network shares.
 
   Attributes:
@@ -75,7 +77,7 @@ class Options:
     """The BatchNorm called `name` inside `parent`."""
     if self.folded:
       return lambda x: x
-    frozen = config_lib.frozen('/'.join((*parent.path, name)), self.frozen)
+    frozen = trees.is_frozen('/'.join((*parent.path, name)), self.frozen)
     grouped = {'groups': self.replicas} if self.replicas > 1 else {}
     make = GroupedBatchNorm if grouped else nn.BatchNorm
     return make(
@@ -101,7 +103,7 @@ class ConvBN(nn.Module):
   """
 
   spec: Conv
-  options: Options
+  options: LayerOptions
   pool: Pool | None = None
 
   @nn.compact
@@ -127,7 +129,7 @@ class ConvBN(nn.Module):
     return nn.relu(options.batch_norm(self, 'bn', train)(x))
 
 
-def pool(x, spec: Pool, options: Options):
+def pool(x, spec: Pool, options: LayerOptions):
   """Applies `spec` to [B, H, W, C]."""
   if spec.kind == 'max' and not options.standard:
     return pooling.max_pool(x, spec.size, spec.strides, spec.padding)

@@ -7,12 +7,13 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from inception_jax.models.blocks import stage
-from inception_jax.models.layers import Options
-from inception_jax.models.tables import Pool
-from inception_jax.models.tables import conv
+from inception_jax.models.layers import LayerOptions
+from inception_jax.models.specs import Pool
+from inception_jax.models.specs import conv
 
 # The collection of every stage's output, where a caller makes it mutable.
 END_POINTS = 'end_points'
+
 AFTER = 'after_'  # a variable may not be called as a module is
 
 
@@ -33,7 +34,7 @@ class AuxHead(nn.Module):
   """
 
   num_classes: int
-  options: Options
+  options: LayerOptions
   batch_norm: bool = True
 
   @nn.compact
@@ -65,7 +66,7 @@ class Classifier(nn.Module):
   """
 
   num_classes: int
-  options: Options
+  options: LayerOptions
   kernel_init: Any = nn.initializers.glorot_uniform()
   dropout_rate: float = 0.0
   batch_norm: bool = False
@@ -120,7 +121,7 @@ class Inception(nn.Module):
   aux_batch_norm: bool = True
   head_batch_norm: bool = False
   dropout_rate: float = 0.0
-  options: Options = Options()
+  options: LayerOptions = LayerOptions()
 
   @nn.compact
   def __call__(self, images, train: bool = False):

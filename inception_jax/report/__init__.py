@@ -1,1 +1,4 @@
-"""What a person is shown of a run: figures, intervals, one page."""
+"""Figures, tables and pages for people.
+
+Reads results; computes none of a network's.
+"""

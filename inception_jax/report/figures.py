@@ -10,8 +10,11 @@ import numpy as np
 
 # Small, since a phone shows them in 360 pixels with the letters still read.
 _SIZE = (4.6, 3.0)
+
 _DPI = 200
+
 _COLOURS = ('#2563eb', '#d9480f', '#2b8a3e', '#9333ea', '#0e7490', '#a16207')
+
 _STYLE = {
   'font.size': 9,
   'svg.fonttype': 'none',  # text stays text
@@ -25,6 +28,7 @@ _STYLE = {
   'axes.axisbelow': True,
   'legend.frameon': False,
 }
+
 # For names that the first has no letters of, where they are installed.
 _FONTS = (
   'DejaVu Sans',
@@ -35,6 +39,7 @@ _FONTS = (
   'PingFang SC',
   'SimHei',
 )
+
 # Most classes whose matrix has numbers in its cells, and names beside them.
 _NUMBERED, _NAMED = 12, 40
 

@@ -8,6 +8,7 @@ import numpy as np
 
 # Of a normal distribution, what 95 % lies within.
 _Z = 1.959964
+
 _BINS = 15
 
 

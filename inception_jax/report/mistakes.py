@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from inception_jax import predictions
 from inception_jax.data import pipeline
 from inception_jax.data import splits
+from inception_jax.evaluation import predictions
 
 _PAIRS = 15
 

@@ -15,10 +15,11 @@ import json
 import os
 from typing import Any
 
-from inception_jax import cli
-from inception_jax.config import UserError
+from inception_jax.errors import UserError
+from inception_jax.runtime import cli
 
 _COLUMNS = ('run', 'step', 'images', 'top-1 %', 'top-5 %', 'loss')
+
 _PAIRED = ('calibration error', 'top-1 less the first', 'p')
 
 
@@ -45,8 +46,8 @@ def main(paths: list[str]) -> dict[str, Any]:
 
 def _read(path: str) -> dict[str, Any]:
   """What there is of a run: its scores, its config, its predictions."""
-  from inception_jax import predictions
-  from inception_jax import writer
+  from inception_jax.evaluation import predictions
+  from inception_jax.runtime import metrics_file
 
   for folder in (path, os.path.join(path, 'report')):
     if os.path.exists(os.path.join(folder, predictions.SUMMARY)):
@@ -54,7 +55,7 @@ def _read(path: str) -> dict[str, Any]:
       guesses = _predictions(os.path.join(folder, predictions.IMAGES))
       break
   else:
-    evaluations = [x for x in writer.lines(path) if x['split'] == 'eval']
+    evaluations = [x for x in metrics_file.read(path) if x['split'] == 'eval']
     if not evaluations:
       raise UserError(f'{path} has no evaluation')
     scores, guesses = evaluations[-1], None

@@ -1,9 +1,9 @@
 """Compiles a training step for TPUs that are not there; says what it costs.
 
-python -m inception_jax.tools.compile --config=configs/inception_v4.py \\
+python -m inception_jax.tools.compile --config=configs/inception_v4.py \
     --topology=v5e:16x16
 
-python -m inception_jax.tools.compile --config=configs/inception_v4.py \\
+python -m inception_jax.tools.compile --config=configs/inception_v4.py \
     --topology=v5e:2x4 --config.batch_norm=replica --largest_batch
 
 libtpu compiles, on any CPU: `make .venv-tpu/ready` makes an environment that
@@ -19,24 +19,29 @@ import logging
 from absl import flags
 from ml_collections import config_flags
 
-from inception_jax import cli
-from inception_jax.config import UserError
-from inception_jax.tools import chips
-from inception_jax.tools import ledger
+from inception_jax.aot import chips
+from inception_jax.errors import UserError
+from inception_jax.report import ledger
+from inception_jax.runtime import cli
 
 log = logging.getLogger(__name__)
 
 FLAGS = flags.FLAGS
+
 _CONFIG = config_flags.DEFINE_config_file('config', None, 'The recipe.')
+
 _TOPOLOGY = flags.DEFINE_string(
   'topology', 'v5e:2x4', 'Chips and how they lie: v5e:16x16, v4:4x4x4.'
 )
+
 _STEP = flags.DEFINE_enum(
   'step', 'train', ['train', 'eval'], 'Which step is compiled.'
 )
+
 _LARGEST = flags.DEFINE_bool(
   'largest_batch', False, 'Also find the largest batch: two compiles or more.'
 )
+
 _LEDGER = flags.DEFINE_string('ledger', '', 'A CSV file to add a line to.')
 
 
@@ -48,8 +53,8 @@ def main():
 
   import jax
 
-  from inception_jax.tools import compile_batch
-  from inception_jax.tools import compile_step
+  from inception_jax.aot import compile_step
+  from inception_jax.aot import largest_batch
 
   config = compile_step.checked(config, _TOPOLOGY.value, _STEP.value)
   kind, shape = chips.parse(_TOPOLOGY.value)
@@ -64,7 +69,7 @@ def main():
     raise UserError(
       f'{config.batch_size} images do not fit in the memory of '
       f'{_TOPOLOGY.value}: {error}; --config.batch_size='
-      f'{compile_batch.smaller(config, len(devices), error.times)} may'
+      f'{largest_batch.smaller(config, len(devices), error.times)} may'
     ) from error
   result = {
     'config': FLAGS['config'].config_filename,
@@ -79,7 +84,7 @@ def main():
     'versions': {name: version(name) for name in ('jax', 'libtpu')},
   }
   if _LARGEST.value:
-    result['largest_batch'] = compile_batch.largest(
+    result['largest_batch'] = largest_batch.largest(
       config, devices, _STEP.value, chip, step
     )
   ledger.note(_LEDGER.value, result)

@@ -1,6 +1,6 @@
 """Evaluates an exported network, run by the program that it is for.
 
-python -m inception_jax.tools.evaluate_artifact --artifact=v4.onnx \\
+python -m inception_jax.tools.evaluate_artifact --artifact=v4.onnx \
     --config=configs/inception_v4.py --config.data.dir=DIR
 
 ONNX is run by onnxruntime, a SavedModel by TensorFlow, StableHLO by JAX. The
@@ -13,19 +13,23 @@ import os
 from absl import flags
 from ml_collections import config_flags
 
-from inception_jax import cli
-from inception_jax.config import UserError
+from inception_jax.errors import UserError
+from inception_jax.runtime import cli
 
 _CONFIG = config_flags.DEFINE_config_file(
   'config', None, 'The recipe whose data are evaluated.'
 )
+
 _ARTIFACT = flags.DEFINE_string('artifact', '', 'What tools.export wrote.')
+
 _LABELS = flags.DEFINE_string(
   'labels', '', "JSON file of the right classes, in place of the split's own."
 )
+
 _CLASSES = flags.DEFINE_string(
   'classes', '', 'File with the only classes that count, one a line.'
 )
+
 _OUTPUT = flags.DEFINE_string(
   'output', '', 'The folder for predictions.csv and evaluation.json.'
 )
@@ -42,21 +46,22 @@ def main():
   if faults:
     raise UserError(*faults)
 
-  from inception_jax import artifacts
-  from inception_jax import evaluate
-  from inception_jax import preflight
-  from inception_jax import pretrained
-  from inception_jax import sharding
+  from inception_jax.distributed import sharding
+  from inception_jax.evaluation import evaluate
+  from inception_jax.export import artifact as artifact_lib
+  from inception_jax.export import evaluation
+  from inception_jax.training import preflight
+  from inception_jax.weights import pretrained
 
-  artifact = artifacts.load(path)
+  artifact = artifact_lib.load(path)
   output = os.path.expanduser(_OUTPUT.value)
-  own = pretrained.of_network(config, artifact)
+  own = pretrained.with_network_of(config, artifact)
   preflight.check(own, '', train=False, output=output)
   options = evaluate.Options(
     labels=_LABELS.value, classes=_CLASSES.value, output=output
   )
   mesh = sharding.make_mesh()
-  return evaluate.evaluate_artifact(config, artifact, mesh, options).result
+  return evaluation.evaluate_artifact(config, artifact, mesh, options).result
 
 
 if __name__ == '__main__':

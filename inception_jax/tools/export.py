@@ -1,6 +1,6 @@
 """Exports a trained network to other programs and frameworks.
 
-python -m inception_jax.tools.export --workdir=runs/v4 --format=onnx \\
+python -m inception_jax.tools.export --workdir=runs/v4 --format=onnx \
     --output=v4.onnx
 
 `onnx`: one file, NCHW, any batch, standard operators of opset 18.
@@ -22,37 +22,46 @@ from absl import flags
 import jax
 from ml_collections import config_flags
 
-from inception_jax import cli
-from inception_jax.config import RunError
-from inception_jax.config import UserError
+from inception_jax.errors import RunError
+from inception_jax.errors import UserError
+from inception_jax.runtime import cli
+from inception_jax.runtime import files
 
 log = logging.getLogger(__name__)
 
 # Images to calibrate on, and of these to compare on.
 _MOST, _COMPARED = 200, 8
+
 _CONFIG = config_flags.DEFINE_config_file(
   'config', None, 'The recipe of the run; checked with its checkpoint.'
 )
+
 _WORKDIR = flags.DEFINE_string('workdir', '', 'The folder of the run.')
+
 _CHECKPOINT = flags.DEFINE_string(
   'checkpoint', 'latest', 'latest, best, a step, or the path of a checkpoint.'
 )
+
 _WEIGHTS = flags.DEFINE_enum(
   'weights', 'ema', ['ema', 'raw'], 'The moving average, if any, or the raw.'
 )
+
 _FORMAT = flags.DEFINE_string(
   'format',
   '',
   'onnx, stablehlo, savedmodel, litert, litert_int8, timm, mindcv or mindir.',
 )
+
 _CALIBRATION = flags.DEFINE_string(
   'calibration', '', 'Folder of images that litert_int8 finds its ranges by.'
 )
+
 _MINDSPORE = flags.DEFINE_string(
   'mindspore',
   '.venv-mindspore/bin/python',
   'With --format=mindir: a Python that has mindspore and mindcv.',
 )
+
 _OUTPUT = flags.DEFINE_string('output', '', 'The file to be made.')
 
 
@@ -61,16 +70,15 @@ def main():
   output = os.path.expanduser(_OUTPUT.value)
   workdir = os.path.expanduser(_WORKDIR.value)
 
-  from inception_jax import artifacts
-  from inception_jax import preflight
-  from inception_jax import pretrained
-  from inception_jax import sharding
-  from inception_jax import weights as weights_lib
-  from inception_jax.artifacts import mindir
+  from inception_jax.distributed import sharding
+  from inception_jax.export import artifact
+  from inception_jax.export import mindir
+  from inception_jax.weights import exporter
+  from inception_jax.weights import pretrained
 
   file_format, which = _FORMAT.value, _CHECKPOINT.value
-  known = (*artifacts.FORMATS, *weights_lib.FORMATS, mindir.FORMAT)
-  endings = {**artifacts.ENDINGS, mindir.FORMAT: mindir.ENDING}
+  known = (*artifact.FORMATS, *exporter.FORMATS, mindir.FORMAT)
+  endings = {**artifact.ENDINGS, mindir.FORMAT: mindir.ENDING}
   ending = endings.get(file_format, '')
   faults = []
   if not workdir and '/' not in which:
@@ -86,9 +94,7 @@ def main():
     faults.append(f'--output={output} is there already')
   elif not output.endswith(ending):
     faults.append(f'--output={output}: expected a name that ends in {ending}')
-  elif fault := preflight.cannot_write(
-    os.path.dirname(os.path.abspath(output))
-  ):
+  elif fault := files.cannot_write(os.path.dirname(os.path.abspath(output))):
     faults.append(f'--output={output} cannot be written: {fault}')
   images = _CALIBRATION.value
   if images and file_format != 'litert_int8':
@@ -106,8 +112,8 @@ def main():
     _CONFIG.value,
   )
   os.makedirs(os.path.dirname(os.path.abspath(output)), exist_ok=True)
-  with cli.whole_or_nothing(output) as unfinished:
-    if file_format in artifacts.FORMATS:
+  with files.atomic_path(output) as unfinished:
+    if file_format in artifact.FORMATS:
       found = _artifact(weights, unfinished, file_format, step)
     elif file_format == mindir.FORMAT:
       found = _mindir(weights, unfinished, step, python)
@@ -120,36 +126,36 @@ def main():
     'parameters': sum(
       x.size for x in jax.tree.leaves(weights.variables['params'])
     ),
-    'bytes': artifacts.size_of(output),
+    'bytes': artifact.size_of(output),
     **found,
   }
 
 
 def _artifact(weights, path: str, file_format: str, step: int) -> dict:
   """Writes one and runs it beside the network."""
-  from inception_jax import artifacts
-  from inception_jax.artifacts import compare
+  from inception_jax.export import artifact
+  from inception_jax.export import comparison
 
   log.info('exporting; a full network takes a minute or two')
   images = _images(weights.card)
-  artifacts.save(weights, path, file_format, step, images)
+  artifact.save(weights, path, file_format, step, images)
   # All of them at once would take the memory of a batch as large.
   few = None if images is None else images[:: -(-len(images) // _COMPARED)]
-  found = compare.compare(weights, artifacts.load(path).classify, few)
-  return _within(artifacts.BOUNDS[file_format], found, file_format)
+  found = comparison.compare(weights, artifact.load(path).classify, few)
+  return _within(artifact.BOUNDS[file_format], found, file_format)
 
 
 def _mindir(weights, path: str, step: int, python: str) -> dict:
   """Has mindspore write one and run it, beside the network."""
-  from inception_jax import weights as weights_lib
-  from inception_jax.artifacts import compare
-  from inception_jax.artifacts import mindir
+  from inception_jax.export import comparison
+  from inception_jax.export import mindir
+  from inception_jax.weights import exporter
 
   log.info('exporting by mindspore; a full network takes a minute or two')
-  weights = weights_lib.without_aux(weights)
-  images = compare.normalised(weights.card)
+  weights = exporter.without_aux(weights)
+  images = comparison.normalised(weights.card)
   logits, _ = mindir.save(weights, path, step, python, images)
-  found = compare.compare(weights, lambda _: logits)
+  found = comparison.compare(weights, lambda _: logits)
   return _within(mindir.BOUND, found, mindir.FORMAT)
 
 
@@ -186,7 +192,7 @@ def _images(card):
     try:
       read.append(image_files.read(path, data))
     except Exception as error:  # each decoder has its own
-      log.warning('%s: %s', path, bad_images.in_a_line(error))
+      log.warning('%s: %s', path, bad_images.one_line(error))
   if not read:
     raise UserError(f'--calibration={_CALIBRATION.value}: none can be read')
   log.info('calibrating on %d images', len(read))
@@ -195,11 +201,12 @@ def _images(card):
 
 def _weights(weights, path: str, file_format: str) -> dict:
   """Writes them and reads them back."""
-  from inception_jax import weights as weights_lib
+  from inception_jax.weights import exporter
+  from inception_jax.weights import importer
 
-  weights = weights_lib.fitting(weights, file_format)
-  weights_lib.save(weights, path, file_format)
-  difference = weights_lib.difference(weights, weights_lib.load(path))
+  weights = exporter.fitting(weights, file_format)
+  exporter.save(weights, path, file_format)
+  difference = exporter.difference(weights, importer.load(path))
   if difference:
     raise RunError(f'as {file_format} it reads back {difference} off')
   return {'max_abs_diff': difference}

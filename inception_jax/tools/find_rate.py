@@ -18,20 +18,28 @@ from ml_collections import config_flags
 import numpy as np
 import optax
 
-from inception_jax import cli
-from inception_jax.config import UserError
+from inception_jax.errors import UserError
+from inception_jax.runtime import cli
+from inception_jax.runtime import files as files_lib
 
 log = logging.getLogger(__name__)
 
 FLAGS = flags.FLAGS
+
 _CONFIG = config_flags.DEFINE_config_file('config', None, 'The recipe.')
+
 _OUTPUT = flags.DEFINE_string('output', '', 'The folder for curve and plot.')
+
 _STEPS = flags.DEFINE_integer('steps', 100, 'At most.', lower_bound=10)
+
 _LOWEST = flags.DEFINE_float('lowest', 1e-6, 'The first rate.')
+
 _HIGHEST = flags.DEFINE_float('highest', 10.0, 'The last rate.')
 
 LOG_SECONDS = 5
+
 _SMOOTHING = 0.9
+
 # Past this multiple of the lowest loss, the rest is divergence.
 _DIVERGED = 4.0
 
@@ -49,8 +57,8 @@ def main():
   if faults:
     raise UserError(*faults)
 
-  from inception_jax import preflight
-  from inception_jax import sharding
+  from inception_jax.distributed import sharding
+  from inception_jax.training import preflight
 
   preflight.check(config, output, train=True)
   cli.use_compilation_cache()
@@ -62,10 +70,10 @@ def main():
   best = steepest(rates, smooth)
   os.makedirs(output, exist_ok=True)
   files = [os.path.join(output, f'rates.{end}') for end in ('csv', 'png')]
-  with cli.whole_or_nothing(files[0]) as path, open(path, 'w') as file:
+  with files_lib.atomic_path(files[0]) as path, open(path, 'w') as file:
     lines = zip(rates, losses, smooth, strict=True)
     csv.writer(file).writerows([('learning_rate', 'loss', 'smoothed'), *lines])
-  with cli.whole_or_nothing(files[1]) as path:
+  with files_lib.atomic_path(files[1]) as path:
     _plot(path, rates, losses, smooth, best)
   if best is None:
     log.warning('the loss never fell: there is no rate to suggest')
@@ -86,21 +94,21 @@ def watch(config, mesh, steps: int, lowest: float, highest: float):
   Returns:
     The rates and the mean loss of each one's batch, up to where it diverges.
   """
-  from inception_jax import fine_tune
-  from inception_jax import models
-  from inception_jax import pretrained
-  from inception_jax import sharding
   from inception_jax.data import pipeline
-  from inception_jax.data import sources
-  from inception_jax.trainer import Trainer
+  from inception_jax.data.sources import registry
+  from inception_jax.distributed import sharding
+  from inception_jax.models import factory
+  from inception_jax.training import train_state
+  from inception_jax.training.trainer import Trainer
+  from inception_jax.weights import pretrained
 
-  config, weights = pretrained.begin(config, '', mesh)
+  config, weights = pretrained.resolve_start(config, '', mesh)
   config.ema_decay = 0.0  # of no use here
-  split = sources.load(config, config.data.train_split)
-  num_classes = models.num_classes(config, split.class_names)
+  split = registry.load(config, config.data.train_split)
+  num_classes = factory.num_classes(config, split.class_names)
   schedule = optax.exponential_decay(lowest, steps - 1, highest / lowest)
   trainer = Trainer(config, mesh, num_classes, schedule)
-  state = fine_tune.begin(trainer.init(), weights)
+  state = train_state.initialize_from(trainer.init(), weights)
   rows = sharding.host_rows(config.batch_size)
   batches = pipeline.train_batches(split, config, 0, rows)
   batches = sharding.on_devices(mesh, batches)

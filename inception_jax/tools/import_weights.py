@@ -1,6 +1,6 @@
 """Imports a trained network of another framework.
 
-python -m inception_jax.tools.import_weights \\
+python -m inception_jax.tools.import_weights \
     --weights=inception_v4.tf_in1k.safetensors --output=runs/timm_v4
 
 Reads timm's safetensors and .pth, torchvision's .pth, Keras's .h5 and .keras,
@@ -17,17 +17,22 @@ import os
 from absl import flags
 from ml_collections import config_flags
 
-from inception_jax import cli
-from inception_jax.config import UserError
+from inception_jax.errors import UserError
+from inception_jax.runtime import cli
+from inception_jax.runtime import files
 
 FLAGS = flags.FLAGS
+
 _CONFIG = config_flags.DEFINE_config_file(
   'config', None, 'The recipe that the network is meant for; checked with it.'
 )
+
 _WEIGHTS = flags.DEFINE_string('weights', '', 'The file.')
+
 _CLASSES = flags.DEFINE_string(
   'class_names', '', 'File with the names of the outputs, one a line.'
 )
+
 _OUTPUT = flags.DEFINE_string('output', '', 'The folder to be made.')
 
 
@@ -47,23 +52,22 @@ def main():
   if faults:
     raise UserError(*faults)
 
-  from inception_jax import answers
-  from inception_jax import checkpoints as checkpoints_lib
-  from inception_jax import config as config_lib
-  from inception_jax import models
-  from inception_jax import preflight
-  from inception_jax import pretrained
-  from inception_jax import runs
-  from inception_jax import state
-  from inception_jax import weights as weights_lib
+  from inception_jax.checkpointing import lookup
+  from inception_jax.checkpointing import manager
+  from inception_jax.config import serialization
+  from inception_jax.evaluation import labels
+  from inception_jax.models import factory
+  from inception_jax.training import train_state
+  from inception_jax.weights import importer
+  from inception_jax.weights import pretrained
 
   parent = os.path.dirname(os.path.abspath(output))
-  if fault := preflight.cannot_write(parent):
+  if fault := files.cannot_write(parent):
     raise UserError(f'--output={output} cannot be written: {fault}')
-  weights = weights_lib.load(path)
+  weights = importer.load(path)
   if _CLASSES.value:
     number = weights.model['num_classes']
-    classes = answers.class_names(_CLASSES.value, number)
+    classes = labels.class_names(_CLASSES.value, number)
     weights = dataclasses.replace(weights, classes=classes)
   config = _CONFIG.value
   if config is not None:
@@ -75,21 +79,23 @@ def main():
       )
 
   os.makedirs(parent, exist_ok=True)
-  with cli.whole_or_nothing(output) as unfinished:
-    with checkpoints_lib.Checkpoints(runs.folder(unfinished)) as checkpoints:
+  with files.atomic_path(output) as unfinished:
+    with manager.CheckpointManager(
+      lookup.checkpoint_folder(unfinished)
+    ) as checkpoints:
       checkpoints.save(
-        state.of_weights(weights.variables),
+        train_state.from_weights(weights.variables),
         {},
-        models.about(weights.model, weights.card, weights.classes),
+        factory.about(weights.model, weights.card, weights.classes),
       )
     if config is not None:
       with open(os.path.join(unfinished, 'config.json'), 'w') as file:
-        file.write(config_lib.to_json(config))
+        file.write(serialization.to_json(config))
   return {
     'origin': weights.origin,
     'model': weights.model,
     'card': dataclasses.asdict(weights.card),
-    'parameters': state.num_params(weights.variables['params']),
+    'parameters': train_state.num_params(weights.variables['params']),
     'output': output,
   }
 

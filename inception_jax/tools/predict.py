@@ -21,40 +21,48 @@ from typing import Any
 from absl import flags
 from ml_collections import config_flags
 
-from inception_jax import cli
-from inception_jax.config import UserError
+from inception_jax.errors import UserError
+from inception_jax.runtime import cli
 
 _CONFIG = config_flags.DEFINE_config_file(
   'config', None, 'The recipe of the run; checked with its checkpoint.'
 )
+
 _WORKDIR = flags.DEFINE_string('workdir', '', 'The folder of the run.')
+
 _CHECKPOINT = flags.DEFINE_string(
   'checkpoint', 'latest', 'latest, best, a step, or the path of weights.'
 )
+
 _ARTIFACT = flags.DEFINE_string('artifact', '', 'What tools.export wrote.')
+
 _WEIGHTS = flags.DEFINE_enum(
   'weights', 'ema', ['ema', 'raw'], 'The moving average, if any, or the raw.'
 )
+
 _CLASSES = flags.DEFINE_string(
   'class_names', '', 'File with the names of the outputs, one a line.'
 )
+
 _BATCH = flags.DEFINE_integer(
   'batch_size', 16, 'Images at a time.', lower_bound=1
 )
+
 _JSON = flags.DEFINE_bool('json', False, 'A line of JSON an image, no table.')
+
 _GUESSES = 5
 
 
 def main(paths: list[str]) -> dict[str, Any]:
   """Classifies the images, batch by batch."""
-  from inception_jax import metrics
-  from inception_jax import runs
+  from inception_jax.checkpointing import lookup
   from inception_jax.data import image_files
+  from inception_jax.runtime import progress_bar
 
   faults = []
   if not paths:
     faults.append('name an image, or a folder of them')
-  given = [_WORKDIR.value, _ARTIFACT.value, runs.is_path(_CHECKPOINT.value)]
+  given = [_WORKDIR.value, _ARTIFACT.value, lookup.is_path(_CHECKPOINT.value)]
   if sum(map(bool, given)) != 1:
     faults.append('give one of --workdir=, --checkpoint=PATH and --artifact=')
   faults += [f'{p}: no such file' for p in paths if not os.path.exists(p)]
@@ -64,7 +72,7 @@ def main(paths: list[str]) -> dict[str, Any]:
   classify, card, names = _network()
   cli.use_compilation_cache()
   predictions, failed = [], {}
-  with metrics.bar(len(images), 'predicting', 'images') as bar:
+  with progress_bar.progress_bar(len(images), 'predicting', 'images') as bar:
     for batch, read, guesses in _batches(images, classify, card, failed):
       for path, own in zip(read, guesses, strict=True):
         found = [{'class': names[i], 'probability': float(p)} for i, p in own]
@@ -97,14 +105,14 @@ def _line(prediction) -> str:
 
 def _network() -> tuple[Callable, Any, tuple[str, ...]]:
   """(normalised images → logits, card, names of the outputs)."""
-  from inception_jax import answers
-  from inception_jax import artifacts
-  from inception_jax import models
-  from inception_jax import pretrained
-  from inception_jax import sharding
+  from inception_jax.distributed import sharding
+  from inception_jax.evaluation import labels
+  from inception_jax.export import artifact
+  from inception_jax.models import factory
+  from inception_jax.weights import pretrained
 
   if _ARTIFACT.value:
-    own = artifacts.load(_ARTIFACT.value)
+    own = artifact.load(_ARTIFACT.value)
     classify, number = own.classify, own.num_classes
   else:
     import jax
@@ -118,12 +126,12 @@ def _network() -> tuple[Callable, Any, tuple[str, ...]]:
       _WEIGHTS.value == 'ema',
       _CONFIG.value,
     )
-    model = models.create(**own.model, card=own.card)
+    model = factory.create(**own.model, card=own.card)
     forward = jax.jit(lambda variables, x: model.apply(variables, x)[0])
     classify = lambda x: np.asarray(forward(own.variables, x))
     number = own.model['num_classes']
   if _CLASSES.value:
-    return classify, own.card, answers.class_names(_CLASSES.value, number)
+    return classify, own.card, labels.class_names(_CLASSES.value, number)
   rest = (f'output {i}' for i in range(len(own.classes), number))
   return classify, own.card, (*own.classes, *rest)
 
@@ -135,20 +143,20 @@ def _batches(
   import numpy as np
   from scipy import special
 
-  from inception_jax.data import augment
   from inception_jax.data import bad_images
   from inception_jax.data import image_files
   from inception_jax.data import pipeline
+  from inception_jax.data.augment import transforms
   from inception_jax.models import card as card_lib
 
-  pipeline.keep_off_accelerators()
+  pipeline.hide_accelerators()
   data, size = card_lib.data_of(card), _BATCH.value
 
   def pixels(path):
     try:
       return image_files.read(path, data)
     except Exception as error:  # each decoder has its own
-      failed[path] = bad_images.in_a_line(error)
+      failed[path] = bad_images.one_line(error)
       return None
 
   with futures.ThreadPoolExecutor() as pool:
@@ -162,7 +170,7 @@ def _batches(
       )
       for row, (_, image) in zip(rows, read, strict=False):
         row[:] = image
-      rows = np.asarray(augment.normalise(rows, data))
+      rows = np.asarray(transforms.normalise(rows, data))
       odds = special.softmax(classify(rows)[: len(read)], axis=1)
       best = np.argsort(-odds, axis=1, kind='stable')[:, :_GUESSES]
       guesses = [

@@ -1,12 +1,12 @@
 """Prepares a data set and verifies it, before a training depends on it.
 
-python -m inception_jax.tools.prepare --source=tfds:imagenet2012 \\
+python -m inception_jax.tools.prepare --source=tfds:imagenet2012 \
     --data_dir=DATA    # with ImageNet's two archives in DATA/downloads/manual
-python -m inception_jax.tools.prepare --source=folder --data_dir=DATA \\
+python -m inception_jax.tools.prepare --source=folder --data_dir=DATA \
     --archive=ILSVRC2012_img_train.tar --archive=ILSVRC2012_img_val.tar
-python -m inception_jax.tools.prepare --source=cifar \\
+python -m inception_jax.tools.prepare --source=cifar \
     --data_dir=cifar-10-python.tar.gz
-python -m inception_jax.tools.prepare --source=folder --data_dir=DATA \\
+python -m inception_jax.tools.prepare --source=folder --data_dir=DATA \
     --check_images     # decodes each image, and names those that are damaged
 
 Archives whose sums are published are compared with them first. Whatever was
@@ -15,57 +15,67 @@ prepared is then opened as a training opens it, and its images are counted.
 
 import logging
 import os
-import pathlib
 import time
 
 from absl import flags
 from ml_collections import config_flags
 
-from inception_jax import cli
-from inception_jax.config import UserError
+from inception_jax.config import defaults
+from inception_jax.errors import UserError
+from inception_jax.runtime import cli
+from inception_jax.runtime import files
 
 log = logging.getLogger(__name__)
 
 FLAGS = flags.FLAGS
+
 _CONFIG = config_flags.DEFINE_config_file(
   'config',
-  str(pathlib.Path(__file__).parents[2] / 'configs' / 'default.py'),
+  defaults.__file__,
   'The recipe that is to read the data.',
 )
+
 _SOURCE = flags.DEFINE_string(
   'source', '', 'tfds:NAME, folder, cifar or tfrecord.'
 )
+
 _DATA_DIR = flags.DEFINE_string('data_dir', '', 'Where the data are, or go.')
+
 _ARCHIVES = flags.DEFINE_multi_string(
   'archive', [], 'To unpack into class folders, or for tfds to read.'
 )
+
 _SPLITS = flags.DEFINE_list('splits', [], 'To verify; empty: all there are.')
+
 _FORMAT = flags.DEFINE_enum(
   'file_format',
   'array_record',
   ['array_record', 'tfrecord'],
   "Of tfds's files; records of the first can be read by number.",
 )
+
 _VERIFY = flags.DEFINE_boolean(
   'verify', True, 'Expect the archives and the counts that were published.'
 )
+
 _CHECK_IMAGES = flags.DEFINE_boolean('check_images', False, 'Decode each.')
+
 _MAX_GB = flags.DEFINE_float('max_gb', 500.0, 'Of an archive, unpacked.')
 
 
 def main():
   """Verifies archives, prepares, opens, counts, decodes."""
   started = time.perf_counter()
-  from inception_jax import models
-  from inception_jax.data import archives
-  from inception_jax.data import tfds_build
-  from inception_jax.data import tfds_source
-  from inception_jax.data import verify
+  from inception_jax.data.prepare import archives
+  from inception_jax.data.prepare import tfds_build
+  from inception_jax.data.prepare import verify
+  from inception_jax.data.sources import tfds
+  from inception_jax.models import factory
 
   source = _SOURCE.value
   data_dir = os.path.expanduser(_DATA_DIR.value)
-  is_tfds = source.startswith(tfds_source.PREFIX)
-  name = source.removeprefix(tfds_source.PREFIX)
+  is_tfds = source.startswith(tfds.PREFIX)
+  name = source.removeprefix(tfds.PREFIX)
   faults = []
   if not (is_tfds or source in ('folder', 'cifar', 'tfrecord')):
     faults.append(
@@ -78,10 +88,10 @@ def main():
   if faults:
     raise UserError(*faults)
 
-  config = models.resolve(_CONFIG.value)
+  config = factory.resolve(_CONFIG.value)
   config.data.source, config.data.dir = source, data_dir
   # What takes no time first.
-  there = is_tfds and not tfds_source.check(config)
+  there = is_tfds and not tfds.check(config)
   paths = _archives(name, data_dir, there)
   targets = _targets(paths, data_dir) if source == 'folder' else {}
   if (is_tfds and not there) or targets:
@@ -111,11 +121,11 @@ def main():
 
 def _archives(name: str, data_dir: str, there: bool) -> list[str]:
   """Those given, or where a set has its own; all that are missing at once."""
-  from inception_jax.data import imagenet
-  from inception_jax.data import tfds_build
-  from inception_jax.data import tfds_source
+  from inception_jax.data.prepare import imagenet
+  from inception_jax.data.prepare import tfds_build
+  from inception_jax.data.sources import tfds
 
-  is_imagenet = tfds_source.base_name(name) == imagenet.TFDS_NAME
+  is_imagenet = tfds.base_name(name) == imagenet.TFDS_NAME
   paths = [os.path.expanduser(path) for path in _ARCHIVES.value]
   if is_imagenet and not (paths or there):
     manual = os.path.join(data_dir, tfds_build.MANUAL)
@@ -133,7 +143,7 @@ def _archives(name: str, data_dir: str, there: bool) -> list[str]:
 
 def _targets(paths: list[str], data_dir: str) -> dict[str, str]:
   """Archive → the folder that it becomes."""
-  from inception_jax.data import imagenet
+  from inception_jax.data.prepare import imagenet
 
   own = lambda name: imagenet.FOLDERS.get(name, name.partition('.')[0])
   return {p: os.path.join(data_dir, own(os.path.basename(p))) for p in paths}
@@ -141,7 +151,7 @@ def _targets(paths: list[str], data_dir: str) -> dict[str, str]:
 
 def _cannot_take(data_dir: str, targets, paths: list[str]) -> list[str]:
   """Why the data cannot go into `data_dir`."""
-  from inception_jax import preflight
+  from inception_jax.runtime import files
 
   if '://' in data_dir:
     return []  # whose writing tfds will see to
@@ -150,23 +160,23 @@ def _cannot_take(data_dir: str, targets, paths: list[str]) -> list[str]:
     for target in targets.values()
     if os.path.lexists(target)
   ]
-  if fault := preflight.cannot_write(data_dir):
+  if fault := files.cannot_write(data_dir):
     return [*faults, f'--data_dir={data_dir} cannot be written: {fault}']
   needed = sum(map(os.path.getsize, paths))
-  return faults + preflight.too_full(data_dir, needed)
+  return faults + files.too_full(data_dir, needed)
 
 
 def _unpack(targets: dict[str, str]) -> None:
   """Each archive into its folder, whole or not at all."""
-  from inception_jax.data import archives
-  from inception_jax.data import imagenet
+  from inception_jax.data.prepare import archives
+  from inception_jax.data.prepare import imagenet
 
   for path, target in targets.items():
     place = str
     if os.path.basename(path) == imagenet.VALIDATION:
       place = imagenet.place_of_validation_image
     os.makedirs(os.path.dirname(target), exist_ok=True)
-    with cli.whole_or_nothing(target) as unfinished:
+    with files.atomic_path(target) as unfinished:
       count = archives.unpack(path, unfinished, _MAX_GB.value * 1e9, place)
     log.info('%d files in %s', count, target)
 

@@ -12,25 +12,31 @@ import time
 
 from absl import flags
 
-from inception_jax import cli
-from inception_jax.config import UserError
+from inception_jax.errors import UserError
+from inception_jax.runtime import cli
 
 _WORKDIR = flags.DEFINE_multi_string('workdir', [], 'A run; may be repeated.')
+
 _OUTPUT = flags.DEFINE_string(
   'output', '', 'The folder; of a single run its own report/.'
 )
+
 _CHECKPOINT = flags.DEFINE_string(
   'checkpoint', 'latest', 'latest, best or a step of each run.'
 )
+
 _WEIGHTS = flags.DEFINE_enum(
   'weights', 'ema', ['ema', 'raw'], 'The moving average, if any, or the raw.'
 )
+
 _EVALUATE = flags.DEFINE_bool(
   'evaluate', True, 'Looks at every image; without, curves are all there is.'
 )
+
 _MISTAKES = flags.DEFINE_integer(
   'mistakes', 24, 'Pictures of the worst.', lower_bound=0
 )
+
 # Pictures of fewer pixels are shown with them.
 _SMALL = 100
 
@@ -40,13 +46,13 @@ def main():
   workdirs = [os.path.expanduser(path) for path in _WORKDIR.value]
   output = os.path.expanduser(_OUTPUT.value)
 
-  from inception_jax import preflight
-  from inception_jax import runs as runs_lib
+  from inception_jax.checkpointing import lookup
+  from inception_jax.runtime import files
 
   faults = [
-    f'no checkpoint in {runs_lib.folder(workdir)}'
+    f'no checkpoint in {lookup.checkpoint_folder(workdir)}'
     for workdir in workdirs
-    if not runs_lib.exists(workdir)
+    if not lookup.has_checkpoints(workdir)
   ]
   if not workdirs:
     faults.append('--workdir is missing: the folder of the run to report on')
@@ -54,19 +60,19 @@ def main():
     faults.append('--output is missing: the folder for a report on several')
   output = output or os.path.join((workdirs or ['.'])[0], 'report')
   if not faults and '://' not in output:
-    if fault := preflight.cannot_write(output):
+    if fault := files.cannot_write(output):
       faults.append(f'{output} cannot be written: {fault}')
   if faults:
     raise UserError(*faults)
 
   from etils import epath
 
-  from inception_jax import checkpoint
-  from inception_jax import hardware
-  from inception_jax import sharding
-  from inception_jax import writer
+  from inception_jax.distributed import sharding
   from inception_jax.report import figures
   from inception_jax.report import page
+  from inception_jax.runtime import files
+  from inception_jax.runtime import hardware
+  from inception_jax.runtime import metrics_file
 
   cli.use_compilation_cache()
   mesh = sharding.make_mesh()
@@ -75,7 +81,7 @@ def main():
   for name, workdir in zip(names, workdirs, strict=True):
     folder = os.path.join(output, name) if len(workdirs) > 1 else output
     runs.append(_run(name, workdir, folder, mesh))
-  metrics = [writer.lines(workdir) for workdir in workdirs]
+  metrics = [metrics_file.read(workdir) for workdir in workdirs]
   curves = figures.curves(list(zip(names, metrics, strict=True)))
   title = ', '.join(names)
   date, machine = time.strftime('%Y-%m-%d %H:%M'), hardware.machine()
@@ -89,7 +95,7 @@ def main():
       drawn[f'{own}confusion'] = run.confusion
   for name, figure in drawn.items():
     (folder / f'{name}.png').write_bytes(figure.png)
-  checkpoint.replace_text(folder / 'index.html', text)
+  files.replace_text(folder / 'index.html', text)
   return {
     'page': str(folder / 'index.html'),
     'figures': [f'{name}.png' for name in drawn],
@@ -109,19 +115,19 @@ def _names(workdirs: list[str]) -> list[str]:
 
 def _run(name: str, workdir: str, folder: str, mesh):
   """What there is to say of a run; evaluates it."""
-  from inception_jax import config as config_lib
-  from inception_jax import runs as runs_lib
+  from inception_jax.checkpointing import lookup
+  from inception_jax.config import serialization
   from inception_jax.report import intervals
   from inception_jax.report import page
 
   config = _config(workdir)
-  history, steps = runs_lib.find(workdir, _CHECKPOINT.value)
+  history, steps = lookup.find(workdir, _CHECKPOINT.value)
   run = page.Run(
     name=name,
     network=config.model.name,
     source=config.data.source,
     split=config.data.eval_split,
-    config=list(config_lib.leaves(config)),
+    config=list(serialization.flatten(config)),
   )
   if _EVALUATE.value:
     _evaluate(run, config, workdir, folder, mesh)
@@ -139,22 +145,22 @@ def _config(workdir: str):
   from etils import epath
 
   from configs import default
-  from inception_jax import config as config_lib
+  from inception_jax.config import serialization
 
   path = epath.Path(workdir) / 'config.json'
   try:
-    return config_lib.from_json(path.read_text(), default.get_config())
+    return serialization.from_json(path.read_text(), default.get_config())
   except (OSError, ValueError, TypeError, AttributeError) as error:
     raise UserError(f'{path} cannot be read: {error}') from error
 
 
 def _evaluate(run, config, workdir: str, folder: str, mesh) -> None:
   """Looks at every image, and keeps what was said of it in `folder`."""
-  from inception_jax import evaluate
-  from inception_jax import predictions
-  from inception_jax import preflight
+  from inception_jax.evaluation import evaluate
+  from inception_jax.evaluation import predictions
   from inception_jax.report import figures
   from inception_jax.report import mistakes
+  from inception_jax.training import preflight
 
   preflight.check(config, workdir, train=False)
   options = evaluate.Options(

@@ -14,11 +14,13 @@ import time
 
 from absl import flags
 
-from inception_jax import cli
-from inception_jax.config import UserError
+from inception_jax.errors import UserError
+from inception_jax.runtime import cli
 
 _WORKDIR = flags.DEFINE_string('workdir', '', 'The folder of the run.')
+
 _REPAIR = flags.DEFINE_bool('repair', False, 'Sets damaged ones aside.')
+
 LOG_SECONDS = 5
 
 log = logging.getLogger(__name__)
@@ -30,15 +32,15 @@ def main():
   if not workdir:
     raise UserError('--workdir is missing: the folder of the run to check')
 
-  from inception_jax import checkpoint
-  from inception_jax import lock
-  from inception_jax import runs
-  from inception_jax import writer
-  from inception_jax.history import History
+  from inception_jax.checkpointing import checkpoint
+  from inception_jax.checkpointing import lookup
+  from inception_jax.checkpointing.directory import CheckpointDirectory
+  from inception_jax.runtime import lock
+  from inception_jax.runtime import metrics_file
 
-  if not runs.exists(workdir):
-    raise UserError(f'no checkpoint in {runs.folder(workdir)}')
-  history = History(runs.folder(workdir))
+  if not lookup.has_checkpoints(workdir):
+    raise UserError(f'no checkpoint in {lookup.checkpoint_folder(workdir)}')
+  history = CheckpointDirectory(lookup.checkpoint_folder(workdir))
   steps, reasons = history.steps(), {}
   start = logged = time.monotonic()
   for i, step in enumerate(steps):
@@ -46,8 +48,8 @@ def main():
       logged, left = now, (now - start) * (len(steps) - i) / i
       log.info('checked %d of %d, %.0f s left', i, len(steps), left)
     try:
-      history.read_one(step, checkpoint.fields)
-    except checkpoint.Damaged as error:
+      history.read_one(step, checkpoint.state_fields)
+    except checkpoint.DamagedCheckpoint as error:
       reasons[step] = str(error)
       log.error('%s', error)
   if reasons and _REPAIR.value:
@@ -59,7 +61,7 @@ def main():
     'damaged': sorted(reasons),
     'reasons': reasons,
     'repaired': bool(reasons) and _REPAIR.value,
-    'bad_lines': writer.bad_lines(workdir),
+    'bad_lines': metrics_file.bad_lines(workdir),
   }
 
 

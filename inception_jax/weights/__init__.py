@@ -1,48 +1,5 @@
-"""The world's weights: files of other frameworks in, and out again."""
+"""Trained weights from runs, checkpoints and files of other frameworks, and
+back into those files.
 
-from inception_jax.config import UserError
-from inception_jax.weights import convert
-from inception_jax.weights import files
-from inception_jax.weights.convert import Weights
-from inception_jax.weights.save import FORMATS
-from inception_jax.weights.save import difference
-from inception_jax.weights.save import fitting
-from inception_jax.weights.save import save
-from inception_jax.weights.save import without_aux
-from inception_jax.weights.sources import SOURCES
-
-__all__ = [
-  'FORMATS',
-  'Weights',
-  'difference',
-  'fitting',
-  'load',
-  'save',
-  'without_aux',
-]
-
-
-def load(path: str) -> Weights:
-  """Reads a trained network from a file of another framework.
-
-  timm (safetensors, .pth), torchvision (.pth), Keras (.h5, .keras), TF-slim
-  (checkpoints), weiaicunzai/pytorch-cifar100 (.pth), MindSpore and MindCV
-  (.ckpt). The network is recognised from the names in the file.
-
-  Raises:
-    UserError: it cannot be read, or is not exactly one of these networks.
-  """
-  tensors, file_format = files.read(path)
-  sources = sorted(
-    (s for s in SOURCES if s.framework in file_format.frameworks),
-    key=lambda s: file_format.frameworks.index(s.framework),
-  )
-  found = convert.recognise(tensors, sources)
-  if found is None:
-    known = ', '.join(f'{s.framework} {s.network}' for s in sources)
-    some = ', '.join(sorted(tensors)[:3]) or 'no tensors'
-    raise UserError(
-      f'{path} is of no network known here; as {file_format.name} it could '
-      f'be of {known}, but it has {some}'
-    )
-  return convert.from_source(tensors, *found, path)
+Nothing about optimizers or steps.
+"""

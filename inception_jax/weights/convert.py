@@ -13,9 +13,9 @@ from flax import traverse_util
 import jax
 import numpy as np
 
-from inception_jax import config as config_lib
-from inception_jax import models
-from inception_jax.config import UserError
+from inception_jax import errors
+from inception_jax.errors import UserError
+from inception_jax.models import factory
 from inception_jax.models.card import Card
 from inception_jax.weights import layout
 from inception_jax.weights.sources import Source
@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 # ImageNet's 1000, and a background that is no class of any dataset.
 _WITH_BACKGROUND = 1001
+
 _PREFIXES = (
   '',
   'module.',  # torch's DataParallel and DistributedDataParallel
@@ -35,6 +36,7 @@ _PREFIXES = (
   '_backbone.',
   'backbone.',
 )
+
 _AVERAGED = '/ExponentialMovingAverage'
 
 
@@ -62,14 +64,14 @@ def create(source: Source, num_classes: int, aux_head: bool):
   arguments = {
     'name': source.network,
     'num_classes': num_classes,
-    'stem': next(iter(models.ARCHITECTURES[source.network].stems)),
+    'stem': next(iter(factory.ARCHITECTURES[source.network].stems)),
     'width': 1.0,
     'aux_head': aux_head,
     'aux_batch_norm': True,
     'head_batch_norm': False,
     **source.model,
   }
-  return arguments, models.create(**arguments, card=source.card)
+  return arguments, factory.create(**arguments, card=source.card)
 
 
 def recognise(tensors, sources) -> tuple[Source, str] | None:
@@ -215,5 +217,5 @@ def _shapes(model, card: Card, channels: int):
 def _mismatch(where: str, source: Source, faults: list[str]) -> UserError:
   return UserError(
     f'{where} looks like {source.network} of {source.framework}, but:',
-    *(f'  {fault}' for fault in config_lib.some(faults)),
+    *(f'  {fault}' for fault in errors.shorten(faults)),
   )

@@ -13,7 +13,9 @@ import numpy as np
 
 # The largest network of the family has 225 MB of weights.
 _MOST_BYTES = 2**31
+
 _NUMBERED = re.compile(r'(conv2d|batch_normalization)(?:_(\d+))?')
+
 # In the order in which a Keras 3 file numbers a layer's variables.
 _VARIABLES = {
   'batch_normalization': ('beta', 'moving_mean', 'moving_variance'),

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from inception_jax.models import tables
+from inception_jax.models import specs
 from inception_jax.weights.sources import Source
 from inception_jax.weights.sources import Style
 
@@ -38,16 +38,16 @@ def _units(model) -> tuple[list, list, list]:
 
 def _units_of(spec, path):
   match spec:
-    case tables.Conv():
+    case specs.Conv():
       yield path, 'conv_norm'
-    case tables.Mixed(branches=branches):
+    case specs.Mixed(branches=branches):
       for i, branch in enumerate(branches):
         for j, entry in enumerate(branch):
           yield from _units_of(entry, (*path, f'branch{i}_{j}'))
-    case tables.Residual(branches=branches):
+    case specs.Residual(branches=branches):
       yield from _units_of(branches, (*path, 'branches'))
       yield (*path, 'up'), 'biased'
-    case tables.ProjectedResidual(branches=branches):
+    case specs.ProjectedResidual(branches=branches):
       yield from _units_of(branches, (*path, 'branches'))
       yield (*path, 'up'), 'biased'
       yield (*path, 'shortcut'), 'biased'

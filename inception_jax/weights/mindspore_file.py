@@ -29,6 +29,7 @@ _DTYPES = {
   'UInt64': np.uint64,
   'Bool': np.bool_,
 }
+
 _CHECKSUM, _CHECKSUM_SIZE = b'crc_num', 10
 
 

@@ -100,6 +100,7 @@ TIMM_V4 = Names(
 )
 
 _BLOCK_17 = 'branch0 branch1.0-2 conv2d'
+
 TIMM_RESNET = Names(
   tuple(
     _block('conv2d_', '1a 2a 2b 3b 4a')
@@ -124,6 +125,7 @@ _MINDSPORE_V3 = (
   'branch0 branch1.0-2 branch2.0-4 branch_pool.1',
   'branch0.0-1 branch1.0-3',
 )
+
 MINDCV_V3 = Names(
   _v3(
     'conv1a conv2a conv2b conv3b conv4a',
@@ -135,6 +137,7 @@ MINDCV_V3 = Names(
   head=('classifier',),
   aux=('aux.conv0', 'aux.conv1', 'aux.fc'),
 )
+
 # mindspore-ai/models, official/cv/Inception/inceptionv3.
 MINDSPORE_V3 = Names(
   _v3(
@@ -165,6 +168,7 @@ MINDCV_V4 = Names(
   ),
   head=('classifier',),
 )
+
 # mindspore-ai/models, official/cv/Inception/inceptionv4; its head has
 # BatchNorm on the features and on the logits.
 MINDSPORE_V4 = Names(
@@ -185,6 +189,7 @@ CIFAR_V3 = Names(
   ),
   head=('linear',),
 )
+
 _CIFAR_STEM = _block(
   'stem.',
   'conv1.0-2 branch3x3_conv branch7x7a.0-3 branch7x7b.0-1 branchpoolb',

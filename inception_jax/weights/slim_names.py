@@ -13,8 +13,11 @@ def _block(scope: str, *branches: str) -> list[str]:
 
 
 _B7 = '0a_1x1 0b_1x7 0c_7x1'
+
 _B7_DOUBLE = '0a_1x1 0b_7x1 0c_1x7 0d_7x1 0e_1x7'
+
 _A = ('0a_1x1', '0a_1x1 0b_5x5', '0a_1x1 0b_3x3 0c_3x3', '0b_1x1')
+
 _STEM = ('1a_3x3', '2a_3x3', '2b_3x3', '3b_1x1', '4a_3x3')
 
 
@@ -105,6 +108,7 @@ SLIM_V3 = _scoped(
   'Conv2d_2a_5x5',
   'Conv2d_2b_1x1',
 )
+
 SLIM_V4 = _scoped(
   'InceptionV4',
   _v4(),
@@ -113,6 +117,7 @@ SLIM_V4 = _scoped(
   'Conv2d_2a',
   'Aux_logits',
 )
+
 SLIM_RESNET = _scoped(
   'InceptionResnetV2',
   _resnet(),

@@ -4,14 +4,15 @@ from collections.abc import Callable
 import dataclasses
 import re
 
-from inception_jax import models
+from inception_jax.models import factory
 from inception_jax.models.card import Card
 from inception_jax.weights import keras_names
-from inception_jax.weights import names
+from inception_jax.weights import names as names_lib
 from inception_jax.weights import slim_names
 
 # Of ImageNet, in 0…255.
 _IMAGENET_MEAN = (123.675, 116.28, 103.53)
+
 _IMAGENET_STD = (58.395, 57.12, 57.375)
 
 
@@ -55,6 +56,7 @@ TORCH = Style(
   var='running_var',
   oihw=True,
 )
+
 MINDSPORE = dataclasses.replace(
   TORCH,
   scale='gamma',
@@ -63,12 +65,14 @@ MINDSPORE = dataclasses.replace(
   var='moving_variance',
   slots=r'(moments|moment1|moment2|accum|stat|mean_square|mean_gradient|ema)\.',
 )
+
 # nn.Conv2dBnAct calls its BatchNorm so.
 MINDSPORE_CONV_BN_ACT = dataclasses.replace(
   MINDSPORE,
   conv='{}.conv.conv.'.format,
   norm='{}.conv.batchnorm.'.format,
 )
+
 SLIM = Style(
   conv='{}/'.format,
   norm='{}/BatchNorm/'.format,
@@ -111,51 +115,65 @@ class Source:
   framework: str
   network: str
   style: Style
-  names: names.Names
+  names_lib: names_lib.Names
   card: Card
   model: dict = dataclasses.field(default_factory=dict)
 
 
 def _source(framework, network, style, units, model=None, **card) -> Source:
-  own = models.ARCHITECTURES[network].card
+  own = factory.ARCHITECTURES[network].card
   card = dataclasses.replace(own, **card)
   return Source(framework, network, style, units, card, model or {})
 
 
 _V3, _V4, _RESNET = 'inception_v3', 'inception_v4', 'inception_resnet_v2'
+
 _SHORT_SIDE = {'crop_mode': 'short_side'}
+
 _MINDSPORE_INPUT = {
   'mean': _IMAGENET_MEAN,
   'std': _IMAGENET_STD,
   **_SHORT_SIDE,
 }
+
 _TIMM = {'interpolation': 'bicubic', **_SHORT_SIDE}
+
 TORCHVISION = _source(
   # The published weights want inputs in [−1, 1]: `transform_input` makes them.
   'torchvision',
   _V3,
   TORCH,
-  names.TORCHVISION_V3,
+  names_lib.TORCHVISION_V3,
   count_include_pad=True,
   crop_fraction=299 / 342,
   **_SHORT_SIDE,
 )
+
 TIMM = {
   _V3: _source(
-    'timm', _V3, TORCH, names.TORCHVISION_V3, count_include_pad=True, **_TIMM
+    'timm',
+    _V3,
+    TORCH,
+    names_lib.TORCHVISION_V3,
+    count_include_pad=True,
+    **_TIMM,
   ),
-  _V4: _source('timm', _V4, TORCH, names.TIMM_V4, **_TIMM),
+  _V4: _source('timm', _V4, TORCH, names_lib.TIMM_V4, **_TIMM),
   _RESNET: _source(
-    'timm', _RESNET, TORCH, names.TIMM_RESNET, crop_fraction=0.8975, **_TIMM
+    'timm', _RESNET, TORCH, names_lib.TIMM_RESNET, crop_fraction=0.8975, **_TIMM
   ),
 }
+
 _MINDCV = {**_MINDSPORE_INPUT, 'crop_fraction': 299 / 341}
+
 MINDCV = {
-  _V3: _source('MindCV', _V3, MINDSPORE, names.MINDCV_V3, **_MINDCV),
-  _V4: _source('MindCV', _V4, MINDSPORE, names.MINDCV_V4, **_MINDCV),
+  _V3: _source('MindCV', _V3, MINDSPORE, names_lib.MINDCV_V3, **_MINDCV),
+  _V4: _source('MindCV', _V4, MINDSPORE, names_lib.MINDCV_V4, **_MINDCV),
 }
+
 # Their evaluation resizes the shorter side to 299, and crops nothing of it.
 _MINDSPORE = {**_MINDSPORE_INPUT, 'crop_fraction': 1.0}
+
 # timm and torchvision have the same names for v3: the file's format decides.
 SOURCES = (
   *TIMM.values(),
@@ -165,7 +183,7 @@ SOURCES = (
     'MindSpore',
     _V3,
     MINDSPORE,
-    names.MINDSPORE_V3,
+    names_lib.MINDSPORE_V3,
     {'aux_batch_norm': False},
     **_MINDSPORE,
   ),
@@ -173,7 +191,7 @@ SOURCES = (
     'MindSpore',
     _V4,
     MINDSPORE_CONV_BN_ACT,
-    names.MINDSPORE_V4,
+    names_lib.MINDSPORE_V4,
     {'head_batch_norm': True},
     bn_epsilon=1e-5,
     **_MINDSPORE,
@@ -183,9 +201,9 @@ SOURCES = (
   _source('TF-slim', _V3, SLIM, slim_names.SLIM_V3),
   _source('TF-slim', _V4, SLIM, slim_names.SLIM_V4),
   _source('TF-slim', _RESNET, SLIM, slim_names.SLIM_RESNET),
-  _source('weiaicunzai', 'cifar_inception_v3', TORCH, names.CIFAR_V3),
-  _source('weiaicunzai', 'cifar_inception_v4', TORCH, names.CIFAR_V4),
+  _source('weiaicunzai', 'cifar_inception_v3', TORCH, names_lib.CIFAR_V3),
+  _source('weiaicunzai', 'cifar_inception_v4', TORCH, names_lib.CIFAR_V4),
   _source(
-    'weiaicunzai', 'cifar_inception_resnet_v2', TORCH, names.CIFAR_RESNET
+    'weiaicunzai', 'cifar_inception_resnet_v2', TORCH, names_lib.CIFAR_RESNET
   ),
 )

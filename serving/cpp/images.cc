@@ -12,7 +12,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// As inception_jax/data/folder.py has them.
+// As inception_jax/data/sources/folder.py has them.
 constexpr std::array kSuffixes = {".jpg",  ".jpeg", ".png",
                                   ".webp", ".bmp",  ".gif"};
 // A BMP of as many pixels as the network decodes, 80 million, has 240 MB.

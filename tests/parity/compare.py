@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from inception_jax import models
-from inception_jax.weights import Weights
+from inception_jax.models import factory
 from inception_jax.weights import convert
 from inception_jax.weights import sources
-from inception_jax.weights.save import tensors as named_tensors
+from inception_jax.weights.convert import Weights
+from inception_jax.weights.exporter import tensors as named_tensors
 from tests.parity import cases
 from tests.parity import formula
 
@@ -75,7 +75,7 @@ def _evaluate(model, variables, images):
 
 def evaluation(case: cases.Case, weights: Weights, golden, size: int) -> float:
   """The relative difference of the logits in evaluation alone."""
-  model = models.create(**weights.model, card=weights.card)
+  model = factory.create(**weights.model, card=weights.card)
   images = formula.images(case.batch, size)
   logits = _evaluate(model, weights.variables, images)
   if weights.model['head_batch_norm']:  # that network ends so
@@ -121,7 +121,7 @@ def differences(
     rounding: whether to measure, too, how far our own gradient moves when
       each pixel moves to the next float32: below that, nothing can agree.
   """
-  model = models.create(**weights.model, card=weights.card)
+  model = factory.create(**weights.model, card=weights.card)
   images = formula.images(case.batch, size)
   labels = formula.labels(case.batch, cases.NUM_CLASSES)
   evaluated, trained, aux, gradients = jax.device_get(

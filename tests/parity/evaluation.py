@@ -23,7 +23,7 @@ import numpy as np
 from PIL import Image
 from sklearn import datasets
 
-from inception_jax import hardware
+from inception_jax.runtime import hardware
 from tests.parity import run
 from tests.parity import table
 

@@ -25,10 +25,10 @@ import sys
 import time
 
 from configs import folder_cifar_inception_v3 as recipe
-from inception_jax import hardware
-from inception_jax import models
-from inception_jax import plan as plan_lib
-from inception_jax import schedules
+from inception_jax.config import durations
+from inception_jax.models import factory
+from inception_jax.runtime import hardware
+from inception_jax.training import schedules
 from tests.parity import cases
 from tests.parity import fashion_mnist
 from tests.parity import run
@@ -51,8 +51,8 @@ side has its own initial weights and its own order of the images.
 
 def settings_of(config, images: pathlib.Path, clone: str, seed: int) -> dict:
   """What PyTorch needs to know; everything but the paths follows the config."""
-  plan = plan_lib.plan(config, fashion_mnist.TRAIN)
-  rate = schedules.schedule(config, plan)
+  plan = durations.plan(config, fashion_mnist.TRAIN)
+  rate = schedules.make_schedule(config, plan)
   assert config.optimizer.name == 'sgd' and not config.optimizer.nesterov
   assert config.data.flip and not config.label_smoothing
   return {
@@ -130,7 +130,7 @@ def main() -> int:
 
   config = recipe.get_config()
   config.data.image_size = SIZE
-  config = models.resolve(config)
+  config = factory.resolve(config)
   lines, top1 = [], {side: [] for side in SIDES}
   cores = queue.SimpleQueue()
   for core in sorted(os.sched_getaffinity(0)):

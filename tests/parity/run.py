@@ -25,15 +25,15 @@ import time
 
 import numpy as np
 
-from inception_jax import cli
-from inception_jax import pretrained
-from inception_jax import weights as weights_lib
-from inception_jax.artifacts import mindir
-from tests.hostile import hostile_pickle
+from inception_jax.export import mindir
+from inception_jax.runtime import cli
+from inception_jax.weights import importer
+from inception_jax.weights import pretrained
 from tests.parity import cases
 from tests.parity import compare
 from tests.parity import formula
 from tests.parity import table
+from tests.support.hostile import hostile_pickle
 
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -90,7 +90,7 @@ def live(case: cases.Case, size: int, clone: str, folder) -> table.Row:
   """A framework runs, its file is imported, and the two are compared."""
   out, file = folder / 'out.npz', folder / f'weights{case.suffix}'
   foreign(case, size, clone, out, save=file)
-  weights = weights_lib.load(str(file))
+  weights = importer.load(str(file))
   source = compare.source_of(case)
   expected = f'{source.framework} {source.network}'
   assert weights.origin == expected, (weights.origin, expected)

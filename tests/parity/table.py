@@ -3,7 +3,7 @@
 import dataclasses
 import subprocess
 
-from inception_jax import hardware
+from inception_jax.runtime import hardware
 from inception_jax.weights import sources
 from tests.parity import cases
 

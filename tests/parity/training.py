@@ -23,13 +23,13 @@ import numpy as np
 import optax
 
 from configs import default
-from inception_jax import cli
-from inception_jax import fine_tune
-from inception_jax import hardware
-from inception_jax import models
-from inception_jax import sharding
-from inception_jax import weights as weights_lib
-from inception_jax.trainer import Trainer
+from inception_jax.distributed import sharding
+from inception_jax.models import factory
+from inception_jax.runtime import cli
+from inception_jax.runtime import hardware
+from inception_jax.training import train_state
+from inception_jax.training.trainer import Trainer
+from inception_jax.weights import importer
 from tests.parity import cases
 from tests.parity import formula
 from tests.parity import run
@@ -72,12 +72,12 @@ def losses(weights, size: int, optimizer: str, precision: str) -> list[float]:
   )
   config.data.update({'image_size': size, 'flip': False})
   config.optimizer.name = optimizer
-  config = models.resolve(config, weights.card)
+  config = factory.resolve(config, weights.card)
   config.data.mean = config.data.std = (127.5,) * 3
   mesh = sharding.make_mesh(jax.devices()[:1])
   rate = optax.constant_schedule(cases.RATES[optimizer])
   trainer = Trainer(config, mesh, cases.NUM_CLASSES, rate)
-  state = fine_tune.begin(trainer.init(), weights)
+  state = train_state.initialize_from(trainer.init(), weights)
   step, result = trainer.compile(), []
   for i in range(cases.STEPS):
     images, labels = formula.training_batch(cases.training_batch(size), size, i)
@@ -95,7 +95,7 @@ def row(
   if not kept.exists():
     out, file = folder / 'out.npz', folder / f'weights{case.suffix}'
     run.foreign(case, size, clone, out, save=file, optimizer=optimizer)
-    weights = weights_lib.load(str(file))
+    weights = importer.load(str(file))
     with np.load(out) as npz:
       every = {'theirs': npz['losses']}
     for precision in BOUNDS:

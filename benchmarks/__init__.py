@@ -1,0 +1,1 @@
+"""Programs that measure; their ledgers lie beside them."""

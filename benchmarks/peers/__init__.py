@@ -1,0 +1,1 @@
+"""What is measured against: each program runs in an environment of its own."""

@@ -1,0 +1,4 @@
+"""Every config key, its checks, durations, and configs as JSON.
+
+Knows nothing of networks or data; nothing here imports JAX.
+"""

@@ -1,0 +1,55 @@
+"""Configs as JSON."""
+
+from collections.abc import Iterator
+from collections.abc import Mapping
+import json
+import math
+from typing import Any
+
+
+def flatten(tree: Mapping, prefix: str = '') -> Iterator[tuple[str, Any]]:
+  """('data.source', value) of each key of a config, or of a parsed one."""
+  for key, value in tree.items():
+    if hasattr(value, 'items'):
+      yield from flatten(value, f'{prefix}{key}.')
+    else:
+      yield prefix + key, value
+
+
+def to_json(config) -> str:
+  """The resolved config as JSON, keys sorted."""
+  return json.dumps(config.to_dict(), indent=2, sort_keys=True) + '\n'
+
+
+def from_json(text: str, defaults):
+  """The config that `to_json` wrote; keys that it lacks are the defaults.
+
+  Raises:
+    ValueError: it is something else.
+  """
+  tuples = lambda x: tuple(map(tuples, x)) if isinstance(x, list) else x
+  config = defaults.copy_and_resolve_references()
+  for path, value in flatten(json.loads(text)):
+    *groups, key = path.split('.')
+    group = config
+    for name in groups:
+      group = group[name]
+    if key in group and type(group[key]) is not type(tuples(value)):
+      raise ValueError(f'{path}={value!r}: expected {type(group[key])}')
+    group[key] = tuples(value)
+  return config
+
+
+def json_line(values: dict) -> str:
+  """One line of JSON; what JSON has no number for becomes null."""
+  return json.dumps(nan_to_none(values))
+
+
+def nan_to_none(value):
+  """What JSON can say: numbers that are not finite become None."""
+  if isinstance(value, dict):
+    return {key: nan_to_none(v) for key, v in value.items()}
+  if isinstance(value, list | tuple):
+    return [nan_to_none(v) for v in value]
+  unspeakable = isinstance(value, float) and not math.isfinite(value)
+  return None if unspeakable else value

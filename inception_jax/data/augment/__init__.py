@@ -1,0 +1,5 @@
+"""Augmentation and normalisation on the device, as pure functions of a key and
+a batch.
+
+No TensorFlow.
+"""

@@ -1,0 +1,247 @@
+"""`tfds:NAME`: sets that tensorflow-datasets has prepared on disk.
+
+They are read from their folder alone: neither the code that prepared them
+nor a network is needed. `NAME` is as tfds writes it: `cifar10`,
+`imagenet2012:5.1.0`, `cats_vs_dogs/default:4.0.1`.
+"""
+
+import logging
+import os
+import re
+
+from etils import epath
+import numpy as np
+
+from inception_jax import errors
+from inception_jax.data.splits import Indexed
+from inception_jax.data.splits import Sequential
+
+log = logging.getLogger(__name__)
+
+PREFIX = 'tfds:'
+
+FILES_AT_ONCE = 16
+
+_NAME = re.compile(
+  r'(?P<name>\w+)(/(?P<config>[\w.-]+))?(:(?P<version>[\d.]+))?'
+)
+
+
+def is_tfds(config) -> bool:
+  """Whether `data.source` is a set of tfds's."""
+  return config.data.source.startswith(PREFIX)
+
+
+def base_name(name: str) -> str:
+  """Of 'imagenet2012:5.1.0' or 'set/config' the set's; '' of what is none."""
+  match = _NAME.fullmatch(name)
+  return match['name'] if match else ''
+
+
+def data_dir(config) -> epath.Path:
+  """`data.dir`, or tfds's own default where that is empty."""
+  default = os.environ.get('TFDS_DATA_DIR', '~/tensorflow_datasets')
+  return epath.Path(config.data.dir or default).expanduser()
+
+
+def builder_dirs(config) -> list[epath.Path]:
+  """The newest prepared version of each config of the set that fits."""
+  name = _NAME.fullmatch(config.data.source.removeprefix(PREFIX))
+  newest = {}
+  for pattern in ('*', '*/*'):
+    for folder in (data_dir(config) / name['name']).glob(pattern):
+      if (
+        re.fullmatch(r'\d+\.\d+\.\d+', folder.name)
+        and name['version'] in (None, folder.name)
+        and (pattern == '*' or name['config'] in (None, folder.parent.name))
+        and (pattern == '*/*' or not name['config'])
+        and (folder / 'dataset_info.json').exists()
+      ):
+        best = newest.get(folder.parent, folder)
+        newest[folder.parent] = max(folder, best, key=_version)
+  return sorted(newest.values())
+
+
+def _version(folder: epath.Path) -> tuple[int, ...]:
+  return tuple(int(part) for part in folder.name.split('.'))
+
+
+def check(config) -> list[str]:
+  """Says what is missing and how to prepare it, and asks no network for it."""
+  source = config.data.source
+  name = source.removeprefix(PREFIX)
+  where = data_dir(config)
+  if not _NAME.fullmatch(name):
+    return [f'data.source={source!r}: expected tfds:NAME[/CONFIG][:VERSION]']
+  try:
+    found = builder_dirs(config)
+  except Exception as error:  # whatever a remote file system may raise
+    return [f'data.dir={str(where)!r} cannot be read: {error}']
+  if len(found) > 1:
+    names = ', '.join(folder.parent.name for folder in found)
+    return [f'data.source={source!r}: name one of its configs: {names}']
+  if not found:
+    return [
+      f'data.source={source!r}: no prepared data in {where}; prepare it with '
+      '`python -m inception_jax.tools.prepare '
+      f'--source={source} --data_dir={where}` or say where it lies with '
+      '--config.data.dir=DIR'
+    ]
+  return []
+
+
+def disable_gcs() -> None:
+  """Otherwise tfds looks for the set in its own bucket, offline too."""
+  from tensorflow_datasets.core.utils import gcs_utils
+
+  gcs_utils._is_gcs_disabled = True
+
+
+def _builder(config):
+  """The prepared set.
+
+  Raises:
+    UserError: a damaged one.
+  """
+  import tensorflow_datasets as tfds
+
+  disable_gcs()
+  (folder,) = builder_dirs(config)
+  try:
+    return tfds.builder_from_directory(folder)
+  except Exception as error:  # of JSON, protobuf or tfds, as the damage is
+    raise errors.UserError(f'{folder} is damaged: {error}') from error
+
+
+def splits(config) -> list[str]:
+  """The names of all splits of the prepared set; none if there is no set."""
+  return [] if check(config) else list(_builder(config).info.splits)
+
+
+def load(config, split: str) -> Indexed | Sequential:
+  """Opens `split`, any tfds split expression such as 'train[:99%]'.
+
+  Raises:
+    UserError: a damaged set, no such split, no records in it, or not a set of
+      images with one label each.
+  """
+  import tensorflow_datasets as tfds
+
+  source = config.data.source
+  builder = _builder(config)
+  info = builder.info
+  try:
+    split_info = info.splits[split]
+  except (KeyError, ValueError, AssertionError) as error:
+    raise errors.UserError(
+      f'{source} has no split {split!r}; it has {", ".join(info.splits)}'
+    ) from error
+  if split_info.num_examples < 1:
+    raise errors.UserError(f'{source}: split {split!r} is empty')
+  files = split_info.file_instructions
+  missing = [f.filename for f in files if not epath.Path(f.filename).exists()]
+  if missing:
+    raise errors.UserError(*(f'{source} lacks {path}' for path in missing))
+  log.info('%s from %s', split, builder.data_dir)
+
+  image, label = _image_and_label(info.features, source)
+  names = tuple(info.features[label].names)
+  keep_encoded = {image: tfds.decode.SkipDecoding()}
+  if info.file_format == tfds.core.FileFormat.ARRAY_RECORD:
+    return _indexed(builder, split, names, image, label, keep_encoded)
+  features = tfds.features.FeaturesDict(
+    {key: info.features[key] for key in (image, label)}
+  )
+
+  def fetch(element):
+    serialized = element['record']
+    record = features.deserialize_example(serialized, decoders=keep_encoded)
+    return {'image': record[image], 'label': record[label]}
+
+  epoch = _epochs(files, split_info.num_examples, config.data.shuffle_buffer)
+  name = lambda e: f'{bytes(e["path"]).decode()}, record {int(e["number"])}'
+  return Sequential(split_info.num_examples, names, epoch, fetch, name)
+
+
+def _image_and_label(features, source: str) -> tuple[str, str]:
+  """The names of the only image and the only class label among `features`."""
+  import tensorflow_datasets as tfds
+
+  images, labels = (
+    [key for key, feature in features.items() if isinstance(feature, kind)]
+    for kind in (tfds.features.Image, tfds.features.ClassLabel)
+  )
+  # More than one: the conventional name decides.
+  images = ['image'] if 'image' in images else images
+  labels = ['label'] if 'label' in labels else labels
+  if len(images) != 1 or len(labels) != 1:
+    raise errors.UserError(
+      f'{source} is not an image classification set: it has images '
+      f'{images} and class labels {labels}, expected one of each'
+    )
+  return images[0], labels[0]
+
+
+def _epochs(files, size: int, shuffle_buffer: int):
+  """`Sequential.epoch` over TFRecord files."""
+  import tensorflow as tf
+
+  paths = [str(f.filename) for f in files]
+  skips, takes = (
+    np.array([getattr(f, field) for f in files], np.int64)
+    for field in ('skip', 'take')
+  )
+  table = tf.data.Dataset.from_tensor_slices
+
+  def read(path, skip, take):
+    records = tf.data.TFRecordDataset(path).skip(skip).take(take)
+    return records.enumerate(skip).map(
+      lambda n, record: {'path': path, 'number': n, 'record': record}
+    )
+
+  def epoch(seed):
+    if seed is None:
+      records = table((paths, skips, takes)).flat_map(read)
+    else:
+      order = tf.random.experimental.stateless_shuffle(
+        tf.range(len(paths)), seed
+      )
+      shuffled = tuple(tf.gather(c, order) for c in (paths, skips, takes))
+      records = table(shuffled).interleave(
+        read,
+        cycle_length=min(len(paths), FILES_AT_ONCE),
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+      )
+      buffer_seed = tf.random.experimental.stateless_fold_in(seed, 1)[0]
+      records = records.shuffle(
+        shuffle_buffer,
+        seed=tf.cast(buffer_seed, tf.int64),
+        reshuffle_each_iteration=False,
+      )
+    # Every position of the training depends on the size being true.
+    return records.apply(tf.data.experimental.assert_cardinality(size))
+
+  return epoch
+
+
+def _indexed(builder, split, names, image, label, decoders) -> Indexed:
+  """Records of ArrayRecord files, read by number."""
+  records = builder.as_data_source(split=split, decoders=decoders)
+
+  def read(index):
+    record = records[int(index)]
+    return record[image], record[label]
+
+  def fetch(index):
+    import tensorflow as tf
+
+    encoded, number = tf.numpy_function(
+      read, [index], (tf.string, tf.int64), stateful=False
+    )
+    return {
+      'image': tf.ensure_shape(encoded, ()),
+      'label': tf.ensure_shape(number, ()),
+    }
+
+  return Indexed(len(records), names, fetch)

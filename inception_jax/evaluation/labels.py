@@ -1,0 +1,215 @@
+"""Which classes are right for an image, as outputs of a network."""
+
+from collections.abc import Sequence
+import json
+import logging
+import os
+import re
+
+import numpy as np
+
+from inception_jax import errors
+from inception_jax.data import splits
+from inception_jax.errors import UserError
+
+log = logging.getLogger(__name__)
+
+_VALIDATION = re.compile(r'ILSVRC2012_val_(\d{8})\.')
+
+
+class ImageLabels:
+  """The right outputs for each image of a split.
+
+  Attributes:
+    names: of the outputs.
+    allowed: bool [outputs], those that are in the running.
+    complete: whether every image of the split has one.
+  """
+
+  def __init__(
+    self,
+    names: int | Sequence[str],
+    outputs: Sequence[int] | None = None,
+    table: np.ndarray | None = None,
+    allowed: np.ndarray | None = None,
+  ):
+    """Puts them together.
+
+    Args:
+      names: of the outputs, or how many there are.
+      outputs: of each label of the split, its output; None: the same.
+      table: int32 [images, M], the right outputs of each image, filled up with
+        −1; None: the labels of the split.
+      allowed: bool [outputs]; None: all of them.
+    """
+    if isinstance(names, int):
+      names = [str(i) for i in range(names)]
+    self.names = tuple(names)
+    if allowed is None:
+      allowed = np.ones(len(names), bool)
+    self.allowed = allowed
+    self.complete = table is None and bool(allowed.all())
+    self._outputs = None if outputs is None else np.asarray(outputs, np.int32)
+    self._table = table
+
+  def __call__(
+    self, positions: np.ndarray, labels: np.ndarray
+  ) -> tuple[np.ndarray, np.ndarray]:
+    """The answers of some images.
+
+    Args:
+      positions: of the images in the split; past its end is padding.
+      labels: int32 [B] of the split.
+
+    Returns:
+      int32 [B, M], right outputs and then −1; bool [B], whether there are any.
+    """
+    if self._table is None:
+      if self._outputs is not None:
+        labels = self._outputs[labels]
+      right = labels[:, None]
+    else:
+      right = self._table[np.minimum(positions, len(self._table) - 1)]
+    right = np.where((right >= 0) & self.allowed[right], right, -1)
+    # Those that are right come first.
+    right = np.take_along_axis(
+      right, np.argsort(right < 0, axis=1, kind='stable'), axis=1
+    )
+    return right.astype(np.int32), right[:, 0] >= 0
+
+
+def make_labels(
+  split,
+  num_outputs: int,
+  classes: Sequence[str] = (),
+  labels_file: str = '',
+  classes_file: str = '',
+) -> ImageLabels:
+  """The answers to a split, for a network.
+
+  Args:
+    split: an `Indexed` or `Sequential` split.
+    num_outputs: of the network.
+    classes: names of the network's outputs, as far as they are known.
+    labels_file: JSON; for each image its right classes, by name or number, in
+      place of the split's labels: a list in the order of the split (or, where
+      the images are ImageNet's validation set, of their numbers, as ReaL's),
+      or an object by the names of the images. What has none does not count.
+    classes_file: a class on each line, by name or number: other images do not
+      count, and other outputs are not in the running.
+
+  Raises:
+    UserError: the files cannot be read or do not fit, or the split has classes
+      that the network does not know.
+  """
+  outputs = _outputs(split.class_names, classes)
+  names = list(classes) or list(split.class_names)
+  names += [f'output {i}' for i in range(len(names), num_outputs)]
+  table = allowed = None
+  if labels_file:
+    table = _table(_json(labels_file), split, names, labels_file)
+  if classes_file:
+    allowed = np.zeros(num_outputs, bool)
+    allowed[_numbers(_lines(classes_file), names, classes_file)] = True
+  return ImageLabels(names, outputs, table, allowed)
+
+
+def class_names(path: str, number: int) -> tuple[str, ...]:
+  """The names of a network's outputs out of a file, one a line.
+
+  Raises:
+    UserError: it cannot be read, or has not so many.
+  """
+  names = tuple(_lines(path))
+  if len(names) != number:
+    raise UserError(f'{path} names {len(names)} classes, there are {number}')
+  return names
+
+
+def _outputs(given: Sequence[str], known: Sequence[str]) -> list[int] | None:
+  """Of each class of a split the output that has its name."""
+  if not known or tuple(given) == tuple(known):
+    return None
+  by_name = {name: i for i, name in enumerate(known)}
+  strange = [name for name in given if name not in by_name]
+  unique = len(by_name) == len(known) and len(set(given)) == len(given)
+  if not strange and unique:
+    log.info('classes are matched by name with those that were trained')
+    return [by_name[name] for name in given]
+  if len(given) == len(known) and (len(strange) == len(given) or not unique):
+    log.warning('classes have other names than in training: taken by number')
+    return None
+  raise UserError(
+    f'{len(strange)} of {len(given)} classes were not trained:',
+    *errors.shorten([f'  {name}' for name in strange]),
+  )
+
+
+def _table(entries, split, names: list[str], where: str) -> np.ndarray:
+  images = list(splits.names(split))
+  if isinstance(entries, dict):
+    given = [
+      entries.get(name, entries.get(os.path.basename(name), []))
+      for name in images
+    ]
+  elif isinstance(entries, list):
+    if len(entries) != len(images):
+      raise UserError(
+        f'{where} is of {len(entries)} images, the split has {len(images)}'
+      )
+    matches = [_VALIDATION.search(name) for name in images]
+    numbers = [int(match[1]) - 1 for match in matches if match]
+    in_turn = sorted(numbers) == list(range(len(images)))
+    given = [entries[i] for i in numbers] if in_turn else entries
+  else:
+    raise UserError(f'{where}: expected a list or an object')
+  sets = [x if isinstance(x, list) else [x] for x in given]
+  if not any(sets):
+    raise UserError(f'{where} has none of the images, such as {images[0]}')
+  numbered = iter(_numbers([x for s in sets for x in s], names, where))
+  table = np.full((len(sets), max(map(len, sets))), -1, np.int32)
+  for row, right in zip(table, sets, strict=True):
+    row[: len(right)] = [next(numbered) for _ in right]
+  return table
+
+
+def _numbers(given: list, names: list[str], where: str) -> list[int]:
+  """Outputs by name or number, a name first."""
+  by_name = {name: i for i, name in enumerate(names)}
+  numbers, faults = [], {}
+  for x in given:
+    number = by_name.get(x) if isinstance(x, str) else x
+    if number is None and isinstance(x, str) and x.isdecimal():
+      number = int(x)
+    if type(number) is not int or not 0 <= number < len(names):
+      faults[str(x)] = f'  {x}'
+    numbers.append(number)
+  if faults:
+    raise UserError(
+      f'{where}: these are not among the {len(names)} classes:',
+      *errors.shorten(list(faults.values())),
+    )
+  return numbers
+
+
+def _lines(path: str) -> list[str]:
+  lines = [line.strip() for line in _text(path).splitlines()]
+  if not (lines := [line for line in lines if line]):
+    raise UserError(f'{path} names no class')
+  return lines
+
+
+def _json(path: str):
+  try:
+    return json.loads(_text(path))
+  except ValueError as error:
+    raise UserError(f'{path} is not JSON: {error}') from error
+
+
+def _text(path: str) -> str:
+  try:
+    with open(os.path.expanduser(path), encoding='utf-8') as file:
+      return file.read()
+  except (OSError, UnicodeDecodeError) as error:
+    reason = getattr(error, 'strerror', None) or 'not UTF-8'
+    raise UserError(f'{path} cannot be read: {reason}') from error

@@ -1,0 +1,99 @@
+"""Inception-v3 (Szegedy et al., arXiv:1512.00567; TF-slim's `inception_v3`).
+
+The order of 1×7 and 7×1, 1×3 and 3×1 is TF-slim's, as in torchvision, timm
+and Keras, so that their weights fit.
+"""
+
+from inception_jax.models.card import Card
+from inception_jax.models.specs import AVG_POOL
+from inception_jax.models.specs import DOWN
+from inception_jax.models.specs import MAX_POOL_DOWN
+from inception_jax.models.specs import VALID
+from inception_jax.models.specs import Architecture
+from inception_jax.models.specs import conv
+from inception_jax.models.specs import mixed
+
+
+def _block_a(pool_features: int):
+  return mixed(
+    conv(64),
+    (conv(48), conv(64, 5)),
+    (conv(64), conv(96, 3), conv(96, 3)),
+    (AVG_POOL, conv(pool_features)),
+  )
+
+
+def _block_b(c: int):
+  return mixed(
+    conv(192),
+    (conv(c), conv(c, 1, 7), conv(192, 7, 1)),
+    (conv(c), conv(c, 7, 1), conv(c, 1, 7), conv(c, 7, 1), conv(192, 1, 7)),
+    (AVG_POOL, conv(192)),
+  )
+
+
+def block_c():
+  """The block of the last grid, with its split ends."""
+  return mixed(
+    conv(320),
+    (conv(384), mixed(conv(384, 1, 3), conv(384, 3, 1))),
+    (conv(448), conv(384, 3), mixed(conv(384, 1, 3), conv(384, 3, 1))),
+    (AVG_POOL, conv(192)),
+  )
+
+
+STEMS = {
+  'imagenet': (
+    ('conv_1a', conv(32, 3, **DOWN)),  # 149×149×32
+    ('conv_2a', conv(32, 3, **VALID)),  # 147×147×32
+    ('conv_2b', conv(64, 3)),  # 147×147×64
+    ('pool_3a', MAX_POOL_DOWN),  # 73×73×64
+    ('conv_3b', conv(80)),  # 73×73×80
+    ('conv_4a', conv(192, 3, **VALID)),  # 71×71×192
+    ('pool_5a', MAX_POOL_DOWN),  # 35×35×192
+  ),
+  # The same convolutions without a stride or a pool, for 32×32 images
+  # (weiaicunzai/pytorch-cifar100, models/inceptionv3.py).
+  'small': (
+    ('conv_1a', conv(32, 3)),  # 32×32×32
+    ('conv_2a', conv(32, 3)),  # 32×32×32
+    ('conv_2b', conv(64, 3)),  # 32×32×64
+    ('conv_3b', conv(80)),  # 32×32×80
+    ('conv_4a', conv(192, 3, **VALID)),  # 30×30×192
+  ),
+}
+
+_BODY = (
+  ('mixed_5b', _block_a(32)),  # 35×35×256
+  ('mixed_5c', _block_a(64)),  # 35×35×288
+  ('mixed_5d', _block_a(64)),  # 35×35×288
+  (
+    'mixed_6a',  # 17×17×768
+    mixed(
+      conv(384, 3, **DOWN),
+      (conv(64), conv(96, 3), conv(96, 3, **DOWN)),
+      MAX_POOL_DOWN,
+    ),
+  ),
+  ('mixed_6b', _block_b(128)),  # 17×17×768
+  ('mixed_6c', _block_b(160)),  # 17×17×768
+  ('mixed_6d', _block_b(160)),  # 17×17×768
+  ('mixed_6e', _block_b(192)),  # 17×17×768
+  (
+    'mixed_7a',  # 8×8×1280
+    mixed(
+      (conv(192), conv(320, 3, **DOWN)),
+      (conv(192), conv(192, 1, 7), conv(192, 7, 1), conv(192, 3, **DOWN)),
+      MAX_POOL_DOWN,
+    ),
+  ),
+  ('mixed_7b', block_c()),  # 8×8×2048
+  ('mixed_7c', block_c()),  # 8×8×2048
+)
+
+INCEPTION_V3 = Architecture(
+  stems=STEMS,
+  body=_BODY,
+  card=Card(),
+  aux_after='mixed_6e',
+)

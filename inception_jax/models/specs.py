@@ -1,0 +1,140 @@
+"""The tables that networks are written in; plain data, no framework.
+
+A network is a tuple of named stages. A stage is a `Conv`, a `Pool`, a `Mixed`
+or a residual block; a `Mixed` block is a tuple of branches, each a chain of
+stages, whose outputs are concatenated in order. `blocks.stage` turns an entry
+into its module; `output_size` follows the spatial size through it.
+"""
+
+import dataclasses
+from typing import Any
+
+from inception_jax.models.card import Card
+
+Padding = str | tuple[tuple[int, int], tuple[int, int]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Conv:
+  """Convolution (no bias) → BatchNorm → ReLU.
+
+  Attributes:
+    features: output channels at width 1.
+    kernel: height and width of the window.
+    strides: the same in both directions.
+    padding: 'SAME', 'VALID' or `PAD_1`.
+    stddev: σ of a truncated normal initialiser; 0 means He's, over fan-in,
+      as in TF-slim's `inception_arg_scope`.
+    bare: the convolution alone, without BatchNorm and ReLU.
+  """
+
+  features: int
+  kernel: tuple[int, int] = (1, 1)
+  strides: int = 1
+  padding: Padding = 'SAME'
+  stddev: float = 0.0
+  bare: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Pool:
+  """A 'max' or 'avg' pool with a square window."""
+
+  kind: str
+  size: int = 3
+  strides: int = 1
+  padding: Padding = 'SAME'
+
+
+@dataclasses.dataclass(frozen=True)
+class Mixed:
+  """Branches over one input, concatenated over channels in this order."""
+
+  branches: tuple[tuple[Any, ...], ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Residual:
+  """`relu(x + scale · up(branches(x)))`.
+
+  `up` is a 1×1 convolution to the channels of x, with a bias and without
+  BatchNorm. The last block of a network has no ReLU.
+  """
+
+  branches: Mixed
+  scale: float
+  relu: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
+class ProjectedResidual:
+  """`relu(bn(shortcut(x) + scale · up(branches(x))))`.
+
+  `shortcut` and `up` are 1×1 convolutions to `features` channels, each with a
+  bias and without a BatchNorm of its own.
+  """
+
+  branches: Mixed
+  features: int
+  scale: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Architecture:
+  """A network of the family, as it was published.
+
+  Attributes:
+    stems: the tables from the image on, by `model.stem`.
+    body: the table that follows.
+    card: what it expects of images, and how it pools and normalises.
+    aux_after: the stage that the auxiliary head reads; '' has none.
+  """
+
+  stems: dict[str, tuple[tuple[str, Any], ...]]
+  body: tuple[tuple[str, Any], ...]
+  card: Card
+  aux_after: str = ''
+
+
+def conv(features: int, height: int = 1, width: int = 0, /, **kwargs) -> Conv:
+  """`conv(64)` is 1×1, `conv(64, 3)` 3×3, `conv(64, 1, 7)` 1×7."""
+  return Conv(features, (height, width or height), **kwargs)
+
+
+def mixed(*branches) -> Mixed:
+  """A `Mixed` block; a branch of one stage needs no tuple around it."""
+  return Mixed(tuple(b if isinstance(b, tuple) else (b,) for b in branches))
+
+
+PAD_1 = ((1, 1), (1, 1))  # unlike SAME, on both sides at stride 2, too
+
+DOWN = {'strides': 2, 'padding': 'VALID'}
+
+VALID = {'padding': 'VALID'}
+
+AVG_POOL = Pool('avg')
+
+MAX_POOL = Pool('max')
+
+MAX_POOL_DOWN = Pool('max', **DOWN)
+
+
+def output_size(spec, size: int) -> int:
+  """Height (= width) that `spec` leaves of `size`; below 1 it cannot run."""
+  match spec:
+    case Conv(kernel=kernel):
+      window = max(kernel)
+    case Pool(size=window):
+      pass
+    case Mixed(branches=branches):
+      sizes = [size] * len(branches)
+      for i, branch in enumerate(branches):
+        for entry in branch:
+          sizes[i] = output_size(entry, sizes[i])
+      return min(sizes)
+    case Residual(branches=branches) | ProjectedResidual(branches=branches):
+      return output_size(branches, size)
+  if spec.padding == 'SAME':
+    return -(-size // spec.strides)
+  padded = size + 2 * (spec.padding == PAD_1)
+  return (padded - window) // spec.strides + 1

@@ -1,0 +1,30 @@
+"""Ledgers of figures: CSV files that grow by a line a measurement."""
+
+import csv
+import json
+import os
+import platform
+import time
+
+from inception_jax.runtime import hardware
+
+
+def note(path: str, result: dict) -> None:
+  """Adds a line: when, where, every figure. With a path of '', nothing."""
+  if not path:
+    return
+  line = {
+    'date': time.strftime('%Y-%m-%d'),
+    'machine': hardware.machine(),
+    'python': platform.python_version(),
+    **{
+      key: json.dumps(value) if isinstance(value, dict | list) else value
+      for key, value in result.items()
+    },
+  }
+  new = not os.path.exists(path)
+  with open(path, 'a', newline='') as file:
+    writer = csv.DictWriter(file, line)
+    if new:
+      writer.writeheader()
+    writer.writerow(line)

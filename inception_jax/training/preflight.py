@@ -1,0 +1,79 @@
+"""Everything that can be wrong with a run, found before it costs anything."""
+
+import os
+
+import jax
+
+from inception_jax import errors
+from inception_jax.config import durations
+from inception_jax.config import validation
+from inception_jax.data import config_check
+from inception_jax.distributed import sharding
+from inception_jax.models import factory
+from inception_jax.runtime import files
+from inception_jax.training import loss_scale
+from inception_jax.training import optimizer
+from inception_jax.training import schedules
+
+
+def check(config, workdir: str, train: bool, output: str = '') -> None:
+  """Checks the whole config and the workdir.
+
+  Args:
+    config: the whole config.
+    workdir: where the run is to write.
+    train: whether it is to train; an evaluation pads its batches, so that any
+      batch size will do, and writes nothing but into `output`.
+    output: another folder to be written to, if any.
+
+  Raises:
+    UserError: with every fault at once.
+  """
+  config = factory.resolve(config)
+  if not train:  # the other split may not be there
+    config.data.train_split = config.data.eval_split
+  faults = of_config(config)
+  if train:
+    faults += _check_workdir(workdir)
+    faults += of_batch(config, jax.device_count())
+  if output and (fault := files.cannot_write(output)):
+    faults.append(f'--output={output} cannot be written: {fault}')
+  if faults:
+    raise errors.UserError(*faults)
+
+
+def of_config(config) -> list[str]:
+  """Faults of a resolved config, whatever it runs on."""
+  return (
+    validation.check(config)
+    + durations.check(config)
+    + factory.check(config)
+    + loss_scale.check(config)
+    + config_check.check(config)
+    + optimizer.check(config)
+    + schedules.check(config)
+  )
+
+
+def of_batch(config, num_devices: int) -> list[str]:
+  """Faults of the batch against the devices, unless it is at fault alone."""
+  if config.batch_size < 1 or config.gradient_accumulation < 1:
+    return []
+  return sharding.check(config, num_devices)
+
+
+def _check_workdir(workdir: str) -> list[str]:
+  """Tries to write there, and leaves nothing behind."""
+  if not workdir:
+    return ['--workdir is missing: the folder for checkpoints and logs']
+  scheme, separator, _ = workdir.partition('://')
+  if separator:
+    known = f'--workdir={workdir}: expected a local path or gs://BUCKET/PATH'
+    return [] if scheme == 'gs' else [known]
+  checkpoints = os.path.join(workdir, 'checkpoints')
+  for path in (workdir, checkpoints):
+    if path == checkpoints and not os.path.lexists(path):
+      continue
+    if fault := files.cannot_write(path):
+      return [f'--workdir={workdir} cannot be written: {fault}']
+  return []

@@ -1,0 +1,206 @@
+"""AutoAugment's operations against PIL, on a photograph that sklearn ships."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from PIL import Image
+from PIL import ImageEnhance
+from PIL import ImageOps
+import pytest
+from sklearn import datasets
+
+from configs import default
+from inception_jax.data.augment import image_ops
+from inception_jax.data.augment import policies
+from inception_jax.models import factory
+
+FILL = (10, 20, 30)
+
+
+@pytest.fixture(scope='module')
+def photo():
+  return datasets.load_sample_image('flower.jpg')[150:214, 230:310]
+
+
+@pytest.fixture(scope='module')
+def apply():
+  return jax.jit(image_ops.apply)
+
+
+def affine(image, *coefficients):
+  return image.transform(
+    image.size, Image.AFFINE, coefficients, Image.BILINEAR, fillcolor=FILL
+  )
+
+
+PIL = {
+  'posterize': lambda x, bits: ImageOps.posterize(x, int(bits)),
+  'solarize': ImageOps.solarize,
+  'autocontrast': lambda x, _: ImageOps.autocontrast(x),
+  'equalize': lambda x, _: ImageOps.equalize(x),
+  'identity': lambda x, _: x,
+  'brightness': lambda x, v: ImageEnhance.Brightness(x).enhance(1 + v),
+  'color': lambda x, v: ImageEnhance.Color(x).enhance(1 + v),
+  'contrast': lambda x, v: ImageEnhance.Contrast(x).enhance(1 + v),
+  'sharpness': lambda x, v: ImageEnhance.Sharpness(x).enhance(1 + v),
+  'shear_x': lambda x, v: affine(x, 1, v, 0, 0, 1, 0),
+  'shear_y': lambda x, v: affine(x, 1, 0, 0, v, 1, 0),
+  'translate_x': lambda x, v: affine(x, 1, 0, v, 0, 1, 0),
+  'translate_y': lambda x, v: affine(x, 1, 0, 0, 0, 1, v),
+  'rotate': lambda x, v: x.rotate(v, Image.BILINEAR, fillcolor=FILL),
+}
+BLENDS = [
+  (name, level)
+  for name in ('brightness', 'color', 'contrast', 'sharpness')
+  for level in (-0.9, -0.3, 0.5, 0.9)
+]
+
+
+@pytest.mark.parametrize(
+  'name, level',
+  [
+    *BLENDS,
+    *(('posterize', bits) for bits in (4, 5, 8)),
+    *(('solarize', threshold) for threshold in (0, 113.3, 255)),
+    ('autocontrast', 0),
+    ('equalize', 0),
+    ('identity', 0),
+  ],
+)
+def test_colours_are_pils(photo, apply, name, level):
+  ours = apply(
+    jnp.float32(photo), image_ops.NAMES.index(name), level, jnp.zeros(3)
+  )
+  theirs = np.asarray(PIL[name](Image.fromarray(photo), level), np.int32)
+  # Fractions are cut off: what is a whole number but for rounding differs.
+  most = 1 if (name, level) in BLENDS or name == 'autocontrast' else 0
+  difference = np.abs(np.asarray(ours) - theirs)
+  assert difference.max() <= most
+  assert np.mean(difference > 0) < 0.01
+  assert (name, level) in [('identity', 0), ('posterize', 8)] or (
+    np.abs(theirs - photo).max() > 6 or (name, level) == ('solarize', 255)
+  )
+
+
+@pytest.mark.parametrize(
+  'name, level',
+  [
+    ('rotate', 27.0),
+    ('rotate', -15.0),
+    ('shear_x', 0.2),
+    ('shear_y', -0.2),
+    ('translate_x', 9),
+    ('translate_y', -9),
+  ],
+)
+def test_motions_are_pils(photo, apply, name, level):
+  ours = apply(
+    jnp.float32(photo), image_ops.NAMES.index(name), level, jnp.float32(FILL)
+  )
+  theirs = np.asarray(PIL[name](Image.fromarray(photo), level), np.int32)
+  difference = np.abs(np.asarray(ours) - theirs)
+  # At the border, PIL repeats the outermost pixel and we mix it with the fill.
+  filled = (theirs == FILL).all(-1)
+  inside, outside = without_border(~filled), without_border(filled)
+  assert inside.mean() > 0.6 and outside.mean() > 0.02
+  assert difference[inside].max() <= 1
+  assert difference[outside].max() == 0
+
+
+def without_border(mask):
+  padded = np.pad(mask, 1)
+  window = np.lib.stride_tricks.sliding_window_view(padded, (3, 3))
+  return window.all((-1, -2))
+
+
+def test_flat_and_grey_images_pass_through_what_needs_a_range(apply):
+  flat = jnp.full((8, 8, 3), 77.0)
+  for name in ('autocontrast', 'equalize', 'color', 'contrast', 'sharpness'):
+    out = apply(flat, image_ops.NAMES.index(name), 0.5, jnp.zeros(3))
+    np.testing.assert_array_equal(out, flat)
+  grey = jnp.arange(64.0).reshape(8, 8, 1)
+  out = apply(grey, image_ops.NAMES.index('color'), 0.5, jnp.zeros(1))
+  np.testing.assert_array_equal(out, grey)
+
+
+@pytest.fixture
+def data():
+  return factory.resolve(default.get_config()).data
+
+
+@pytest.mark.parametrize('policy', policies.NAMES)
+def test_policies_draw_for_each_image_and_repeat(data, photo, policy):
+  data.policy = policy
+  image = jnp.float32(photo)
+  keys = jax.random.split(jax.random.key(0), 24)
+  apply = jax.jit(jax.vmap(lambda key: policies.apply(key, image, data)))
+  out = apply(keys)
+  assert len({x.tobytes() for x in np.asarray(out)}) > 10
+  np.testing.assert_array_equal(out, apply(keys))
+  np.testing.assert_array_equal(out, np.round(out))
+  assert 0 <= out.min() and out.max() <= 255
+
+
+# Of 25 pairs of the policy, the odds of each operation added up (Cubuk et al.
+# 2018, table 9, by hand). Inverting is solarizing from 0 on.
+ODDS = {
+  'equalize': 11.2,
+  'solarize': 5.4,
+  'color': 3.8,
+  'rotate': 3.6,
+  'posterize': 2.8,
+  'contrast': 2.0,
+  'autocontrast': 1.2,
+  'shear_x': 0.6,
+  'sharpness': 0.4,
+}
+DRAWS = 20_000
+
+
+def drawn(draw):
+  """Operation → the levels that it was drawn with."""
+  keys = jax.random.split(jax.random.key(0), DRAWS)
+  indices, levels = (np.ravel(x) for x in jax.jit(jax.vmap(draw))(keys))
+  return {
+    name: np.round(levels[indices == i], 4)
+    for i, name in enumerate(image_ops.NAMES)
+  }
+
+
+def assert_both_signs(levels):
+  assert 0.4 < np.mean(levels < 0) < 0.6
+
+
+def test_autoaugment_draws_the_published_policy():
+  levels = drawn(policies.autoaugment)
+  for name in image_ops.NAMES[:-1]:
+    share = ODDS.get(name, 0) / 25
+    # Four standard deviations.
+    most = 4 * (share / DRAWS) ** 0.5
+    assert abs(levels[name].size / DRAWS - share) <= most, name
+  assert set(abs(levels['rotate'])) == {10, np.float32(26.6667), 30}
+  assert set(levels['posterize']) == {4, 5, 6}
+  assert set(levels['solarize']) == set(
+    np.float32([0, 28.3333, 56.6667, 113.3333, 141.6667, 170])
+  )
+  assert set(abs(levels['color'])) == set(np.float32([0, 0.2, 0.4, 0.8]))
+  for name in ('rotate', 'contrast', 'shear_x'):
+    assert_both_signs(levels[name])
+
+
+def test_randaugment_draws_all_alike_at_its_magnitude(data):
+  data.rand_ops, data.rand_magnitude = 3, 9.0
+  levels = drawn(lambda key: policies.randaugment(key, (299, 280, 3), data))
+  for name in image_ops.NAMES:
+    assert abs(levels[name].size / DRAWS - 3 / 14) < 0.01, name
+  for name, level in {
+    'shear_x': 0.09,
+    'translate_x': 38,  # 150 of 331 pixels, of 280, by 9 of 30
+    'translate_y': 40,
+    'rotate': 9,
+    'sharpness': 0.27,
+  }.items():
+    assert set(abs(levels[name])) == {np.float32(level)}, name
+    assert_both_signs(levels[name])
+  assert set(levels['posterize']) == {7}
+  assert set(levels['solarize']) == {178.5}

@@ -1,0 +1,63 @@
+"""What TPUs compute in place of scatters and gathers, beside the plain ways."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from inception_jax.data.augment import image_ops
+from inception_jax.data.augment import tpu_ops
+
+
+@pytest.fixture(scope='module', params=[1, 3])
+def image(request):
+  shape = (37, 53, request.param)
+  image = np.random.default_rng(0).integers(0, 256, shape)
+  image[:5] = 255  # one level that is more frequent than all others
+  return jnp.float32(image)
+
+
+def test_histograms_and_tables(image):
+  levels = image.astype(jnp.int32)
+  counts = tpu_ops.histograms(levels)
+  assert counts.shape == (256, image.shape[-1])
+  assert (counts.sum(0) == image[..., 0].size).all()
+  np.testing.assert_array_equal(counts, image_ops.histograms(levels))
+  table = np.random.default_rng(1).integers(0, 256, counts.shape)
+  np.testing.assert_array_equal(
+    tpu_ops.look_up(table, levels), image_ops.look_up(table, levels)
+  )
+
+
+def test_interpolation(image):
+  # Around the image, up to far outside of it, and exactly on its pixels.
+  size = np.array(image.shape[:2])[:, None, None]
+  random = np.random.default_rng(2)
+  source = random.uniform(-3, size + 2, (2, *image.shape[:2]))
+  source[:, 0] = -1e6
+  source[:, 1] = np.round(source[:, 1])
+  source[:, 2, :2] = [-1e-3, size[1, 0, 0] - 1]
+  source = jnp.float32(source)
+  fill = jnp.arange(1.0, 1 + image.shape[-1])
+  ours = tpu_ops.interpolate(image, source, fill)
+  np.testing.assert_allclose(
+    ours, image_ops.interpolate(image, source, fill), atol=1e-3
+  )
+  np.testing.assert_array_equal(ours[0], jnp.broadcast_to(fill, ours[0].shape))
+
+
+def lowered(platform):
+  # In a loop over images of many levels, as policies have them.
+  apply = jax.vmap(lambda x: image_ops.apply(x, 12, 0.0, jnp.zeros(3)))
+  images = jax.ShapeDtypeStruct((2, 9, 9, 3), jnp.float32)
+  traced = jax.jit(apply).trace(images)
+  return traced.lower(lowering_platforms=(platform,)).as_text()
+
+
+def test_tpus_get_them_and_cpus_do_not():
+  on_cpu, on_tpu = lowered('cpu'), lowered('tpu')
+  # Others, of a few elements, are everywhere.
+  scatters = [text.count('"stablehlo.scatter"(') for text in (on_cpu, on_tpu)]
+  assert scatters[0] == scatters[1] + 1
+  assert on_cpu.count('optimization_barrier') == 0
+  assert on_tpu.count('optimization_barrier') == 1

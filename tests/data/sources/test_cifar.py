@@ -1,0 +1,176 @@
+"""`cifar`: the authors' archives, written small in their real formats."""
+
+import io
+import pickle
+import tarfile
+
+import numpy as np
+import pytest
+
+from configs import digits as digits_recipe
+from inception_jax import errors
+from inception_jax.data import pipeline
+from inception_jax.data.sources import registry
+from inception_jax.models import factory
+from tests.support.hostile import RunsCode
+
+CLASSES = {10: 'batches.meta', 100: 'meta'}
+
+
+def images(seed, count=4):
+  return np.random.default_rng(seed).integers(
+    0, 256, (count, 3072), dtype=np.uint8
+  )
+
+
+def labels(seed, classes, count=4):
+  return [(7 * seed + i) % classes for i in range(count)]
+
+
+def files(classes, version):
+  """Name → content, as the archive has it; split i has images(i)."""
+  names = [f'class {i}'.replace(' ', '_') for i in range(classes)]
+  if classes == 10:
+    parts = [f'data_batch_{i}' for i in range(1, 6)] + ['test_batch']
+  else:
+    parts = ['train', 'test']
+  result = {}
+  for seed, part in enumerate(parts):
+    fine = labels(seed, classes)
+    if version == 'binary':
+      columns = [np.uint8(fine)[:, None], images(seed)]
+      if classes == 100:
+        columns.insert(0, np.full((4, 1), 19, np.uint8))  # the coarse label
+      result[f'{part}.bin'] = np.concatenate(columns, 1).tobytes()
+    else:
+      batch = {b'batch_label': b'one', b'data': images(seed)}
+      if classes == 10:
+        batch[b'labels'] = fine
+      else:
+        batch |= {b'fine_labels': fine, b'coarse_labels': [19] * 4}
+      # As the authors' numpy named its modules.
+      result[part] = pickle.dumps(batch, protocol=2).replace(
+        b'cnumpy._core.', b'cnumpy.core.'
+      )
+      assert b'cnumpy.core.multiarray' in result[part]
+  if version == 'binary':
+    name = {10: 'batches.meta.txt', 100: 'fine_label_names.txt'}[classes]
+    result[name] = '\n'.join([*names, '']).encode()
+  else:
+    key = {10: b'label_names', 100: b'fine_label_names'}[classes]
+    meta = {key: [name.encode() for name in names]}
+    result[CLASSES[classes]] = pickle.dumps(meta, protocol=2)
+  return result
+
+
+def write(folder, contents):
+  folder.mkdir(parents=True)
+  for name, content in contents.items():
+    (folder / name).write_bytes(content)
+
+
+def config_of(where):
+  config = factory.resolve(digits_recipe.get_config())
+  config.data.source = 'cifar'
+  config.data.dir = str(where)
+  config.data.image_size = 32
+  return config
+
+
+def read(config, split):
+  """The images as the files have them, the labels, the names."""
+  opened = registry.load(config, split)
+  (batch,) = pipeline.eval_batches(
+    opened, config, opened.size, range(opened.size)
+  )
+  planes = batch['image'].transpose(0, 3, 1, 2).reshape(-1, 3072)
+  return planes, batch['label'].tolist(), opened.class_names
+
+
+@pytest.mark.parametrize('classes', [10, 100])
+@pytest.mark.parametrize('version', ['binary', 'python'])
+@pytest.mark.parametrize('packed', [False, True])
+def test_both_versions_of_both_sets(tmp_path, classes, version, packed):
+  contents = files(classes, version)
+  if packed:
+    where = tmp_path / 'c.tar.gz'
+    with tarfile.open(where, 'w:gz') as archive:
+      for name, content in contents.items():
+        member = tarfile.TarInfo(f'cifar/{name}')
+        member.size = len(content)
+        archive.addfile(member, io.BytesIO(content))
+  else:
+    where = tmp_path
+    write(tmp_path / 'any name', contents)
+  config = config_of(where)
+  assert registry.check(config) == []
+  last = 5 if classes == 10 else 1
+  planes, found, names = read(config, 'train')
+  np.testing.assert_array_equal(
+    planes, np.concatenate([images(i) for i in range(last)])
+  )
+  assert found == [x for i in range(last) for x in labels(i, classes)]
+  assert names == tuple(f'class_{i}' for i in range(classes))
+  planes, found, _ = read(config, 'test')
+  np.testing.assert_array_equal(planes, images(last))
+  assert found == labels(last, classes)
+
+
+def test_splits_in_folders_of_their_own(tmp_path):
+  contents = files(10, 'binary')
+  test = {'test_batch.bin': contents.pop('test_batch.bin')}
+  contents.pop('batches.meta.txt')
+  write(tmp_path / 'cifar-10-batches-bin', contents)
+  write(tmp_path / 'cifar-10-verify-bin', test)
+  config = config_of(tmp_path)
+  assert len(read(config, 'train')[1]) == 20
+  planes, _, names = read(config, 'test')
+  np.testing.assert_array_equal(planes, images(5))
+  assert names[0] == 'airplane' and names[9] == 'truck'
+
+
+def test_what_is_wrong_with_a_set_is_said(tmp_path):
+  contents = files(10, 'python')
+  trace = tmp_path / 'trace'
+  write(tmp_path / 'a', contents)
+  config = config_of(tmp_path / 'a')
+
+  def fault(split='train'):
+    with pytest.raises(errors.UserError) as error:
+      registry.load(config, split)
+    return '; '.join(error.value.faults)
+
+  path = tmp_path / 'a' / 'data_batch_2'
+  path.unlink()
+  assert fault() == f'{tmp_path}/a: CIFAR-10 lacks data_batch_2'
+  for content, expected in (
+    (pickle.dumps(RunsCode(str(trace))), 'it names io.open'),
+    (pickle.dumps({b'data': images(0), b'labels': [1, 2]}), 'it holds uint8'),
+    (pickle.dumps({b'data': images(0), b'labels': [1, 2, 3, 10]}), 'beyond 10'),
+    (contents['data_batch_1'][:-9000], 'or damaged'),
+    (b'', 'or damaged'),
+  ):
+    path.write_bytes(content)
+    assert expected in fault()
+    assert 'data_batch_2 is not CIFAR-10' in fault()
+  assert not trace.exists()
+  assert registry.load(config, 'test').size == 4
+
+  write(tmp_path / 'a' / 'b', files(100, 'binary'))
+  assert 'has CIFAR-10 and CIFAR-100: set data.dir' in fault()
+  config.data.dir = str(tmp_path / 'a' / 'b')
+  assert registry.load(config, 'train').size == 4
+  (tmp_path / 'a' / 'b' / 'train.bin').write_bytes(bytes(3073))
+  assert 'its 3073 bytes are no records of 3074' in fault()
+  config.data.dir = str(tmp_path)
+  (tmp_path / 'x').mkdir()
+  config.data.dir = str(tmp_path / 'x')
+  assert 'has none of the files of CIFAR-10 and CIFAR-100' in fault()
+  (tmp_path / 'c.tar.gz').write_bytes(b'junk')
+  config.data.dir = str(tmp_path / 'c.tar.gz')
+  assert 'cannot be read' in fault()
+  config.data.dir = str(tmp_path / 'gone')
+  config.data.train_split = 'all'
+  split, missing = registry.check(config)
+  assert "data.train_split='all'" in split
+  assert 'no such folder or .tar.gz' in missing

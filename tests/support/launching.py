@@ -1,0 +1,101 @@
+"""Starts launch/'s scripts where launchers and main.py are played.
+
+Those that play are in tests/system/launchers.
+"""
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+PLAYERS = ROOT / 'tests' / 'launchers'
+SCRIPTS = {
+  'slurm.sbatch': {'SLURM_JOB_ID': '4711', 'SLURM_CPUS_PER_TASK': '3'},
+  'mpirun.sh': {'HOSTS': 'node1:1,node2:1', 'PATIENCE': '0.4'},
+  'ssh.sh': {'HOSTS': 'node1 node2', 'PATIENCE': '2'},
+  'tpu_vm.sh': {
+    'TPU': 'slice',
+    'ZONE': 'here-a',
+    'TYPE': 'v5litepod-8',
+    'IMAGE': 'docker.pkg.dev/p/inception:1',
+    'STATES': 'ACTIVE',
+  },
+}
+ARGS = ['configs/digits.py', 'gs://bucket/a b', '--config.seed=3']
+
+
+@pytest.fixture
+def launch(tmp_path):
+  """Starts a script where main.py and every launcher are played."""
+  shutil.copytree(ROOT / 'launch', tmp_path / 'launch')
+  shutil.copy(PLAYERS / 'main.py', tmp_path)
+  (tmp_path / 'played').mkdir()
+  started = []
+
+  def start(script, plan=((0, 0),), args=ARGS, **env):
+    base = {
+      'PATH': f'{PLAYERS}:{os.environ["PATH"]}',
+      'PLAYED': str(tmp_path / 'played'),
+      'PLAN': json.dumps(plan),
+      'PYTHON': sys._base_executable,
+      'PAUSE': '0',
+      'POLL': '0',
+      **SCRIPTS.get(script, {}),
+    }
+    process = subprocess.Popen(
+      # As in a shell's foreground: what runs in its background ignores it.
+      ['env', '--default-signal=INT', 'bash', f'launch/{script}', *args],
+      cwd=tmp_path,
+      env={k: v for k, v in {**base, **env}.items() if v is not None},
+      stdout=subprocess.PIPE,
+      stderr=subprocess.PIPE,
+      text=True,
+      start_new_session=True,
+    )
+    started.append(process)
+    return process
+
+  start.played = tmp_path / 'played'
+  yield start
+  for process in started:
+    if process.poll() is None:
+      os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+
+
+def ended(process):
+  _, errors = process.communicate(timeout=30)
+  return process.returncode, errors
+
+
+def said(launch):
+  """What the processes said, by (start, process)."""
+  return {
+    tuple(map(int, path.stem.split('-'))): json.loads(path.read_text())
+    for path in launch.played.glob('*.json')
+  }
+
+
+def when_started(launch, count=2):
+  while len(said(launch)) < count:
+    time.sleep(0.02)
+
+
+def unknown_flags(argv):
+  """Flags that main.py does not have."""
+  text = (ROOT / 'main.py').read_text()
+  known = {'config', *re.findall(r"DEFINE_\w+\(\s*'(\w+)'", text)}
+  names = {re.match(r'--(\w+)', arg)[1] for arg in argv}
+  return names - known
+
+
+def requeued(launch):
+  return (launch.played / 'scontrol').exists()

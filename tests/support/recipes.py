@@ -1,0 +1,36 @@
+"""What every recipe resolves to; `make golden` writes it anew.
+
+tests/golden/recipes.json has every key of the defaults, and of each other
+recipe those that differ: a change of one shows in the diff of that file.
+"""
+
+import importlib
+import json
+import pathlib
+
+from inception_jax.config import serialization
+from inception_jax.models import factory
+
+ROOT = pathlib.Path(__file__).parents[2]
+NAMES = sorted(path.stem for path in (ROOT / 'configs').glob('*.py'))
+GOLDEN = ROOT / 'tests' / 'golden' / 'recipes.json'
+
+
+def resolved() -> dict[str, dict]:
+  """Recipe → key → value, as JSON has it."""
+  values = {name: _leaves(name) for name in NAMES}
+  default = values.pop('default')
+  return {'default': default} | {
+    name: {key: v for key, v in own.items() if v != default[key]}
+    for name, own in values.items()
+  }
+
+
+def _leaves(name: str) -> dict:
+  recipe = importlib.import_module(f'configs.{name}').get_config()
+  config = factory.resolve(recipe)
+  return dict(serialization.flatten(json.loads(serialization.to_json(config))))
+
+
+if __name__ == '__main__':
+  GOLDEN.write_text(json.dumps(resolved(), indent=1, sort_keys=True) + '\n')

@@ -1,0 +1,98 @@
+"""Numbers of other frameworks, as the real packages computed them.
+
+tests/parity/golden holds logits and gradients of networks whose weights
+follow from a formula; `make parity` runs those packages live.
+"""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from inception_jax.errors import UserError
+from inception_jax.models import factory
+from inception_jax.weights import convert
+from tests.parity import cases
+from tests.parity import compare
+
+# Gradients take long to compile; `make parity` has those of all.
+THOROUGH = ('timm-inception_v3', 'mindcv-inception_v4')
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', THOROUGH)
+def test_logits_and_gradients_agree(name):
+  case = cases.named(name)
+  with np.load(compare.golden_path(case)) as golden:
+    weights = compare.weights_of(case, golden)
+    found = compare.differences(case, weights, golden, case.golden)
+  assert found['eval'] < cases.LOGITS
+  assert found['train'] < cases.LOGITS
+  assert found['gradient'] < cases.GRADIENTS
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+  'name', [c.name for c in cases.CASES if c.name not in THOROUGH]
+)
+def test_logits_agree(name):
+  case = cases.named(name)
+  with np.load(compare.golden_path(case)) as golden:
+    weights = compare.weights_of(case, golden)
+    found = compare.evaluation(case, weights, golden, case.golden)
+  assert found < cases.LOGITS
+
+
+@pytest.fixture
+def transpose(monkeypatch):
+  """Makes a network wrong: 1×7 for 7×1 in one pair of a block, and back."""
+
+  def apply(name, block):
+    own = factory.ARCHITECTURES[name]
+    body = dict(own.body)
+    branches = list(body[block].branches)
+    branches[1] = tuple(
+      dataclasses.replace(conv, kernel=conv.kernel[::-1])
+      for conv in branches[1]
+    )
+    body[block] = dataclasses.replace(body[block], branches=tuple(branches))
+    wrong = dataclasses.replace(own, body=tuple(body.items()))
+    monkeypatch.setitem(factory.ARCHITECTURES, name, wrong)
+
+  return apply
+
+
+def test_a_transposed_pair_does_not_fit(transpose):
+  case = cases.named('timm-inception_v3')
+  transpose(case.network, 'mixed_6b')
+  with np.load(compare.golden_path(case)) as golden:
+    with pytest.raises(UserError) as error:
+      compare.weights_of(case, golden)
+  _, *faults = error.value.faults
+  assert [fault.strip() for fault in faults] == [
+    'Mixed_6b.branch7x7_2.conv.weight: (1, 7, 128, 128) as ours, '
+    '(7, 1, 128, 128) expected',
+    'Mixed_6b.branch7x7_3.conv.weight: (7, 1, 128, 192) as ours, '
+    '(1, 7, 128, 192) expected',
+  ]
+
+
+@pytest.mark.slow
+def test_wrong_networks_fail_the_parity(transpose):
+  case = cases.named('weiaicunzai-cifar_inception_v3')
+  source, size = compare.source_of(case), case.golden
+  with np.load(compare.golden_path(case)) as golden:
+    tensors = compare.tensors(golden, source.style.oihw)
+    right = convert.from_source(dict(tensors), source, '', 'file')
+    assert right.card.count_include_pad
+    wrong = dataclasses.replace(right.card, count_include_pad=False)
+    wrong = dataclasses.replace(right, card=wrong)
+    assert compare.evaluation(case, wrong, golden, size) > 10 * cases.LOGITS
+
+    # One pair of nine, as if its kernels lay transposed in the file and fitted.
+    transpose(case.network, 'mixed_6d')
+    for name in ('branch7x7.1', 'branch7x7.2'):
+      name = f'Mixed_6d.{name}.conv.weight'
+      tensors[name] = tensors[name].swapaxes(2, 3)
+    wrong = convert.from_source(tensors, source, '', 'file')
+    assert compare.evaluation(case, wrong, golden, size) > 10 * cases.LOGITS

@@ -1,0 +1,162 @@
+"""Several processes, each with some of the devices: the same result."""
+
+import json
+import shutil
+import signal
+import time
+
+import numpy as np
+from PIL import Image
+import pytest
+
+from configs import digits
+from inception_jax.training import loop
+from tests.support.commands import ROOT
+from tests.support.hosts import ends
+from tests.support.hosts import hosts
+
+TINY = {
+  'program': ('-m', 'tests.support.tiny')
+}  # main.py, with a network of its own
+# The second checkpoint is at the end.
+STEPS, CHECKPOINT, LOST = 20, 10, 3
+CHANGES = {
+  'model.name': 'tiniest',
+  'model.width': 1.0,
+  'data.image_size': 9,
+  'batch_size': 16,
+  'train_for': f'{STEPS} steps',
+  'schedule.warmup': '2 steps',
+  'checkpoint_every': f'{CHECKPOINT} steps',
+  'eval_every': f'{STEPS} steps',
+  'log_every': '1 step',
+  # Each array is one more to exchange, and takes its time on a CPU.
+  'ema_decay': 0.0,
+  'model.aux_head': False,
+}
+
+
+def training(workdir):
+  return [
+    f'--config={ROOT}/configs/digits.py',
+    f'--workdir={workdir}',
+    *(f'--config.{key}={value}' for key, value in CHANGES.items()),
+  ]
+
+
+def logged(workdir):
+  """{split: {step: line}}."""
+  lines = (workdir / 'metrics.jsonl').read_text().splitlines()
+  found = {}
+  for line in map(json.loads, lines):
+    found.setdefault(line['split'], {})[line['step']] = line
+  return found
+
+
+def losses(workdir):
+  found = logged(workdir)
+  assert list(found['train']) == list(range(1, STEPS + 1))
+  train = [line['loss'] for line in found['train'].values()]
+  return np.array(train), list(found['eval'].values())
+
+
+def finished(processes):
+  """What process 0 prints; the others print nothing."""
+  results = []
+  for status, out, error in ends(processes):
+    assert status == 0, error
+    results += [x for x in out.splitlines() if x.startswith('{')]
+  (result,) = results
+  return json.loads(result)
+
+
+@pytest.fixture(scope='module')
+def alone(tmp_path_factory, eight_devices):
+  """The same training by one process, this one."""
+  workdir = tmp_path_factory.mktemp('alone')
+  config = digits.get_config()
+  config.update_from_flattened_dict(CHANGES)
+  return workdir, loop.train(config, str(workdir), eight_devices)
+
+
+def assert_same(workdir, result, alone):
+  expected, scores = alone
+  train, evaluated = losses(workdir)
+  ours, theirs = losses(expected)
+  np.testing.assert_allclose(train, ours, atol=1e-5)
+  assert [x['count'] for x in evaluated] == [x['count'] for x in theirs]
+  for key in ('top1', 'top5', 'count'):
+    assert result[key] == scores[key]
+  assert result['loss'] == pytest.approx(scores['loss'], abs=1e-5)
+
+
+@pytest.mark.slow
+def test_four_processes_train_as_one(alone, tmp_path):
+  with hosts(4, tmp_path) as four:
+    result = finished(
+      four.start(*training(tmp_path / 'run'), devices=2, **TINY)
+    )
+  assert_same(tmp_path / 'run', result, alone)
+
+
+def beyond_checkpoint(workdir) -> bool:
+  """Whether there is one, and LOST more steps have been logged."""
+  if not (workdir / 'checkpoints' / str(CHECKPOINT)).exists():
+    return False
+  lines = (workdir / 'metrics.jsonl').read_text().count('\n')
+  return lines >= CHECKPOINT + LOST
+
+
+@pytest.mark.slow
+def test_one_is_killed_the_other_says_so_and_all_resume(alone, tmp_path):
+  workdir = tmp_path / 'run'
+  # The optimizer's state split over them all.
+  args = (*training(workdir), '--config.optimizer.shard_state')
+  with hosts(2, tmp_path) as two:
+    first, second = two.start(*args, devices=4, **TINY)
+    while not beyond_checkpoint(workdir):
+      assert first.poll() is None, first.communicate()
+      time.sleep(0.01)
+    second.send_signal(signal.SIGKILL)
+    (status, _, error), _ = ends([first, second])
+    assert f'error: process 1 on {two.names[1]} has gone' in error
+    assert status == 75, error
+    before = logged(workdir)['train']
+    result = finished(two.start(*args, devices=4, **TINY))
+  assert_same(workdir, result, alone)
+  # What was lost with the kill came again, to the last bit.
+  after = logged(workdir)['train']
+  lost = [step for step in before if step > CHECKPOINT]
+  assert len(lost) >= LOST
+  for step in lost:
+    for key in ('loss', 'grad_norm', 'param_norm'):
+      assert before[step][key] == after[step][key], (step, key)
+
+
+@pytest.mark.slow
+def test_hosts_with_other_files_say_so(tmp_path):
+  """A folder of the same path that has an image less on one of them."""
+  for i in range(2):
+    for name in ('a/0.png', 'a/1.png', 'b/0.png', 'b/1.png')[i:]:
+      path = tmp_path / str(i) / 'data' / 'train' / name
+      path.parent.mkdir(parents=True, exist_ok=True)
+      Image.fromarray(np.zeros((9, 9, 3), np.uint8)).save(path)
+    shutil.copytree(path.parents[1], path.parents[2] / 'val')
+  args = (
+    *training(tmp_path / 'run'),
+    '--config.data.source=folder',
+    '--config.data.dir=/proc/self/cwd/data',
+    '--config.data.eval_split=val',
+  )
+  with hosts(2, tmp_path) as two:
+    cwds = [str(tmp_path / str(i)) for i in range(2)]
+    found = ends(two.start(*args, devices=1, cwds=cwds, **TINY))
+  for status, _, error in found:
+    assert status == 2, error
+    faults = [x for x in error.splitlines() if x.startswith('error: ')]
+    assert faults[:2] == [
+      f'error: process 1 has other images to {what} on than process 0: do they '
+      'see the same files?'
+      for what in ('train', 'evaluate')
+    ]
+  assert not (tmp_path / 'run').exists()

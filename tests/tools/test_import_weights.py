@@ -1,0 +1,184 @@
+"""Weights in and out, by the commands."""
+
+import json
+import pickle
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from inception_jax.checkpointing import lookup
+from tests.parity import cases
+from tests.parity import compare
+from tests.support.commands import run
+from tests.support.hostile import RunsCode
+
+IMPORT = ('-m', 'inception_jax.tools.import_weights')
+EXPORT = ('-m', 'inception_jax.tools.export')
+
+
+def tensors_of(name):
+  """What a file of the framework holds, by formula."""
+  case = cases.named(name)
+  with np.load(compare.golden_path(case)) as golden:
+    return compare.tensors(golden, compare.source_of(case).style.oihw)
+
+
+@pytest.fixture(scope='module')
+def timm_v3(tmp_path_factory):
+  """timm's Inception-v3, with the counters that a real file has."""
+  tensors = tensors_of('timm-inception_v3')
+  counters = {
+    name.replace('running_mean', 'num_batches_tracked'): np.array(0)
+    for name in tensors
+    if name.endswith('running_mean')
+  }
+  path = tmp_path_factory.mktemp('timm') / 'v3.safetensors'
+  safetensors.numpy.save_file(tensors | counters, path)
+  return path, tensors
+
+
+@pytest.mark.slow
+def test_import_evaluate_export(tmp_path, timm_v3):
+  path, tensors = timm_v3
+  imported = tmp_path / 'imported'
+  names = tmp_path / 'names.txt'
+  flags = [
+    f'--weights={path}',
+    f'--output={imported}',
+    f'--class_names={names}',
+  ]
+  names.write_text('one\n')
+  done = run(*flags, program=IMPORT)
+  assert done.returncode == 2
+  assert f'names 1 classes, there are {cases.NUM_CLASSES}' in done.stderr
+  assert not imported.exists()
+  classes = [f'class_{i}' for i in range(cases.NUM_CLASSES)]
+  names.write_text('\n'.join(classes))
+  done = run(*flags, program=IMPORT)
+  assert done.returncode == 0, done.stderr
+  history, (step,) = lookup.find(str(imported), 'latest')
+  assert history.record(step)['network']['classes'] == classes
+  result = json.loads(done.stdout.splitlines()[-1])
+  assert result['origin'] == 'timm inception_v3'
+  assert result['model']['num_classes'] == cases.NUM_CLASSES
+  assert result['card']['interpolation'] == 'bicubic'
+  assert result['card']['count_include_pad']
+  statistics = sum(x.size for name, x in tensors.items() if 'running' in name)
+  total = sum(x.size for x in tensors.values())
+  assert result['parameters'] == total - statistics
+
+  # A recipe leaves open what the card says: its crops are bicubic.
+  done = run(
+    '--config=configs/inception_v3.py',
+    f'--workdir={imported}',
+    '--mode=eval',
+    '--config.data.source=synthetic',
+    '--config.data.image_size=75',
+    '--config.precision=float32',
+    '--config.model.aux_head=False',
+    f'--config.model.num_classes={cases.NUM_CLASSES}',
+  )
+  assert done.returncode == 0, done.stderr
+  result = json.loads(done.stdout.splitlines()[-1])
+  assert (result['step'], result['count']) == (0, 64)
+
+  output = tmp_path / 'back.safetensors'
+  arguments = [f'--workdir={imported}', f'--output={output}', '--format=timm']
+  done = run(*arguments, program=EXPORT)
+  assert done.returncode == 0, done.stderr
+  assert json.loads(done.stdout.splitlines()[-1])['max_abs_diff'] == 0
+  back = safetensors.numpy.load_file(output)
+  for name, tensor in tensors.items():
+    np.testing.assert_array_equal(back.pop(name), tensor)
+  assert all(name.endswith('num_batches_tracked') for name in back)
+
+  again = run(*arguments, program=EXPORT)
+  assert again.returncode == 2
+  assert again.stderr == f'error: --output={output} is there already\n'
+  mindcv = tmp_path / 'back.ckpt'
+  refused = run(
+    f'--workdir={imported}',
+    f'--output={mindcv}',
+    '--format=mindcv',
+    program=EXPORT,
+  )
+  assert refused.returncode == 2
+  assert 'average pools: the padding is ignored there' in refused.stderr
+  assert not mindcv.exists()
+
+
+def truncated(path, timm_v3):
+  path.write_bytes(timm_v3[0].read_bytes()[:100_000])
+
+
+def of_another_network(path, timm_v3):
+  safetensors.numpy.save_file({'conv1.weight': np.zeros((8, 3, 7, 7))}, path)
+
+
+def with_a_head_of_another_width(path, timm_v3):
+  tensors = dict(timm_v3[1])
+  tensors['fc.weight'] = np.zeros((8, 2048), np.float32)
+  safetensors.numpy.save_file(tensors, path)
+
+
+def with_code(path, timm_v3):
+  path.write_bytes(pickle.dumps(RunsCode(str(path.parent / 'trace'))))
+
+
+@pytest.mark.parametrize(
+  ('name', 'write', 'faults'),
+  [
+    ('x.safetensors', truncated, ['cannot be read as safetensors']),
+    ('x.safetensors', of_another_network, ['is of no network known here']),
+    (
+      'x.safetensors',
+      with_a_head_of_another_width,
+      [
+        'looks like inception_v3 of timm, but:',
+        'fc.weight: (2048, 8) as ours, (2048, 7) expected',
+      ],
+    ),
+    ('x.pth', with_code, ['x.pth: reading it takes torch: pip install']),
+    ('x.onnx', with_code, ['expected a file that ends in .safetensors']),
+    ('x.safetensors', None, ['no such file']),
+  ],
+  ids=lambda value: getattr(value, '__name__', None),
+)
+def test_bad_files_leave_nothing(tmp_path, timm_v3, name, write, faults):
+  path, output = tmp_path / name, tmp_path / 'out'
+  if write:
+    write(path, timm_v3)
+  done = run(f'--weights={path}', f'--output={output}', program=IMPORT)
+  assert done.returncode == 2, done.stderr
+  assert done.stdout == ''
+  errors = [e for e in done.stderr.splitlines() if e.startswith('error: ')]
+  for fault, line in zip(faults, errors, strict=True):
+    assert fault in line
+  assert {p.name for p in tmp_path.iterdir()} <= {name}
+
+
+def test_missing_flags_are_said_together(tmp_path):
+  done = run(program=IMPORT)
+  assert done.returncode == 2
+  assert done.stderr.splitlines() == [
+    'error: --weights is missing: the file to import',
+    'error: --output is missing: the folder for the imported network',
+  ]
+  done = run('--format=onyx', program=EXPORT)
+  assert done.returncode == 2
+  assert done.stderr.splitlines() == [
+    'error: --workdir is missing: the folder of the run to export',
+    'error: --format=onyx: expected one of onnx, stablehlo, savedmodel, '
+    'litert, litert_int8, timm, mindcv, mindir',
+    'error: --output is missing: the file to be made',
+  ]
+  done = run(
+    f'--workdir={tmp_path}',
+    '--format=timm',
+    f'--output={tmp_path}/x.safetensors',
+    program=EXPORT,
+  )
+  assert done.returncode == 2
+  assert f'no checkpoint in {tmp_path}' in done.stderr
+  assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,97 @@
+"""The guard: which layer went bad, and how many overflows are too many."""
+
+import types
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from inception_jax.models import factory
+from inception_jax.training import train_step
+from inception_jax.training.divergence import MAX_SKIPPED_STEPS
+from inception_jax.training.divergence import DivergenceMonitor
+
+
+@pytest.fixture(scope='module')
+def variables():
+  model = factory.create('tiny', 10, aux_head=True)
+  images = jnp.zeros((1, 16, 16, 3))
+  shapes = jax.eval_shape(model.init, jax.random.key(0), images)
+  return jax.tree.map(lambda x: jnp.ones(x.shape), shapes)
+
+
+def planted(tree, *names):
+  """The tree with a NaN in each of the leaves so named."""
+
+  def of_leaf(path, x):
+    name = jax.tree_util.keystr(path, simple=True, separator='/')
+    return x.at[..., 0].set(jnp.nan) if name in names else x
+
+  return jax.tree_util.tree_map_with_path(of_leaf, tree)
+
+
+@pytest.fixture
+def check(tiny, variables):
+  model = factory.create('tiny', 10, aux_head=True)
+  state = types.SimpleNamespace(**variables)
+  guard = DivergenceMonitor(
+    model, tiny, state, lambda: 'there is no checkpoint'
+  )
+
+  def apply(step=7, loss=1.0, grads=(), params=(), stats=(), **more):
+    health = train_step.layer_norms(
+      planted(variables['params'], *grads),
+      planted(variables['params'], *params),
+      planted(variables['batch_stats'], *stats),
+    )
+    metrics = {'loss': loss, 'count': 1.0, 'health': health, **more}
+    guard.check(step, jax.device_get(metrics))
+
+  return apply
+
+
+def test_sound_steps_pass(check):
+  check()
+
+
+def test_activations_go_bad_from_their_layer_on(check):
+  stats = ('mixed_3a/branch0_0/bn/mean', 'mixed_2a/branch2_1/bn/var')
+  grads = ('conv_1a/conv/kernel',)
+  with pytest.raises(
+    FloatingPointError,
+    match='step 7: the loss is nan; the first layer that went bad is '
+    'mixed_2a/branch2_1/bn, in its activations; there is no checkpoint',
+  ):
+    check(loss=np.nan, stats=stats, grads=grads)
+
+
+def test_gradients_go_bad_from_the_last_layer_down(check):
+  grads = ('conv_1a/conv/kernel', 'mixed_2a/branch0_0/conv/kernel')
+  # By name, 'aux' would be the first of all; the image meets it after 2a.
+  with pytest.raises(FloatingPointError, match='branch0_0/conv, in its grad'):
+    check(grads=grads)
+  with pytest.raises(FloatingPointError, match='bad is aux/conv_0/conv, in'):
+    check(grads=(*grads, 'aux/conv_0/conv/kernel'))
+
+
+def test_weights_go_bad_by_their_update(check):
+  names = ('head/dense/bias', 'mixed_3a/branch0_0/conv/kernel')
+  with pytest.raises(
+    FloatingPointError, match='mixed_3a/branch0_0/conv, in its weights'
+  ):
+    check(params=names)
+
+
+def test_overflows_are_skipped_but_not_for_ever(check):
+  bad = {'grads': ('head/dense/kernel',), 'skipped': 1.0, 'loss_scale': 1.0}
+  for _ in range(MAX_SKIPPED_STEPS):
+    check(**bad)
+  check(skipped=0.0)
+  for _ in range(MAX_SKIPPED_STEPS):
+    check(**bad)
+  with pytest.raises(
+    FloatingPointError,
+    match='21 steps in a row overflowed, the last at a loss scale of 1;',
+  ):
+    check(**bad)

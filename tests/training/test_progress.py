@@ -1,0 +1,108 @@
+"""Progress by a scripted clock; JSON that any parser reads."""
+
+import fractions
+import json
+
+import numpy as np
+import pytest
+
+from inception_jax.config import durations
+from inception_jax.config import serialization
+from inception_jax.runtime import progress_bar
+from inception_jax.training import progress as progress_lib
+
+
+@pytest.fixture
+def clock(monkeypatch):
+  now = [100.0]
+  monkeypatch.setattr(progress_lib.time, 'perf_counter', lambda: now[0])
+
+  def advance(seconds):
+    now[0] += seconds
+
+  return advance
+
+
+def plan():
+  every = fractions.Fraction(2)
+  return durations.Plan(20, 0, fractions.Fraction(5), every, every, every)
+
+
+def sums(top1):
+  values = {'loss': 16.0, 'top1': top1, 'top5': 8.0, 'count': 8.0}
+  return {
+    **{key: np.float32(value) for key, value in values.items()},
+    'learning_rate': np.float32(0.5),
+    'grad_norm': np.float32(3.0),
+    'param_norm': np.float32(4.0),
+    'health': {},
+  }
+
+
+def steps(progress, clock, count, waiting, working):
+  def batches():
+    while True:
+      clock(waiting)
+      yield {}
+
+  batches = batches()
+  for _ in range(count):
+    progress.next(batches)
+    clock(working)
+    progress.add(sums(2.0))
+    clock(50.0)  # an evaluation, which counts for nothing
+
+
+def test_a_report_divides_sums_and_measures_time(clock, caplog):
+  progress = progress_lib.Progress(plan(), 8, lambda step, sums: None)
+  steps(progress, clock, 4, waiting=0.25, working=0.75)
+  with caplog.at_level('INFO', 'inception_jax'):
+    values = progress.report(4)
+  assert values['loss'] == 2.0
+  assert values['top1'] == 0.25
+  assert values['count'] == 32
+  assert values['images_per_sec'] == pytest.approx(8.0)
+  assert values['data_wait'] == pytest.approx(0.25)
+  # 16 steps of a second each are left; 4 steps of 5 make 0.8 epochs.
+  assert 'epoch 0.80 of 4.00  step 4 of 20' in caplog.text
+  assert '0:16 of training left' in caplog.text
+  assert 'WARNING' not in caplog.text
+
+
+def test_waiting_for_data_is_complained_of(clock, caplog):
+  progress = progress_lib.Progress(plan(), 8, lambda step, sums: None)
+  steps(progress, clock, 4, waiting=1.0, working=1.0)
+  progress.report(4)
+  assert 'waits for data 50 % of its time' in caplog.text
+  caplog.clear()
+  steps(progress, clock, 4, waiting=0.0, working=1.0)
+  assert progress.report(8)['data_wait'] == 0
+  assert progress.images_per_sec == pytest.approx(64 / 12)
+  assert caplog.text == ''
+
+
+def test_every_step_is_checked_once_and_in_turn(clock):
+  seen = []
+  progress = progress_lib.Progress(
+    plan(), 8, lambda step, sums: seen.append(step)
+  )
+  steps(progress, clock, 2, waiting=0.0, working=1.0)
+  progress.settle(2)
+  assert seen == [1, 2]
+  steps(progress, clock, 1, waiting=0.0, working=1.0)
+  progress.settle(3)
+  assert progress.report(3)['count'] == 24
+  steps(progress, clock, 1, waiting=0.0, working=1.0)
+  assert progress.report(4)['count'] == 8
+  assert seen == [1, 2, 3, 4]
+
+
+def test_json_lines_are_json():
+  line = serialization.json_line({'loss': float('nan'), 'top1': 0.5, 'step': 3})
+  assert json.loads(line) == {'loss': None, 'top1': 0.5, 'step': 3}
+  assert 'NaN' not in line
+
+
+def test_durations_for_people():
+  assert progress_bar.format_duration(5) == '0:05'
+  assert progress_bar.format_duration(3723.4) == '1:02:03'
