@@ -1,1 +1,4 @@
-"""A training step compiled for TPUs ahead of time, without one, and what its HLO says of memory, time and exchange."""
+"""A training step compiled for a TPU ahead of time, without one.
+
+Reads memory, time and exchange from its HLO. No device is touched.
+"""

@@ -1,1 +1,4 @@
-"""Networks as files that other programs run, one module a format, each with its metadata and compared with the network it came from."""
+"""Networks as files that other programs run, one module a format.
+
+Each carries its metadata and is compared with the network it was made from.
+"""
