@@ -1,36 +1,49 @@
-# make train   trains configs/digits.py into runs/digits, evaluates, reports
-# make test    lint, format and tests; `make test-fast` leaves the slow tests out;
-#              they look at pages in Chromium, which they install, and run
-#              what `make cpp`, `make web` and `make malloc` prepare
-# make cpp     builds serving/cpp/build/classify, an exported network without
-#              Python; installs Debian's g++, cmake and nlohmann-json3-dev
-# make malloc  installs Debian's libtcmalloc-minimal4, with which trainings on
-#              CPUs take 15 to 26 % less time
-# make web     fetches what the page serving/web runs networks with
-# make golden  writes anew what every recipe resolves to: read the diff
-# make parity  compares with timm, torchvision, Keras, TF-slim, MindCV and
-#              MindSpore, in environments of their own: 12.5 GB, half an hour
-# make parity-training  the losses of 30 training steps against PyTorch's
-# make parity-evaluation  torchvision's and timm's own evaluation against ours
-# make learning  two epochs of Fashion-MNIST here and in PyTorch, six times:
-#              an hour and a half
-# make soak    kills, signals, damaged files, a full disk: twenty minutes
-# make bench   the input pipeline against torchvision's: a minute
-# make bench-checkpoint  what saving costs a training of v3: ten minutes
-# make bench-evaluation  an evaluation beside its forward step: ten minutes
-# make bench-step  training and inference of v3 and v4 beside timm's in
-#              PyTorch, with CLONES= of 32×32 v3 beside weiaicunzai's: ten minutes
-# make bench-mindcv  the same beside MindCV's: ten minutes
-# make bench-compile  the training step of the three networks beside plain
-#              flax's, compiled for eight TPUs v5e that are not there: an hour
-# make bench-loop  the training of v3 beside its step alone, on synthetic data
-#              and JPEGs: a quarter of an hour
-# make bench-start  until v3's first step is done, and once more with what the
-#              first start has compiled: five minutes
-# make bench-export  every format of the three networks, ONNX beside timm's:
-#              ten minutes
-# make compile-check  every ImageNet recipe compiled for eight TPUs v5e that
-#              are not there: two hours
+# Usage: make TARGET [CONFIG=configs/NAME.py] [WORKDIR=DIR] [ARGS='--flag …']
+#
+# make train     train CONFIG (configs/digits.py) into WORKDIR (runs/digits),
+#                evaluate, and write the report
+# make test      lint, format check and tests; installs Chromium for tests of
+#                web pages, and runs `make cpp`, `make web` and `make malloc`
+# make test-fast the same without the slow tests
+# make lint      lint and format check alone
+# make golden    regenerate tests/golden: review the diff
+# make cpp       build serving/cpp/build/classify, which runs exported networks
+#                without Python; installs g++, cmake and nlohmann-json3-dev
+# make web       download the ONNX runtime for the web page serving/web
+# make malloc    install Debian's libtcmalloc-minimal4, with which training on
+#                CPUs takes 15 to 26 % less time
+# make clean     remove environments, runs and builds
+#
+# Checks against other frameworks; CLONES= is a folder of cloned repositories:
+# make parity             logits and gradients of timm, torchvision, Keras,
+#                         TF-slim, MindCV and MindSpore; installs 12.5 GB of
+#                         environments; half an hour
+# make parity-training    losses of 30 training steps against PyTorch
+# make parity-evaluation  top-1, top-5 and loss against torchvision and timm
+# make learning           two epochs of Fashion-MNIST, here and in PyTorch, with
+#                         three seeds each; an hour and a half
+#
+# Fault tolerance and compilation for TPUs:
+# make soak           kills, signals, damaged files, a full disk; 20 minutes
+# make compile-check  compile every ImageNet recipe ahead of time for eight TPU
+#                     v5e chips, without a TPU; two hours
+#
+# Benchmarks; each appends to a .csv file in benchmarks/:
+# make bench             input pipeline against torchvision's; a minute
+# make bench-step        training and inference steps of v3 and v4 against timm
+#                        and, with CLONES=, 32×32 v3 against weiaicunzai's, both
+#                        in PyTorch; ten minutes
+# make bench-mindcv      the same steps against MindCV; ten minutes
+# make bench-compile     training step of three networks against plain flax,
+#                        compiled for eight v5e chips, without a TPU; an hour
+# make bench-loop        v3's training loop against its bare step, on synthetic
+#                        data and JPEGs; 15 minutes
+# make bench-start       time to v3's first step, cold and from the compilation
+#                        cache; five minutes
+# make bench-checkpoint  cost of saving a checkpoint of v3; ten minutes
+# make bench-evaluation  evaluation against its bare forward pass; ten minutes
+# make bench-export      every export format of three networks, ONNX against
+#                        timm's; ten minutes
 PYTHON  ?= $(shell command -v python3.11 || command -v python3)
 CONFIG  ?= configs/digits.py
 WORKDIR ?= runs/$(basename $(notdir $(CONFIG)))
@@ -50,23 +63,27 @@ SUDO    := $(shell test $$(id -u) = 0 || echo sudo)
 install  = { $(SUDO) apt-get update && $(SUDO) apt-get install --yes \
   --no-install-recommends $(1); } >&2
 TOGETHER := --numprocesses=2 --dist=worksteal
-# Keeps what a training step frees for the next one, unlike glibc's malloc.
+# tcmalloc reuses the memory that a training step frees; glibc returns it.
 MALLOC   = $(shell ls /usr/lib/*/libtcmalloc_minimal.so.4 2>/dev/null | head -1)
 PIP     := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: train test test-fast golden lint parity parity-training \
+.PHONY: help train test test-fast golden lint parity parity-training \
   parity-evaluation learning soak bench bench-checkpoint bench-evaluation \
   bench-compile bench-export bench-loop bench-mindcv bench-start bench-step \
   compile-check browser cpp malloc web clean
 
 train bench-step: export LD_PRELOAD = $(MALLOC)
-# glibc before 2.40 copies some images at a tenth of the speed on AMD's CPUs.
+# On AMD CPUs, glibc before 2.40 copies at some offsets at a tenth of the speed.
 train bench: export GLIBC_TUNABLES ?= \
   glibc.cpu.x86_rep_movsb_threshold=1000000000
 
 train: $(VENV)/ready
 	@$(RUN) main.py --config=$(CONFIG) --workdir=$(WORKDIR) $(ARGS)
 	@$(RUN) -m inception_jax.tools.report --workdir=$(WORKDIR) >&2
+
+# Prints the comment at the top of this file.
+help:
+	@sed -n '/^#/!q; s/^# \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
 
 test: lint browser cpp malloc web
 	@LD_PRELOAD=$(MALLOC) $(RUN) -m pytest $(TOGETHER)
@@ -106,7 +123,7 @@ bench-checkpoint: $(VENV)/ready
 	  --config=configs/inception_v3.py --config.data.source=synthetic \
 	  --config.batch_size=8 --ledger=benchmarks/checkpoint.csv $(ARGS)
 
-# Where it is not: as root, since Debian's Chromium has no other way.
+# Installs Chromium as root if it is missing: Debian has no other way.
 browser:
 	@test -n "$(BROWSER)" || { echo 'installing Chromium, a minute' >&2; \
 	  $(call install,chromium); }
@@ -115,7 +132,7 @@ malloc:
 	@test -n "$(MALLOC)" || { echo 'installing libtcmalloc-minimal4' >&2; \
 	  $(call install,libtcmalloc-minimal4); }
 
-# With the C library of TensorFlow's package; errors are on stderr.
+# Links the C library of TensorFlow's Python package.
 cpp: $(VENV)/ready
 	@{ command -v g++ && command -v cmake && \
 	  test -e /usr/include/nlohmann/json.hpp; } >/dev/null || \
@@ -128,7 +145,7 @@ cpp: $(VENV)/ready
 
 web: $(WEB)/vendor/ready
 
-# Of the package's 150 MB two files are used, and served.
+# Keeps only the two files, of the package's 150 MB, that the page uses.
 $(WEB)/vendor/ready: $(WEB)/package.json $(WEB)/package-lock.json
 	@echo 'fetching onnxruntime-web, 30 MB' >&2
 	@command -v npm >/dev/null || $(call install,nodejs npm)
@@ -191,11 +208,11 @@ bench-compile: .venv-tpu/ready
 compile-check: .venv-tpu/ready
 	@.venv-tpu/bin/python -m tests.system.compile_check $(ARGS)
 
-# stdout is kept for the command's result, so installers write to stderr.
+# Installers write to stderr: stdout is for a command's result.
 $(VENV)/ready: requirements.txt constraints.txt
 	@echo 'installing into $(VENV), about a minute' >&2
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
-	  { echo 'error: Python 3.11 is needed; name it with PYTHON=' >&2; exit 2; }
+	  { echo 'error: Python 3.11 is required; set PYTHON= to it' >&2; exit 2; }
 	@test -x $(RUN) || $(PYTHON) -m venv $(VENV) >&2
 	@$(RUN) $(PIP) -r requirements.txt -c constraints.txt >&2
 	@touch $@
@@ -222,7 +239,7 @@ $(VENV)/ready-test: $(VENV)/ready requirements-test.txt
 	@.venv-$*/bin/python $(PIP) -r $< >&2
 	@touch $@
 
-# Its networks are in a package whose own requirements they do not need.
+# TF-slim's networks do not need the requirements of their package.
 .venv-slim/ready: $(PARITY)-slim.txt $(PARITY)-slim-nets.txt
 	@echo 'installing into .venv-slim, some minutes' >&2
 	@$(PYTHON) -m venv .venv-slim >&2
@@ -230,7 +247,7 @@ $(VENV)/ready-test: $(VENV)/ready requirements-test.txt
 	@.venv-slim/bin/python $(PIP) --no-deps -r $(PARITY)-slim-nets.txt >&2
 	@touch $@
 
-# Debian's package, unpacked and not installed: that would take root.
+# Unpacks Debian's package: installing it would require root.
 $(FASHION)/ready:
 	@echo 'fetching dataset-fashion-mnist, 31 MB' >&2
 	@mkdir -p $(FASHION)

@@ -1,4 +1,4 @@
-"""Trains or evaluates: flags → config → train or evaluate.
+"""Trains a network, or evaluates one.
 
 python main.py --config=configs/digits.py --workdir=runs/digits
 python main.py --config=configs/digits.py --workdir=runs/digits --mode=eval
@@ -15,55 +15,55 @@ from inception_jax.runtime import preemption
 
 FLAGS = flags.FLAGS
 _CONFIG = config_flags.DEFINE_config_file('config', None, 'The recipe.')
-_WORKDIR = flags.DEFINE_string('workdir', '', 'Checkpoints and logs go here.')
-_MODE = flags.DEFINE_enum('mode', 'train', ['train', 'eval'], 'What to do.')
+_WORKDIR = flags.DEFINE_string('workdir', '', 'Folder of checkpoints and logs.')
+_MODE = flags.DEFINE_enum('mode', 'train', ['train', 'eval'], 'The task.')
 _CACHE = flags.DEFINE_string(
   'compilation_cache',
   cli.COMPILATION_CACHE,
-  'Where compiled programs are kept for the next run; empty: nowhere.',
+  'Folder that caches compiled programs between runs; empty: no cache.',
 )
-# Of --mode=eval alone.
+# For --mode=eval only.
 _CHECKPOINT = flags.DEFINE_list(
   'checkpoint',
   'latest',
-  'latest, best, a step, or the path of a run, a checkpoint or a file of '
-  'weights; of several, with commas between, probabilities are averaged.',
+  'latest, best, a step, or the path of a run, a checkpoint or a weights file; '
+  'the probabilities of several, separated by commas, are averaged.',
 )
 _WEIGHTS = flags.DEFINE_enum(
-  'weights', 'ema', ['ema', 'raw'], 'The moving average, if any, or the raw.'
+  'weights', 'ema', ['ema', 'raw'], 'The moving average, if any, or raw.'
 )
 _LABELS = flags.DEFINE_string(
-  'labels', '', "JSON file of the right classes, in place of the split's own."
+  'labels', '', "JSON file of labels, in place of the split's own."
 )
 _CLASSES = flags.DEFINE_string(
-  'classes', '', 'File with the only classes that count, one a line.'
+  'classes', '', 'File with the classes to restrict to, one per line.'
 )
 _OUTPUT = flags.DEFINE_string(
-  'output', '', 'The folder for predictions.csv and evaluation.json.'
+  'output', '', 'Folder for predictions.csv and evaluation.json.'
 )
 _FOLLOW = flags.DEFINE_bool(
-  'follow', False, 'Evaluates each new checkpoint until the training ends.'
+  'follow', False, 'Evaluate each new checkpoint until the training ends.'
 )
 _PATIENCE = flags.DEFINE_float(
   'patience_minutes',
   60.0,
-  'With --follow: how long to wait where no training is going on.',
+  'With --follow: how long to wait while no training runs.',
   lower_bound=0.0,
 )
-# Of several processes; clusters that jax knows tell them by themselves.
+# For several processes; not needed on clusters that jax detects.
 _COORDINATOR = flags.DEFINE_string(
-  'coordinator_address', '', 'HOST:PORT of process 0, the same for all.'
+  'coordinator_address', '', 'HOST:PORT of process 0, for every process.'
 )
 _PROCESSES = flags.DEFINE_integer(
-  'num_processes', None, 'How many processes train together.'
+  'num_processes', None, 'Number of processes of this run.'
 )
 _PROCESS = flags.DEFINE_integer(
-  'process_id', None, 'Which of them this is, from 0.'
+  'process_id', None, 'Index of this process, from 0.'
 )
 _TIMEOUT = flags.DEFINE_float(
   'initialization_timeout',
   50.0,
-  'Seconds that each of them waits for the others to come.',
+  'Seconds to wait for the other processes.',
   lower_bound=1.0,
 )
 _ONE_EVALUATION = (_CHECKPOINT, _WEIGHTS, _LABELS, _CLASSES, _OUTPUT)
@@ -79,17 +79,17 @@ def main():
 
   if mode == 'train':
     preemption.install()
-  # Imported late: these take seconds, which a mistake need not cost.
+  # Imported late: these take seconds, and mistakes should be reported at once.
   from inception_jax.distributed import cluster
   from inception_jax.distributed import session
 
-  place = cluster.detect(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
-  with session.connected(place, config, workdir, _TIMEOUT.value):
+  process = cluster.detect(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
+  with session.connected(process, config, workdir, _TIMEOUT.value):
     return _run(config, workdir, mode)
 
 
 def _run(config, workdir: str, mode: str) -> dict:
-  """Trains or evaluates, as one of the processes that have come together."""
+  """Trains or evaluates, as one of the connected processes."""
   from inception_jax.training import preflight
 
   output = os.path.expanduser(_OUTPUT.value)
@@ -117,7 +117,7 @@ def _run(config, workdir: str, mode: str) -> dict:
 
 
 def _check(mode: str, workdir: str) -> list[str]:
-  """Faults of the flags among each other."""
+  """Returns the faults of flags that do not go together."""
   if mode == 'train':
     return [
       f'--{flag.name} is for --mode=eval'
@@ -128,11 +128,11 @@ def _check(mode: str, workdir: str) -> list[str]:
   faults = []
   checkpoints = _CHECKPOINT.value
   if not checkpoints:
-    faults.append('--checkpoint names none')
+    faults.append('--checkpoint is empty')
   if not workdir and not all('/' in which for which in checkpoints):
     faults.append('--workdir is missing: the folder of the run to evaluate')
   if _FOLLOW.value:
-    # Or other scores than the training's own would be on its curves.
+    # Other scores than the training's own must not get on its curves.
     faults += [
       f'--{flag.name} is not for --follow, which evaluates as the training does'
       for flag in _ONE_EVALUATION

@@ -1,1 +1,1 @@
-"""Programs that measure; their ledgers lie beside them."""
+"""Performance measurements; their results are the .csv files here."""

@@ -1,4 +1,4 @@
-"""What checkpoints cost: the training loop with one, and without any."""
+"""Measures the cost of a checkpoint to a training loop."""
 
 import logging
 import statistics
@@ -21,67 +21,66 @@ log = logging.getLogger(__name__)
 
 
 def measure(config, rounds: int, steps: int) -> dict:
-  """Trains in turns with and without a checkpoint.
+  """Trains alternately with and without a checkpoint.
 
   Args:
-    config: the whole config; its data is read, so synthetic is best.
-    rounds: turns of each side.
-    steps: of a turn. The checkpoint is begun after the first and must be
-      written and read back before the turn ends.
+    config: the whole config; synthetic data keeps input out of the measurement.
+    rounds: repetitions of each side.
+    steps: per repetition. The save starts after the first step, and the
+      checkpoint is written and verified within the repetition's time.
 
   Returns:
-    'times_without', the speed with a checkpoint over that without;
-    'seconds_a_checkpoint', what it makes the turn longer;
-    'times_copy', the time that the loop waits for a save over that of a copy
-    to the host; 'images_per_sec', 'checkpoint_mb'. Medians.
+    Medians: 'times_without', the speed with a checkpoint relative to that
+    without; 'seconds_a_checkpoint', the time a checkpoint adds; 'times_copy',
+    the time that the loop waits for a save relative to a plain copy to the
+    host; 'images_per_sec'. And 'checkpoint_mb'.
   """
   config = factory.resolve(config)
   split = registry.load(config, config.data.train_split)
   num_classes = factory.num_classes(config, split.class_names)
   plan = durations.plan(config, split.size)
   mesh = sharding.make_mesh()
-  trainer = Trainer(
-    config, mesh, num_classes, schedules.make_schedule(config, plan)
-  )
+  rate = schedules.make_schedule(config.schedule, config.batch_size, plan)
+  trainer = Trainer(config, mesh, num_classes, rate)
   train_step, state = trainer.compile(), trainer.init()
   rows = sharding.host_rows(config.batch_size)
   batches = pipeline.train_batches(split, config, 0, rows)
-  batches = sharding.on_devices(mesh, batches)
+  batches = sharding.prefetch_to_devices(mesh, batches)
 
-  def turn(state, then) -> tuple:
-    """Trains; the seconds of it all, and of what is done after a step."""
+  def train(state, after_first_step) -> tuple:
+    """Returns the state, the total seconds, and those of the callback."""
     begin, waited = time.perf_counter(), 0.0
     for i in range(steps):
       state, sums = train_step(state, next(batches))
       jax.block_until_ready(sums)
       if i == 0:
         waiting = time.perf_counter()
-        then(state)
+        after_first_step(state)
         waited = time.perf_counter() - waiting
     return state, time.perf_counter() - begin, waited
 
   nothing = lambda state: None
-  state, _, _ = turn(state, nothing)  # warms up
-  speeds, waits = [], []
+  state, _, _ = train(state, nothing)  # warm-up
+  times, waits = [], []
   for i in range(rounds):
     log.info('round %d of %d', i + 1, rounds)
-    state, without, _ = turn(state, nothing)
-    state, _, copying = turn(state, to_host)
+    state, without, _ = train(state, nothing)
+    state, _, copying = train(state, lambda state: to_host(vars(state)))
     with tempfile.TemporaryDirectory() as folder:
       begin = time.perf_counter()
       with CheckpointManager(folder) as checkpoints:
-        save = lambda state: checkpoints.save(state, {}, {})
-        state, _, saving = turn(state, save)
-      speeds.append((without, time.perf_counter() - begin))
+        save = lambda state: checkpoints.save(vars(state), {}, {})
+        state, _, saving = train(state, save)
+      times.append((without, time.perf_counter() - begin))
     waits.append((saving, copying))
   ratio = lambda pairs: statistics.median(a / b for a, b in pairs)
-  seconds = statistics.median(with_it for _, with_it in speeds)
+  seconds = statistics.median(with_save for _, with_save in times)
   size = sum(x.nbytes for x in jax.tree.leaves(state))
   return {
-    'times_without': round(ratio(speeds), 3),
+    'times_without': round(ratio(times), 3),
     'times_copy': round(ratio(waits), 2),
     'seconds_a_checkpoint': round(
-      statistics.median(b - a for a, b in speeds), 2
+      statistics.median(b - a for a, b in times), 2
     ),
     'images_per_sec': round(steps * config.batch_size / seconds, 2),
     'checkpoint_mb': round(size / 1e6),

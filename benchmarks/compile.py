@@ -1,4 +1,4 @@
-"""The training step beside plain flax's, for TPUs that are not there."""
+"""Compares the training step with plain flax's, compiled for TPUs."""
 
 from importlib.metadata import version
 import logging
@@ -15,49 +15,52 @@ log = logging.getLogger(__name__)
 
 
 def measure(config, topology: str) -> dict:
-  """Both, each compiled once, one after the other.
+  """Compiles both steps ahead of time, without a TPU.
 
   Args:
     config: the whole config.
-    topology: as `chips.check` has it.
+    topology: KIND:SHAPE, see `chips.topology_faults`.
 
   Returns:
-    Ours over theirs, less is better: 'times_step_ms', of the cycles that the
-    compiler estimates, 'times_hbm_bytes', 'times_peak_bytes' and
-    'times_compile_seconds'; and each of both.
+    Ratios of ours to theirs, lower is better: 'times_step_ms' (from the
+    compiler's cycle estimates), 'times_hbm_bytes', 'times_peak_bytes' and
+    'times_compile_seconds'; and both sides' values as 'ours_…' and 'theirs_…'.
 
   Raises:
-    UserError: no libtpu; a faulty config or topology, or a config that plain
-      flax's step does not know; a step that does not fit in a chip's memory.
+    UserError: libtpu is missing; the config or the topology is invalid; the
+      plain flax step does not support the config; a step does not fit in a
+      chip's memory.
   """
   faults = plain_flax.check(config)
   try:
-    config = compile_step.checked(config, topology, 'train')
+    config = compile_step.resolve(config, topology, 'train')
   except UserError as error:
     faults += error.faults
   if faults:
     raise UserError(*faults)
-  kind, shape = chips.parse(topology)
-  devices, chip = chips.devices(topology), chips.CHIPS[kind]
-  # What is in the cache takes no time to compile.
+  kind, shape = chips.parse_topology(topology)
+  devices, chip = chips.topology_devices(topology), chips.CHIPS[kind]
+  # A step from the compilation cache would have no compile time.
   jax.config.update('jax_enable_compilation_cache', False)
   flops = compile_step.flops_per_image(config, 'train')
   mesh = sharding.make_mesh(devices)
   number = config.model.num_classes or compile_step.CLASSES
-  log.info('compiling plain flax; a full network takes minutes')
+  log.info('compiling the plain flax step; a full network takes minutes')
   try:
     plain = plain_flax.lower(config, mesh, number)
     sides = {
-      'theirs': compile_step.finished(plain, config.batch_size, mesh.size),
-      'ours': compile_step.compiled(config, devices, 'train'),
+      'theirs': compile_step.compile_lowered(
+        plain, config.batch_size, mesh.size
+      ),
+      'ours': compile_step.compile_config(config, devices, 'train'),
     }
-  except compile_step.TooLarge as error:
+  except compile_step.OutOfMemory as error:
     raise UserError(
       f'batch_size={config.batch_size} does not fit in the memory of '
       f'{topology}: {error}'
     ) from error
   figures = {
-    side: compile_step.measure(step, flops, chip, shape)
+    side: compile_step.analyze(step, flops, chip, shape)
     for side, step in sides.items()
   }
   keys = {
@@ -66,7 +69,7 @@ def measure(config, topology: str) -> dict:
     'peak_bytes': 'peak_hbm_bytes',
     'compile_seconds': 'compile_seconds',
   }
-  # Only compilers for TPUs estimate cycles.
+  # Only the TPU compiler estimates cycles; elsewhere the sum is 0.
   ratio = lambda a, b: round(a / b, 3) if b else None
   return {
     **{

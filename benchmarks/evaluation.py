@@ -1,6 +1,6 @@
-"""What an evaluation costs beside the forward step, and 144 crops beside one.
+"""Compares evaluation with its bare forward pass, and 144 crops with one.
 
-Nothing is read from a disk: the images are synthetic.
+The images are synthetic: nothing is read from disk.
 """
 
 import logging
@@ -21,17 +21,17 @@ log = logging.getLogger(__name__)
 
 
 def measure(config, rounds: int) -> dict:
-  """Evaluates 1024 images by one crop, 64 by 144, in turns with the bare step.
+  """Alternates the bare forward pass, single-crop and 144-crop evaluation.
 
   Args:
     config: the whole config.
-    rounds: turns of each side.
+    rounds: repetitions of each side.
 
   Returns:
-    'times_bare', the speed of an evaluation over that of its forward step
-    alone, on a batch that is on the devices; 'times_144', the time an image
-    takes by 144 crops over 144 times that by one; 'images_per_sec', of one
-    crop. Medians.
+    Medians: 'times_bare', the speed of evaluating 1024 images relative to the
+    forward pass alone on a batch that is already on the devices; 'times_144',
+    the time per image with 144 crops (64 images) relative to 144 times that
+    with one crop; 'images_per_sec' with one crop.
   """
   config.data.source, config.data.eval_protocol = 'synthetic', 'single'
   config = factory.resolve(config)
@@ -46,7 +46,7 @@ def measure(config, rounds: int) -> dict:
   batch_size = sharding.round_up(min(config.batch_size, split.size), mesh)
   batches = order.num_eval_batches(split, batch_size)
   rows = next(
-    pipeline.eval_batches(split, config, batch_size, range(batch_size))
+    pipeline.eval_batches(split, config.data, batch_size, range(batch_size))
   )
   images = sharding.to_global(mesh, {'image': rows['image']})['image']
 
@@ -61,13 +61,13 @@ def measure(config, rounds: int) -> dict:
   sides = [bare, lambda: one(variables), lambda: many(variables)]
   for side in sides:
     side()  # compiles
-  figures = []
+  results = []  # seconds per image
   for i in range(rounds):
     log.info('round %d of %d', i + 1, rounds)
     seconds = [_seconds(side) for side in sides]
     sizes = (batches * batch_size, split.size, few.size)
-    figures.append([s / n for s, n in zip(seconds, sizes, strict=True)])
-  median = lambda f: statistics.median(f(*an_image) for an_image in figures)
+    results.append([s / n for s, n in zip(seconds, sizes, strict=True)])
+  median = lambda f: statistics.median(f(*result) for result in results)
   return {
     'times_bare': round(median(lambda bare, one, many: bare / one), 3),
     'times_144': round(median(lambda bare, one, many: many / (144 * one)), 3),

@@ -1,6 +1,6 @@
-"""Every format that a network is exported to: how exact, how large, how fast.
+"""Measures accuracy, size and speed of every export format.
 
-As ONNX, beside timm's own export of the same network.
+ONNX is compared with timm's own export of the same network.
 """
 
 import json
@@ -18,70 +18,69 @@ import numpy as np
 
 from inception_jax.export import artifact
 from inception_jax.export import comparison
+from inception_jax.export import formats
 from inception_jax.export import mindir
 from inception_jax.export import onnx_file
 from inception_jax.models import card as card_lib
 from inception_jax.models import factory
 from inception_jax.weights import exporter
 from inception_jax.weights.convert import Weights
+from inception_jax.weights.sources import MINDCV
 
 log = logging.getLogger(__name__)
 
-_BASELINE = pathlib.Path(__file__).parent / 'peers' / 'timm_onnx.py'
-
+_PEER = pathlib.Path(__file__).parent / 'peers' / 'timm_onnx.py'
 _CLASSES = 1000
-
-_ONNX, _TIMM = 'onnx', 'timm'
+_ONNX, _TIMM, _MINDIR = 'onnx', 'timm', 'mindir'
 
 
 def measure(config, rounds: int, torch: str, mindspore: str) -> list[dict]:
-  """Exports a network that is as it begins, and runs it on 8 images in turns.
+  """Exports a network with initial weights; runs every format on 8 images.
 
   Args:
     config: the whole config.
-    rounds: turns of each format.
-    torch: a Python that has torch and timm.
-    mindspore: one that has mindspore and mindcv, for a MINDIR of the networks
-      that MindCV has; '' for none.
+    rounds: repetitions of each format.
+    torch: a Python interpreter with torch and timm.
+    mindspore: one with mindspore and mindcv, to export MINDIR of the networks
+      that MindCV has; '' leaves MINDIR out.
 
   Returns:
-    A row for each format: 'network', 'format', what `compare.compare` finds,
-    'bytes', 'times_parameters', those over the parameters' in float32, and
-    'images_per_sec'; of ONNX 'times_timm', its speed over that of timm's,
-    and 'versions' there.
+    A row for each format: 'network', 'format', the differences that
+    `comparison.compare` returns, 'bytes', 'times_parameters' (bytes relative to
+    those of the float32 parameters) and the median 'images_per_sec'. For ONNX,
+    'times_timm' is the speed relative to timm's ONNX, 'versions' the peer's.
   """
   config = factory.resolve(config)
   number = config.model.num_classes or _CLASSES
   model = factory.build(config, number)
-  card = card_lib.of(config)
-  shape = (1, card.input_size, card.input_size, len(card.mean))
+  card = card_lib.from_config(config.data)
+  shape = (1, *card.image_shape)
   variables = jax.jit(model.init)(jax.random.key(0), jnp.zeros(shape))
   weights = Weights(
-    'its beginning', factory.describe(config, number), card, variables
+    'initial weights', factory.network_config(config, number), card, variables
   )
-  images = comparison.normalised(card)
-  rows, sides = {}, {}
+  images = comparison.normalise(card)
+  rows, runners = {}, {}
   with tempfile.TemporaryDirectory() as folder:
-    for name in artifact.FORMATS:
+    for name in formats.LOADED:
       log.info('exporting to %s; a full network takes a minute', name)
-      path = os.path.join(folder, name + artifact.ENDINGS[name])
-      artifact.save(weights, path, name, 0)
-      sides[name] = artifact.load(path).classify
-      rows[name] = _row(weights, name, path, sides[name])
+      path = os.path.join(folder, name + formats.FORMATS[name].ending)
+      runners[name] = formats.FORMATS[name].save(weights, path, 0)
+      rows[name] = _row(weights, name, path, runners[name])
     path = os.path.join(folder, 'timm.onnx')
-    rows[_ONNX]['versions'] = _timm(torch, config.model.name, path)
-    seconds = _turns(sides, images, rounds)
-    # The two that are compared have turns of their own: the others' threads
-    # wait for more in vain, and take the time of whoever comes next.
-    pair = {_ONNX: sides[_ONNX], _TIMM: onnx_file.load(path)[0]}
-    compared = _turns(pair, images, rounds)
-    if mindspore and config.model.name in mindir.NETWORKS:
-      path = os.path.join(folder, mindir.FORMAT + mindir.ENDING)
-      own = exporter.without_aux(weights)
-      logits, seconds[mindir.FORMAT] = mindir.save(
-        own, path, 0, mindspore, images, rounds
+    rows[_ONNX]['versions'] = _export_timm(torch, config.model.name, path)
+    seconds = _alternate(runners, images, rounds)
+    # The two ONNX files are compared in rounds of their own: idle threads of
+    # other formats' runtimes spin and slow down whatever runs next.
+    pair = {_ONNX: runners[_ONNX], _TIMM: onnx_file.load(path)[0]}
+    compared = _alternate(pair, images, rounds)
+    if mindspore and config.model.name in MINDCV:
+      path = os.path.join(folder, 'network.mindir')
+      weights = exporter.without_aux(weights)
+      logits, seconds[_MINDIR] = mindir.save(
+        weights, path, 0, mindspore, images, rounds
       )
-      rows[mindir.FORMAT] = _row(own, mindir.FORMAT, path, lambda _: logits)
+      rows[_MINDIR] = _row(weights, _MINDIR, path, lambda _: logits)
   for name, row in rows.items():
     median = statistics.median(seconds[name])
     row['images_per_sec'] = round(len(images) / median, 2)
@@ -93,7 +92,7 @@ def measure(config, rounds: int, torch: str, mindspore: str) -> list[dict]:
 def _row(weights: Weights, name: str, path: str, classify) -> dict:
   size = artifact.size_of(path)
   return {
-    'network': weights.model['name'],
+    'network': weights.network.name,
     'format': name,
     **comparison.compare(weights, classify),
     'bytes': size,
@@ -105,15 +104,15 @@ def _row(weights: Weights, name: str, path: str, classify) -> dict:
   }
 
 
-def _turns(sides, images, rounds: int) -> dict[str, list[float]]:
-  """Seconds that each side takes, in each round."""
-  for classify in sides.values():
+def _alternate(runners, images, rounds: int) -> dict[str, list[float]]:
+  """Returns the seconds that each runner takes in each round."""
+  for classify in runners.values():
     classify(images)  # compiles
-  seconds = {name: [] for name in sides}
+  seconds = {name: [] for name in runners}
   for i in range(rounds):
     log.info('round %d of %d', i + 1, rounds)
-    # There and back, so that none is always the one after another.
-    for name, classify in list(sides.items())[:: -1 if i % 2 else 1]:
+    # The order alternates, so that none always runs after the same other.
+    for name, classify in list(runners.items())[:: -1 if i % 2 else 1]:
       begin = time.perf_counter()
       classify(images)
       seconds[name].append(time.perf_counter() - begin)
@@ -121,15 +120,15 @@ def _turns(sides, images, rounds: int) -> dict[str, list[float]]:
 
 
 def _parameters(params) -> int:
-  """Bytes of what an inference needs: not the auxiliary head."""
-  own = {name: value for name, value in params.items() if name != 'aux'}
-  return sum(x.nbytes for x in jax.tree.leaves(own))
+  """Returns the bytes of the parameters without the auxiliary head."""
+  used = {name: value for name, value in params.items() if name != 'aux'}
+  return sum(x.nbytes for x in jax.tree.leaves(used))
 
 
-def _timm(python: str, name: str, path: str) -> dict:
+def _export_timm(python: str, name: str, path: str) -> dict:
   done = subprocess.run(
-    [python, _BASELINE, name, path], capture_output=True, text=True
+    [python, _PEER, name, path], capture_output=True, text=True
   )
   if done.returncode:
-    raise RuntimeError(f'timm failed:\n{done.stderr[-2000:]}')
+    raise RuntimeError(f'{_PEER.name} failed:\n{done.stderr[-2000:]}')
   return json.loads(done.stdout.splitlines()[-1])

@@ -1,4 +1,4 @@
-"""The input pipeline beside torchvision's, and beside decoding alone."""
+"""Compares the input pipeline with torchvision's and with bare decoding."""
 
 import itertools
 import json
@@ -14,7 +14,7 @@ import numpy as np
 
 log = logging.getLogger(__name__)
 
-# Widths and heights as ImageNet has them, and how often.
+# {(width, height): relative frequency}, as in ImageNet.
 _SIZES = {
   (500, 375): 55,
   (375, 500): 15,
@@ -27,37 +27,31 @@ _SIZES = {
   (1024, 768): 2,
   (1600, 1200): 1,
 }
-
 _QUALITIES = (75, 85, 90, 95)
-
-_GRAIN = 21
-
+_GRAIN = 21  # standard deviation of the noise, in pixel values
 _CLASSES = 4
-
 _BATCH = 128
-
 _EPOCHS = 10
-
-_BASELINE = pathlib.Path(__file__).parent / 'peers' / 'torchvision_input.py'
+_PEER = pathlib.Path(__file__).parent / 'peers' / 'torchvision_input.py'
 
 
 def measure(
   config, folder: str, torch: str, rounds: int, batches: int, listed: int
 ) -> dict:
-  """Ratios of the input pipeline, and the memory that it takes.
+  """Measures speed and memory of the input pipeline.
 
   Args:
-    config: the whole config; how it crops counts.
+    config: the whole config; its crops are used.
     folder: of class folders of JPEGs.
-    torch: a Python that has torchvision.
-    rounds: turns of each side.
-    batches: of 128, a turn.
-    listed: files whose list has to fit into memory.
+    torch: a Python interpreter with torchvision.
+    rounds: repetitions of each side.
+    batches: of 128 images, per repetition.
+    listed: length of the file list for the memory measurement.
 
   Returns:
-    'times_…', our speed over that of each side; 'images_per_sec' of all;
-    'memory_gb' with the list, 'memory_growth_mb' from two epochs to ten.
-    Medians.
+    Medians: 'times_…', our speed relative to each other side, and each side's
+    'images_per_sec'. Peak memory: 'memory_gb' with the file list, and
+    'memory_growth_mb' from the second epoch to the tenth.
   """
   from inception_jax.data import pipeline
   from inception_jax.data.sources import registry
@@ -71,45 +65,45 @@ def measure(
   stream = lambda: pipeline.train_batches(split, config, 0, range(_BATCH))
   sides = {
     'ours': stream,
-    'same_crops_alone': lambda: bare(split, config, True),
-    'decoding_alone': lambda: bare(split, config, False),
+    'same_crops_alone': lambda: bare_crops(split, config, resize=True),
+    'decoding_alone': lambda: bare_crops(split, config, resize=False),
   }
-  found = []
+  results = []
   for i in range(rounds):
     log.info('round %d of %d', i + 1, rounds)
     theirs = _torchvision(torch, folder, config.data.image_size, batches)
     versions = theirs.pop('versions')
-    figures = {f'torchvision_{end}': rate for end, rate in theirs.items()}
-    for name, side in sides.items():
-      figures[name] = rate(side, _BATCH, batches)
-    found.append(figures)
+    rates = {f'torchvision_{dtype}': rate for dtype, rate in theirs.items()}
+    for name, make in sides.items():
+      rates[name] = throughput(make, _BATCH, batches)
+    results.append(rates)
   rates = {
-    name: statistics.median(figures[name] for figures in found)
-    for name in found[0]
+    name: statistics.median(rates[name] for rates in results)
+    for name in results[0]
   }
   return {
-    **{f'times_{n}': _ratio(found, n) for n in rates if n != 'ours'},
+    **{f'times_{n}': _ratio(results, n) for n in rates if n != 'ours'},
     'images_per_sec': {name: round(rate) for name, rate in rates.items()},
     **_memory(config, folder, listed, split.size, stream()),
     'versions': versions,
   }
 
 
-def _ratio(rounds, name: str) -> float:
-  ratios = [figures['ours'] / figures[name] for figures in rounds]
+def _ratio(results, name: str) -> float:
+  ratios = [rates['ours'] / rates[name] for rates in results]
   return round(statistics.median(ratios), 2)
 
 
 def _torchvision(torch: str, folder: str, size: int, batches: int) -> dict:
-  args = [torch, _BASELINE, folder, size, _BATCH, batches]
+  args = [torch, _PEER, folder, size, _BATCH, batches]
   done = subprocess.run(map(str, args), capture_output=True, text=True)
   if done.returncode:
-    raise RuntimeError(f'torchvision failed:\n{done.stderr[-2000:]}')
+    raise RuntimeError(f'{_PEER.name} failed:\n{done.stderr[-2000:]}')
   return json.loads(done.stdout.splitlines()[-1])
 
 
 def _memory(config, folder: str, listed: int, images: int, stream) -> dict:
-  """Growth over epochs, then all of it with a list as long as ImageNet's."""
+  """Measures growth over epochs, then the peak with a long file list."""
   from inception_jax.data import pipeline
   from inception_jax.data.sources import registry
 
@@ -134,10 +128,10 @@ def _memory(config, folder: str, listed: int, images: int, stream) -> dict:
 
 
 def write_photos(folder: str, count: int) -> None:
-  """JPEGs of ImageNet's sizes and bytes, cut from photographs, with grain.
+  """Writes JPEGs with the dimensions and file sizes of ImageNet's.
 
-  Two photographs come with scikit-learn. ImageNet's files have 115 kB on
-  average, and 200,000 pixels.
+  They are crops of scikit-learn's two photographs with added grain. ImageNet's
+  files average 115 kB and 200,000 pixels.
   """
   from PIL import Image
   from sklearn import datasets
@@ -148,8 +142,8 @@ def write_photos(folder: str, count: int) -> None:
   for i in range(count):
     photo = photos[i % len(photos)]
     width, height = sizes[random.integers(len(sizes))]
-    share = random.uniform(0.5, 1.0)
-    extent = np.floor(np.array(photo.size) * share).astype(int)
+    scale = random.uniform(0.5, 1.0)
+    extent = np.floor(np.array(photo.size) * scale).astype(int)
     corner = random.integers(0, np.array(photo.size) - extent + 1)
     box = (*corner, *(corner + extent))
     image = photo.crop(box).resize((width, height), Image.BICUBIC)
@@ -163,9 +157,9 @@ def write_photos(folder: str, count: int) -> None:
     )
 
 
-def rate(make, batch: int, batches: int) -> float:
-  """Images per second of the iterator of batches that `make` makes, warm."""
-  # Gone with this function, with the threads that read ahead for it.
+def throughput(make, batch: int, batches: int) -> float:
+  """Returns the images per second of `make()`, an iterator, after a warm-up."""
+  # Local, so that the threads that prefetch for it end with this function.
   stream = make()
   for _ in range(2):
     next(stream)
@@ -175,15 +169,15 @@ def rate(make, batch: int, batches: int) -> float:
   return batches * batch / (time.perf_counter() - started)
 
 
-def bare(split, config, resize: bool):
-  """The crops of `pipeline.train_batches`, decoded and nothing else.
+def bare_crops(split, config, resize: bool):
+  """Iterates over the decoded crops of `pipeline.train_batches` alone.
 
-  Without order, filter, labels or what is done for bad images.
+  Leaves out shuffling, filters, labels and the handling of bad images.
 
   Args:
     split: an `Indexed` split of JPEGs.
     config: the whole config.
-    resize: whether the crops are resized and batched, too.
+    resize: whether the crops are also resized and batched.
   """
   import tensorflow as tf
 
@@ -199,13 +193,14 @@ def bare(split, config, resize: bool):
       return decode.train_image(record['image'], draw, config.data)
     return tf.size(decode.train_crop(record['image'], draw, config.data))
 
-  images = tf.data.Dataset.range(2**62).map(image_of, pipeline.map_in_order())
+  parallel = pipeline.num_parallel_calls()
+  images = tf.data.Dataset.range(2**62).map(image_of, parallel)
   images = images.batch(config.batch_size).prefetch(tf.data.AUTOTUNE)
   return images.as_numpy_iterator()
 
 
 def write_list(folder: str, images: str, count: int) -> None:
-  """FOLDER/train_list.txt of `count` lines, over the files in `images`."""
+  """Writes FOLDER/train_list.txt with `count` lines that cycle over files."""
   paths = sorted(map(str, pathlib.Path(images).rglob('*.*')))
   lines = itertools.islice(itertools.cycle(paths), count)
   with open(os.path.join(folder, 'train_list.txt'), 'w') as file:
@@ -213,8 +208,8 @@ def write_list(folder: str, images: str, count: int) -> None:
 
 
 def peak_memory() -> int:
-  """The most bytes that this process has had in memory."""
-  # Not getrusage's: that counts what the parent had when it forked, too.
+  """Returns this process's peak resident memory in bytes."""
+  # getrusage would include the parent's memory at the time of the fork.
   with open('/proc/self/status') as file:
     (line,) = (line for line in file if line.startswith('VmHWM'))
   return 1024 * int(line.split()[1])

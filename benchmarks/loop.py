@@ -1,4 +1,4 @@
-"""The whole training loop beside its step alone."""
+"""Compares the whole training loop with the bare step."""
 
 import logging
 import os
@@ -18,28 +18,28 @@ from inception_jax.training import loop
 
 log = logging.getLogger(__name__)
 
-_PHOTOS = 512  # at most; of several epochs, they lie in the memory anyway
+_PHOTOS = 512  # at most; more would not matter, as files stay in the page cache
 
 
 def measure(config, rounds: int, steps: int) -> dict:
-  """Trains in turns by `main.py`'s loop and by the step, on one batch, alone.
+  """Alternates `main.py`'s training loop and the bare step on one batch.
 
   Args:
-    config: the whole config; its data is read, from a disk if it lies there.
-      A folder that has no name is made, of photographs.
-    rounds: turns of each side.
-    steps: of a turn.
+    config: the whole config. With data.source=folder and no data.dir, a folder
+      of photographs is created.
+    rounds: repetitions of each side.
+    steps: per repetition.
 
   Returns:
-    'times_bare', the loop's speed over the step's; 'images_per_sec' and
-    'bare_images_per_sec', medians; what it was measured of and on. The loop's
-    speed is what a user sees: without compiling, evaluating and checkpoints.
+    Medians: 'times_bare', the loop's speed relative to the bare step's;
+    'images_per_sec' and 'bare_images_per_sec'; and the settings. The loop's
+    speed excludes compilation, evaluation and checkpoints.
   """
   config = factory.resolve(config)
   if config.data.source == 'folder' and not config.data.dir:
     with tempfile.TemporaryDirectory() as folder:
       count = min(_PHOTOS, steps * config.batch_size)
-      log.info('making %d photographs', count)
+      log.info('creating %d photographs', count)
       for split, images in (('train', count), ('val', 8)):
         input.write_photos(os.path.join(folder, split), images)
       config.data.dir = folder
@@ -51,9 +51,9 @@ def measure(config, rounds: int, steps: int) -> dict:
   mesh = sharding.make_mesh()
   names = registry.load(config, config.data.train_split).class_names
   classes = factory.num_classes(config, names)
-  bare = step.sides(config, classes)['train']
+  bare = step.step_functions(config, classes)['train']
   bare(2)  # compiles
-  found = []
+  results = []
   for i in range(rounds):
     log.info('round %d of %d', i + 1, rounds)
     begin = time.perf_counter()
@@ -61,12 +61,12 @@ def measure(config, rounds: int, steps: int) -> dict:
     alone = steps * config.batch_size / (time.perf_counter() - begin)
     with tempfile.TemporaryDirectory() as folder:
       looped = loop.train(config, folder, mesh)['images_per_sec']
-    found.append((looped, alone))
+    results.append((looped, alone))
   median = statistics.median
   return {
-    'times_bare': round(median(looped / alone for looped, alone in found), 3),
-    'images_per_sec': round(median(looped for looped, _ in found), 2),
-    'bare_images_per_sec': round(median(alone for _, alone in found), 2),
+    'times_bare': round(median(looped / alone for looped, alone in results), 3),
+    'images_per_sec': round(median(looped for looped, _ in results), 2),
+    'bare_images_per_sec': round(median(alone for _, alone in results), 2),
     'network': config.model.name,
     'source': config.data.source,
     'precision': config.precision,

@@ -1,7 +1,6 @@
-"""Measures a part of a training against what a user would take instead.
+"""Measures speed, most often against another framework doing the same work.
 
-python -m benchmarks.run --what=input \
-    --torch=.venv-torch/bin/python
+python -m benchmarks.run --what=input --torch=.venv-torch/bin/python
 
 python -m benchmarks.run --what=checkpoint \
     --config=configs/inception_v3.py --config.data.source=synthetic \
@@ -32,9 +31,10 @@ python -m benchmarks.run --what=start \
     --config=configs/inception_v3.py --config.data.source=synthetic \
     --config.batch_size=8 --config.precision=float32
 
-`make bench` makes that environment first and keeps the result in benchmarks/.
-Both sides run in turns, as often as `--rounds` says, and each figure is the
-median: ratios can be compared between machines, images per second cannot.
+`make bench`, `make bench-step` and so on create the environments that they need
+and append the results to the .csv files in benchmarks/. Both sides alternate
+for `--rounds` rounds, and each result is a median. Ratios can be compared
+between machines, images per second cannot.
 """
 
 import logging
@@ -51,11 +51,9 @@ from inception_jax.runtime import cli
 log = logging.getLogger(__name__)
 
 FLAGS = flags.FLAGS
-
 _CONFIG = config_flags.DEFINE_config_file(
-  'config', 'configs/inception_v4.py', 'The recipe that is measured.'
+  'config', 'configs/inception_v4.py', 'The recipe to measure.'
 )
-
 _WHAT = flags.DEFINE_enum(
   'what',
   'input',
@@ -69,67 +67,58 @@ _WHAT = flags.DEFINE_enum(
     'evaluation',
     'export',
   ],
-  'What is measured.',
+  'The part to measure.',
 )
-
 _TORCH = flags.DEFINE_string(
-  'torch', '.venv-torch/bin/python', 'A Python that has torchvision.'
+  'torch', '.venv-torch/bin/python', 'Python with torch, torchvision and timm.'
 )
-
 _TOPOLOGY = flags.DEFINE_string(
-  'topology', 'v5e:2x4', 'With --what=compile: chips and how they lie.'
+  'topology', 'v5e:2x4', 'For --what=compile: chip kind and slice shape.'
 )
-
 _DATA_DIR = flags.DEFINE_string(
-  'data_dir', '', 'A folder of class folders of JPEGs; empty: made here.'
+  'data_dir', '', 'For --what=input: class folders of JPEGs; default: created.'
 )
-
 _ROUNDS = flags.DEFINE_integer(
-  'rounds', 3, 'Turns of each side.', lower_bound=1
+  'rounds', 3, 'Repetitions of each side.', lower_bound=1
 )
-
-_BATCHES = flags.DEFINE_integer('batches', 10, 'Of 128, a turn.', lower_bound=1)
-
+_BATCHES = flags.DEFINE_integer(
+  'batches', 10, 'For --what=input: of 128 images, per round.', lower_bound=1
+)
 _STEPS = flags.DEFINE_integer(
-  'steps', 20, 'Of a turn, with --what=checkpoint or loop.', lower_bound=2
+  'steps', 20, 'For --what=checkpoint and loop: per round.', lower_bound=2
 )
-
 _LISTED = flags.DEFINE_integer(
-  'listed', 1_281_167, 'Files whose list has to fit into memory: ImageNet.'
+  'listed', 1_281_167, 'For --what=input: length of the file list in memory.'
 )
-
 _NETWORK = flags.DEFINE_string(
   'network',
   '',
-  "With --what=step: timm's name of theirs, or FILE.py:FUNCTION that makes "
-  'one; empty: as here.',
+  "For --what=step: timm's name of the network to compare with, or "
+  'FILE.py:FUNCTION that creates one; default: the name in the config.',
 )
-
 _TORCH_COMPILE = flags.DEFINE_bool(
-  'torch_compile', False, 'With --what=step: they use torch.compile.'
+  'torch_compile', False, 'For --what=step: use torch.compile in PyTorch.'
 )
-
 _MINDSPORE = flags.DEFINE_string(
   'mindspore',
   '',
-  'A Python that has mindspore and mindcv: with --what=step for MindCV in '
-  'place of PyTorch, with --what=export for a MINDIR, too.',
+  'Python with mindspore and mindcv; for --what=step to compare '
+  'with MindCV instead of PyTorch, for --what=export to include MINDIR.',
 )
-
-_LEDGER = flags.DEFINE_string('ledger', '', 'A CSV file to add a line to.')
+_LEDGER = flags.DEFINE_string('ledger', '', 'CSV file to append the result to.')
 
 _PHOTOS = 512
 
 
 def main():
-  """Measures, notes."""
+  """Runs the benchmark, appends to the ledger and returns the result."""
   cli.use_compilation_cache()
   what = _WHAT.value
-  found = _measure(what, _CONFIG.value, _ROUNDS.value)
-  rows = found if isinstance(found, list) else [{'what': what, **found}]
+  result = _measure(what, _CONFIG.value, _ROUNDS.value)
+  rows = result if isinstance(result, list) else [{'what': what, **result}]
   for row in rows:
-    ledger.note(_LEDGER.value, row)
-  return {'what': what, 'rows': rows} if rows is found else rows[0]
+    ledger.append(_LEDGER.value, row)
+  return {'what': what, 'rows': rows} if rows is result else rows[0]
 
 
 def _measure(what: str, config, rounds: int) -> dict | list[dict]:
@@ -139,7 +128,7 @@ def _measure(what: str, config, rounds: int) -> dict | list[dict]:
     case 'step':
       from benchmarks import step
 
-      return step.measure(config, rounds, _theirs(config))
+      return step.measure(config, rounds, _peer(config))
     case 'compile':
       from benchmarks import compile
 
@@ -151,9 +140,9 @@ def _measure(what: str, config, rounds: int) -> dict | list[dict]:
     case 'start':
       from benchmarks import start
 
-      changes = config_flags.get_override_values(FLAGS['config'])
+      overrides = config_flags.get_override_values(FLAGS['config'])
       args = [f'--config={config_flags.get_config_filename(FLAGS["config"])}']
-      args += [f'--config.{key}={value}' for key, value in changes.items()]
+      args += [f'--config.{key}={value}' for key, value in overrides.items()]
       return start.measure(args, rounds)
     case 'checkpoint':
       from benchmarks import checkpoint
@@ -171,47 +160,48 @@ def _measure(what: str, config, rounds: int) -> dict | list[dict]:
       return export.measure(config, rounds, _torch(), _MINDSPORE.value)
 
 
-def _theirs(config):
-  """The other side of --what=step."""
-  from benchmarks.step import Theirs
+def _peer(config):
+  """Returns the peer of --what=step, as the flags select it."""
+  from benchmarks.step import Peer
 
   if not _MINDSPORE.value:
-    return Theirs(_torch(), _NETWORK.value, _TORCH_COMPILE.value)
+    return Peer(_torch(), _NETWORK.value, _TORCH_COMPILE.value)
   faults = _mindspore_faults()
   if config.precision != 'float32':
-    faults.append('--mindspore computes in --config.precision=float32 alone')
+    faults.append('--mindspore supports only --config.precision=float32')
   if _NETWORK.value or _TORCH_COMPILE.value:
-    faults.append('--network and --torch_compile are of PyTorch')
+    faults.append('--network and --torch_compile apply only to PyTorch')
   if faults:
     raise UserError(*faults)
-  return Theirs(_MINDSPORE.value, mindcv=True)
+  return Peer(_MINDSPORE.value, mindcv=True)
 
 
 def _mindspore_faults() -> list[str]:
   from inception_jax.export import mindir
 
   python = _MINDSPORE.value
-  fault = python and mindir.missing(python)
+  fault = python and mindir.cannot_export(python)
   return [f'--mindspore={python} {fault}'] if fault else []
 
 
 def _torch() -> str:
   if not os.access(_TORCH.value, os.X_OK):
     raise UserError(
-      f'--torch={_TORCH.value} is no Python: `make bench` makes one'
+      f'--torch={_TORCH.value} is not an executable Python interpreter; '
+      '`make .venv-torch/ready` creates one'
     )
   return _TORCH.value
 
 
 def _input(config, rounds: int) -> dict:
-  """Makes the images, or takes the user's, and measures the input."""
+  """Measures the input pipeline on the user's images or created ones."""
   from benchmarks import input
 
   torch = _torch()
   with tempfile.TemporaryDirectory() as folder:
     where = os.path.expanduser(_DATA_DIR.value)
     if not where:
-      log.info('making %d photographs', _PHOTOS)
+      log.info('creating %d photographs', _PHOTOS)
       where = os.path.join(folder, 'photos', 'train')
       input.write_photos(where, _PHOTOS)
     return input.measure(

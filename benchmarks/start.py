@@ -1,4 +1,4 @@
-"""What a start takes until its first step is done: cold, and once more."""
+"""Measures the time to the first training step, cold and from the cache."""
 
 import logging
 import os
@@ -17,24 +17,26 @@ _MAIN = pathlib.Path(__file__).parents[1] / 'main.py'
 
 
 def measure(args: list[str], rounds: int) -> dict:
-  """Starts `main.py` with nothing compiled, and again with what that left.
+  """Starts `main.py` with an empty compilation cache, then with a filled one.
 
   Args:
-    args: the recipe and what is changed of it, as main.py takes them.
+    args: --config and its overrides, for main.py.
     rounds: pairs of starts.
 
   Returns:
-    'times_cold', the time of the second start over that of the first;
-    'cold_seconds' and 'warm_seconds', medians; what it was measured on.
+    Medians: 'times_cold', the time of the second start relative to the first;
+    'cold_seconds' and 'warm_seconds'; and the settings.
   """
-  found = []
+  results = []
   for i in range(rounds):
     log.info('round %d of %d', i + 1, rounds)
     with tempfile.TemporaryDirectory() as cache:
-      found.append([_seconds(args, cache) for _ in range(2)])
-  seconds = [statistics.median(side) for side in zip(*found, strict=True)]
+      results.append([_seconds(args, cache) for _ in range(2)])
+  seconds = [statistics.median(side) for side in zip(*results, strict=True)]
   return {
-    'times_cold': round(statistics.median(w / c for c, w in found), 3),
+    'times_cold': round(
+      statistics.median(warm / cold for cold, warm in results), 3
+    ),
     'cold_seconds': round(seconds[0], 1),
     'warm_seconds': round(seconds[1], 1),
     'args': args,
@@ -43,27 +45,29 @@ def measure(args: list[str], rounds: int) -> dict:
 
 
 def _seconds(args, cache: str) -> float:
-  # It would go before the flag.
+  # The environment variable would override the flag.
   env = dict(os.environ)
   env.pop('JAX_COMPILATION_CACHE_DIR', None)
   with tempfile.TemporaryDirectory() as workdir:
-    asked = [
+    command = [
       *(sys.executable, str(_MAIN), *args),
       *(f'--workdir={workdir}', f'--compilation_cache={cache}'),
       *('--config.train_for=2 steps', '--config.log_every=1 step'),
     ]
-    lines = pathlib.Path(workdir, 'metrics.jsonl')
-    with tempfile.TemporaryFile('w+') as said:
+    metrics = pathlib.Path(workdir, 'metrics.jsonl')
+    with tempfile.TemporaryFile('w+') as output:
       begin = time.perf_counter()
-      process = subprocess.Popen(asked, env=env, stdout=said, stderr=said)
+      process = subprocess.Popen(command, env=env, stdout=output, stderr=output)
       try:
-        while not (lines.exists() and lines.stat().st_size):
+        while not (metrics.exists() and metrics.stat().st_size):
           if process.poll() is not None:
-            said.seek(0)
-            raise RuntimeError(f'{_MAIN.name} ended:\n{said.read()[-2000:]}')
+            output.seek(0)
+            raise RuntimeError(
+              f'{_MAIN.name} ended early:\n{output.read()[-2000:]}'
+            )
           time.sleep(0.01)
         return time.perf_counter() - begin
       finally:
-        # All that is compiled has been kept.
+        # By then, every compiled program is in the cache.
         process.kill()
         process.wait()

@@ -1,4 +1,4 @@
-"""Steps of training and of inference, in turns with somebody else's network."""
+"""Compares training and inference steps with another framework's network."""
 
 import dataclasses
 import json
@@ -23,51 +23,49 @@ from inception_jax.training.trainer import Trainer
 
 log = logging.getLogger(__name__)
 
-_HERE = pathlib.Path(__file__).parent / 'peers'
-
+_PEERS = pathlib.Path(__file__).parent / 'peers'
 _CLASSES = 1000
-
 _OFF = ('pad', 'rotate', 'brightness_shift', 'erase', 'mixup', 'cutmix')
-
-_SECONDS = 5  # a turn lasts so long on the slower side, or is one step
+_SECONDS = 5  # of a repetition on the slower side; at least one step
 
 
 @dataclasses.dataclass(frozen=True)
-class Theirs:
-  """The other side.
+class Peer:
+  """The network to compare with.
 
   Attributes:
-    python: that has torch and timm or, with `mindcv`, mindspore and mindcv.
-    network: what timm calls it, or FILE.py:FUNCTION; '' is our own name.
-    compiled: whether they use torch.compile.
-    mindcv: whether it is MindCV's network of our name, in place of PyTorch.
+    python: an interpreter with torch and timm or, if `mindcv`, with mindspore
+      and mindcv.
+    network: timm's name of a network, or FILE.py:FUNCTION; '' is our name.
+    torch_compile: whether it runs under torch.compile.
+    mindcv: whether it is MindCV's network of our name instead of PyTorch's.
   """
 
   python: str
   network: str = ''
-  compiled: bool = False
+  torch_compile: bool = False
   mindcv: bool = False
 
 
-def measure(config, rounds: int, theirs: Theirs) -> list[dict]:
-  """Both sides on a batch that is on the device already, in turns.
+def measure(config, rounds: int, peer: Peer) -> list[dict]:
+  """Alternates both sides, each on a batch that is already on the device.
 
-  The other side has RMSProp, label smoothing and, in v3, an auxiliary loss; it
-  neither averages weights nor augments images, and this one does without both
-  here. Beyond theirs, ours mirrors and normalises uint8 within the step, decays
-  weights, drops features, and computes the metrics and norms of a training.
+  The peer's step has RMSProp, label smoothing and, in v3, the auxiliary loss,
+  but no moving average of weights and no augmentation; both are disabled here.
+  Our step additionally flips and normalises uint8 images, decays weights,
+  applies dropout, and computes the metrics and norms that training logs.
 
   Args:
-    config: the whole config; its batch_size and precision are both sides'.
-    rounds: turns of each side.
-    theirs: the other one.
+    config: the whole config; both sides use its batch_size and precision.
+    rounds: repetitions of each side.
+    peer: the network to compare with.
 
   Returns:
-    A row for training and one for inference: 'times_theirs', our speed over
-    theirs, 'images_per_sec' and 'their_images_per_sec', medians; what it was
-    measured of and on.
+    A row for training and one for inference, with the settings and medians of
+    'images_per_sec', 'their_images_per_sec' and 'times_theirs', our speed
+    relative to theirs.
   """
-  # Both have to fit a GPU; without this, jax takes three quarters of it.
+  # Both sides share a GPU; by default JAX preallocates three quarters of it.
   os.environ.setdefault('XLA_PYTHON_CLIENT_MEM_FRACTION', '.45')
   config.ema_decay, config.gradient_accumulation = 0.0, 1
   config.data.update(
@@ -75,17 +73,17 @@ def measure(config, rounds: int, theirs: Theirs) -> list[dict]:
   )
   config = factory.resolve(config)
   classes = config.model.num_classes or _CLASSES
-  network = theirs.network or config.model.name
-  with _Process(theirs, network, config, classes) as process:
+  network = peer.network or config.model.name
+  with _PeerProcess(peer, network, config, classes) as process:
     log.info('compiling; a full network may take minutes')
-    ours = sides(config, classes)
+    functions = step_functions(config, classes)
     return [
       {
         'what': what,
-        **_turns(what, side, process, rounds, config.batch_size),
+        **_compare(what, function, process, rounds, config.batch_size),
         'network': config.model.name,
         'theirs': os.path.basename(network),
-        'torch_compile': theirs.compiled,
+        'torch_compile': peer.torch_compile,
         'precision': config.precision,
         'image_size': config.data.image_size,
         'batch_size': config.batch_size,
@@ -96,19 +94,19 @@ def measure(config, rounds: int, theirs: Theirs) -> list[dict]:
           **process.versions,
         },
       }
-      for what, side in ours.items()
+      for what, function in functions.items()
     ]
 
 
-def sides(config, classes: int) -> dict:
-  """Functions of a number of steps, which return when these are done.
+def step_functions(config, classes: int) -> dict:
+  """Returns {'train', 'inference'}: functions that run a number of steps.
+
+  Each uses the same random batch, which is already on the devices, and returns
+  when its last step is complete.
 
   Args:
     config: the whole config, resolved.
-    classes: of the network.
-
-  Returns:
-    {'train', 'inference'}, of one random batch that is on the devices.
+    classes: number of classes.
   """
   mesh = sharding.make_mesh()
   trainer = Trainer(config, mesh, classes, optax.constant_schedule(1e-4))
@@ -121,15 +119,16 @@ def sides(config, classes: int) -> dict:
     'label': random.integers(classes, size=config.batch_size, dtype=np.int32),
   }
   batch = sharding.to_global(mesh, rows)
-  kept = {'state': trainer.init()}
+  state = trainer.init()
 
   def train(steps):
+    nonlocal state
     for _ in range(steps):
-      kept['state'], sums = step(kept['state'], batch)
+      state, sums = step(state, batch)
     jax.block_until_ready(sums)
 
   def inference(steps):
-    variables = kept['state'].variables(ema=False)
+    variables = state.variables(ema=False)
     for _ in range(steps):
       logits = forward(variables, batch['image'])
     jax.block_until_ready(logits)
@@ -137,25 +136,25 @@ def sides(config, classes: int) -> dict:
   return {'train': train, 'inference': inference}
 
 
-def _turns(what, ours, theirs, rounds: int, batch_size: int) -> dict:
+def _compare(what, ours, process, rounds: int, batch_size: int) -> dict:
   def seconds(steps):
     begin = time.perf_counter()
     ours(steps)
     return time.perf_counter() - begin
 
-  sides = [seconds, lambda steps: theirs.seconds(what, steps)]
+  sides = [seconds, lambda steps: process.seconds(what, steps)]
   for side in sides:
-    side(2)  # compiles, or finds the best algorithms
+    side(2)  # warm-up: compiles, or selects convolution algorithms
   slower = max(side(1) for side in sides)
   steps = max(1, round(_SECONDS / slower))
-  found = []
+  pairs = []
   for i in range(rounds):
     log.info('%s, round %d of %d: %d steps', what, i + 1, rounds, steps)
-    # There and back, so that none is always the one after the other.
+    # The order alternates, so that neither side always runs first.
     order = -1 if i % 2 else 1
-    found.append([side(steps) / steps for side in sides[::order]][::order])
-  speed = lambda i: batch_size / statistics.median(pair[i] for pair in found)
-  ratio = statistics.median(theirs / ours for ours, theirs in found)
+    pairs.append([side(steps) / steps for side in sides[::order]][::order])
+  speed = lambda i: batch_size / statistics.median(pair[i] for pair in pairs)
+  ratio = statistics.median(theirs / ours for ours, theirs in pairs)
   return {
     'times_theirs': round(ratio, 3),
     'images_per_sec': round(speed(0), 2),
@@ -163,18 +162,19 @@ def _turns(what, ours, theirs, rounds: int, batch_size: int) -> dict:
   }
 
 
-class _Process:
-  """The process of the other side, which waits while it is not asked."""
+class _PeerProcess:
+  """Runs the peer's script, which is idle between requests for steps."""
 
-  def __init__(self, theirs: Theirs, network: str, config, classes: int):
+  def __init__(self, peer: Peer, network: str, config, classes: int):
     script, self._env = 'timm_step.py', None
-    if theirs.mindcv:
-      script, self._env = 'mindcv_step.py', mindir.environment(theirs.python)
-    what = (network, config.batch_size, config.data.image_size, classes)
-    # The only one of theirs that has an auxiliary head is v3.
-    aux = int(config.model.aux_head)
-    how = () if theirs.mindcv else (config.precision, int(theirs.compiled))
-    self._args = [theirs.python, _HERE / script, *what, aux, *how]
+    if peer.mindcv:
+      script, self._env = 'mindcv_step.py', mindir.environment(peer.python)
+    args = [network, config.batch_size, config.data.image_size, classes]
+    # Among the peers' networks, only v3 has an auxiliary head.
+    args.append(int(config.model.aux_head))
+    if not peer.mindcv:
+      args += [config.precision, int(peer.torch_compile)]
+    self._args = [peer.python, _PEERS / script, *args]
 
   def __enter__(self):
     self._process = subprocess.Popen(
@@ -184,7 +184,7 @@ class _Process:
       stdout=subprocess.PIPE,
       text=True,
     )
-    self.versions = self._answer()
+    self.versions = self._read()
     return self
 
   def __exit__(self, *_):
@@ -192,14 +192,14 @@ class _Process:
     self._process.wait()
 
   def seconds(self, what: str, steps: int) -> float:
-    """What so many of its steps take."""
+    """Runs steps of the peer and returns the seconds they took."""
     print(what, steps, file=self._process.stdin, flush=True)
-    return self._answer()
+    return self._read()
 
-  def _answer(self):
+  def _read(self):
     line = self._process.stdout.readline()
     if not line:
       code = self._process.wait()
       name = self._args[1].name
-      raise RuntimeError(f'{name} ended with {code}, see above')
+      raise RuntimeError(f'{name} exited with status {code}; see its output')
     return json.loads(line)

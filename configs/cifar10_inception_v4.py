@@ -5,7 +5,7 @@
   python main.py --config=configs/cifar10_inception_v4.py --workdir=DIR \
       --config.data.dir=DATA
 
-The recipe of cifar10_inception_v3.py with the other network and its dropout.
+The recipe of cifar10_inception_v3.py with Inception-v4 and its dropout rate.
 Its accuracy has not been measured.
 """
 

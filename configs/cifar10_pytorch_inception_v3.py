@@ -7,8 +7,9 @@
       --config.data.dir=DATA
 
 The recipe of cifar100_inception_v3.py as a PyTorch project shortens it for
-CIFAR-10: 50 epochs, × 0.2 after 30 (and after 60 and 80, which never come). It
-reports 94.18 % top-1 on one card. It has not been run to its end here.
+CIFAR-10: 50 epochs, learning rate × 0.2 after epoch 30. The milestones at 60
+and 80 are that project's too, but lie beyond the end. The project reports
+94.18 % top-1 on one GPU. This recipe has not been run to the end.
 """
 
 from configs import cifar100_inception_v3

@@ -1,4 +1,4 @@
-"""Every key with its default: inception_jax/config/defaults.py."""
+"""All config keys with their defaults: inception_jax/config/defaults.py."""
 
 from inception_jax.config.defaults import get_config
 

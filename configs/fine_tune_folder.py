@@ -1,16 +1,18 @@
-"""Fine-tunes trained weights on a folder of one's own images.
+"""Fine-tunes pretrained weights on a folder of images.
 
   python -m inception_jax.tools.import_weights \
       --weights=inception_v4.safetensors --output=IMPORTED
   python main.py --config=configs/fine_tune_folder.py --workdir=DIR \
       --config.data.dir=IMAGES --config.fine_tune.checkpoint=IMPORTED
 
-IMAGES/train/CLASS/… and IMAGES/val/CLASS/…; as many classes as there are
-folders. Momentum at a low rate, ten times as high for the new classifier, a
-cosine over 20 epochs, averaged weights; preprocessing as the weights have it.
-For few images: --config.fine_tune.freeze="('!head','*')" trains the classifier
-alone. Another network: --config.model.name. What accuracy to expect depends on
-the images; one accelerator does.
+Images are in IMAGES/train/CLASS/… and IMAGES/val/CLASS/…; the network gets one
+output for each class folder. SGD with momentum at a low learning rate, ten
+times that for the new classifier, a cosine schedule over 20 epochs, a moving
+average of the weights, and the preprocessing of the pretrained weights.
+
+With few images, --config.fine_tune.freeze="('!head','*')" trains the classifier
+only. --config.model.name selects another network. One accelerator is enough;
+the accuracy depends on the images.
 """
 
 from configs import default

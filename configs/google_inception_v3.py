@@ -1,14 +1,14 @@
-"""Inception-v3 on ImageNet, as Google trains it on TPUs.
+"""Inception-v3 on ImageNet with Google's TPU recipe.
 
   python -m inception_jax.tools.prepare --source=tfds:imagenet2012 \
       --data_dir=DATA   # once, from the two archives in DATA/downloads/manual
   python main.py --config=configs/google_inception_v3.py --workdir=DIR \
       --config.data.dir=DATA
 
-The recipe of tensorflow/tpu (models/experimental/inception): batches of 1024,
-RMSProp, × 0.94 every three epochs, averaged weights, the auxiliary head, decay
-of kernels (over 78.1 % top-1 in 170 epochs there). It has not been run to its
-end here.
+The recipe of tensorflow/tpu (models/experimental/inception): batch size 1024,
+RMSProp, learning rate × 0.94 every three epochs, a moving average of the
+weights, the auxiliary head, weight decay on kernels. It reports over 78.1 %
+top-1 in 170 epochs. This recipe has not been run to the end.
 """
 
 from configs import inception_v3

@@ -5,10 +5,11 @@
   python main.py --config=configs/inception_resnet_v2.py --workdir=DIR \
       --config.data.dir=DATA
 
-The recipe of inception_v4.py with the third network: RMSProp, one epoch of
-warm-up and a cosine, averaged weights, bfloat16, batches of 1024. The paper
-reports 80.1 % top-1 and 95.1 % top-5 for a single crop, with rates that fall by
-0.94 every two epochs. The accuracy of this variant has not been measured.
+The recipe of inception_v4.py with the other network: RMSProp, one epoch of
+warm-up, a cosine schedule, a moving average of the weights, bfloat16, batch
+size 1024. The paper reports 80.1 % top-1 and 95.1 % top-5 for a single crop,
+with the learning rate × 0.94 every two epochs. The accuracy of this variant has
+not been measured.
 """
 
 from configs import inception_v4

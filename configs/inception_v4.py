@@ -5,12 +5,12 @@
   python main.py --config=configs/inception_v4.py --workdir=DIR \
       --config.data.dir=DATA
 
-After MindSpore's recipe: batch 1024, RMSProp, 250 epochs, one of warm-up, then
-a cosine, random resized crops and colour jitter (80.09 % top-1, 94.57 % top-5
-there). Not as there: BN ε 1e-3 and dropout 0.2, the paper's; label smoothing
-that is applied; averaged weights; decay on kernels only; inputs in [−1, 1];
-evaluation on the central 87.5 %; bfloat16. The accuracy of this variant has
-not been measured.
+Based on MindSpore's recipe: batch size 1024, RMSProp, 250 epochs with one epoch
+of warm-up and a cosine schedule, random resized crops, color jitter. MindSpore
+reports 80.09 % top-1 and 94.57 % top-5. Differences: BatchNorm ε 1e-3 and
+dropout 0.2, as in the paper; label smoothing is applied; a moving average of
+the weights; weight decay on kernels only; inputs in [−1, 1]; evaluation on the
+central 87.5 %; bfloat16. The accuracy of this variant has not been measured.
 """
 
 from configs import default

@@ -1,16 +1,16 @@
-"""Inception-v4 on ImageNet, as MindCV trains it.
+"""Inception-v4 on ImageNet with MindCV's recipe.
 
   python -m inception_jax.tools.prepare --source=tfds:imagenet2012 \
       --data_dir=DATA   # once, from the two archives in DATA/downloads/manual
   python main.py --config=configs/mindcv_inception_v4.py --workdir=DIR \
       --config.data.dir=DATA
 
-MindCV's recipe (configs/inceptionv4/inception_v4_ascend.yaml): batches of 32 on
-eight devices, SGD with momentum, five epochs of warm-up and a cosine over 200,
-decay of everything, AutoAugment, random erasing. It reports 80.98 % top-1 and
-95.25 % top-5 with it, at 3,162 images/s on eight accelerators. Not as there:
-bfloat16 in place of float16 with a loss scale. It has not been run to its end
-here.
+The recipe of MindCV (configs/inceptionv4/inception_v4_ascend.yaml): a batch of
+32 on each of eight devices, SGD with momentum, 200 epochs with five epochs of
+warm-up and a cosine schedule, weight decay on all parameters, AutoAugment,
+random erasing. MindCV reports 80.98 % top-1 and 95.25 % top-5, at 3,162
+images/s on eight accelerators. Difference: bfloat16 in place of float16 with a
+loss scale. This recipe has not been run to the end.
 """
 
 from configs import default
@@ -25,7 +25,7 @@ def get_config():
   config.data.policy = 'autoaugment'
   config.data.erase = 0.25
   config.data.interpolation = 'bilinear'
-  config.data.eval_crop_mode = 'short_side'  # 341, of which the central 299
+  config.data.eval_crop_mode = 'short_side'  # resize to 341, centre crop 299
   config.data.eval_crop_fraction = 299 / 341
   config.data.mean = (123.675, 116.28, 103.53)
   config.data.std = (58.395, 57.12, 57.375)

@@ -1,15 +1,16 @@
-"""Inception-v3 on ImageNet, as MindSpore's models train it on GPUs.
+"""Inception-v3 on ImageNet with MindSpore's GPU recipe.
 
   python -m inception_jax.tools.prepare --source=tfds:imagenet2012 \
       --data_dir=DATA   # once, from the two archives in DATA/downloads/manual
   python main.py --config=configs/mindspore_inception_v3.py --workdir=DIR \
       --config.data.dir=DATA
 
-The recipe of mindspore-ai/models, inceptionv3/default_config_gpu.yaml: batches
-of 128 on eight devices, RMSProp, one epoch of warm-up and a cosine over 250, an
-auxiliary head without BatchNorm, dropout 0.5, label smoothing, float32 as GPUs
-round it. A run of it on four cards, stopped after 108 epochs, had 48.47 % top-1
-and 74.05 % top-5, at 447 images/s. It has not been run to its end here.
+The recipe of mindspore-ai/models, inceptionv3/default_config_gpu.yaml: a batch
+of 128 on each of eight devices, RMSProp, 250 epochs with one epoch of warm-up
+and a cosine schedule, an auxiliary head without BatchNorm, dropout 0.5, label
+smoothing, TensorFloat-32. A run of MindSpore's on four GPUs, stopped after 108
+epochs, had 48.47 % top-1 and 74.05 % top-5, at 447 images/s. This recipe has
+not been run to the end.
 """
 
 from configs import default

@@ -1,13 +1,13 @@
-"""Inception-v3 on ImageNet, as MindSpore's models train it on Ascend.
+"""Inception-v3 on ImageNet with MindSpore's Ascend recipe.
 
   python main.py --config=configs/mindspore_inception_v3_ascend.py \
       --workdir=DIR \
       --config.data.dir=DATA
 
-mindspore_inception_v3.py with what default_config.yaml there has otherwise:
-float16 with a loss scale of 1024, dropout 0.2. bfloat16, which needs no loss
-scale, is the better choice where the hardware has it. It has not been run to
-its end here.
+mindspore_inception_v3.py with the differences of MindSpore's
+default_config.yaml: float16 with a loss scale of 1024, dropout 0.2. Where the
+hardware has bfloat16, prefer it: it needs no loss scale. This recipe has not
+been run to the end.
 """
 
 from configs import mindspore_inception_v3

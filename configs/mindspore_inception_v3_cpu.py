@@ -1,15 +1,16 @@
-"""Inception-v3 on CIFAR-10 blown up to 299×299, MindSpore's CPU recipe.
+"""Inception-v3 on CIFAR-10 resized to 299×299, with MindSpore's CPU recipe.
 
   python -m inception_jax.tools.prepare --source=tfds:cifar10 \
       --data_dir=DATA   # once
   python main.py --config=configs/mindspore_inception_v3_cpu.py --workdir=DIR \
       --config.data.dir=DATA
 
-mindspore_inception_v3.py with what default_config_cpu.yaml there has otherwise:
-CIFAR-10, 120 epochs, a rate of 0.1 for batches of 128. Images are shifted by
-up to 4 of their 32 pixels, after they have been blown up, not before.
---config.data.source=tfds:cifar100 takes the other set. It has not been run to
-its end here; on two CPU cores an epoch would take hours, use an accelerator.
+mindspore_inception_v3.py with the differences of MindSpore's
+default_config_cpu.yaml: CIFAR-10, 120 epochs, learning rate 0.1 for a batch of
+128. Images are shifted by up to 4 of their 32 pixels after the resize, not
+before. --config.data.source=tfds:cifar100 selects CIFAR-100. This recipe has
+not been run to the end; on two CPU cores an epoch would take hours, so use an
+accelerator.
 """
 
 from configs import mindspore_inception_v3

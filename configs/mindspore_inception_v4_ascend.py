@@ -1,12 +1,13 @@
-"""Inception-v4 on ImageNet, as MindSpore's models train it on Ascend.
+"""Inception-v4 on ImageNet with MindSpore's Ascend recipe.
 
   python main.py --config=configs/mindspore_inception_v4_ascend.py \
       --workdir=DIR \
       --config.data.dir=DATA
 
 mindspore_inception_v4.py in float16 with a loss scale of 1024, as in
-default_config.yaml there, which reports 79.85 % top-1 and 94.60 % top-5, at
-4,430 images/s on eight accelerators. It has not been run to its end here.
+MindSpore's default_config.yaml. MindSpore reports 79.85 % top-1 and 94.60 %
+top-5, at 4,430 images/s on eight accelerators. This recipe has not been run to
+the end.
 """
 
 from configs import mindspore_inception_v4

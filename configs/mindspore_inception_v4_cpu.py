@@ -1,13 +1,13 @@
-"""Inception-v4 on CIFAR-10 blown up to 299×299, as MindSpore's CPU mode.
+"""Inception-v4 on CIFAR-10 resized to 299×299, with MindSpore's CPU recipe.
 
   python -m inception_jax.tools.prepare --source=tfds:cifar10 \
       --data_dir=DATA   # once
   python main.py --config=configs/mindspore_inception_v4_cpu.py --workdir=DIR \
       --config.data.dir=DATA
 
-The data of mindspore_inception_v3_cpu.py, the network, the length and the rate
-of mindspore_inception_v4.py, the rate for batches of 128, as its CPU file there
-has it. It has not been run to its end here.
+The data of mindspore_inception_v3_cpu.py; the network, the number of epochs and
+the learning rate of mindspore_inception_v4.py, for a batch of 128, as in
+MindSpore's CPU config of Inception-v4. This recipe has not been run to the end.
 """
 
 from configs import mindspore_inception_v3_cpu

@@ -12,7 +12,7 @@ import importlib
 # Loaded when asked for, so that a command's mistakes are said at once.
 _NAMES = {
   'Card': ('models.card', 'Card'),
-  'create_model': ('models.factory', 'create'),
+  'create_model': ('models.architectures', 'create_model'),
   'features': ('models.features', 'features'),
   'load_pretrained': ('weights.pretrained', 'load_pretrained'),
 }

@@ -1,14 +1,18 @@
-"""Exceptions that end a command, and how their messages are shortened."""
+"""Exceptions that end a command, and the shortening of long messages."""
 
 
-def shorten(lines: list[str], most: int = 40) -> list[str]:
-  """The first of many lines, and how many more there are."""
-  more = len(lines) - most
-  return [*lines[:most], f'and {more} more'] if more > 0 else lines
+def shorten(lines: list[str], max_lines: int = 40) -> list[str]:
+  """Returns the first `max_lines` lines, and how many were left out."""
+  more = len(lines) - max_lines
+  return [*lines[:max_lines], f'and {more} more'] if more > 0 else lines
 
 
 class UserError(Exception):
-  """A mistake of the user's: every fault, one clear line each; exit 2."""
+  """A user's mistake; the command exits with status 2.
+
+  Attributes:
+    faults: one line for each thing that is wrong.
+  """
 
   def __init__(self, *faults: str):
     super().__init__('\n'.join(faults))
@@ -16,4 +20,4 @@ class UserError(Exception):
 
 
 class RunError(Exception):
-  """What ended a run that was right to begin with, in one line; exit 1."""
+  """A failure during a correctly started run, in one line; exit status 1."""

@@ -1,4 +1,4 @@
-"""Metrics as sums and counts, divided once."""
+"""Metrics as sums and counts, divided once, when they are reported."""
 
 import math
 
@@ -9,7 +9,7 @@ SUMS = ('loss', 'top1', 'top5')
 
 
 def add(sums: list[dict[str, np.ndarray]]) -> dict[str, float]:
-  """Adds up what `scoring.sums` gave for each batch, in float64."""
+  """Returns the totals of the `sums` of several batches, added in float64."""
   return {
     key: float(np.sum([np.float64(s[key]) for s in sums]))
     for key in (*SUMS, 'count')
@@ -17,29 +17,41 @@ def add(sums: list[dict[str, np.ndarray]]) -> dict[str, float]:
 
 
 def means(sums: dict[str, float]) -> dict[str, float]:
-  """Divides sums by their count."""
+  """Returns the sums divided by their 'count', and the count as an int."""
   count = int(sums['count'])
-  # There is none where every step overflowed.
+  # In float16, every step since the last report may have overflowed.
   result = {key: sums[key] / count if count else math.nan for key in SUMS}
   return {**result, 'count': count}
 
 
 def hits(logits, labels, k: int):
-  """Whether the label is among the k highest logits: bool [B].
+  """Returns whether each label is among the k highest logits: bool [B].
 
-  Among equal logits the lower class counts as higher, as in `argmax`, so
-  that top-1 is argmax's. A NaN among the logits makes a miss.
+  Of equal logits, that of the lower class ranks higher, as in `argmax`. A row
+  with a NaN is a miss.
+
+  Args:
+    logits: float [B, num_classes].
+    labels: int [B].
+    k: number of guesses.
   """
-  own = jnp.take_along_axis(logits, labels[:, None], axis=-1)
+  label_logits = jnp.take_along_axis(logits, labels[:, None], axis=-1)
   earlier = jnp.arange(logits.shape[-1]) < labels[:, None]
-  above = (logits > own) | ((logits == own) & earlier)
+  above = (logits > label_logits) | ((logits == label_logits) & earlier)
   return (jnp.sum(above, axis=-1) < k) & ~jnp.isnan(logits).any(axis=-1)
 
 
 def sums(loss, logits, labels, mask):
-  """Sums over the batch, and their count: divided once, when printed."""
+  """Returns the sums over a batch: float32 'loss', 'top1', 'top5', 'count'.
+
+  Args:
+    loss: float32 [B].
+    logits: float [B, num_classes].
+    labels: int [B].
+    mask: [B]; 0 in rows of padding.
+  """
   mask = mask.astype(jnp.float32)
-  # `where`, since 0 × NaN of a padding row would be NaN.
+  # `where`, since 0 × NaN in a padding row would be NaN.
   return {
     'loss': jnp.sum(jnp.where(mask > 0, loss, 0.0)),
     'top1': jnp.sum(hits(logits, labels, 1) * mask),

@@ -1,32 +1,34 @@
 #!/usr/bin/env bash
-# One training on several hosts, by Open MPI.
+# Trains on several hosts with Open MPI.
 #
 #   HOSTS=node1:8,node2:8 launch/mpirun.sh \
 #     configs/inception_v4.py /shared/runs/v4 [FLAGS of main.py…]
 #
-# It needs Open MPI 4 (5 no longer tells what this jax looks for: take ssh.sh);
-# ssh without a password from here to every host; on each, at the same paths,
-# this folder, its .venv (in it jax[cuda13] of requirements.txt's version), data
-# and workdir, the last on a file system that they share. After a host's colon:
-# how many GPUs it has, since jax gives a process the GPU of its number there.
-# Open MPI itself tells jax coordinator, count and number; the coordinator is
-# the host where this runs, so it has to be the first of HOSTS.
+# Requires Open MPI 4 (5 no longer sets the variables that jax reads: use
+# ssh.sh); ssh without a password from here to every host; on each host, at the
+# same paths, this folder, its .venv (with jax[cuda13] in the version of
+# requirements.txt), data and workdir, the last on a shared file system. The
+# number after a host's colon is its number of GPUs, since jax gives each
+# process the GPU of its local index. jax reads coordinator, process count and
+# index from Open MPI's environment; the coordinator is the host where this
+# runs, so it must be the first of HOSTS.
 #
-# SIGTERM or Ctrl-C: all save, and it ends in 75. See again.sh for new starts.
+# SIGTERM or Ctrl-C: all processes save, and this exits with 75. See restart.sh
+# for restarts.
 #
-# PATIENCE  seconds for the others to save once one has; 30 unless it is set
-# RESTARTS  how often it starts anew by itself; 20 unless it is set
-# PYTHON    .venv/bin/python unless it is set
+# PATIENCE  seconds for the others to save after the first has; default 30
+# RESTARTS  maximum number of restarts; default 20
+# PYTHON    default .venv/bin/python
 set -u
 
 python=${PYTHON:-.venv/bin/python} here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/.." || exit 2
-# again.sh starts this file a second time, for each start of the training.
-if [[ -z ${AGAIN-} ]]; then
+# restart.sh runs this script again, once for each start of the training.
+if [[ -z ${SUPERVISED-} ]]; then
   faults=()
   [[ $# -ge 2 ]] || faults+=('RECIPE and WORKDIR are missing')
   [[ -n ${HOSTS-} ]] || faults+=('HOSTS is missing, as node1:8,node2:8')
-  command -v "$python" >/dev/null || faults+=("PYTHON: there is no $python")
+  command -v "$python" >/dev/null || faults+=("PYTHON=$python was not found")
   if ! version=$(mpirun --version 2>&1); then
     faults+=('mpirun is missing: install Open MPI 4')
   elif [[ $version != *'(Open MPI) 4.'* ]]; then
@@ -36,13 +38,13 @@ if [[ -z ${AGAIN-} ]]; then
     printf 'error: %s\n' "${faults[@]}" >&2
     exit 2
   fi
-  AGAIN=1 exec "$here/again.sh" "$here/mpirun.sh" "$@"
+  SUPERVISED=1 exec "$here/restart.sh" "$here/mpirun.sh" "$@"
 fi
 
 recipe=$1 workdir=$2
 shift 2
 export PATIENCE=${PATIENCE:-30}
-# setsid: mpirun must not hear Ctrl-C itself, or it kills without waiting.
+# setsid: mpirun must not receive Ctrl-C itself, or it kills without waiting.
 setsid mpirun --host "$HOSTS" -x PATIENCE launch/task.sh \
   "$python" main.py --config="$recipe" --workdir="$workdir" "$@" &
 child=$!

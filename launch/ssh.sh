@@ -1,31 +1,31 @@
 #!/usr/bin/env bash
-# One training on several hosts, by nothing but ssh: a process for each host,
-# with all of its accelerators.
+# Trains on several hosts with ssh only: one process per host, with all of its
+# accelerators.
 #
 #   HOSTS='node1 node2' launch/ssh.sh \
 #     configs/inception_v4.py /shared/runs/v4 [FLAGS of main.py…]
 #
-# It needs bash 5.1; ssh without a password from here to every host; on each, at
-# the same paths, this folder, its .venv (in it jax of requirements.txt's
-# version with what the accelerators need, as jax[cuda13]), data and workdir,
-# the last on a file system that they share. Process 0, the first host's, is the
-# coordinator: the others must reach that host by that name, at PORT.
+# Requires bash 5.1; ssh without a password from here to every host; on each
+# host, at the same paths, this folder, its .venv (with jax in the version of
+# requirements.txt and its accelerator support, as jax[cuda13]), data and
+# workdir, the last on a shared file system. Process 0, on the first host, is
+# the coordinator: the others must reach that host by that name, at PORT.
 #
-# SIGTERM or Ctrl-C: all save, and it ends in 75. So do they when this ends or a
-# connection breaks. When one has ended, so must the others: at once where it
-# failed, after PATIENCE seconds where it was done or saved. See again.sh for
-# new starts.
+# SIGTERM or Ctrl-C: all processes save, and this exits with 75. They also save
+# when this script ends or a connection breaks. When one process ends, the
+# others are ended: at once if it failed, after PATIENCE seconds if it finished
+# or saved. See restart.sh for restarts.
 #
-# PORT      55527 unless it is set
-# PATIENCE  60 unless it is set
-# GRACE     seconds from SIGTERM to SIGKILL; 120 unless it is set
-# RESTARTS  how often it starts anew by itself; 20 unless it is set
-# PYTHON    .venv/bin/python unless it is set
+# PORT      of the coordinator; default 55527
+# PATIENCE  seconds; default 60
+# GRACE     seconds from SIGTERM to SIGKILL; default 120
+# RESTARTS  maximum number of restarts; default 20
+# PYTHON    default .venv/bin/python
 set -u
 
 here=$(cd "$(dirname "$0")" && pwd)
-# again.sh starts this file a second time, for each start of the training.
-if [[ -z ${AGAIN-} ]]; then
+# restart.sh runs this script again, once for each start of the training.
+if [[ -z ${SUPERVISED-} ]]; then
   faults=()
   [[ $# -ge 2 ]] || faults+=('RECIPE and WORKDIR are missing')
   [[ -n ${HOSTS-} ]] || faults+=("HOSTS is missing, as 'node1 node2'")
@@ -36,16 +36,16 @@ if [[ -z ${AGAIN-} ]]; then
     printf 'error: %s\n' "${faults[@]}" >&2
     exit 2
   fi
-  AGAIN=1 exec "$here/again.sh" "$here/ssh.sh" "$@"
+  SUPERVISED=1 exec "$here/restart.sh" "$here/ssh.sh" "$@"
 fi
 
 read -ra hosts <<<"$HOSTS"
 recipe=$1 workdir=$2
 shift 2
 
-# On a host. ssh passes on no signal, but its end closes stdin over there. In
-# one line, which any login shell can quote.
-# shellcheck disable=SC2016  # it expands there
+# Runs on each host. ssh forwards no signals, but closes stdin there when it
+# ends. Joined into one line below, which any login shell can quote.
+# shellcheck disable=SC2016  # expands on the host
 remote='exec 3<&0;
 "$@" </dev/null 3<&- & child=$!;
 { read -r _ <&3;
@@ -58,7 +58,7 @@ remote=${remote//$'\n'/ }
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 mkfifo "$folder/open"
-# Read by every ssh, written to by none: closed, it tells them all to end.
+# stdin of every ssh, never written to: closing it ends all of them.
 exec 3<>"$folder/open"
 trap 'exec 3>&-' TERM INT
 
@@ -76,7 +76,7 @@ for i in "${!hosts[@]}"; do
   processes+=($!)
 done
 
-# The first that fails is the cause; the others' statuses are consequences.
+# The first failure is the cause; the statuses of the others follow from it.
 status=0
 alarm=
 while [[ ${#processes[@]} -gt 0 ]]; do

@@ -1,24 +1,24 @@
 #!/usr/bin/env bash
-# Runs one process of a training under srun or mpirun, and stands between it
-# and their ways with signals and statuses. slurm.sbatch and mpirun.sh call it.
+# Runs one process of a training under srun or mpirun, and adapts their signals
+# and exit statuses. slurm.sbatch and mpirun.sh call it.
 #
-# Only the first SIGTERM or SIGUSR1 comes through, as SIGTERM: the second would
-# end it unsaved, and Slurm may send one to the job and one through srun, while
-# mpirun passes on no signal but SIGUSR1, and kills a second after a SIGTERM.
+# Forwards only the first SIGTERM or SIGUSR1, as SIGTERM, since a second one
+# would end the process unsaved: Slurm may signal both the job and srun. mpirun
+# forwards no signal but SIGUSR1, and kills a second after SIGTERM.
 #
-# PATIENCE  seconds between its exit status 75 and this one's: mpirun kills the
-#           others when one ends, and they may be saving still
-# RAISE     is added to statuses 1 and 2: srun's own is the highest of all, and
-#           those who lose the process that failed end in 75
+# PATIENCE  seconds to delay exit status 75: mpirun kills the others when one
+#           exits, and they may still be saving
+# RAISE     is added to statuses 1 and 2: srun exits with the highest status,
+#           and processes that lose the failing one exit with 75
 set -u
 
-# In a session of its own, or signals to the group would reach it as well; and
-# killed when this is, or it would stay behind.
+# In its own session, so that signals to the group do not reach it; and killed
+# together with this script, so that it is not left running.
 setsid setpriv --pdeathsig KILL "$@" &
 child=$!
 trap 'trap : TERM USR1; kill -TERM "$child"' TERM USR1
 
-# A trapped signal ends `wait`, not the process.
+# A trapped signal interrupts `wait`, not the process.
 while wait "$child"; status=$?; kill -0 "$child" 2>/dev/null; do :; done
 case $status in
   1 | 2) exit $((status + ${RAISE:-0})) ;;

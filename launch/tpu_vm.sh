@@ -1,33 +1,34 @@
 #!/usr/bin/env bash
-# One training on a slice of TPU VMs of Google Cloud, asked for as spot.
+# Trains on a spot slice of TPU VMs of Google Cloud.
 #
 #   TPU=v4-train ZONE=us-west4-a TYPE=v5litepod-16 IMAGE=… \
 #     launch/tpu_vm.sh configs/inception_v4.py gs://BUCKET/runs/v4 \
 #     [FLAGS of main.py, as --config.data.dir=gs://BUCKET/data…]
 #
-# It needs gcloud, logged in and with a project; quota for spot TPUs; the image
+# Requires gcloud, logged in and with a project; quota for spot TPUs; the image
 # of launch/Dockerfile in a registry of that project; a bucket that the TPU's
-# service account may write to. It asks for the slice, waits for it, and has
-# every worker run the image; the workers tell jax coordinator, count and
-# number. A slice that was taken away is asked for anew.
+# service account may write to. It requests the slice, waits for it, and runs
+# the image on every worker, where jax detects coordinator, process count and
+# index. A preempted slice is requested again.
 #
-# SIGTERM or Ctrl-C: all save, and it ends in 75. The slice stays, and costs:
+# SIGTERM or Ctrl-C: all processes save, and this exits with 75. The slice
+# remains and is billed until you delete it:
 #   gcloud compute tpus queued-resources delete "$TPU" --zone="$ZONE" --force
-# See again.sh for new starts.
+# See restart.sh for restarts.
 #
-# RUNTIME   the VM's system; v2-alpha-tpuv5-lite unless it is set
-# CACHE     of compiled programs; WORKDIR/compiled unless it is set
-# RESTARTS  how often it starts anew by itself; 20 unless it is set
-# POLL      seconds between two looks at a slice to come; 30 unless it is set
+# RUNTIME   software version of the VMs; default v2-alpha-tpuv5-lite
+# CACHE     folder of compiled programs; default WORKDIR/compiled
+# RESTARTS  maximum number of restarts; default 20
+# POLL      seconds between queries of a requested slice; default 30
 set -u
 
 here=$(cd "$(dirname "$0")" && pwd)
-# again.sh starts this file a second time, for each start of the training.
-if [[ -z ${AGAIN-} ]]; then
+# restart.sh runs this script again, once for each start of the training.
+if [[ -z ${SUPERVISED-} ]]; then
   faults=()
   [[ $# -ge 2 ]] || faults+=('RECIPE and WORKDIR are missing')
   [[ $# -lt 2 || $2 == gs://* ]] ||
-    faults+=("WORKDIR=$2 would go with the slice: gs://BUCKET/… is needed")
+    faults+=("WORKDIR=$2 would be lost with the slice: use gs://BUCKET/…")
   for name in TPU ZONE TYPE IMAGE; do
     [[ -n ${!name-} ]] || faults+=("$name is missing")
   done
@@ -36,7 +37,7 @@ if [[ -z ${AGAIN-} ]]; then
     printf 'error: %s\n' "${faults[@]}" >&2
     exit 2
   fi
-  AGAIN=1 exec "$here/again.sh" "$here/tpu_vm.sh" "$@"
+  SUPERVISED=1 exec "$here/restart.sh" "$here/tpu_vm.sh" "$@"
 fi
 
 recipe=$1 workdir=$2
@@ -49,7 +50,7 @@ on_workers() {
 
 stopped=
 child=
-# docker sends SIGTERM, and SIGKILL two minutes later.
+# docker stop sends SIGTERM, and SIGKILL two minutes later.
 stop='sudo docker stop --time=120 inception >/dev/null 2>&1'
 trap 'stopped=1; [[ -z $child ]] || on_workers "$stop" &' TERM INT
 
@@ -59,7 +60,7 @@ while [[ -z $stopped ]]; do
   case $state in
     ACTIVE) break ;;
     '')
-      echo "asking for $TPU, $TYPE in $ZONE" >&2
+      echo "requesting $TPU, $TYPE in $ZONE" >&2
       "${queue[@]}" create "$TPU" --node-id="$TPU" --zone="$ZONE" --spot \
         --accelerator-type="$TYPE" \
         --runtime-version="${RUNTIME:-v2-alpha-tpuv5-lite}" >&2 || exit 2
@@ -76,25 +77,26 @@ while [[ -z $stopped ]]; do
 done
 [[ -z $stopped ]] || exit 75
 
-# What an earlier connection left running is stopped first.
+# First stops a container that a lost connection left running.
 command="$stop; sudo gcloud auth configure-docker --quiet ${IMAGE%%/*} &&
   sudo docker run --name=inception --rm --privileged --network=host \
   --stop-timeout=120 $(printf '%q ' "$IMAGE" --config="$recipe" \
   --workdir="$workdir" --compilation_cache="${CACHE:-$workdir/compiled}" \
   --initialization_timeout=600 "$@")
-echo \"ended in \$?\""
+echo \"exit status: \$?\""
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-# Their statuses are in the log, since gcloud's own says only that one failed.
+# Worker statuses are in the log: gcloud's own says only that some worker
+# failed.
 { on_workers "$command"; echo "connections: $?"; } | tee "$log" &
 child=$!
 while wait "$child"; kill -0 "$child" 2>/dev/null; do :; done
 
-mapfile -t codes < <(sed -n 's/.*ended in \([0-9]*\)$/\1/p' "$log")
+mapfile -t codes < <(sed -n 's/.*exit status: \([0-9]*\)$/\1/p' "$log")
 if [[ ${#codes[@]} -eq 0 ]]; then
-  exit 255 # no worker came to its end: connection or slice are lost
+  exit 255 # no worker ended: the connection or the slice is lost
 fi
-# A worker that failed is the cause; the others', 75, are consequences.
+# A failed worker is the cause; the others exit with 75 because of it.
 for code in "${codes[@]}"; do
   case $code in 0 | 70 | 75) ;; *) exit "$code" ;; esac
 done

@@ -1,1 +1,5 @@
-"""What is measured against: each program runs in an environment of its own."""
+"""Programs that the benchmarks compare with.
+
+All but `plain_flax` are scripts that run in environments of their own, without
+this package.
+"""

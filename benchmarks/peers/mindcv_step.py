@@ -1,11 +1,10 @@
-"""The other side of `tools.benchmark --what=step`: a network of MindCV.
+"""Peer of `benchmarks.run --what=step`: a network of MindCV.
 
 python mindcv_step.py NETWORK BATCH SIZE CLASSES AUX
 
-It runs in an environment that has mindspore and mindcv, on the CPU, and
-answers as timm_step.py does. As MindCV's train.py has it: graphs in place of
-operations one by one, its loss with label smoothing and the auxiliary head's
-share, its RMSProp.
+Runs on the CPU, in an environment with mindspore and mindcv, and follows the
+protocol of timm_step.py. As in MindCV's train.py: graph mode, its loss with
+label smoothing and the weighted auxiliary loss, its RMSProp.
 """
 
 import importlib
@@ -15,8 +14,8 @@ import sys
 import time
 
 
-class Side:
-  """A network, a batch, and the steps over them."""
+class Peer:
+  """Runs training and inference steps of a network on one batch."""
 
   def __init__(self, name, batch, size, classes, aux):
     import mindcv.loss
@@ -27,10 +26,10 @@ class Side:
     ms.set_context(mode=ms.GRAPH_MODE)
     ms.set_device('CPU')
     module = importlib.import_module(f'mindcv.models.{name.replace("_", "")}')
-    # Not its `create_model`, which always adds v3's auxiliary head.
-    make = getattr(module, name.title().replace('_', ''))
-    more = {'aux_logits': aux} if name == 'inception_v3' else {}
-    self._network = make(num_classes=classes, **more)
+    # MindCV's `create_model` would always add v3's auxiliary head.
+    create = getattr(module, name.title().replace('_', ''))
+    kwargs = {'aux_logits': aux} if name == 'inception_v3' else {}
+    self._network = create(num_classes=classes, **kwargs)
     random = np.random.default_rng(0)
     images = random.standard_normal((batch, 3, size, size), dtype=np.float32)
     self._images = ms.Tensor(images)
@@ -46,17 +45,17 @@ class Side:
     )
 
   def train(self):
-    """One step; its loss."""
+    """Runs one step and returns the loss."""
     self._step.set_train(True)
     return self._step(self._images, self._labels)
 
   def inference(self):
-    """One batch; its logits."""
+    """Returns the logits of the batch."""
     self._network.set_train(False)
     return self._network(self._images)
 
   def seconds(self, what: str, steps: int) -> float:
-    """How long so many take, to the last of them."""
+    """Returns the seconds until the last of the steps is complete."""
     begin = time.perf_counter()
     for _ in range(steps):
       last = getattr(self, what)()
@@ -65,8 +64,8 @@ class Side:
 
 
 def main(name, batch, size, classes, aux):
-  """Answers until there are no more lines."""
-  side = Side(name, int(batch), int(size), int(classes), bool(int(aux)))
+  """Answers requests until the end of stdin."""
+  peer = Peer(name, int(batch), int(size), int(classes), bool(int(aux)))
   versions = {
     module: sys.modules[module].__version__
     for module in ('mindspore', 'mindcv')
@@ -76,7 +75,7 @@ def main(name, batch, size, classes, aux):
   print(json.dumps(versions), flush=True)
   for line in sys.stdin:
     what, steps = line.split()
-    print(json.dumps(side.seconds(what, int(steps))), flush=True)
+    print(json.dumps(peer.seconds(what, int(steps))), flush=True)
 
 
 if __name__ == '__main__':

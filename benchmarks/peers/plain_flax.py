@@ -1,9 +1,8 @@
-"""The other side of `tools.benchmark --what=compile`: plain flax.
+"""Peer of `benchmarks.run --what=compile`: plain flax.
 
-The networks as anybody would write them from the same tables, each layer one
-of flax's own, and a step of nothing but the loss, its gradient and RMSProp:
-neither are images mirrored, nor weights decayed, nor averages of them kept, nor
-are there metrics beside the loss.
+The same networks, built from the same tables with only flax's own layers, and a
+training step of only the loss, its gradient and RMSProp: no augmentation, no
+weight decay, no moving average of weights, no metrics but the loss.
 """
 
 from typing import Any
@@ -16,7 +15,7 @@ import optax
 from inception_jax.config import validation
 from inception_jax.data import pipeline
 from inception_jax.distributed import sharding
-from inception_jax.models import factory
+from inception_jax.models import architectures
 from inception_jax.models.specs import Conv
 from inception_jax.models.specs import Mixed
 from inception_jax.models.specs import Pool
@@ -26,14 +25,14 @@ from inception_jax.models.specs import conv
 
 
 class Network(nn.Module):
-  """[B, S, S, C], normalised → logits, and the auxiliary head's or None.
+  """Maps normalised images [B, S, S, C] to logits and auxiliary logits or None.
 
   Attributes:
-    table: of `tables.Architecture`, from the image on.
-    aux_after: the stage that the auxiliary head reads; '' for none.
+    table: stages of a `specs.Architecture`, stem and body.
+    aux_after: the stage that the auxiliary head reads; '' for no such head.
     num_classes: of the logits.
     dropout_rate: before the last layer.
-    dtype: that is computed in.
+    dtype: of the computation.
   """
 
   table: tuple[tuple[str, Any], ...]
@@ -44,7 +43,7 @@ class Network(nn.Module):
 
   @nn.compact
   def __call__(self, x):
-    """In training: with dropout, by the statistics of the batch."""
+    """Applies the network in training mode: dropout and batch statistics."""
     aux = None
     for name, spec in self.table:
       x = self._stage(spec, x)
@@ -52,10 +51,10 @@ class Network(nn.Module):
         y = nn.avg_pool(x, (5, 5), (3, 3))
         for spec in conv(128), conv(768, min(5, y.shape[1]), padding='VALID'):
           y = self._stage(spec, y)
-        aux = self._classified(y)
-    return self._classified(x, self.dropout_rate), aux
+        aux = self._classify(y)
+    return self._classify(x, self.dropout_rate), aux
 
-  def _classified(self, x, dropout_rate=0.0):
+  def _classify(self, x, dropout_rate=0.0):
     x = nn.Dropout(dropout_rate, deterministic=False)(x.mean(axis=(1, 2)))
     return nn.Dense(self.num_classes, dtype=self.dtype)(x).astype(jnp.float32)
 
@@ -83,7 +82,7 @@ class Network(nn.Module):
         y = self._conv(self._stage(branches, x), conv(spec.features))
         x = self._conv(x, conv(spec.features)) + spec.scale * y
         return nn.relu(self._norm(x))
-    raise TypeError(f'not a stage: {spec!r}')
+    raise TypeError(f'unknown stage: {spec!r}')
 
   def _conv(self, x, spec, **kwargs):
     return nn.Conv(
@@ -102,10 +101,10 @@ class Network(nn.Module):
 
 
 def check(config) -> list[str]:
-  """What of a config this would leave out: networks that were not the same."""
+  """Returns the faults of a config that this step would not follow."""
   expected = lambda *values: (
     lambda value: value in values,
-    f'{" or ".join(map(str, values))}, beside plain flax',
+    f'{" or ".join(map(str, values))}, to compare with plain flax',
   )
   return validation.out_of_range(
     config,
@@ -120,8 +119,8 @@ def check(config) -> list[str]:
 
 
 def network(config, num_classes: int) -> Network:
-  """That of a resolved config."""
-  architecture = factory.ARCHITECTURES[config.model.name]
+  """Builds the network of a resolved config."""
+  architecture = architectures.ARCHITECTURES[config.model.name]
   return Network(
     architecture.stems[config.model.stem] + architecture.body,
     architecture.aux_after * config.model.aux_head,
@@ -132,24 +131,24 @@ def network(config, num_classes: int) -> Network:
 
 
 def lower(config, mesh: jax.sharding.Mesh, num_classes: int):
-  """A training step, lowered for a mesh that shares the batch.
+  """Lowers a training step that shards the batch over a mesh.
 
   Args:
-    config: the whole config, resolved, in which `check` finds nothing.
+    config: the whole config, resolved, without faults by `check`.
     mesh: the devices.
     num_classes: of the network.
   """
-  init, step = training(config, mesh, num_classes)
-  placed = lambda tree, where: jax.tree.map(
-    lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=where), tree
+  init, step = init_and_step(config, mesh, num_classes)
+  shapes = lambda tree, to: jax.tree.map(
+    lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=to), tree
   )
-  state = placed(jax.eval_shape(init), sharding.replicated(mesh))
-  batch = placed(pipeline.train_batch_spec(config), sharding.batch(mesh))
+  state = shapes(jax.eval_shape(init), sharding.replicated(mesh))
+  batch = shapes(pipeline.train_batch_spec(config), sharding.batch(mesh))
   return step.lower(state, batch)
 
 
-def training(config, mesh: jax.sharding.Mesh, num_classes: int):
-  """What makes a first state, and the jitted (state, batch) → (state, loss)."""
+def init_and_step(config, mesh: jax.sharding.Mesh, num_classes: int):
+  """Returns `init() → state` and a jitted `(state, batch) → (state, loss)`."""
   model = network(config, num_classes)
   tx = optax.rmsprop(config.schedule.learning_rate, momentum=0.9)
   shape = pipeline.train_batch_spec(config)['image'].shape
@@ -160,7 +159,7 @@ def training(config, mesh: jax.sharding.Mesh, num_classes: int):
     return jnp.int32(0), variables, tx.init(variables['params'])
 
   def loss_of(params, stats, images, labels, key):
-    outputs, changed = model.apply(
+    logits, updates = model.apply(
       {'params': params, 'batch_stats': stats},
       images,
       mutable=['batch_stats'],
@@ -169,9 +168,9 @@ def training(config, mesh: jax.sharding.Mesh, num_classes: int):
     targets = optax.smooth_labels(jax.nn.one_hot(labels, num_classes), 0.1)
     loss, aux = (
       0.0 if x is None else optax.softmax_cross_entropy(x, targets).mean()
-      for x in outputs
+      for x in logits
     )
-    return loss + 0.4 * aux, changed['batch_stats']
+    return loss + 0.4 * aux, updates['batch_stats']
 
   def step(state, batch):
     number, variables, opt_state = state
@@ -185,8 +184,8 @@ def training(config, mesh: jax.sharding.Mesh, num_classes: int):
     )
     updates, opt_state = tx.update(grads, opt_state, params)
     params = optax.apply_updates(params, updates)
-    changed = {'params': params, 'batch_stats': stats}
-    return (number + 1, changed, opt_state), loss
+    variables = {'params': params, 'batch_stats': stats}
+    return (number + 1, variables, opt_state), loss
 
-  everywhere = sharding.replicated(mesh)
-  return init, jax.jit(step, out_shardings=everywhere, donate_argnums=0)
+  replicated = sharding.replicated(mesh)
+  return init, jax.jit(step, out_shardings=replicated, donate_argnums=0)

@@ -1,9 +1,9 @@
-"""The other side of `tools.benchmark --what=export`: timm's own ONNX.
+"""Peer of `benchmarks.run --what=export`: timm's own ONNX export.
 
 python timm_onnx.py NETWORK OUTPUT
 
-It runs in an environment that has torch and timm; prints a line of JSON: the
-versions of both. The weights are random, which takes as long as any.
+Runs in an environment with torch and timm, and prints their versions as a line
+of JSON. The weights are random, which does not affect the speed.
 """
 
 import json
@@ -12,14 +12,14 @@ import warnings
 
 
 def main(name: str, path: str) -> None:
-  """Writes timm's network as torch exports it, any batch, opset 18."""
+  """Writes timm's network with torch's exporter: any batch size, opset 18."""
   import timm
   import torch
 
   model = timm.create_model(name, exportable=True).eval()
   size = model.pretrained_cfg['input_size']
   with warnings.catch_warnings():
-    # The exporter without `dynamo` is deprecated; the other needs onnxscript.
+    # The TorchScript exporter is deprecated; dynamo's needs onnxscript.
     warnings.simplefilter('ignore')
     torch.onnx.export(
       model,

@@ -1,14 +1,14 @@
-"""The other side of `tools.benchmark --what=step`: a network in PyTorch.
+"""Peer of `benchmarks.run --what=step`: a network in PyTorch.
 
 python timm_step.py NETWORK BATCH SIZE CLASSES AUX PRECISION COMPILED
 
-NETWORK is a name that timm knows, or FILE.py:FUNCTION, a function of a file
-that makes one. It runs in an environment that has torch and timm, on the GPU
-where there is one; prints a line of JSON, the versions, and then, for each line
-`train STEPS` or `inference STEPS` that it reads, the seconds these took.
+NETWORK is a timm model name, or FILE.py:FUNCTION, a function that creates a
+network. Runs in an environment with torch and timm, on a GPU if there is one.
+Prints the versions as a line of JSON; then reads lines `train STEPS` or
+`inference STEPS`, and prints the seconds that these steps took.
 
-As whoever cares for speed would have it: channels_last, autocast, images that
-are already normalised and on the device, RMSProp over all parameters at once.
+Tuned for speed: channels_last, autocast, images that are already normalised and
+on the device, RMSProp with `foreach`.
 """
 
 import contextlib
@@ -18,10 +18,10 @@ import sys
 import time
 
 
-def _make(network: str, classes: int, aux: bool):
+def _create(network: str, classes: int, aux: bool):
   if ':' in network:
     path, _, function = network.rpartition(':')
-    spec = importlib.util.spec_from_file_location('theirs', path)
+    spec = importlib.util.spec_from_file_location('peer', path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return getattr(module, function)()
@@ -31,8 +31,8 @@ def _make(network: str, classes: int, aux: bool):
   return timm.create_model(network, num_classes=classes, **kwargs)
 
 
-class Side:
-  """A network, a batch, and the steps over them."""
+class Peer:
+  """Runs training and inference steps of a network on one batch."""
 
   def __init__(self, network, batch, size, classes, aux, precision, compiled):
     import torch
@@ -40,12 +40,13 @@ class Side:
     self._torch = torch
     self._gpu = torch.cuda.is_available()
     self._device = 'cuda' if self._gpu else 'cpu'
-    # What timm's own train.py sets: the best algorithm for each convolution.
+    # As in timm's train.py: selects the fastest algorithm per convolution.
     torch.backends.cudnn.benchmark = True
-    last = torch.channels_last
-    network = _make(network, classes, aux).to(self._device, memory_format=last)
+    layout = torch.channels_last
+    network = _create(network, classes, aux)
+    network = network.to(self._device, memory_format=layout)
     images = torch.randn(batch, 3, size, size, device=self._device)
-    self._images = images.contiguous(memory_format=last)
+    self._images = images.contiguous(memory_format=layout)
     self._labels = torch.randint(classes, (batch,), device=self._device)
     self._network = torch.compile(network) if compiled else network
     self._loss = torch.nn.CrossEntropyLoss(label_smoothing=0.1)
@@ -65,7 +66,7 @@ class Side:
     return self._torch.autocast(self._device, self._dtype)
 
   def train(self):
-    """One step."""
+    """Runs one step."""
     self._network.train()
     self._optimizer.zero_grad(set_to_none=True)
     with self._autocast():
@@ -81,13 +82,13 @@ class Side:
     self._scaler.update()
 
   def inference(self):
-    """One batch."""
+    """Runs the forward pass on the batch."""
     self._network.eval()
     with self._torch.inference_mode(), self._autocast():
       self._network(self._images)
 
   def seconds(self, what: str, steps: int) -> float:
-    """How long so many take, to the last of them."""
+    """Returns the seconds until the last of the steps is complete."""
     begin = time.perf_counter()
     for _ in range(steps):
       getattr(self, what)()
@@ -97,8 +98,8 @@ class Side:
 
 
 def main(network, batch, size, classes, aux, precision, compiled):
-  """Answers until there are no more lines."""
-  side = Side(
+  """Answers requests until the end of stdin."""
+  peer = Peer(
     network,
     int(batch),
     int(size),
@@ -115,7 +116,7 @@ def main(network, batch, size, classes, aux, precision, compiled):
   print(json.dumps(versions), flush=True)
   for line in sys.stdin:
     what, steps = line.split()
-    print(json.dumps(side.seconds(what, int(steps))), flush=True)
+    print(json.dumps(peer.seconds(what, int(steps))), flush=True)
 
 
 if __name__ == '__main__':

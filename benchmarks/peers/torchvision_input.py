@@ -1,10 +1,10 @@
-"""The other side of `tools.benchmark --what=input`: torchvision's DataLoader.
+"""Peer of `benchmarks.run --what=input`: torchvision with a DataLoader.
 
 python torchvision_input.py FOLDER SIZE BATCH BATCHES
 
-It runs in an environment that has torch and torchvision, with two workers and
-PIL, the transforms of torchvision's own ImageNet recipe, and prints a line of
-JSON: images per second in float32, normalised, and as uint8 without that.
+Runs in an environment with torch and torchvision, with two workers, PIL and the
+transforms of torchvision's ImageNet recipe. Prints a line of JSON: images per
+second as normalised float32, and as uint8 without normalisation.
 """
 
 import json
@@ -13,7 +13,7 @@ import time
 
 
 def main(folder: str, size: int, batch: int, batches: int) -> None:
-  """Measures both ends of the transforms, warm."""
+  """Measures both output types after a warm-up."""
   import torch
   import torchvision
   from torchvision import transforms
@@ -22,7 +22,7 @@ def main(folder: str, size: int, batch: int, batches: int) -> None:
     transforms.RandomResizedCrop(size),
     transforms.RandomHorizontalFlip(),
   ]
-  ends = {
+  outputs = {
     'float32': [
       transforms.ToTensor(),
       transforms.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
@@ -30,10 +30,10 @@ def main(folder: str, size: int, batch: int, batches: int) -> None:
     'uint8': [transforms.PILToTensor()],
   }
   result = {}
-  for name, end in ends.items():
-    transform = transforms.Compose(crop + end)
+  for name, convert in outputs.items():
+    transform = transforms.Compose(crop + convert)
     images = torchvision.datasets.ImageFolder(folder, transform)
-    # Long enough that its workers never start an epoch in between.
+    # Long enough that the workers never start another epoch.
     passes = -(-batch * (batches + 4) // len(images))
     images = torch.utils.data.ConcatDataset([images] * passes)
     loader = torch.utils.data.DataLoader(

@@ -1,4 +1,5 @@
-"""A training step compiled for a TPU ahead of time, without one.
+"""Compiles a step ahead of time, without a TPU, and estimates its cost.
 
-Reads memory, time and exchange from its HLO. No device is touched.
+Memory, time and collectives are read from the compiled HLO. Nothing in this
+folder runs on a device.
 """

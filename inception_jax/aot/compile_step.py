@@ -1,7 +1,8 @@
-"""A step compiled for devices that are not there, and what is read from it."""
+"""Compiles a step ahead of time, and estimates its memory, time and traffic."""
 
 import dataclasses
 import logging
+import math
 import re
 import time
 from typing import Any
@@ -10,7 +11,7 @@ import jax
 
 from inception_jax.aot import chips
 from inception_jax.aot import hlo_costs
-from inception_jax.aot.hlo_text import Text
+from inception_jax.aot.hlo_text import Program
 from inception_jax.config import durations
 from inception_jax.data import pipeline
 from inception_jax.distributed import sharding
@@ -24,38 +25,35 @@ from inception_jax.training.trainer import Trainer
 
 log = logging.getLogger(__name__)
 
-# Of ImageNet. Another set of images makes the same program, but for the width
-# of its logits and the constants of its schedule.
+# ImageNet's. Another dataset changes only the number of logits and the
+# schedule's constants in the compiled program.
 CLASSES = 1000
-
 _IMAGES = 1_281_167
-
 _SLOWEST = 10
-
-# 'Used 20.52G of 15.75G hbm', and other ways to say that.
+# Matches both sizes of 'Used 20.52G of 15.75G hbm' and of similar messages.
 _SIZES = re.compile(r'([\d.]+)([KMGT])\b')
 
 
 @dataclasses.dataclass(frozen=True)
-class Compiled:
+class CompiledStep:
   """A compiled step.
 
   Attributes:
-    program: XLA's.
-    seconds: that compiling it took, without tracing and lowering it.
-    images: of the global batch.
-    devices: that share them.
+    executable: XLA's.
+    seconds: compile time, without tracing and lowering.
+    batch_size: images of the global batch.
+    num_devices: devices that the batch is sharded over.
   """
 
-  program: Any
+  executable: Any
   seconds: float
-  images: int
-  devices: int
+  batch_size: int
+  num_devices: int
 
   @property
   def peak_bytes(self) -> int:
-    """The most that a device's memory holds: arguments, program and all."""
-    memory = self.program.memory_analysis()
+    """Peak memory per device: arguments, results, temporaries and program."""
+    memory = self.executable.memory_analysis()
     return (
       memory.argument_size_in_bytes
       + memory.output_size_in_bytes
@@ -65,98 +63,100 @@ class Compiled:
     )
 
 
-class TooLarge(Exception):
-  """It does not fit in the memory of a device.
+class OutOfMemory(Exception):
+  """A step does not fit in a device's memory.
 
   Attributes:
-    times: what it needs over what there is; 1.0 if the compiler does not say.
+    ratio: required over available memory; 1.0 if the compiler reports neither.
   """
 
-  def __init__(self, says: str):
-    super().__init__(says.splitlines()[0])
+  def __init__(self, message: str):
+    super().__init__(message.splitlines()[0])
     sizes = [
       float(number) * 1024.0 ** ' KMGT'.index(unit)
-      for number, unit in _SIZES.findall(says)
+      for number, unit in _SIZES.findall(message)
     ]
-    self.times = sizes[0] / sizes[1] if len(sizes) > 1 else 1.0
+    self.ratio = sizes[0] / sizes[1] if len(sizes) > 1 else 1.0
 
 
-def checked(config, topology: str, step: str):
-  """The resolved config.
+def resolve(config, topology: str, step: str):
+  """Returns the resolved config, after checking that it can be compiled.
 
   Raises:
-    UserError: whatever is wrong with it, or with the topology; no libtpu.
+    UserError: every fault of the config and the topology; libtpu is missing.
   """
   config = factory.resolve(config)
-  # No image is read: any source will do.
+  # No image is read, so that no dataset is needed.
   config.data.source = 'synthetic'
   config.data.train_split = config.data.eval_split = 'test'
-  faults = chips.check(topology)
+  faults = chips.topology_faults(topology)
   if step == 'train' and not faults:
-    _, shape = chips.parse(topology)
-    faults += preflight.of_batch(config, chips.size(shape))
-  faults += preflight.of_config(config) + chips.missing()
+    _, shape = chips.parse_topology(topology)
+    faults += preflight.of_batch(config, math.prod(shape))
+  faults += preflight.of_config(config) + chips.libtpu_faults()
   if faults:
     raise UserError(*faults)
   return config
 
 
-def compiled(config, devices, step: str) -> Compiled:
-  """Compiles the step of a checked config.
+def compile_config(config, devices, step: str) -> CompiledStep:
+  """Compiles the training step or the forward pass of an evaluation.
 
   Args:
-    config: the whole config, resolved.
-    devices: any, of a topology too.
-    step: 'train', the step that trainings run, or 'eval', the forward pass of
-      an evaluation, whose batch is rounded up to what the devices can share.
+    config: the whole config, as `resolve` returns it.
+    devices: attached devices, or those of a topology.
+    step: 'train', the step that training runs, or 'eval', the forward pass,
+      whose batch is rounded up to a multiple of the number of devices.
 
   Raises:
-    TooLarge: it does not fit in the memory of a device.
+    OutOfMemory: the step does not fit in a device's memory.
   """
   mesh = sharding.make_mesh(devices)
   if step == 'eval':
     config = config.copy_and_resolve_references()
     config.batch_size = sharding.round_up(config.batch_size, mesh)
   log.info(
-    'compiling the %s step of %s for %d × %s, %d images; a full network takes '
-    'minutes',
+    'compiling the %s step of %s for %d × %s, batch size %d; a full network '
+    'takes minutes',
     step,
     config.model.name,
     mesh.size,
     mesh.devices.flat[0].device_kind,
     config.batch_size,
   )
-  return finished(_lowered(config, mesh, step), config.batch_size, mesh.size)
+  lowered = _lower(config, mesh, step)
+  return compile_lowered(lowered, config.batch_size, mesh.size)
 
 
-def finished(lowered, images: int, devices: int) -> Compiled:
-  """Compiles what was lowered.
+def compile_lowered(lowered, batch_size: int, num_devices: int) -> CompiledStep:
+  """Compiles a lowered step.
 
   Args:
-    lowered: a jitted function, lowered.
-    images: of the global batch.
-    devices: that share them.
+    lowered: a lowered jitted function.
+    batch_size: images of the global batch.
+    num_devices: devices that the batch is sharded over.
 
   Raises:
-    TooLarge: it does not fit in the memory of a device.
+    OutOfMemory: the step does not fit in a device's memory.
   """
   begin = time.perf_counter()
   try:
-    program = lowered.compile()
+    executable = lowered.compile()
   except jax.errors.JaxRuntimeError as error:
     if 'RESOURCE_EXHAUSTED' not in str(error):
       raise
-    raise TooLarge(str(error)) from error
+    raise OutOfMemory(str(error)) from error
   seconds = time.perf_counter() - begin
   log.info('compiled in %s', progress_bar.format_duration(seconds))
-  return Compiled(program, seconds, images, devices)
+  return CompiledStep(executable, seconds, batch_size, num_devices)
 
 
-def _lowered(config, mesh, step: str, platforms=None):
-  """The step, lowered for the devices of a mesh."""
+def _lower(config, mesh, step: str, platforms=None):
+  """Lowers the step for the devices of a mesh."""
   plan = durations.plan(config, _IMAGES)
   number = config.model.num_classes or CLASSES
-  trainer = Trainer(config, mesh, number, schedules.make_schedule(config, plan))
+  rate = schedules.make_schedule(config.schedule, config.batch_size, plan)
+  trainer = Trainer(config, mesh, number, rate)
   if step == 'train':
     return trainer.lower(platforms)
   images = pipeline.train_batch_spec(config)['image']
@@ -168,71 +168,71 @@ def _lowered(config, mesh, step: str, platforms=None):
 
 
 def flops_per_image(config, step: str) -> float:
-  """What the step computes, as it is written.
+  """Returns the FLOPs per image of the step before optimization by XLA.
 
-  A compiled program's own count would have the optimizer once for each device,
-  and of a loop a single pass.
+  A compiled program's own count would include the optimizer once per device,
+  and each loop body only once.
   """
   config = config.copy_and_resolve_references()
   config.gradient_accumulation = 1
   mesh = sharding.make_mesh(jax.devices('cpu')[:1])
-  # CPUs have convolutions of their own, with zeros to multiply by.
-  counted = _lowered(config, mesh, step, ('tpu',)).cost_analysis()
-  return counted['flops'] / config.batch_size
+  # The kernels for CPUs also multiply zeros.
+  cost = _lower(config, mesh, step, ('tpu',)).cost_analysis()
+  return cost['flops'] / config.batch_size
 
 
-def measure(
-  step: Compiled, flops: float, chip: chips.Chip, shape: tuple[int, ...]
+def analyze(
+  step: CompiledStep, flops: float, chip: chips.Chip, shape: tuple[int, ...]
 ) -> dict[str, Any]:
-  """What a compiled step costs.
+  """Returns the estimated cost of a compiled step.
 
   Args:
-    step: the step.
-    flops: of an image.
-    chip: that it was compiled for.
-    shape: how those lie.
+    step: the compiled step.
+    flops: per image.
+    chip: the kind of chip that it was compiled for.
+    shape: shape of the slice.
 
   Returns:
-    Of an image: 'flops_per_image' and 'hbm_bytes_per_image'. Of a step, by the
-    cycles that the compiler estimates: 'estimated_step_ms', 'estimated_mfu',
-    the share of the bfloat16 peak, and the 'slowest' operations. What these
-    leave out: 'not_estimated'; 'hbm_ms', all of its traffic at the memory's
-    full rate; 'exchange_ms', its 'collectives' at the links'. 'efficiency' by
-    the number of chips is `chips.efficiency`'s. Of a chip's memory,
-    'peak_hbm_bytes' and their share, 'hbm_share'.
+    Per image: 'flops_per_image' and 'hbm_bytes_per_image'. Per step, from the
+    compiler's cycle estimates: 'estimated_step_ms', 'estimated_mfu' (fraction
+    of the bfloat16 peak) and the 'slowest' operations. Not part of these
+    estimates: the operations in 'not_estimated'; 'hbm_ms', all HBM traffic at
+    full bandwidth; 'exchange_ms', all 'collectives' at full link bandwidth.
+    'efficiency': see `chips.scaling_efficiency`. Per chip: 'peak_hbm_bytes',
+    and 'hbm_share', their fraction of the memory.
   """
-  text = Text(step.program.as_text())
-  seconds = hlo_costs.cycles(text) / chip.clock
-  exchanged = hlo_costs.collectives(text)
-  moved = hlo_costs.hbm_bytes(text)
-  slowest = list(hlo_costs.layers(text).items())[:_SLOWEST]
+  program = Program(step.executable.as_text())
+  seconds = hlo_costs.estimated_cycles(program) / chip.clock_hz
+  collectives = hlo_costs.collectives(program)
+  hbm_bytes = hlo_costs.hbm_bytes(program)
+  slowest = list(hlo_costs.cycles_by_layer(program).items())[:_SLOWEST]
   ratio = lambda a, b: round(a / b, 4) if b else None
   return {
-    'devices': step.devices,
+    'devices': step.num_devices,
     'flops_per_image': flops,
-    'hbm_bytes_per_image': moved * step.devices / step.images,
+    'hbm_bytes_per_image': hbm_bytes * step.num_devices / step.batch_size,
     'estimated_step_ms': round(1e3 * seconds, 3),
     'estimated_mfu': ratio(
-      flops * step.images / step.devices, seconds * chip.peak
+      flops * step.batch_size / step.num_devices, seconds * chip.peak_flops
     ),
-    'not_estimated': hlo_costs.without_estimate(text),
-    'hbm_ms': round(1e3 * moved / chip.hbm_rate, 3),
+    'not_estimated': hlo_costs.without_estimate(program),
+    'hbm_ms': round(1e3 * hbm_bytes / chip.hbm_bandwidth, 3),
     'exchange_ms': round(
-      1e3 * chips.exchange_seconds(chip, shape, exchanged), 3
+      1e3 * chips.collective_seconds(chip, shape, collectives), 3
     ),
-    'efficiency': chips.efficiency(chip, seconds, exchanged),
+    'efficiency': chips.scaling_efficiency(chip, seconds, collectives),
     'peak_hbm_bytes': step.peak_bytes,
     'hbm_share': ratio(step.peak_bytes, chip.hbm_bytes),
-    'collectives': exchanged,
+    'collectives': collectives,
     'compile_seconds': round(step.seconds, 1),
     'slowest': [
       {
         'layer': layer,
         'operation': operation,
-        'pass': way,
-        'ms': round(1e3 * cycles / chip.clock, 4),
-        'share': ratio(cycles / chip.clock, seconds),
+        'pass': direction,
+        'ms': round(1e3 * cycles / chip.clock_hz, 4),
+        'share': ratio(cycles / chip.clock_hz, seconds),
       }
-      for (layer, operation, way), cycles in slowest
+      for (layer, operation, direction), cycles in slowest
     ],
   }

@@ -1,13 +1,12 @@
-"""What a compiled program costs, by its text: bytes, cycles, collectives."""
+"""Estimates what a compiled program costs: bytes, cycles and collectives."""
 
-import itertools
 import re
 
 from inception_jax.aot import hlo_text
 from inception_jax.aot.hlo_text import Array
 from inception_jax.aot.hlo_text import Computation
 from inception_jax.aot.hlo_text import Instruction
-from inception_jax.aot.hlo_text import Text
+from inception_jax.aot.hlo_text import Program
 
 COLLECTIVES = (
   'all-reduce',
@@ -16,10 +15,9 @@ COLLECTIVES = (
   'all-to-all',
   'collective-permute',
 )
-
-# They move nothing, or what they move is counted where it is begun.
+# These move no bytes, or their bytes are counted at another instruction.
 _FREE = (
-  *hlo_text.CALLS,
+  *hlo_text.CONTROL_FLOW,
   'parameter',
   'constant',
   'get-tuple-element',
@@ -29,117 +27,122 @@ _FREE = (
   'partition-id',
   'replica-id',
 )
-
-# Calls of the compiler's own that are names for memory.
-_NO_CALL = re.compile('custom_call_target="(AllocateBuffer|ConcatBitcast)"')
-
+# Custom calls that only name memory.
+_FREE_CALL = re.compile('custom_call_target="(AllocateBuffer|ConcatBitcast)"')
 _SLICES = ('slice', 'dynamic-slice', 'gather')
-
 _UPDATE = 'dynamic-update-slice'
 
 
-def collectives(text: Text) -> dict[str, dict[str, int]]:
-  """{kind: {'count', 'bytes'}} of a step; bytes of what a device gives.
+def collectives(program: Program) -> dict[str, dict[str, int]]:
+  """Returns {kind: {'count', 'bytes'}}, the operand bytes per device and step.
 
-  Those inside of fusions, too. One that is begun and awaited is one.
+  Collectives within fusions are included. An asynchronous one counts once.
   """
-  found = {}
-  for instruction, own, times in text.executed(inside=True):
+  totals = {}
+  for instruction, scope, count in program.executed(inside_fusions=True):
     kind = instruction.opcode.removesuffix('-start')
     if kind in COLLECTIVES:
-      entry = found.setdefault(kind, {'count': 0, 'bytes': 0})
-      entry['count'] += times
-      given = (own[name].arrays for name in instruction.operands)
-      entry['bytes'] += times * sum(a.size for arrays in given for a in arrays)
-  return found
+      entry = totals.setdefault(kind, {'count': 0, 'bytes': 0})
+      entry['count'] += count
+      inputs = (scope[name].outputs for name in instruction.operands)
+      entry['bytes'] += count * sum(a.size for arrays in inputs for a in arrays)
+  return totals
 
 
-def hbm_bytes(text: Text) -> int:
-  """Bytes that a step reads from and writes to HBM, tiles filled up.
+def hbm_bytes(program: Program) -> int:
+  """Returns the bytes that a step reads from and writes to HBM, with padding.
 
-  Each operand and each result of an instruction counts once, of a slice that
-  part. A fusion that reads an operand more than once does not show.
+  Each operand and each result of an instruction counts once; of a slice, only
+  the part that is read or written. Repeated reads of an operand within a fusion
+  are not visible in the text.
   """
   return sum(
-    times * _moved(text, instruction, own)
-    for instruction, own, times in text.executed()
+    count * _hbm_bytes_of(program, instruction, scope)
+    for instruction, scope, count in program.executed()
   )
 
 
-def cycles(text: Text) -> int:
-  """The sum of the compiler's own estimates."""
-  return sum((i.cycles or 0) * times for i, _, times in text.executed())
+def estimated_cycles(program: Program) -> int:
+  """Returns the sum of the compiler's cycle estimates."""
+  return sum((i.cycles or 0) * count for i, _, count in program.executed())
 
 
-def without_estimate(text: Text) -> dict[str, dict[str, int]]:
-  """{opcode: {'count', 'hbm_bytes'}} of what `cycles` leaves out."""
-  found = {}
-  for instruction, own, times in text.executed():
+def without_estimate(program: Program) -> dict[str, dict[str, int]]:
+  """Returns {opcode: {'count', 'hbm_bytes'}} where there is no cycle estimate.
+
+  These instructions are left out of `estimated_cycles`.
+  """
+  totals = {}
+  for instruction, scope, count in program.executed():
     if instruction.cycles is None and not _is_free(instruction):
-      entry = found.setdefault(instruction.opcode, {'count': 0, 'hbm_bytes': 0})
-      entry['count'] += times
-      entry['hbm_bytes'] += times * _moved(text, instruction, own)
-  return found
+      entry = totals.setdefault(
+        instruction.opcode, {'count': 0, 'hbm_bytes': 0}
+      )
+      entry['count'] += count
+      entry['hbm_bytes'] += count * _hbm_bytes_of(program, instruction, scope)
+  return totals
 
 
-def layers(text: Text) -> dict[tuple[str, str, str], int]:
-  """{(layer, operation, pass): cycles}, the slowest first; see `layer`."""
-  found = {}
-  for instruction, _, times in text.executed():
+def cycles_by_layer(program: Program) -> dict[tuple[str, str, str], int]:
+  """Returns {(layer, operation, pass): cycles}, slowest first."""
+  totals = {}
+  for instruction, _, count in program.executed():
     if instruction.cycles:
-      key = layer(instruction.op_name)
-      found[key] = found.get(key, 0) + times * instruction.cycles
-  return dict(sorted(found.items(), key=lambda item: -item[1]))
+      key = parse_op_name(instruction.op_name)
+      totals[key] = totals.get(key, 0) + count * instruction.cycles
+  return dict(sorted(totals.items(), key=lambda item: -item[1]))
 
 
-def layer(op_name: str) -> tuple[str, str, str]:
-  """The layer, the operation there, and 'forward' or 'backward'.
+def parse_op_name(op_name: str) -> tuple[str, str, str]:
+  """Returns the layer, the operation, and 'forward' or 'backward'.
 
   Args:
-    op_name: 'jit(step)/transpose(jvp(Inception))/mixed_5b/conv/mul' is
-      ('mixed_5b/conv', 'mul', 'backward'). What is outside of the network has
-      neither layer nor pass. Of a fusion it is that of one of its operations.
+    op_name: 'jit(step)/transpose(jvp(Inception))/mixed_5b/conv/mul' gives
+      ('mixed_5b/conv', 'mul', 'backward'). Outside the network, layer and pass
+      are ''. A fusion has the name of one of its operations.
   """
   *path, operation = op_name.split('/')
   for i, part in enumerate(path):
     if 'Inception' in part:
       inside = [name for name in path[i + 1 :] if '(' not in name]
-      # What a platform has of its own is behind a switch: part of the layer.
-      inside = list(itertools.takewhile('cond'.__ne__, inside))
-      way = 'backward' if 'transpose' in part else 'forward'
-      return '/'.join(inside), operation, way
+      direction = 'backward' if 'transpose' in part else 'forward'
+      return '/'.join(inside), operation, direction
   return '', operation, ''
 
 
 def _is_free(instruction: Instruction) -> bool:
   opcode = instruction.opcode
   if opcode == 'custom-call':
-    return bool(_NO_CALL.search(instruction.attributes))
+    return bool(_FREE_CALL.search(instruction.attributes))
   return opcode in _FREE or opcode.endswith(('-done', 'async-update'))
 
 
-def _moved(text: Text, instruction: Instruction, own: Computation) -> int:
-  """Bytes that one instruction moves to or from HBM."""
-  opcode, results = instruction.opcode, instruction.arrays
+def _hbm_bytes_of(
+  program: Program, instruction: Instruction, scope: Computation
+) -> int:
+  """Returns the bytes that one execution moves to or from HBM."""
+  opcode, outputs = instruction.opcode, instruction.outputs
   if _is_free(instruction):
     return 0
-  if opcode == 'copy-start':  # makes: to, from, a flag
-    return _in_hbm(results[:2])
-  if opcode == 'slice-start':  # makes: from, to, a flag
-    return results[1].stored * (results[0].in_hbm + results[1].in_hbm)
-  given = [own[name].arrays for name in instruction.operands]
+  if opcode == 'copy-start':  # returns (destination, source, context)
+    return _in_hbm(outputs[:2])
+  if opcode == 'slice-start':  # returns (source, destination, context)
+    return outputs[1].padded_size * (outputs[0].in_hbm + outputs[1].in_hbm)
+  inputs = [scope[name].outputs for name in instruction.operands]
   if opcode == 'fusion':
-    return _moved_by_fusion(text, instruction, given)
+    return _hbm_bytes_of_fusion(program, instruction, inputs)
   if opcode in _SLICES:
-    return _in_hbm(results) + _part(results, given[0])
+    return _in_hbm(outputs) + _slice_in_hbm(outputs, inputs[0])
   if opcode == _UPDATE:  # in place
-    return 2 * _part(given[1], results)
-  return _in_hbm(results) + sum(map(_in_hbm, given))
+    return 2 * _slice_in_hbm(inputs[1], outputs)
+  return _in_hbm(outputs) + sum(map(_in_hbm, inputs))
 
 
-def _moved_by_fusion(text: Text, instruction: Instruction, given) -> int:
-  (called,) = instruction.called
-  inner = text.computations[called].values()
+def _hbm_bytes_of_fusion(
+  program: Program, instruction: Instruction, inputs
+) -> int:
+  (callee,) = instruction.callees
+  inner = program.computations[callee].values()
   (root,) = [i for i in inner if i.is_root]
   total = 0
   for parameter in inner:
@@ -148,22 +151,22 @@ def _moved_by_fusion(text: Text, instruction: Instruction, given) -> int:
     users = [i for i in inner if parameter.name in i.operands]
     first = all(i.operands[0] == parameter.name for i in users)
     if first and {i.opcode for i in users} == {_UPDATE}:
-      continue  # written in place
+      continue  # updated in place
     if first and {i.opcode for i in users} <= set(_SLICES):
-      parts = [array for i in users for array in i.arrays]
-      total += _part(parts, given[int(parameter.literal)])
+      slices = [array for i in users for array in i.outputs]
+      total += _slice_in_hbm(slices, inputs[int(parameter.literal)])
     else:
-      total += _in_hbm(given[int(parameter.literal)])
+      total += _in_hbm(inputs[int(parameter.literal)])
   if root.opcode == _UPDATE:
-    update = text.computations[called][root.operands[1]].arrays
-    return total + _part(update, instruction.arrays)
-  return total + _in_hbm(instruction.arrays)
+    update = program.computations[callee][root.operands[1]].outputs
+    return total + _slice_in_hbm(update, instruction.outputs)
+  return total + _in_hbm(instruction.outputs)
 
 
 def _in_hbm(arrays: tuple[Array, ...]) -> int:
-  return sum(array.stored for array in arrays if array.in_hbm)
+  return sum(array.padded_size for array in arrays if array.in_hbm)
 
 
-def _part(arrays, of: tuple[Array, ...]) -> int:
-  """Bytes of a part of arrays, if those lie in HBM."""
-  return sum(a.stored for a in arrays) * any(a.in_hbm for a in of)
+def _slice_in_hbm(slices, whole: tuple[Array, ...]) -> int:
+  """Returns the bytes of slices of `whole` if that is in HBM, else 0."""
+  return sum(a.padded_size for a in slices) * any(a.in_hbm for a in whole)

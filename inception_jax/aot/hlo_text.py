@@ -1,8 +1,7 @@
-"""XLA's compiled text, taken apart.
+"""Parses the text of a compiled XLA program (scheduled HLO).
 
-`compiled.as_text()` has every instruction in the order in which it is run, the
-shape and layout of what it makes, and on TPUs the compiler's own estimate of
-its cycles.
+`compiled.as_text()` lists every instruction in execution order with the shape
+and layout of its result and, on TPUs, the compiler's estimate of its cycles.
 """
 
 from collections.abc import Iterator
@@ -11,65 +10,56 @@ import math
 import re
 from typing import NamedTuple
 
-# Instructions that run others, as instructions of their own.
-CALLS = ('while', 'call', 'conditional', 'async-start')
+# Opcodes that execute other computations' instructions one by one.
+CONTROL_FLOW = ('while', 'call', 'conditional', 'async-start')
 
 _COMPUTATION = re.compile(r'(ENTRY )?%?([\w.<>-]+) \(.*\{$')
-
 _NAME = re.compile(r'\s+(ROOT )?%?([\w.<>-]+) = ')
-
 _OPCODE = re.compile(r' ([\w-]+)\(')
-
 _OPERAND = re.compile(r'%([\w.<>-]+)')
-
 _ARRAY = re.compile(r'(\w+)\[([\d,]*)\](?:\{([^}]*)\})?')
-
-_CALLED = re.compile(
+_CALLEES = re.compile(
   r'(?:calls|body|to_apply|\w+_computation)=%([\w.<>-]+)'
   r'|branch_computations=\{([^}]*)\}'
 )
-
 _BRACKET = re.compile(r'[()]')
-
 _CONDITION = re.compile(r'condition=%([\w.<>-]+)')
-
-_TRIPS = re.compile(r'known_trip_count":\{"n":"(\d+)"')
-
+_TRIP_COUNT = re.compile(r'known_trip_count":\{"n":"(\d+)"')
 _CYCLES = re.compile(r'"estimated_cycles":"(\d+)"')
-
 _OP_NAME = re.compile(r'op_name="((?:[^"\\]|\\.)*)"')
 
 
 class Array(NamedTuple):
-  """One array of a shape.
+  """Sizes and memory space of one array.
 
   Attributes:
     size: bytes of its elements.
-    stored: bytes that it takes, its last dimensions filled up to whole tiles.
-    in_hbm: whether it lies there: S(1) of a layout is VMEM, others smaller.
+    padded_size: bytes in memory, its minor dimensions padded to whole tiles.
+    in_hbm: whether it is in HBM. A layout's S(1) is VMEM; higher numbers are
+      smaller memories.
   """
 
   size: int
-  stored: int
+  padded_size: int
   in_hbm: bool
 
 
 @dataclasses.dataclass(frozen=True)
 class Instruction:
-  """A line of the text.
+  """One HLO instruction, a line of the text.
 
   Attributes:
-    name: without its %.
-    arrays: what it makes: one, or those of a tuple.
-    opcode: 'fusion'.
-    operands: names.
+    name: without the leading %.
+    outputs: its result: one array, or the arrays of a tuple.
+    opcode: such as 'fusion'.
+    operands: names of instructions.
     attributes: the rest of the line.
-    literal: of a parameter its place, of a constant its value.
-    is_root: whether it is what its computation gives.
+    literal: a parameter's index or a constant's value, else ''.
+    is_root: whether its result is that of its computation.
   """
 
   name: str
-  arrays: tuple[Array, ...]
+  outputs: tuple[Array, ...]
   opcode: str
   operands: tuple[str, ...]
   attributes: str
@@ -78,21 +68,21 @@ class Instruction:
 
   @property
   def cycles(self) -> int | None:
-    """The compiler's estimate; None if it makes none."""
-    found = _CYCLES.search(self.attributes)
-    return int(found[1]) if found else None
+    """The compiler's estimate of its cycles; None if there is none."""
+    match = _CYCLES.search(self.attributes)
+    return int(match[1]) if match else None
 
   @property
   def op_name(self) -> str:
-    """The path of JAX's names that it comes from; '' without."""
-    found = _OP_NAME.search(self.attributes)
-    return found[1] if found else ''
+    """The path of JAX names it was traced from; '' if there is none."""
+    match = _OP_NAME.search(self.attributes)
+    return match[1] if match else ''
 
   @property
-  def called(self) -> list[str]:
-    """Computations that it names."""
+  def callees(self) -> list[str]:
+    """Names of the computations that it calls."""
     names = []
-    for one, several in _CALLED.findall(self.attributes):
+    for one, several in _CALLEES.findall(self.attributes):
       names += [one] if one else _OPERAND.findall(several)
     return names
 
@@ -100,15 +90,15 @@ class Instruction:
 Computation = dict[str, Instruction]
 
 
-class Text:
-  """A compiled program.
+class Program:
+  """A parsed program.
 
   Attributes:
-    computations: by name, their instructions by name.
-    entry: the computation that is run.
+    computations: {computation name: {instruction name: Instruction}}.
+    entry: name of the entry computation.
 
   Raises:
-    ValueError: it is no compiled program.
+    ValueError: the text has no entry computation.
   """
 
   def __init__(self, text: str):
@@ -123,40 +113,40 @@ class Text:
       elif line.startswith('}'):
         current = None
       elif match := _NAME.match(line):
-        instruction = _parse(match, line)
+        instruction = _parse_instruction(match, line)
         current[instruction.name] = instruction
     if not self.entry:
-      raise ValueError('the text of a compiled program has an ENTRY')
+      raise ValueError('not the text of a compiled program: it has no ENTRY')
 
   def executed(
-    self, inside: bool = False
+    self, inside_fusions: bool = False
   ) -> Iterator[tuple[Instruction, Computation, int]]:
-    """Each instruction that is run: itself, its computation, how often.
+    """Yields each executed instruction, its computation and execution count.
 
-    Of a loop these are the body's, as often as it goes round; of a branch, all
-    there is to choose from.
+    A loop body's instructions are counted once per iteration. Every branch of
+    a conditional is counted.
 
     Args:
-      inside: whether those inside of fusions and reductions, too.
+      inside_fusions: also yield instructions within fusions and reductions.
     """
-    return self._walk(self.entry, 1, inside)
+    return self._walk(self.entry, 1, inside_fusions)
 
-  def _walk(self, name: str, times: int, inside: bool):
+  def _walk(self, name: str, count: int, inside_fusions: bool):
     computation = self.computations[name]
     for instruction in computation.values():
-      yield instruction, computation, times
-      if inside or instruction.opcode in CALLS:
-        again = times * self._trips(instruction)
-        for called in instruction.called:
-          yield from self._walk(called, again, inside)
+      yield instruction, computation, count
+      if inside_fusions or instruction.opcode in CONTROL_FLOW:
+        total = count * self._trip_count(instruction)
+        for callee in instruction.callees:
+          yield from self._walk(callee, total, inside_fusions)
 
-  def _trips(self, instruction: Instruction) -> int:
-    """How often a loop goes round; 1 where the text does not say it."""
-    if found := _TRIPS.search(instruction.attributes):
-      return int(found[1])
-    if found := _CONDITION.search(instruction.attributes):
-      # JAX counts from 0 up to a constant.
-      condition = self.computations[found[1]]
+  def _trip_count(self, instruction: Instruction) -> int:
+    """Returns a loop's number of iterations; 1 if it is unknown."""
+    if match := _TRIP_COUNT.search(instruction.attributes):
+      return int(match[1])
+    if match := _CONDITION.search(instruction.attributes):
+      # JAX's loops count from 0 up to a constant.
+      condition = self.computations[match[1]]
       (root,) = [i for i in condition.values() if i.is_root]
       last = condition[root.operands[-1]]
       if 'direction=LT' in root.attributes and last.opcode == 'constant':
@@ -164,51 +154,51 @@ class Text:
     return 1
 
 
-def arrays(shape: str) -> tuple[Array, ...]:
-  """The arrays of 'f32[8,3]{1,0:T(8,128)S(1)}', or of a tuple of such."""
-  return tuple(_array(*found.groups()) for found in _ARRAY.finditer(shape))
+def parse_shape(shape: str) -> tuple[Array, ...]:
+  """Parses 'f32[8,3]{1,0:T(8,128)S(1)}', or a tuple of such shapes."""
+  return tuple(_parse_array(*m.groups()) for m in _ARRAY.finditer(shape))
 
 
-def _array(dtype: str, dims: str, layout: str | None) -> Array:
+def _parse_array(dtype: str, dims: str, layout: str | None) -> Array:
   digits = re.search(r'\d+', dtype)
   bits = 8 if dtype == 'pred' else int(digits[0]) if digits else 0
   lengths = [int(n) for n in dims.split(',') if n]
   size = math.prod(lengths) * bits // 8
   order, _, tiles = (layout or '').partition(':')
   minor_first = [lengths[int(i)] for i in order.split(',') if i]
-  if found := re.match(r'T\(([\d,]+)\)', tiles):
-    tile = [int(n) for n in found[1].split(',')][::-1]
+  if match := re.match(r'T\(([\d,]+)\)', tiles):
+    tile = [int(n) for n in match[1].split(',')][::-1]
     minor_first += [1] * (len(tile) - len(minor_first))
     for i, length in enumerate(tile):
       minor_first[i] = -(-minor_first[i] // length) * length
-    stored = math.prod(minor_first) * bits // 8
+    padded_size = math.prod(minor_first) * bits // 8
   else:
-    stored = size
+    padded_size = size
   space = re.search(r'S\((\d+)\)', tiles)
-  return Array(size, stored, space is None or space[1] == '0')
+  return Array(size, padded_size, space is None or space[1] == '0')
 
 
-def _parse(match: re.Match, line: str) -> Instruction:
+def _parse_instruction(match: re.Match, line: str) -> Instruction:
   start = match.end()
-  # A tuple's shape has layouts, hence brackets, in its brackets.
+  # The layouts within a tuple's shape have parentheses, too.
   end = _closing(line, start) if line[start] == '(' else start
   opcode = _OPCODE.search(line, end)
   begin = opcode.end() - 1
   close = _closing(line, begin)
-  given = line[begin:close]
+  operands = line[begin:close]
   return Instruction(
     name=match[2],
-    arrays=arrays(line[start : opcode.start()]),
+    outputs=parse_shape(line[start : opcode.start()]),
     opcode=opcode[1],
-    operands=tuple(_OPERAND.findall(given)),
+    operands=tuple(_OPERAND.findall(operands)),
     attributes=line[close:],
-    literal=given[1:-1] if opcode[1] in ('parameter', 'constant') else '',
+    literal=operands[1:-1] if opcode[1] in ('parameter', 'constant') else '',
     is_root=bool(match[1]),
   )
 
 
 def _closing(line: str, start: int) -> int:
-  """Just after the bracket that closes the one at `start`."""
+  """Returns the index just after the parenthesis that closes `line[start]`."""
   depth = 0
   for match in _BRACKET.finditer(line, start):
     depth += 1 if match[0] == '(' else -1

@@ -1,4 +1,4 @@
-"""Batches that fit in the memory of chips."""
+"""Finds batch sizes that fit in the memory of chips."""
 
 import logging
 
@@ -8,60 +8,61 @@ from inception_jax.errors import UserError
 
 log = logging.getLogger(__name__)
 
-# Of a chip's memory; libtpu keeps the rest for itself.
+# Fraction of a chip's memory; libtpu reserves the rest.
 _USABLE = 0.975
 
 
-def largest(
-  config, devices, step: str, chip: chips.Chip, first: compile_step.Compiled
+def find(
+  config, devices, step: str, chip: chips.Chip, first: compile_step.CompiledStep
 ) -> int:
-  """The largest batch that fits in the chips' memory, nearly.
+  """Returns approximately the largest batch size that fits in memory.
 
-  What memory a step takes grows evenly with its batch: half of `first` is
-  compiled, the line through both is followed up to the memory's end, and the
-  batch there compiled, too. Where that does not fit, 5 % less is tried next.
+  Memory grows linearly with the batch. The step is compiled with half the batch
+  of `first`, the line through both is extrapolated to the memory's limit, and
+  the step is compiled with the batch size found there. Until that fits, the
+  batch size is reduced by 5 %.
 
   Args:
-    config: the whole config, checked.
+    config: the whole config, as `compile_step.resolve` returns it.
     devices: of the topology.
     step: 'train' or 'eval'.
-    chip: what they are.
-    first: the step compiled with a batch that fits.
+    chip: the kind of the devices.
+    first: the step compiled with a batch size that fits.
   """
   unit = len(devices) * config.gradient_accumulation
   config = config.copy_and_resolve_references()
 
-  def attempt(batch: int) -> compile_step.Compiled:
-    config.batch_size = batch
-    return compile_step.compiled(config, devices, step)
+  def attempt(batch_size: int) -> compile_step.CompiledStep:
+    config.batch_size = batch_size
+    return compile_step.compile_config(config, devices, step)
 
-  half = max(1, first.images // 2 // unit) * unit
-  if half == first.images:
+  half = max(1, first.batch_size // 2 // unit) * unit
+  if half == first.batch_size:
     half *= 2
-  log.info('a line through two batches, then one or more compiles to see')
+  log.info('searching for the largest batch: compiles twice or more')
   try:
     other = attempt(half)
-  except compile_step.TooLarge:
-    return first.images
-  grows = (first.peak_bytes - other.peak_bytes) / (first.images - half)
+  except compile_step.OutOfMemory:
+    return first.batch_size
+  slope = (first.peak_bytes - other.peak_bytes) / (first.batch_size - half)
   room = _USABLE * chip.hbm_bytes - first.peak_bytes
-  if grows <= 0:
+  if slope <= 0:
     raise UserError(
-      f'--largest_batch: {first.images} images take no more memory than {half};'
-      ' begin with a larger --config.batch_size'
+      f'--largest_batch: batch size {first.batch_size} takes no more memory '
+      f'than {half}; start with a larger --config.batch_size'
     )
-  batch = int(first.images + room / grows) // unit * unit
-  while batch > first.images:
+  batch_size = int(first.batch_size + room / slope) // unit * unit
+  while batch_size > first.batch_size:
     try:
-      return attempt(batch).images
-    except compile_step.TooLarge as error:
-      log.info('%d images do not fit: %s', batch, error)
-      batch = min(batch - unit, int(0.95 * batch) // unit * unit)
-  return first.images
+      return attempt(batch_size).batch_size
+    except compile_step.OutOfMemory as error:
+      log.info('batch size %d does not fit: %s', batch_size, error)
+      smaller = int(0.95 * batch_size) // unit * unit
+      batch_size = min(batch_size - unit, smaller)
+  return first.batch_size
 
 
-def smaller(config, num_devices: int, times: float) -> int:
-  """A batch for `times` less memory, which devices and parts can share."""
+def suggest_smaller(config, num_devices: int, ratio: float) -> int:
+  """Returns a valid batch size that takes about 1/`ratio` of the memory."""
   unit = num_devices * config.gradient_accumulation
-  batch = config.batch_size / max(times, 1.05)
-  return max(1, int(batch / unit)) * unit
+  return max(1, int(config.batch_size / max(ratio, 1.05) / unit)) * unit

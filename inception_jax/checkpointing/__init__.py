@@ -1,5 +1,5 @@
-"""Checkpoints: one on disk, a run's folder of them, which one is meant, and
-what may change on a resume.
+"""Checkpoints: one on disk, a run's folder of them, selecting one, and what may
+change when a run resumes.
 
 The only room that imports orbax.
 """

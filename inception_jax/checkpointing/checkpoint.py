@@ -1,9 +1,9 @@
-"""One checkpoint on disk: written whole, read only if every digest is right.
+"""One checkpoint on disk: written atomically, verified by digests when read.
 
 The only file that imports orbax. A checkpoint is a folder with two of orbax's
-items: `state`, the arrays, and `record`, a JSON that says of every array its
-shape, dtype and SHA-256, since orbax restores flipped bits without a word. The
-record has a digest of its own.
+items: `state`, the arrays, and `record`, a JSON with the checkpoint's metadata
+and the shape, dtype and SHA-256 of each array, since orbax restores flipped
+bits without an error. The record has a digest of its own.
 """
 
 import contextlib
@@ -28,13 +28,13 @@ from inception_jax.runtime import files
 from inception_jax.runtime import hardware
 
 _KEYS = {'step', 'metrics', 'network', 'config', 'versions', 'leaves'}
-
 _STATE = 'state'
-
 _RECORD = 'record'
-
-# What is wrong with the machine, and not with the checkpoint.
-_ENVIRONMENT = {
+_RECORD_FILE = 'metadata'
+# Written by orbax into each checkpoint's folder.
+_ORBAX_MARKER = '_CHECKPOINT_METADATA'
+# Errors of the machine, which do not mean that the checkpoint is damaged.
+_MACHINE_ERRORS = {
   errno.EACCES,
   errno.EPERM,
   errno.EIO,
@@ -44,9 +44,7 @@ _ENVIRONMENT = {
   errno.ENFILE,
   errno.ENOMEM,
 }
-
-_REFUSED = re.compile('PERMISSION_DENIED|RESOURCE_EXHAUSTED|UNAVAILABLE')
-
+_MACHINE_STATUS = re.compile('PERMISSION_DENIED|RESOURCE_EXHAUSTED|UNAVAILABLE')
 _VERSIONS = {
   'python': platform.python_version(),
   'jax': jax.__version__,
@@ -57,103 +55,106 @@ _VERSIONS = {
 
 
 class DamagedCheckpoint(UserError):
-  """A checkpoint that is not what was saved, with its path and why."""
+  """A checkpoint that differs from what was saved; names its path and why."""
 
   def __init__(self, path: epath.Path, reason: Any):
     super().__init__(f'checkpoint {path} is damaged: {_one_line(reason)}')
 
 
-def write(path: epath.Path, tree: Any, about: dict[str, Any]) -> None:
-  """Writes a checkpoint, whole or not at all, and reads it back.
+def write(
+  path: epath.Path, state: dict[str, Any], record: dict[str, Any]
+) -> None:
+  """Writes a checkpoint atomically and reads it back.
 
   Args:
-    path: where it is to be; its parent exists.
-    tree: numpy arrays.
-    about: 'step', 'metrics', 'network' and 'config', for the record.
+    path: the checkpoint's folder, in an existing one.
+    state: trees of numpy arrays, by field of the state.
+    record: 'step', 'metrics', 'network' and 'config'; 'versions' and 'leaves'
+      are added.
 
   Raises:
-    RunError: it could not be written, or reads otherwise.
+    RunError: it could not be written, or reads back differently.
   """
-  arrays = trees.named_leaves(tree)
+  arrays = trees.named_leaves(state)
   leaves = {name: digests.describe(x) for name, x in arrays.items()}
   versions = {
     **_VERSIONS,
     'devices': hardware.devices(),
     'machine': hardware.machine(),
   }
-  record = {**about, 'versions': versions, 'leaves': leaves}
+  record = {**record, 'versions': versions, 'leaves': leaves}
   try:
     with _checkpointer() as checkpointer:
       checkpointer.save(
         path,
         args=ocp.args.Composite(
           **{
-            _STATE: ocp.args.PyTreeSave(tree),
+            _STATE: ocp.args.PyTreeSave(state),
             _RECORD: ocp.args.JsonSave(digests.with_digest(record)),
           }
         ),
       )
-    # While the arrays are here, comparing them is cheaper than a digest.
-    back = _arrays(path, state_fields(read_record(path)))
+    # Comparing with the arrays in memory costs less than hashing.
+    back = _restore_arrays(path, state_fields(read_record(path)))
     digests.check_equal(arrays, back, digests.same_bytes)
-  except Exception as error:  # orbax has no class of its own for these
+  except Exception as error:  # orbax has no exception class of its own
     reason = f'checkpoint {path} was not saved: {_one_line(error)}'
     raise RunError(reason) from error
 
 
 def write_record(path: epath.Path, record: dict[str, Any]) -> None:
-  """Writes the record of a checkpoint anew, whole or not at all."""
-  files.replace_text(
-    path / _RECORD / 'metadata', json.dumps(digests.with_digest(record))
+  """Replaces the record of a checkpoint atomically."""
+  files.atomic_write(
+    path / _RECORD / _RECORD_FILE, json.dumps(digests.with_digest(record))
   )
 
 
 def read_record(path: epath.Path) -> dict[str, Any]:
-  """What `write` was told of a checkpoint, and 'versions' and 'leaves'.
+  """Returns the record of a checkpoint, with 'versions' and 'leaves'.
 
   Raises:
-    Damaged: it is not a whole checkpoint of this project.
+    DamagedCheckpoint: it is not a complete checkpoint of this project.
     UserError: this machine cannot read it.
   """
   with _reading(path), _checkpointer() as checkpointer:
     args = ocp.args.Composite(**{_RECORD: ocp.args.JsonRestore()})
-    sealed = checkpointer.restore(path, args=args)[_RECORD]
-    record = sealed['values']
-    if digests.with_digest(record) != sealed:
+    stored = checkpointer.restore(path, args=args)[_RECORD]
+    record = stored['values']
+    if digests.with_digest(record) != stored:
       raise ValueError('its record has changed since it was saved')
     if not _KEYS <= record.keys():
-      raise ValueError('it is no checkpoint of a network of this project')
+      raise ValueError('it was not saved by this project')
   return record
 
 
 def state_fields(record: dict[str, Any]) -> set[str]:
-  """The fields of the state that a checkpoint has."""
+  """Returns the fields of the state that a checkpoint contains."""
   return {name.partition('/')[0] for name in record['leaves']}
 
 
-def read(
-  path: epath.Path, record: dict[str, Any], only: set[str]
+def read_arrays(
+  path: epath.Path, record: dict[str, Any], fields: set[str]
 ) -> dict[str, np.ndarray]:
-  """The arrays of a checkpoint, each with the digest it was saved with.
+  """Reads arrays of a checkpoint and verifies their digests.
 
   Args:
-    path: of the checkpoint.
-    record: its own.
-    only: the fields of the state to read.
+    path: the checkpoint's folder.
+    record: its record.
+    fields: the fields of the state to read.
 
   Returns:
     {'params/head/dense/kernel': array}.
 
   Raises:
-    Damaged: an array is missing, cannot be read, or has changed.
+    DamagedCheckpoint: an array is missing, cannot be read, or has changed.
     UserError: this machine cannot read it.
   """
   with _reading(path):
-    arrays = _arrays(path, only)
+    arrays = _restore_arrays(path, fields)
     expected = {
       name: entry
       for name, entry in record['leaves'].items()
-      if name.partition('/')[0] in only
+      if name.partition('/')[0] in fields
     }
     digests.check_equal(
       expected, arrays, lambda entry, x: entry == digests.describe(x)
@@ -161,11 +162,13 @@ def read(
   return arrays
 
 
-def _arrays(path: epath.Path, only: set[str]) -> dict[str, np.ndarray]:
-  """What orbax restores."""
+def _restore_arrays(
+  path: epath.Path, fields: set[str]
+) -> dict[str, np.ndarray]:
+  """Restores arrays by orbax, without verifying them."""
   with _checkpointer() as checkpointer:
     tree = checkpointer.metadata(path).item_metadata[_STATE].tree
-    tree = {key: tree[key] for key in only}
+    tree = {key: tree[key] for key in fields}
     as_numpy = jax.tree.map(
       lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree
     )
@@ -176,24 +179,29 @@ def _arrays(path: epath.Path, only: set[str]) -> dict[str, np.ndarray]:
     return trees.named_leaves(checkpointer.restore(path, args=args)[_STATE])
 
 
-def steps(directory: epath.Path) -> list[int]:
-  """The steps that have a checkpoint in a folder, whole or damaged, sorted."""
-  if not directory.is_dir():
+def list_steps(folder: epath.Path) -> list[int]:
+  """Returns the steps of a folder's checkpoints, sorted, damaged ones too."""
+  if not folder.is_dir():
     return []
   return sorted(
     int(path.name)
-    for path in directory.iterdir()
-    if path.name.isdecimal() and ocp.utils.is_checkpoint_finalized(path)
+    for path in folder.iterdir()
+    if path.name.isdecimal() and ocp.path.step.is_path_finalized(path)
   )
 
 
+def is_checkpoint(path: epath.Path) -> bool:
+  """Returns whether a folder is a checkpoint."""
+  return (path / _ORBAX_MARKER).exists()
+
+
 def is_unfinished(path: epath.Path) -> bool:
-  """Whether a folder is what a save that was cut off has left."""
-  return ocp.utils.is_tmp_checkpoint(path)
+  """Returns whether a folder was left by an interrupted save."""
+  return ocp.path.step.is_path_temporary(path)
 
 
 def _checkpointer() -> ocp.Checkpointer:
-  # One process writes all, and each reads for itself: none waits for another.
+  # One process writes everything and each reads on its own, without barriers.
   process = jax.process_index()
   alone = ocp.options.MultiprocessingOptions(
     primary_host=process,
@@ -206,7 +214,9 @@ def _checkpointer() -> ocp.Checkpointer:
       _STATE: ocp.PyTreeCheckpointHandler(
         use_compression=False, multiprocessing_options=alone
       ),
-      _RECORD: ocp.JsonCheckpointHandler(multiprocessing_options=alone),
+      _RECORD: ocp.JsonCheckpointHandler(
+        _RECORD_FILE, multiprocessing_options=alone
+      ),
     },
   )
   return ocp.Checkpointer(handler, multiprocessing_options=alone)
@@ -214,14 +224,14 @@ def _checkpointer() -> ocp.Checkpointer:
 
 @contextlib.contextmanager
 def _reading(path: epath.Path):
-  """Says of whatever goes wrong with a checkpoint which one it is."""
+  """Converts errors of reading a checkpoint; the new ones name its path."""
   try:
     yield
   except MemoryError:
     raise
-  except Exception as error:  # orbax has no class of its own for these
+  except Exception as error:  # orbax has no exception class of its own
     number = error.errno if isinstance(error, OSError) else None
-    if number in _ENVIRONMENT or _REFUSED.search(str(error)):
+    if number in _MACHINE_ERRORS or _MACHINE_STATUS.search(str(error)):
       reason = f'checkpoint {path} cannot be read: {_one_line(error)}'
       raise UserError(reason) from error
     raise DamagedCheckpoint(path, error) from error
@@ -229,5 +239,5 @@ def _reading(path: epath.Path):
 
 def _one_line(reason: Any) -> str:
   if isinstance(reason, KeyError):
-    reason = f'there is no {reason} in it'
+    reason = f'{reason} is missing'
   return ' '.join(str(reason).split())[:200] or type(reason).__name__

@@ -1,4 +1,4 @@
-"""Whether a training may go on from what an earlier one has left."""
+"""Checks whether a training may resume from an earlier one's checkpoint."""
 
 import logging
 from typing import Any
@@ -16,50 +16,49 @@ def check(
   workdir: str,
   complete: bool,
 ) -> bool:
-  """Names each key that is not as the run began; refuses what may not change.
+  """Logs the keys that changed since the run began; raises if they may not.
 
   Args:
     config: the whole config, resolved.
-    classes: of the data.
-    record: of the checkpoint.
-    workdir: of the run.
-    complete: whether there is nothing left to train; then nothing is refused.
+    classes: names of the dataset's classes.
+    record: the checkpoint's record.
+    workdir: the run's folder, for messages.
+    complete: whether no step is left to train; then every change is accepted.
 
   Returns:
-    Whether anything has changed.
+    Whether any key has changed.
 
   Raises:
-    UserError: what has changed would make another training of it.
+    UserError: a change would make this a different training.
   """
   lines, refused = differences.check_changes(record['config'], config)
   for line in lines:
-    log.warning('not as this run began: %s', line)
+    log.warning('changed since this run began: %s', line)
   if complete:
     return bool(lines)
-  # Absent from what older versions saved.
+  # The first checkpoints have no classes.
   stored = record['network'].get('classes')
   if stored and tuple(stored) != tuple(classes):
     raise errors.UserError(
       f'{workdir} was trained on other classes, or in another order:',
-      *errors.shorten(_differences(stored, classes)),
+      *errors.shorten(_class_differences(stored, classes)),
     )
   if refused:
     keys = ','.join(line.partition(':')[0] for line in refused)
     raise errors.UserError(
-      f'{workdir} was trained otherwise; go back to that, take another '
-      f'--workdir, or allow it by --config.allow_changed={keys}',
+      f'{workdir} was trained with other values; restore them, choose another '
+      f'--workdir, or accept the changes by --config.allow_changed={keys}',
       *(f'  {line}' for line in refused),
     )
   return bool(lines)
 
 
-def _differences(stored, now) -> list[str]:
-  pairs = [
-    (i, before, after)
+def _class_differences(stored, now) -> list[str]:
+  lines = [
+    f'  {i}: {before!r} → {after!r}'
     for i, (before, after) in enumerate(zip(stored, now, strict=False))
     if before != after
   ]
-  lines = [f'  {i}: {before!r} → {after!r}' for i, before, after in pairs]
   if len(stored) != len(now):
     lines.append(f'  {len(stored)} → {len(now)} classes')
   return lines

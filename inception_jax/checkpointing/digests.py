@@ -1,5 +1,6 @@
-"""SHA-256 of arrays and of records, by which a flipped bit is noticed."""
+"""SHA-256 digests of arrays and JSON records, which detect flipped bits."""
 
+from collections.abc import Callable
 import hashlib
 import json
 from typing import Any
@@ -7,42 +8,45 @@ from typing import Any
 import numpy as np
 
 
-def check_equal(saved: dict, found: dict, same) -> None:
-  """Raises ValueError unless the same names have the same values."""
+def check_equal(
+  expected: dict[str, Any],
+  actual: dict[str, Any],
+  equal: Callable[[Any, Any], bool],
+) -> None:
+  """Raises ValueError unless both have the same names with equal values."""
   if faults := [
     name
-    for name in sorted(saved.keys() | found.keys())
-    if name not in saved
-    or name not in found
-    or not same(saved[name], found[name])
+    for name in sorted(expected.keys() | actual.keys())
+    if name not in expected
+    or name not in actual
+    or not equal(expected[name], actual[name])
   ]:
     raise ValueError(
-      f'{len(faults)} of {len(saved)} arrays are not as they were saved, '
-      f'{faults[0]} among them'
+      f'{len(faults)} of {len(expected)} arrays differ from what was saved, '
+      f'the first is {faults[0]}'
     )
 
 
 def describe(array: np.ndarray) -> dict[str, Any]:
-  """What a record says of an array: 'shape', 'dtype' and 'sha256'."""
+  """Returns the record's entry of an array: 'shape', 'dtype' and 'sha256'."""
   return {
     'shape': list(array.shape),
     'dtype': array.dtype.name,
-    'sha256': hashlib.sha256(_raw(array)).hexdigest(),
+    'sha256': hashlib.sha256(_bytes(array)).hexdigest(),
   }
 
 
 def same_bytes(a: np.ndarray, b: np.ndarray) -> bool:
-  """Equal to the last bit, NaN included."""
-  return np.array_equal(_raw(a), _raw(b))
+  """Returns whether two arrays are bitwise equal, NaN included."""
+  return np.array_equal(_bytes(a), _bytes(b))
 
 
-def _raw(array: np.ndarray) -> np.ndarray:
-  """Its bytes."""
+def _bytes(array: np.ndarray) -> np.ndarray:
   return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
 
 
 def with_digest(values: dict[str, Any]) -> dict[str, Any]:
-  """Values as JSON has them, with the SHA-256 of their text."""
+  """Returns {'values': values as parsed from JSON, 'sha256': of that JSON}."""
   text = json.dumps(values, sort_keys=True)
   return {
     'values': json.loads(text),

@@ -1,4 +1,4 @@
-"""The checkpoints that a run has left, and the newest of them that is sound."""
+"""The checkpoints of a run's folder: listed, read, and verified."""
 
 from collections.abc import Callable
 import logging
@@ -14,34 +14,40 @@ from inception_jax.errors import UserError
 
 log = logging.getLogger(__name__)
 
-# Sign of each score that says which checkpoint is the best.
-SCORES = {'top1': 1, 'top5': 1, 'loss': -1}
-
-DAMAGED = '.damaged'
-
-DELETED = '.deleted'
+# Metrics that can rank checkpoints: 1 if higher is better, -1 if lower.
+_METRIC_SIGNS = {'top1': 1, 'top5': 1, 'loss': -1}
+DAMAGED_SUFFIX = '.damaged'
+DELETED_SUFFIX = '.deleted'
 
 
 class CheckpointDirectory:
-  """The checkpoints of a folder; nothing is written by asking for them."""
+  """The checkpoints of a folder.
+
+  Only `resume` and `mark_damaged` change the folder.
+  """
 
   def __init__(self, directory, best_by: str = 'top1'):
-    """`best_by`: the score that says which is the best."""
+    """Lists the checkpoints.
+
+    Args:
+      directory: the folder, which does not have to exist.
+      best_by: the metric that ranks checkpoints: 'top1', 'top5' or 'loss'.
+    """
     self.directory = epath.Path(directory).absolute()
     self._best_by = best_by
-    self._steps = checkpoint.steps(self.directory)
+    self._steps = checkpoint.list_steps(self.directory)
     self._records = {}
 
   def steps(self) -> list[int]:
-    """Of all that are here, damaged ones too, sorted."""
+    """Returns the steps of all checkpoints, sorted, damaged ones too."""
     return list(self._steps)
 
   def path(self, step: int) -> epath.Path:
-    """Where the checkpoint of a step lies."""
+    """Returns the path of a step's checkpoint."""
     return self.directory / str(step)
 
   def candidates(self, which: str) -> list[int]:
-    """The steps that 'latest', 'best' or a number can mean, in turn.
+    """Returns the steps to try for 'latest', 'best' or a number, in order.
 
     Raises:
       UserError: there is no such checkpoint.
@@ -51,7 +57,7 @@ class CheckpointDirectory:
     if which == 'latest':
       return self._steps[::-1]
     if which == 'best':
-      best = self.best()
+      best = self.best_step()
       if best is None:
         raise UserError(f'no checkpoint in {self.directory} was evaluated')
       return [best]
@@ -63,15 +69,15 @@ class CheckpointDirectory:
     )
 
   def record(self, step: int) -> dict[str, Any]:
-    """What was saved with a checkpoint.
+    """Returns the record of a checkpoint.
 
     Returns:
-      'step', 'metrics' (of its evaluation; {} if there was none), 'network'
-      (what `models.about` said), 'config' (None of imported weights),
-      'versions', and 'leaves', its arrays.
+      'step'; 'metrics' of its evaluation, {} if there was none; 'network', see
+      `metadata.to_dict`; 'config', None for imported weights; 'versions';
+      'leaves', the shapes, dtypes and digests of its arrays.
 
     Raises:
-      Damaged: it cannot be read, or was changed.
+      DamagedCheckpoint: the record is missing or has changed.
     """
     if step not in self._records:
       path = self.path(step)
@@ -81,112 +87,115 @@ class CheckpointDirectory:
       self._records[step] = record
     return self._records[step]
 
-  def newest(self) -> tuple[int, dict[str, Any]]:
-    """The newest step that has a sound record, and the record.
+  def newest_record(self) -> tuple[int, dict[str, Any]]:
+    """Returns the newest step whose record is sound, and that record.
 
     Raises:
       UserError: there is none.
     """
-    step, record, _ = self._first(self._steps[::-1], self.record, log.debug)
+    steps = self._steps[::-1]
+    step, record, _ = self._first_sound(steps, self.record, log.debug)
     return step, record
 
-  def read(
-    self, steps: list[int], only: Callable[[dict], set[str]]
+  def read_first_sound(
+    self, steps: list[int], fields: Callable[[dict], set[str]]
   ) -> tuple[int, dict[str, Any], dict[str, np.ndarray]]:
-    """Reads the first of some checkpoints that is sound; warns of the others.
+    """Reads the first sound checkpoint; logs which ones before it are damaged.
 
     Args:
-      steps: of the checkpoints.
-      only: takes a record; the fields of the state that are wanted.
+      steps: of the checkpoints, in order.
+      fields: record → the fields of the state to read.
 
     Returns:
-      The step, its record, and the arrays as `checkpoint.read` gives them.
+      The step, its record, and the arrays, as `checkpoint.read_arrays`.
 
     Raises:
       UserError: none of them is sound.
     """
+    read = lambda step: self.read_step(step, fields)
+    return self._first_sound(steps, read, log.error)
 
-    return self._first(steps, lambda s: self.read_one(s, only), log.error)
-
-  def read_one(
-    self, step: int, only: Callable[[dict], set[str]]
+  def read_step(
+    self, step: int, fields: Callable[[dict], set[str]]
   ) -> dict[str, np.ndarray]:
-    """The arrays of one checkpoint, as `read`.
+    """Reads the arrays of one checkpoint; see `read_first_sound`.
 
     Raises:
-      Damaged: it is not what was saved.
+      DamagedCheckpoint: it differs from what was saved.
     """
     record = self.record(step)
-    return checkpoint.read(self.path(step), record, only(record))
+    return checkpoint.read_arrays(self.path(step), record, fields(record))
 
   def resume(self) -> tuple[int, dict[str, Any], dict[str, np.ndarray]]:
-    """The newest sound checkpoint, whole; whatever is newer is set aside.
+    """Reads the newest sound checkpoint with all fields, and cleans up.
 
-    What saves that were cut off have left is deleted.
+    Damaged checkpoints that are newer are renamed. What interrupted saves and
+    deletions left is deleted.
 
     Returns:
-      As `read`.
+      As `read_first_sound`.
 
     Raises:
       UserError: there is no sound checkpoint.
     """
     for path in self.directory.iterdir():
-      if checkpoint.is_unfinished(path) or path.name.endswith(DELETED):
+      if checkpoint.is_unfinished(path) or path.name.endswith(DELETED_SUFFIX):
         path.rmtree()
-    found = self.read(self._steps[::-1], checkpoint.state_fields)
-    for step in [step for step in self._steps if step > found[0]]:
-      log.error('set aside as %s', self.set_aside(step))
-    return found
+    newest = self.read_first_sound(self._steps[::-1], checkpoint.state_fields)
+    for step in [step for step in self._steps if step > newest[0]]:
+      log.error('renamed a damaged checkpoint to %s', self.mark_damaged(step))
+    return newest
 
-  def set_aside(self, step: int) -> epath.Path:
-    """Renames a damaged checkpoint, so that nothing takes it for one."""
+  def mark_damaged(self, step: int) -> epath.Path:
+    """Renames a checkpoint to STEP.damaged, so that it is not read again."""
     path, i = self.path(step), 1
-    aside = path.with_name(path.name + DAMAGED)
-    while aside.exists():
+    renamed = path.with_name(path.name + DAMAGED_SUFFIX)
+    while renamed.exists():
       i += 1
-      aside = path.with_name(f'{path.name}{DAMAGED}-{i}')
-    path.rename(aside)
+      renamed = path.with_name(f'{path.name}{DAMAGED_SUFFIX}-{i}')
+    path.rename(renamed)
     self._steps.remove(step)
-    return aside
+    return renamed
 
-  def best(self) -> int | None:
-    """The step of the best of those that were evaluated, the earliest such."""
-    evaluated = [step for step in self._steps if self.scores(step)]
+  def best_step(self) -> int | None:
+    """Returns the step with the best metrics, the earliest among equals."""
+    evaluated = [step for step in self._steps if self.metrics(step)]
     return max(
-      evaluated, key=lambda s: self._worth(self.scores(s)), default=None
+      evaluated, key=lambda s: self._score(self.metrics(s)), default=None
     )
 
-  def is_best(self, scores: dict[str, float]) -> bool:
-    """Whether an evaluation is better than that of any checkpoint here."""
-    best = self.best()
-    if not scores or best is None:
-      return bool(scores)
-    return self._worth(scores) > self._worth(self.scores(best))
+  def is_new_best(self, metrics: dict[str, float]) -> bool:
+    """Returns whether metrics are better than those of every checkpoint."""
+    best = self.best_step()
+    if not metrics or best is None:
+      return bool(metrics)
+    return self._score(metrics) > self._score(self.metrics(best))
 
-  def _first(self, steps, get, says):
-    faults = []
-    for step in steps:
-      try:
-        found = get(step)
-      except DamagedCheckpoint as error:
-        faults += error.faults
-        continue
-      for fault in faults:
-        says('%s; taking step %d', fault, step)
-      return step, self.record(step), found
-    raise UserError(
-      *faults,
-      f'no sound checkpoint in {self.directory}: restore one from a copy, or '
-      'move the folder away to start anew',
-    )
-
-  def scores(self, step: int) -> dict[str, float]:
-    """Of a checkpoint's evaluation; {} if there was none."""
+  def metrics(self, step: int) -> dict[str, float]:
+    """Returns the metrics of a checkpoint, {} if not evaluated or damaged."""
     try:
       return self.record(step)['metrics']
     except DamagedCheckpoint:
       return {}
 
-  def _worth(self, scores) -> float:
-    worth = SCORES[self._best_by] * scores[self._best_by]
-    return -math.inf if math.isnan(worth) else worth
+  def _score(self, metrics: dict[str, float]) -> float:
+    """Returns the ranking metric, higher being better and NaN the worst."""
+    score = _METRIC_SIGNS[self._best_by] * metrics[self._best_by]
+    return -math.inf if math.isnan(score) else score
+
+  def _first_sound(self, steps, read, report):
+    faults = []
+    for step in steps:
+      try:
+        result = read(step)
+      except DamagedCheckpoint as error:
+        faults += error.faults
+        continue
+      for fault in faults:
+        report('%s; taking step %d', fault, step)
+      return step, self.record(step), result
+    raise UserError(
+      *faults,
+      f'no sound checkpoint in {self.directory}: restore one from a copy, or '
+      'move the folder away to start from scratch',
+    )

@@ -1,4 +1,4 @@
-"""Where a run's checkpoints lie, and which of them is meant."""
+"""Where a run's checkpoints are, and which one --checkpoint= selects."""
 
 from etils import epath
 
@@ -7,42 +7,37 @@ from inception_jax.checkpointing.directory import CheckpointDirectory
 
 
 def checkpoint_folder(workdir: str) -> epath.Path:
-  """Where a run's checkpoints lie."""
+  """Returns the folder of a run's checkpoints."""
   return epath.Path(workdir) / 'checkpoints'
 
 
 def has_checkpoints(workdir: str) -> bool:
-  """Whether a run has checkpoints, damaged or not; makes nothing."""
-  where = checkpoint_folder(workdir)
-  return where.is_dir() and any(
-    path.name.isdecimal() or directory_lib.DAMAGED in path.name
-    for path in where.iterdir()
+  """Returns whether a run has checkpoints, sound or damaged."""
+  folder = checkpoint_folder(workdir)
+  return folder.is_dir() and any(
+    path.name.isdecimal() or directory_lib.DAMAGED_SUFFIX in path.name
+    for path in folder.iterdir()
   )
 
 
-def is_checkpoint(path: epath.Path) -> bool:
-  """Whether a folder is one checkpoint."""
-  return (path / '_CHECKPOINT_METADATA').exists()
-
-
 def is_path(which: str) -> bool:
-  """Whether it names a folder or file, not one of a run's checkpoints."""
+  """Returns whether `which` is a path, not 'latest', 'best' or a step."""
   named = which in ('latest', 'best') or which.isdecimal()
   return '/' in which or (not named and epath.Path(which).exists())
 
 
 def find(workdir: str, which: str) -> tuple[CheckpointDirectory, list[int]]:
-  """The checkpoints that 'latest', 'best', a step or the path of one can mean.
+  """Finds the checkpoints for 'latest', 'best', a step or a checkpoint's path.
 
   Returns:
-    The history they are of, and their steps; the first that is sound is meant.
+    Their folder, and the steps to try in order until one is sound.
 
   Raises:
     UserError: there is no such checkpoint.
   """
-  directory = checkpoint_folder(workdir)
+  folder = checkpoint_folder(workdir)
   if '/' in which:
     path = epath.Path(which)
-    directory, which = path.parent, path.name
-  found = CheckpointDirectory(directory)
-  return found, found.candidates(which)
+    folder, which = path.parent, path.name
+  directory = CheckpointDirectory(folder)
+  return directory, directory.candidates(which)

@@ -1,6 +1,7 @@
-"""Saves a run's checkpoints beside the training, and keeps the right ones."""
+"""Saves a run's checkpoints in a thread, and deletes old ones."""
 
 from collections.abc import Callable
+from collections.abc import Mapping
 from concurrent import futures
 import contextlib
 import logging
@@ -12,49 +13,53 @@ import jax
 import numpy as np
 
 from inception_jax.checkpointing import checkpoint
-from inception_jax.checkpointing.directory import DELETED
+from inception_jax.checkpointing.directory import DELETED_SUFFIX
 from inception_jax.checkpointing.directory import CheckpointDirectory
 from inception_jax.distributed import sharding
-from inception_jax.training.train_state import TrainState
 
 log = logging.getLogger(__name__)
 
 
-def to_host(state: TrainState) -> dict[str, Any]:
-  """The fields of a state as numpy arrays; all processes ask for them."""
-  whole = jax.tree.map(_whole, vars(state))
-  # Copies, since on a CPU these may be views of what the next step gives up.
+def to_host(state: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns a state as numpy arrays; every process must call this.
+
+  Args:
+    state: trees of arrays, by field of the state.
+  """
+  whole = jax.tree.map(_replicate, dict(state))
+  # Copies, since on a CPU these may be views of buffers that the next step
+  # overwrites.
   return jax.tree.map(np.array, jax.device_get(whole))
 
 
-def _whole(x):
-  """An array of which this process has all."""
+def _replicate(x):
+  """Returns an array of which this process holds every element."""
   if x.is_fully_addressable or x.is_fully_replicated:
     return x
-  # One after the other, since together they may not fit on a device.
+  # To the host at once: all arrays together may not fit on a device.
   return np.asarray(sharding.replicate(x.sharding.mesh, x))
 
 
 class CheckpointManager(CheckpointDirectory):
-  """The checkpoints of a folder that a training adds to.
+  """The checkpoints that a training writes.
 
-  The newest `keep` stay, those that `forever` is true of, and the best of
-  those that were evaluated. An older one goes when the newer one has been
-  written and read back. Close it, or use it in a `with`: until then a save may
-  still be under way, and its error unseen.
+  Kept are the newest `keep_latest`, those that `keep_always` accepts, and the
+  best of those that were evaluated. Others are deleted once a newer checkpoint
+  has been written and read back. Use it in a `with`, or close it: until then a
+  save may be in progress, and its error unreported.
   """
 
   def __init__(
     self,
     directory,
-    keep: int = 1,
-    forever: Callable[[int], bool] = lambda step: False,
+    keep_latest: int = 1,
+    keep_always: Callable[[int], bool] = lambda step: False,
     best_by: str = 'top1',
   ):
     super().__init__(directory, best_by)
-    self._keep, self._forever = keep, forever
-    self._writer = futures.ThreadPoolExecutor(
-      1, 'checkpoint', initializer=_give_way
+    self._keep_latest, self._keep_always = keep_latest, keep_always
+    self._executor = futures.ThreadPoolExecutor(
+      1, 'checkpoint', initializer=_lower_priority
     )
     self._saving = None
 
@@ -65,7 +70,7 @@ class CheckpointManager(CheckpointDirectory):
     self.close()
 
   def close(self) -> None:
-    """Waits for the save under way.
+    """Waits for the save in progress.
 
     Raises:
       RunError: it failed.
@@ -73,59 +78,59 @@ class CheckpointManager(CheckpointDirectory):
     try:
       self._wait()
     finally:
-      self._writer.shutdown()
+      self._executor.shutdown()
 
-  def last_good(self) -> str:
-    """What to say to someone whose training went bad after the newest one."""
+  def last_good_message(self) -> str:
+    """Returns a clause on the newest checkpoint, for an error of a later step."""
     if not self._steps:
-      return 'there is no checkpoint from before it'
+      return 'there is no earlier checkpoint'
     return f'the last good checkpoint is {self.path(self._steps[-1])}'
 
   def save(
     self,
-    state: TrainState,
+    state: Mapping[str, Any],
     metrics: dict[str, float],
     network: dict[str, Any],
     config: dict[str, Any] | None = None,
   ) -> None:
-    """Starts to save a state; returns as soon as it is in the host's memory.
+    """Starts a save; returns as soon as the state is in host memory.
 
     Args:
-      state: fields that are None are left out.
-      metrics: its evaluation; {} if there was none.
-      network: what `models.about` says of it.
-      config: of the training, resolved.
+      state: trees of arrays, by field of the state, 'step' among them.
+      metrics: of its evaluation; {} if there was none.
+      network: see `metadata.to_dict`.
+      config: of the training, resolved; None for imported weights.
 
     Raises:
-      RunError: the save before it failed.
-      RuntimeError: there is a checkpoint of this step already.
+      RunError: the previous save failed.
+      RuntimeError: this step has a checkpoint already.
     """
     self._wait()
-    step = int(state.step)
+    step = int(state['step'])
     if step in self._steps:
       raise RuntimeError(f'there is a checkpoint of step {step} already')
-    tree = to_host(state)
-    about = {
+    arrays = to_host(state)
+    record = {
       'step': step,
       'metrics': metrics,
       'network': network,
       'config': config,
     }
     self._steps.append(step)
-    self._records[step] = about
+    self._records[step] = record
     if jax.process_index() == 0:
-      self._saving = self._writer.submit(self._write, step, tree, about)
+      self._saving = self._executor.submit(self._write, step, arrays, record)
 
   def add_metrics(self, step: int, metrics: dict[str, float]) -> None:
-    """Adds its evaluation to a checkpoint that was saved before it."""
+    """Adds the metrics of a later evaluation to a checkpoint's record."""
     self._wait()
     record = {**checkpoint.read_record(self.path(step)), 'metrics': metrics}
     self._records[step] = record
     if jax.process_index() == 0:
       checkpoint.write_record(self.path(step), record)
 
-  def check(self) -> None:
-    """Raises what went wrong with a save, as soon as it is known.
+  def check_for_errors(self) -> None:
+    """Raises the error of a finished save; does not wait for one in progress.
 
     Raises:
       RunError: it failed.
@@ -144,23 +149,25 @@ class CheckpointManager(CheckpointDirectory):
       raise
     self._steps = [step for step in self._steps if step not in deleted]
 
-  def _write(self, step, tree, about) -> list[int]:
+  def _write(self, step, arrays, record) -> list[int]:
+    """Writes a checkpoint; returns the steps that were deleted after that."""
     self.directory.mkdir(parents=True, exist_ok=True)
-    checkpoint.write(self.path(step), tree, about)
-    # It is proven: what it replaces can go.
-    kept = {*self._steps[-self._keep :], self.best()}
+    checkpoint.write(self.path(step), arrays, record)
+    # orbax's EveryNSteps takes whole steps, its BestN the latest among equals.
+    kept = {*self._steps[-self._keep_latest :], self.best_step()}
     deleted = []
     for old in self._steps:
-      if old not in kept and not self._forever(old):
-        # By a name that none takes for a checkpoint, should this be cut off.
+      if old not in kept and not self._keep_always(old):
+        # Renamed first, so that an interrupted deletion leaves no checkpoint.
         path = self.path(old)
-        path = path.rename(path.with_name(path.name + DELETED))
+        path = path.rename(path.with_name(path.name + DELETED_SUFFIX))
         path.rmtree()
         deleted.append(old)
     return deleted
 
 
-def _give_way() -> None:
-  """Where the training itself needs the cores, digests wait for them."""
-  with contextlib.suppress(AttributeError, OSError):  # Linux's threads alone
+def _lower_priority() -> None:
+  """Makes the thread's digests yield the cores to training."""
+  # Only Linux has a priority per thread.
+  with contextlib.suppress(AttributeError, OSError):
     os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)

@@ -1,4 +1,4 @@
-"""Every config key, its checks, durations, and configs as JSON.
+"""Config keys and defaults, range checks, durations, and configs as JSON.
 
-Knows nothing of networks or data; nothing here imports JAX.
+Knows nothing about networks or data; nothing here imports JAX.
 """

@@ -1,18 +1,18 @@
-"""Every key with its default; the recipes beside this file change some.
+"""Every config key with its default; a recipe in configs/ overrides some.
 
   python main.py --config=configs/NAME.py --workdir=DIR --config.KEY=VALUE
 
-A duration is a number with its unit: '2000 steps', '90 epochs', '5 percent'
-(of the training).
+A duration is a number with its unit: '2000 steps', '90 epochs', or '5 percent'
+of the training.
 """
 
 from ml_collections import ConfigDict
 
 
 def get_config() -> ConfigDict:
-  """The defaults; on their own they train Inception-v3 on the digits."""
+  """Returns the defaults, which train Inception-v3 on the digits."""
   config = ConfigDict()
-  # Weights, order of the images, augmentation and dropout follow from it.
+  # Determines initialization, data order, augmentation and dropout.
   config.seed = 0
 
   config.model = ConfigDict()
@@ -20,70 +20,82 @@ def get_config() -> ConfigDict:
   # cifar_inception_v3, cifar_inception_v4, cifar_inception_resnet_v2
   config.model.name = 'inception_v3'
   config.model.num_classes = 0  # 0: as many as the dataset has
-  config.model.width = 1.0  # multiplies channels, to multiples of 8
-  config.model.stem = ''  # 'imagenet' for 299×299, 'small' for 32×32; '': own
-  config.model.dropout_rate = 0.2  # share that is dropped before the logits
-  config.model.aux_head = False  # the auxiliary classifier, in training only
-  config.model.aux_batch_norm = True  # False: bare convolutions, MindSpore's
-  config.model.head_batch_norm = False  # of features and logits: MindSpore's v4
-  config.model.bn_momentum = 0.9997  # share of the old moving statistics
-  # What is 0 or empty here and below follows the card of the weights or, for
-  # new ones, of the network (inception_jax/models).
+  config.model.width = 1.0  # scales channels, rounded to multiples of 8
+  # 'imagenet' for 299×299, 'small' for 32×32; '': the network's default
+  config.model.stem = ''
+  config.model.dropout_rate = 0.2  # fraction dropped before the logits
+  config.model.aux_head = False  # the auxiliary classifier; training only
+  # False: the auxiliary head's convolutions have no BatchNorm (MindSpore's)
+  config.model.aux_batch_norm = True
+  # BatchNorm of features and logits (MindSpore's v4)
+  config.model.head_batch_norm = False
+  config.model.bn_momentum = 0.9997  # decay of the moving statistics
+  # Where a value is 0 or empty here and below, it comes from the card of the
+  # loaded weights, or from the network's for new ones (inception_jax/models).
   config.model.bn_epsilon = 0.0
-  config.model.pool_padding = ''  # of average pools: 'counted' or 'ignored'
+  config.model.pool_padding = ''  # average pools' padding: counted or ignored
 
   config.data = ConfigDict()
   config.data.source = 'digits'  # README.md lists the others
-  config.data.dir = ''  # tfds: empty means $TFDS_DATA_DIR or its default
-  # Of a folder their names; tfds: any expression, 'train[:99%]'.
+  config.data.dir = ''  # tfds: '' is $TFDS_DATA_DIR or tfds's default
+  # Names of subfolders (source 'folder') or any tfds split, 'train[:99%]'.
   config.data.train_split = 'train'
   config.data.eval_split = 'test'
-  config.data.image_size = 0  # the card's: 299, or 32
-  config.data.channels = 3  # or 1: images are made grey
-  config.data.label_offset = 1  # of the first class; tfrecord only
-  config.data.max_bad_fraction = 0.001  # of images that cannot be decoded
-  config.data.max_pixels = 80_000_000  # of an image; more is not decoded
-  config.data.shuffle_buffer = 8192  # undecoded records; tfds's TFRecords only
+  config.data.image_size = 0  # pixels; 0: the card's, 299 or 32
+  config.data.channels = 3  # 3: RGB; 1: images are converted to grey
+  config.data.label_offset = 1  # label of the first class; tfrecord only
+  config.data.max_bad_fraction = 0.001  # of undecodable images
+  config.data.max_pixels = 80_000_000  # larger images are not decoded
+  config.data.shuffle_buffer = 8192  # encoded records; tfds's TFRecords only
   config.data.interpolation = ''  # bilinear, bicubic, area, nearest; '': card's
-  config.data.train_crop = 'random'  # random area and ratio, or 'none'
-  config.data.crop_area = (0.08, 1.0)  # of the image, for 'random'
-  config.data.crop_ratio = (3 / 4, 4 / 3)  # width over height, for 'random'
-  config.data.pad = 0  # pixels of black around, then a random crop back
-  config.data.flip = True  # left and right, at random
-  config.data.rotate = 0.0  # up to so many degrees to either side
+  config.data.train_crop = 'random'  # random area and aspect ratio, or 'none'
+  config.data.crop_area = (0.08, 1.0)  # range, of the image area; 'random'
+  config.data.crop_ratio = (3 / 4, 4 / 3)  # range, width / height; 'random'
+  config.data.pad = 0  # pixels of zero padding, then a random crop
+  config.data.flip = True  # random horizontal flip
+  config.data.rotate = 0.0  # random rotation by up to ± this, in degrees
   config.data.policy = ''  # autoaugment (ImageNet's), randaugment; '': none
-  config.data.rand_ops = 2  # of RandAugment, for each image
+  config.data.rand_ops = 2  # RandAugment's operations an image
   config.data.rand_magnitude = 9.0  # of 30, torchvision's scale; timm's is 10
-  # Brightness, contrast, saturation: 1 ± this; hue: ± this share of its circle
+  # Brightness, contrast, saturation: factors in 1 ± this; hue: shifted by ±
+  # this fraction of the colour circle
   config.data.color_jitter = (0.0, 0.0, 0.0, 0.0)
-  config.data.brightness_shift = 0.0  # ± this share of white: TensorFlow's
-  config.data.erase = 0.0  # odds of random erasing
-  config.data.erase_area = (0.02, 1 / 3)  # of the image
-  config.data.erase_ratio = (0.3, 3.3)  # height over width
-  config.data.erase_with = 'mean'  # or noise
-  config.data.mixup = 0.0  # α of mixup's Beta(α, α); 0: none
-  config.data.cutmix = 0.0  # α of CutMix; with both, each batch has one of them
+  config.data.brightness_shift = 0.0  # ± this fraction of white: TensorFlow's
+  config.data.erase = 0.0  # probability of random erasing
+  config.data.erase_area = (0.02, 1 / 3)  # range, of the image area
+  config.data.erase_ratio = (0.3, 3.3)  # range, height / width
+  config.data.erase_with = 'mean'  # mean or noise
+  config.data.mixup = 0.0  # α of mixup's Beta(α, α); 0: no mixup
+  # α of CutMix; with mixup too, each batch gets one of the two at random
+  config.data.cutmix = 0.0
   config.data.eval_crop_mode = ''  # central, short_side or squash; '': card's
-  config.data.eval_crop_fraction = 0.0  # of what the mode says; 0: the card's
-  # single, that crop; mirror, and its mirror image; 12_crops or 144_crops,
-  # GoogLeNet's. Probabilities are averaged.
+  config.data.eval_crop_fraction = 0.0  # cropped fraction; 0: the card's
+  # single: one crop; mirror: that crop and its mirror image; 12_crops or
+  # 144_crops: GoogLeNet's. Probabilities are averaged over the crops.
   config.data.eval_protocol = 'single'
-  config.data.mean = ()  # of each channel, in 0…255; (): the card's
+  config.data.mean = ()  # per channel, on the scale 0…255; (): the card's
   config.data.std = ()
 
-  config.batch_size = 256  # of all devices together
+  config.batch_size = 256  # global: over all devices
   config.train_for = '100 epochs'
   config.eval_every = '1 epoch'
+  # With a moving average, also evaluate the raw weights; False halves an
+  # evaluation.
+  config.eval_raw = True
   config.checkpoint_every = '1 epoch'
   config.log_every = '100 steps'
   config.histogram_every = '0 steps'  # of weights, in TensorBoard; 0: never
-  config.checkpoint_keep = 3  # the newest so many, and the best besides
-  config.checkpoint_keep_every = '0 epochs'  # these for ever; 0: none
-  config.best_by = 'top1'  # or top5, loss: which checkpoint is the best
-  config.stop_at_top1 = 0.0  # of an evaluation that ends the training; 0: none
-  config.watchdog_minutes = 30.0  # without a step end the training; 0: never
-  # Keys, or globs of them, that a resumed training may have otherwise than it
-  # began with though they change what it computes: 'batch_size,schedule.*'
+  # How long to trace for TensorBoard's profiler and Perfetto, '100 steps'; '':
+  # no trace. It starts `profile_from` after this process's first step.
+  config.profile = ''
+  config.profile_from = '10 steps'
+  config.checkpoint_keep = 3  # the newest this many, and the best one
+  config.checkpoint_keep_every = '0 epochs'  # kept for ever; 0: none
+  config.best_by = 'top1'  # or top5, loss: how the best checkpoint is chosen
+  config.stop_at_top1 = 0.0  # evaluated top-1 that ends the training; 0: none
+  config.watchdog_minutes = 30.0  # ends a run without a step; 0: never
+  # Keys or globs, 'batch_size,schedule.*', that a resume may change although
+  # they change what the training computes.
   config.allow_changed = ''
 
   config.optimizer = ConfigDict()
@@ -92,70 +104,70 @@ def get_config() -> ConfigDict:
   config.optimizer.decay = 0.9  # of RMSProp's mean square
   # 0: rmsprop 1.0, inside its square root; adamw 1e-8; lamb 1e-6
   config.optimizer.epsilon = 0.0
-  config.optimizer.betas = ()  # adamw, lamb, lion; (): their authors'
+  config.optimizer.betas = ()  # adamw, lamb, lion; (): as published
   config.optimizer.momentum = 0.9  # rmsprop, sgd
   config.optimizer.nesterov = False
-  config.optimizer.clip_norm = 0.0  # of all gradients together; 0: no limit
-  config.optimizer.clip_value = 0.0  # of each element of them; 0: no limit
-  # Globs of the parameters that weight_decay is for; ('*',): all of them. The
-  # kernels alone are TF-slim's and Google's choice.
+  config.optimizer.clip_norm = 0.0  # global gradient norm; 0: no limit
+  config.optimizer.clip_value = 0.0  # each gradient element; 0: no limit
+  # Globs of the parameters that weight_decay applies to; ('*',): all. Kernels
+  # alone is TF-slim's and Google's choice.
   config.optimizer.decay_on = ('*/kernel',)
-  # rmsprop, sgd: apart from the gradient; adamw, lamb, lion: always so
+  # rmsprop, sgd: decoupled from the gradient; adamw, lamb, lion always are
   config.optimizer.decoupled_decay = False
-  # (glob, factor on the learning rate) pairs, first match wins, and one must:
-  # (('head', 10.0), ('*', 1.0)); (): 1.0 for all.
+  # (glob, factor on the learning rate) pairs; the first match wins, and every
+  # parameter needs one: (('head', 10.0), ('*', 1.0)); (): 1.0 for all.
   config.optimizer.rates = ()
-  # Splits the optimizer's state and the moving average over the devices
+  # Shards the optimizer's state and the moving average over the devices
   # (ZeRO-1): less memory on each, a little more traffic, the same arithmetic.
   config.optimizer.shard_state = False
 
   config.schedule = ConfigDict()
   # cosine, linear, constant, exponential, multi_step or one_cycle
   config.schedule.name = 'cosine'
-  config.schedule.learning_rate = 0.1  # the highest
-  # The batch that the rates are for: they grow in proportion with batch_size;
-  # 0: they stay as they are.
+  config.schedule.learning_rate = 0.1  # the peak
+  # Batch size that the rates below are meant for: they scale linearly with
+  # batch_size; 0: no scaling.
   config.schedule.batch_size = 0
-  config.schedule.cold = '0 steps'  # at the first rate, before the warm-up
-  config.schedule.warmup = '5 epochs'  # linear; '0 steps' for none
+  config.schedule.cold = '0 steps'  # at init_learning_rate, before the warm-up
+  config.schedule.warmup = '5 epochs'  # linear; '0 steps': none
   config.schedule.init_learning_rate = 0.0  # where the warm-up starts
-  config.schedule.end_learning_rate = 0.0  # at the end, or the lowest
+  config.schedule.end_learning_rate = 0.0  # at the end, or the minimum
   config.schedule.decay_rate = 0.94  # factor of exponential and multi_step
   config.schedule.decay_every = '2 epochs'  # exponential
-  config.schedule.staircase = True  # exponential: all at once, not bit by bit
+  config.schedule.staircase = True  # exponential: in steps, not continuously
   config.schedule.milestones = ()  # multi_step: ('60 epochs', '80 percent')
 
   config.fine_tune = ConfigDict()
-  # A run's folder, a checkpoint, or a file that import_weights can read.
+  # A workdir, a checkpoint, or a file that import_weights can read.
   config.fine_tune.checkpoint = ''
-  # Globs over parameter paths, first match wins: 'mixed_5*' freezes what is
-  # named so and its BatchNorm's statistics, '!head' keeps the head trainable.
+  # Globs over parameter paths, the first match wins: 'mixed_5*' freezes these
+  # modules and their BatchNorm statistics, '!head' keeps the head trainable.
   config.fine_tune.freeze = ()
 
-  # cross_entropy, of a softmax, or binary_cross_entropy, of every class alone;
-  # the loss of an evaluation is always the first.
+  # cross_entropy (softmax) or binary_cross_entropy (a sigmoid for each class);
+  # evaluations always report cross_entropy.
   config.loss = 'cross_entropy'
   config.label_smoothing = 0.1  # in the training loss only
-  config.aux_loss_weight = 0.4  # where there is an auxiliary head
+  config.aux_loss_weight = 0.4  # with an auxiliary head
   config.weight_decay = 4e-5
-  config.ema_decay = 0.0  # of weights and BN statistics; 0: no average
-  # Of the computation. float32 is exact on every device; tensorfloat32 rounds
-  # what convolutions multiply to ten bits on GPUs, which is faster; or
-  # bfloat16, float16.
+  config.ema_decay = 0.0  # of weights and BatchNorm statistics; 0: no average
+  # Precision of the computation. float32 is exact on every device;
+  # tensorfloat32 rounds the inputs of convolutions to ten bits on GPUs, which
+  # is faster; or bfloat16, float16.
   config.precision = 'float32'
-  # The same bits from every run, which a resume needs that is to be as if
-  # nothing had happened. For GPUs, where v3 then trains at half the speed.
+  # Bitwise the same result from every run, so that a resume is exact too. Only
+  # GPUs need it; v3 then trains at half the speed.
   config.deterministic = False
-  config.loss_scale = 0.0  # of float16: fixed; 0: dynamic
-  # BatchNorm's statistics in training: 'global', of the whole batch, or
-  # 'replica', of each device's part of it, as in the papers.
+  config.loss_scale = 0.0  # float16: a fixed scale; 0: dynamic
+  # BatchNorm statistics in training: 'global', over the whole batch, or
+  # 'replica', over each device's part of it, as in the papers.
   config.batch_norm = 'global'
-  # Parts of the batch that a step computes one after the other, for less
-  # memory; the gradient is that of the whole batch. BatchNorm normalises each
-  # part by its own statistics, and moves its averages once for each of them.
+  # Microbatches that a step computes in sequence, which saves memory; the
+  # gradient is that of the whole batch. BatchNorm normalizes each microbatch
+  # with its own statistics, and updates the moving ones once for each.
   config.gradient_accumulation = 1
-  # Less memory for some more time: of the forward pass only what convolutions
-  # and residual blocks give is kept for the gradients; BatchNorm, ReLU and
-  # pools are done again.
+  # Saves memory and costs time: only outputs of convolutions and residual
+  # blocks are stored for the backward pass; BatchNorm, ReLU and pools are
+  # recomputed.
   config.remat = False
   return config

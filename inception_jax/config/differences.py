@@ -1,4 +1,4 @@
-"""How two configs differ, and which differences a resume accepts."""
+"""Differences between two configs, and which of them a resume accepts."""
 
 import fnmatch
 import json
@@ -6,8 +6,8 @@ from typing import Any
 
 from inception_jax.config import serialization
 
-# What a resumed training may have otherwise without another arithmetic; of
-# these, train_for stretches the schedule, as someone who sets it expects.
+# Keys that a resume may change, because a training step computes the same.
+# train_for stretches the schedule, which is what someone who sets it expects.
 _HARMLESS = (
   '*_every',
   'allow_changed',
@@ -17,24 +17,28 @@ _HARMLESS = (
   'data.eval_*',
   'data.max_bad_fraction',
   'deterministic',
+  'eval_raw',
   'fine_tune.checkpoint',
   'optimizer.shard_state',
+  'profile',
+  'profile_from',
   'stop_at_top1',
   'train_for',
   'watchdog_minutes',
 )
+_ABSENT = 'absent'
 
 
 def check_changes(stored: dict, config) -> tuple[list[str], list[str]]:
-  """What a resumed training has otherwise than the one that was saved.
+  """Compares a run's config with the one stored in its checkpoint.
 
   Args:
-    stored: the config of its checkpoint, as parsed from JSON.
-    config: the whole config.
+    stored: the checkpoint's config, parsed from JSON.
+    config: the whole config of the resumed run.
 
   Returns:
-    A line for each change, and those of them that are neither harmless nor
-    allowed by config.allow_changed.
+    A line for each changed key, and those lines whose key is neither harmless
+    nor allowed by config.allow_changed.
   """
   allowed = [glob.strip() for glob in config.allow_changed.split(',')]
   globs = (*_HARMLESS, *filter(None, allowed))
@@ -44,7 +48,7 @@ def check_changes(stored: dict, config) -> tuple[list[str], list[str]]:
     line
     for line, (key, *values) in zip(lines, found, strict=True)
     if not any(fnmatch.fnmatchcase(key, glob) for glob in globs)
-    # A key that is new, or has gone, is this version's and not the user's.
+    # The program's version added or removed this key, not the user.
     and _ABSENT not in values
     and not (key == 'precision' and _is_renamed(stored, *values))
   ]
@@ -52,17 +56,14 @@ def check_changes(stored: dict, config) -> tuple[list[str], list[str]]:
 
 
 def _is_renamed(stored: dict, before, now) -> bool:
-  # Until there was `deterministic`, float32 was what tensorfloat32 is.
-  was, called = 'float32', 'tensorfloat32'
-  return 'deterministic' not in stored and (before, now) == (was, called)
-
-
-_ABSENT = 'absent'
+  # Before the key `deterministic` was added, float32 meant tensorfloat32.
+  renamed = ('float32', 'tensorfloat32')
+  return 'deterministic' not in stored and (before, now) == renamed
 
 
 def differences(stored: dict, config) -> list[tuple[str, Any, Any]]:
-  """(key, stored, now) of each that differs, or that one of them lacks."""
-  # Both through JSON, which has no tuples.
+  """Returns (key, stored, now) for each key that differs or is missing."""
+  # Both go through JSON, which turns tuples into lists.
   before, now = (
     dict(serialization.flatten(tree))
     for tree in (stored, json.loads(serialization.to_json(config)))

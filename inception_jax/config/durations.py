@@ -1,8 +1,9 @@
-"""Durations with their units, and what they are in steps."""
+"""Durations with units, and their conversion to steps."""
 
 import dataclasses
 from fractions import Fraction
 import logging
+import math
 import re
 
 from inception_jax.errors import UserError
@@ -17,11 +18,11 @@ def to_steps(duration: str, per_epoch: Fraction, total: int = 0) -> Fraction:
 
   Args:
     duration: a number and its unit.
-    per_epoch: steps an epoch, as `Plan.steps_per_epoch`.
+    per_epoch: steps per epoch, as `Plan.steps_per_epoch`.
     total: steps of the whole training; only percentages need it.
 
   Returns:
-    Steps, exactly; an epoch rarely is a whole number of them.
+    The exact number of steps; an epoch is rarely a whole number of them.
   """
   number, unit = _DURATION.fullmatch(duration).groups()
   scale = {'step': 1, 'epoch': per_epoch, 'percent': Fraction(total, 100)}
@@ -32,18 +33,22 @@ def to_steps(duration: str, per_epoch: Fraction, total: int = 0) -> Fraction:
 class Plan:
   """The durations of a config in steps.
 
+  Intervals are exact fractions, so that '1 epoch' never drifts from the epochs.
+
   Attributes:
     total: steps of the whole training.
-    warmup: steps of the learning rate's rise.
-    cold: steps before it.
-    decay_every: steps between falls of the learning rate, exactly.
-    milestones: steps at which it falls.
-    steps_per_epoch: examples in the split over the global batch, exactly.
-    eval_every: exactly, so that '1 epoch' never drifts from the epochs.
-    checkpoint_every: likewise.
-    log_every: likewise.
-    histogram_every: likewise; 0 for never.
-    keep_every: steps between checkpoints that stay; 0 for none.
+    warmup: steps of the learning rate's warm-up.
+    steps_per_epoch: examples in the split / global batch size, exactly.
+    eval_every: interval between evaluations.
+    checkpoint_every: interval between checkpoints.
+    log_every: interval between log lines.
+    cold: steps at the initial learning rate, before the warm-up.
+    decay_every: interval between decays of the learning rate.
+    milestones: steps at which the learning rate falls.
+    histogram_every: interval between histograms; 0: never.
+    keep_every: interval between checkpoints that are kept for ever; 0: none.
+    profile: steps to trace; 0: none.
+    profile_from: steps of a process before its trace starts.
   """
 
   total: int
@@ -57,19 +62,25 @@ class Plan:
   milestones: tuple[int, ...] = ()
   histogram_every: Fraction = Fraction(0)
   keep_every: Fraction = Fraction(0)
+  profile: int = 0
+  profile_from: int = 0
 
   def due(self, every: Fraction, step: int) -> bool:
-    """Whether `step` reaches a multiple of `every`, or is the last."""
+    """Returns whether `step` reaches a multiple of `every` or is the last."""
     if not every:
       return False
     return step // every > (step - 1) // every or step == self.total
 
 
 def plan(config, num_examples: int) -> Plan:
-  """Resolves the durations of `config` over `num_examples` an epoch.
+  """Converts the durations of `config` to steps.
+
+  Args:
+    config: the whole config.
+    num_examples: examples per epoch.
 
   Raises:
-    UserError: the training is longer than steps can be counted.
+    UserError: the training has more steps than an int32 can count.
   """
   per_epoch = Fraction(num_examples, config.batch_size)
   total = max(1, round(to_steps(config.train_for, per_epoch)))
@@ -78,11 +89,12 @@ def plan(config, num_examples: int) -> Plan:
       f'train_for={config.train_for!r}: {total} steps are too many'
     )
   s = config.schedule
-  warmup = round(to_steps(s.warmup, per_epoch, total))
+  steps = lambda duration: to_steps(duration, per_epoch, total)
+  warmup = round(steps(s.warmup))
   if warmup > total:
     log.warning(
       'schedule.warmup (%d steps) is longer than train_for (%d steps): the '
-      'learning rate only rises',
+      'learning rate never reaches its peak',
       warmup,
       total,
     )
@@ -90,21 +102,21 @@ def plan(config, num_examples: int) -> Plan:
     total=total,
     warmup=warmup,
     steps_per_epoch=per_epoch,
-    eval_every=to_steps(config.eval_every, per_epoch, total),
-    checkpoint_every=to_steps(config.checkpoint_every, per_epoch, total),
-    log_every=to_steps(config.log_every, per_epoch, total),
-    histogram_every=to_steps(config.histogram_every, per_epoch, total),
-    keep_every=to_steps(config.checkpoint_keep_every, per_epoch, total),
-    cold=round(to_steps(s.cold, per_epoch, total)),
-    decay_every=to_steps(s.decay_every, per_epoch, total),
-    milestones=tuple(
-      round(to_steps(at, per_epoch, total)) for at in s.milestones
-    ),
+    eval_every=steps(config.eval_every),
+    checkpoint_every=steps(config.checkpoint_every),
+    log_every=steps(config.log_every),
+    histogram_every=steps(config.histogram_every),
+    keep_every=steps(config.checkpoint_keep_every),
+    profile=math.ceil(steps(config.profile)) if config.profile else 0,
+    profile_from=round(steps(config.profile_from)),
+    cold=round(steps(s.cold)),
+    decay_every=steps(s.decay_every),
+    milestones=tuple(round(steps(at)) for at in s.milestones),
   )
 
 
 def check(config) -> list[str]:
-  """Faults of the durations, the schedule's among them."""
+  """Returns the faults of all durations, those of the schedule included."""
   faults = []
   s = config.schedule
   for path, value, percent, zero in (
@@ -114,6 +126,8 @@ def check(config) -> list[str]:
     ('log_every', config.log_every, True, False),
     ('histogram_every', config.histogram_every, True, True),
     ('checkpoint_keep_every', config.checkpoint_keep_every, True, True),
+    *([('profile', config.profile, True, False)] if config.profile else []),
+    ('profile_from', config.profile_from, True, True),
     ('schedule.warmup', s.warmup, True, True),
     ('schedule.cold', s.cold, True, True),
     ('schedule.decay_every', s.decay_every, True, False),

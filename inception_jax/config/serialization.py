@@ -8,7 +8,7 @@ from typing import Any
 
 
 def flatten(tree: Mapping, prefix: str = '') -> Iterator[tuple[str, Any]]:
-  """('data.source', value) of each key of a config, or of a parsed one."""
+  """Yields ('data.source', value) for each key of a config or parsed JSON."""
   for key, value in tree.items():
     if hasattr(value, 'items'):
       yield from flatten(value, f'{prefix}{key}.')
@@ -17,15 +17,15 @@ def flatten(tree: Mapping, prefix: str = '') -> Iterator[tuple[str, Any]]:
 
 
 def to_json(config) -> str:
-  """The resolved config as JSON, keys sorted."""
+  """Returns the resolved config as JSON, with sorted keys."""
   return json.dumps(config.to_dict(), indent=2, sort_keys=True) + '\n'
 
 
 def from_json(text: str, defaults):
-  """The config that `to_json` wrote; keys that it lacks are the defaults.
+  """Returns the config that `to_json` wrote; missing keys get the defaults.
 
   Raises:
-    ValueError: it is something else.
+    ValueError: the text is not JSON, or a value has another type.
   """
   tuples = lambda x: tuple(map(tuples, x)) if isinstance(x, list) else x
   config = defaults.copy_and_resolve_references()
@@ -41,15 +41,15 @@ def from_json(text: str, defaults):
 
 
 def json_line(values: dict) -> str:
-  """One line of JSON; what JSON has no number for becomes null."""
+  """Returns one line of JSON; non-finite numbers become null."""
   return json.dumps(nan_to_none(values))
 
 
 def nan_to_none(value):
-  """What JSON can say: numbers that are not finite become None."""
+  """Replaces non-finite floats, which JSON lacks, by None."""
   if isinstance(value, dict):
     return {key: nan_to_none(v) for key, v in value.items()}
   if isinstance(value, list | tuple):
     return [nan_to_none(v) for v in value]
-  unspeakable = isinstance(value, float) and not math.isfinite(value)
-  return None if unspeakable else value
+  non_finite = isinstance(value, float) and not math.isfinite(value)
+  return None if non_finite else value

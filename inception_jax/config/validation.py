@@ -8,43 +8,40 @@ from typing import Any
 def out_of_range(
   config, ranges: dict[str, tuple[Callable[[Any], bool], str]]
 ) -> list[str]:
-  """A fault for each 'group.key' whose value its predicate rejects.
+  """Returns a fault for each 'group.key' whose predicate rejects its value.
 
-  Numbers that are not finite, and tuples with anything else than finite
-  numbers, are rejected before the predicate sees them.
+  Non-finite numbers, and tuples that hold anything but finite numbers, are
+  rejected without calling the predicate.
   """
   faults = []
   for path, (accepts, expected) in ranges.items():
     value = config
     for part in path.split('.'):
       value = value[part]
-    if not (_is_sane(value) and accepts(value)):
+    if not (_is_finite(value) and accepts(value)):
       faults.append(f'{path}={value!r}: expected {expected}')
   return faults
 
 
-def _is_sane(value) -> bool:
+def _is_finite(value) -> bool:
   if isinstance(value, tuple):
-    return all(isinstance(v, int | float) and _is_sane(v) for v in value)
+    return all(isinstance(v, int | float) and _is_finite(v) for v in value)
   return not isinstance(value, float) or math.isfinite(value)
 
 
 def one_of(choices) -> tuple[Callable[[Any], bool], str]:
-  """The range of a key that is one of `choices`."""
+  """Returns the range of a key whose value is one of `choices`."""
   return choices.__contains__, 'one of ' + ', '.join(choices)
 
 
 AT_LEAST_1 = (lambda v: 1 <= v < 2**31, 'at least 1 and below 2**31')
-
 NOT_NEGATIVE = (lambda v: v >= 0, 'at least 0')
-
 POSITIVE = (lambda v: v > 0, 'above 0')
-
 FRACTION = (lambda v: 0 <= v < 1, 'at least 0 and below 1')
 
 
 def check(config) -> list[str]:
-  """Faults of the keys that belong to the run as a whole."""
+  """Returns the faults of the keys that concern the run as a whole."""
   return out_of_range(
     config,
     {

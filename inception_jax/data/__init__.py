@@ -1,5 +1,5 @@
-"""From a source to batches of uint8 images on the host, and their augmentation
-on the device.
+"""The input pipeline: sources, global order, decoding and cropping to uint8 on
+the host, augmentation and normalisation on the device.
 
 Nothing that knows a network or a loss.
 """

@@ -1,9 +1,9 @@
-"""Images that cannot be decoded: replaced, counted, named.
+"""Images that cannot be decoded: replaced, counted and named.
 
 Decoding runs in TensorFlow's threads and is not slowed down by this. When a
-batch fails, its images are tried one by one, each that fails is replaced by
-the next that does not, and reading goes on from that batch. Which image stands
-at a position depends on the data alone, so that a resume repeats it.
+batch fails, its images are tried one by one, each bad one is replaced by the
+next good one, and reading continues from that batch. The substitute at a
+position depends on the data alone, so that a resume repeats it.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from inception_jax import errors
 from inception_jax.data.splits import Indexed
 from inception_jax.data.splits import Sequential
 
-# Seconds: not until data are read.
+# Lazy, because importing TensorFlow takes seconds.
 with epy.lazy_imports():
   import tensorflow as tf
 
@@ -31,38 +31,38 @@ FILE = 'bad_images.txt'
 
 
 class BadImages:
-  """Those of one split, as far as this process has read it.
+  """The bad images of one split, as far as this process has read it.
 
   Attributes:
-    substitutes: position → the number of the record that is read there
-      instead, of a `Sequential` split in file order.
+    substitutes: position → number of the record that is read there instead:
+      an index, or for a `Sequential` split a place in file order.
   """
 
-  def __init__(self, split: Indexed | Sequential, config, workdir: str = ''):
+  def __init__(self, split: Indexed | Sequential, data, workdir: str = ''):
+    """Starts with none; `workdir` gets bad_images.txt, unless it is ''."""
     self.substitutes: dict[int, int] = {}
     self._split = split
-    # A process does not write into what another writes.
+    # Each process writes a file of its own.
     name = FILE if not jax.process_index() else f'{jax.process_index()}-{FILE}'
     self._path = epath.Path(workdir) / name if workdir else None
-    self._most = config.data.max_bad_fraction * split.size
+    self._max_count = data.max_bad_fraction * split.size
     self._reasons: dict[str, str] = {}
-    # Of a `Sequential` split: as many as have been looked at.
+    # The first elements of a `Sequential` split, as many as were tried.
     self._first: list[dict[str, Any]] = []
 
   @property
   def lines(self) -> list[str]:
-    """Of each image that was found to be bad: its name, and why."""
+    """A line for each bad image: its name and the reason."""
     return [f'{name}: {reason}' for name, reason in self._reasons.items()]
 
-  def replacing(self) -> Callable[[Any, Any], tuple[Any, Any]]:
-    """What to read instead, as far as it is known now.
+  def substitution(self) -> Callable[[Any, Any], tuple[Any, Any]]:
+    """Returns the function that replaces the bad images known so far.
 
-    Returns:
-      (position, what the split has there) → (what to read, whether that is a
-      substitute): int64 and bool tensors, and what `split.fetch` takes.
+    It maps (int64 position, element) to (element, bool: is it a substitute),
+    where an element is what `split.fetch` takes.
     """
     if not self.substitutes:
-      return lambda position, own: (own, tf.constant(False))
+      return lambda position, element: (element, tf.constant(False))
     # Made here, not in the function: that is traced, and called by threads.
     table = tf.lookup.StaticHashTable(
       tf.lookup.KeyValueTensorInitializer(
@@ -78,12 +78,13 @@ class BadImages:
         lambda column: column[number], stacked
       )
 
-    def replace(position, own):
+    def substitute(position, element):
       number = table.lookup(position)
-      spare = number >= 0
-      return tf.cond(spare, lambda: by_number(number), lambda: own), spare
+      is_bad = number >= 0
+      element = tf.cond(is_bad, lambda: by_number(number), lambda: element)
+      return element, is_bad
 
-    return replace
+    return substitute
 
   def find(
     self, elements: Iterable, decode: Callable[[Any, Any, Any], Any]
@@ -91,55 +92,55 @@ class BadImages:
     """Tries the images of a batch one by one.
 
     Args:
-      elements: (position, what the split has there) of each.
-      decode: (position, record, whether it is a substitute) → anything; it
-        fails where the image is bad.
+      elements: (position, element) of each image.
+      decode: (position, record, whether it is a substitute) → anything; raises
+        if the image is bad.
 
     Returns:
-      Whether there are any that are not replaced yet.
+      Whether it found bad images that had no substitute yet.
 
     Raises:
-      UserError: more than `data.max_bad_fraction` of all are.
+      UserError: more than `data.max_bad_fraction` of the split are bad.
     """
     known = len(self.substitutes)
-    for position, own in elements:
-      if not self._decodes(position, own, decode):
-        tried = self._others(own)
-        good = (n for n, x in tried if self._decodes(position, x, decode))
+    for position, element in elements:
+      if not self._decodes(position, element, decode):
+        candidates = self._candidates(element)
+        good = (n for n, x in candidates if self._decodes(position, x, decode))
         self.substitutes[int(position)] = number = next(good, -1)
         if number < 0:
           raise errors.UserError(
             f'none of the {self._split.size} images can be decoded:',
-            *errors.shorten([f'  {line}' for line in self.lines]),
+            *self._listing(),
           )
     return len(self.substitutes) > known
 
-  def _others(self, own) -> Iterator[tuple[int, Any]]:
-    """What is tried instead of a record, with the number of each."""
+  def _candidates(self, element) -> Iterator[tuple[int, Any]]:
+    """Yields (number, element) of the records to try in place of a bad one."""
     size = self._split.size
     if isinstance(self._split, Indexed):
-      for step in range(1, size):
-        index = (own + step) % size
+      for offset in range(1, size):
+        index = (element + offset) % size
         yield int(index), index
     else:
-      for number, element in enumerate(self._split.epoch(None)):
+      for number, candidate in enumerate(self._split.epoch(None)):
         if number == len(self._first):
-          self._first.append(element)
-        yield number, element
+          self._first.append(candidate)
+        yield number, candidate
 
-  def _decodes(self, position, own, decode) -> bool:
+  def _decodes(self, position, element, decode) -> bool:
     try:
-      decode(position, self._split.fetch(own), tf.constant(False))
-    except Exception as error:  # each decoder has its own
-      name = self._split.name(tf.nest.map_structure(lambda x: x.numpy(), own))
-      if name not in self._reasons:
-        self._note(name, one_line(error))
+      decode(position, self._split.fetch(element), tf.constant(False))
+    except Exception as error:  # each decoder raises its own
+      element = tf.nest.map_structure(lambda x: x.numpy(), element)
+      if (name := self._split.name(element)) not in self._reasons:
+        self._add(name, one_line(error))
       return False
     return True
 
-  def _note(self, name: str, reason: str) -> None:
+  def _add(self, name: str, reason: str) -> None:
     self._reasons[name] = reason
-    log.warning('left out: %s: %s', name, reason)
+    log.warning('cannot decode %s: %s', name, reason)
     if self._path:
       before = []
       if self._path.exists():
@@ -147,17 +148,20 @@ class BadImages:
       lines = sorted({*before, *self.lines})
       self._path.parent.mkdir(parents=True, exist_ok=True)
       self._path.write_text('\n'.join([*lines, '']))
-    if len(self._reasons) > self._most:
+    if len(self._reasons) > self._max_count:
       where = f'; all are in {self._path}' if self._path else ''
       raise errors.UserError(
         f'{len(self._reasons)} of {self._split.size} images cannot be decoded, '
-        f'more than data.max_bad_fraction={self._most / self._split.size:g}'
-        f'{where}:',
-        *errors.shorten([f'  {line}' for line in self.lines]),
+        'more than data.max_bad_fraction='
+        f'{self._max_count / self._split.size:g}{where}:',
+        *self._listing(),
       )
+
+  def _listing(self) -> list[str]:
+    return errors.shorten([f'  {line}' for line in self.lines])
 
 
 def one_line(error: Exception) -> str:
-  """What happened, without TensorFlow's names of nodes and operations."""
+  """Returns an error's message without TensorFlow's node and op names."""
   text = re.sub(r'\{\{.*?\}\}|\[Op:\w+\]( name:)?', '', str(error))
   return ' '.join(text.split())[:200] or type(error).__name__

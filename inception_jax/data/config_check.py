@@ -1,23 +1,22 @@
-"""Input: sources, decoding on the host, augmentation on the device."""
+"""Checks of `config.data`."""
 
 from inception_jax.config import validation
 from inception_jax.data import crops
 from inception_jax.data.augment import policies
 from inception_jax.data.sources import registry
-
-EVAL_CROPS = ('central', 'short_side', 'squash')
+from inception_jax.models import card
 
 TRAIN_CROPS = ('random', 'none')
 
-INTERPOLATIONS = ('bilinear', 'bicubic', 'area', 'nearest')
-
 _RANGE = (lambda v: len(v) == 2 and 0 < v[0] <= v[1], '0 < low <= high')
-
 _UP_TO_1 = (lambda v: _RANGE[0](v) and v[1] <= 1, _RANGE[1] + ' <= 1')
 
 
 def check(config) -> list[str]:
-  """Every fault of a resolved `config.data`, without reading any."""
+  """Returns a message for each invalid key of a resolved `config.data`.
+
+  Reads no image.
+  """
   channels = config.data.channels
   return registry.check(config) + validation.out_of_range(
     config,
@@ -25,7 +24,7 @@ def check(config) -> list[str]:
       'data.max_bad_fraction': validation.FRACTION,
       'data.max_pixels': validation.AT_LEAST_1,
       'data.shuffle_buffer': validation.AT_LEAST_1,
-      'data.interpolation': validation.one_of(INTERPOLATIONS),
+      'data.interpolation': validation.one_of(card.INTERPOLATIONS),
       'data.train_crop': validation.one_of(TRAIN_CROPS),
       'data.crop_area': _UP_TO_1,
       'data.crop_ratio': _RANGE,
@@ -37,8 +36,8 @@ def check(config) -> list[str]:
       'data.policy': validation.one_of((*policies.NAMES, '')),
       'data.rand_ops': validation.AT_LEAST_1,
       'data.rand_magnitude': (
-        lambda v: 0 <= v <= policies.MOST_MAGNITUDE,
-        f'at least 0, at most {policies.MOST_MAGNITUDE}',
+        lambda v: 0 <= v <= policies.MAX_MAGNITUDE,
+        f'at least 0, at most {policies.MAX_MAGNITUDE}',
       ),
       'data.color_jitter': (
         lambda v: len(v) == 4 and all(0 <= x <= 1 for x in v) and v[3] <= 0.5,
@@ -51,7 +50,7 @@ def check(config) -> list[str]:
       'data.erase_with': validation.one_of(('mean', 'noise')),
       'data.mixup': validation.NOT_NEGATIVE,
       'data.cutmix': validation.NOT_NEGATIVE,
-      'data.eval_crop_mode': validation.one_of(EVAL_CROPS),
+      'data.eval_crop_mode': validation.one_of(card.CROP_MODES),
       'data.eval_protocol': validation.one_of(crops.PROTOCOLS),
       'data.eval_crop_fraction': (
         lambda v: 0 < v <= 1,

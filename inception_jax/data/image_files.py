@@ -1,4 +1,4 @@
-"""Images in files of their own, outside of any split."""
+"""Image files that belong to no split, as `predict` and `export` read them."""
 
 import pathlib
 
@@ -9,33 +9,33 @@ from inception_jax.errors import UserError
 
 
 def find(paths: list[str]) -> list[str]:
-  """The files among `paths`, and the images in the folders among them.
+  """Returns `paths` with each folder replaced by the images below it.
 
   Raises:
-    UserError: a folder has none.
+    UserError: a folder has no images.
   """
-  found = []
+  files = []
   for path in map(pathlib.Path, paths):
     if path.is_dir():
-      inside = sorted(
+      images = sorted(
         str(file)
         for file in path.rglob('*')
         if file.suffix.lower() in folder.SUFFIXES and file.is_file()
       )
-      if not inside:
+      if not images:
         raise UserError(f'{path} has no images: {", ".join(folder.SUFFIXES)}')
-      found += inside
+      files += images
     else:
-      found.append(str(path))
-  return found
+      files.append(str(path))
+  return files
 
 
 def read(path: str, data) -> np.ndarray:
-  """What an evaluation looks at of it: uint8 [S, S, C].
+  """Reads a file as the evaluation crop of its image: uint8 [S, S, C].
 
   Args:
-    path: of the file.
-    data: as `card.data_of` has it.
+    path: the image file.
+    data: preprocessing settings with the keys of `config.data`.
   """
   import tensorflow as tf
 

@@ -1,9 +1,9 @@
-"""Which record is read at which position.
+"""The global order: which record is read at which position.
 
-Training reads an endless stream of positions 0, 1, 2, …; position p belongs
-to epoch p // size, and what is there depends on the seed, the epoch and p
-alone. Batch s holds the positions s·B … (s+1)·B − 1, so an epoch may end
-within a batch, and a resume at step s starts at position s·B.
+Training reads an endless stream of positions 0, 1, 2, …. Position p belongs to
+epoch p // size, and its record is a function of the seed, the epoch and p.
+Batch s holds the positions s·B … (s+1)·B − 1, so an epoch may end within a
+batch, and a resume at step s starts at position s·B.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from etils import epy
 
 from inception_jax.data.splits import Indexed
 
-# Seconds: not until data are read.
+# Lazy, because importing TensorFlow takes seconds.
 with epy.lazy_imports():
   import tensorflow as tf
 
@@ -21,26 +21,27 @@ log = logging.getLogger(__name__)
 
 _ENDLESS = 2**62
 
-# Step → from its batch on, (int64 position, what `split.fetch` takes).
+# Step → dataset, from that step's batch on, of (int64 position, element), where
+# `split.fetch(element)` is the record.
 Elements = Callable[[int], 'tf.data.Dataset']
 
 
 def training(split, seed: int, batch_size: int, rows: range) -> Elements:
-  """Every record once an epoch, shuffled anew in each, without end.
+  """Returns the training order: every record once per epoch, reshuffled.
 
   Args:
     split: an `Indexed` or `Sequential` split.
-    seed: of the shuffling.
-    batch_size: of all processes together.
-    rows: which of its rows are read here.
+    seed: seed of the shuffling.
+    batch_size: global batch size.
+    rows: rows of the global batch that this process reads.
   """
   seed = tf.constant(seed, tf.int64)
   last = tf.constant(split.size - 1, tf.int64)
-  place, ours = _position(rows, batch_size), _in_rows(rows, batch_size)
+  position_of = _position_of(rows, batch_size)
 
   def indexed(step):
     def element(number):
-      position = place(number)
+      position = position_of(number)
       epoch, index = position // split.size, position % split.size
       key = tf.stack([seed, epoch])
       shuffled = tf.random.experimental.index_shuffle(index, key, last)
@@ -50,33 +51,34 @@ def training(split, seed: int, batch_size: int, rows: range) -> Elements:
 
   def sequential(step):
     start = step * batch_size
-    first_epoch, within = divmod(start, split.size)
-    if within:
-      log.info('reading past %d records of this epoch', within)
+    first_epoch, offset = divmod(start, split.size)
+    if offset:
+      log.info('skipping the first %d records of this epoch', offset)
     epochs = tf.data.Dataset.range(first_epoch, _ENDLESS)
     records = epochs.flat_map(lambda e: split.epoch(tf.stack([seed, e])))
-    return records.skip(within).enumerate(start).filter(ours)
+    numbered = records.skip(offset).enumerate(start)
+    return numbered.filter(_in_rows(rows, batch_size))
 
   return indexed if isinstance(split, Indexed) else sequential
 
 
 def num_eval_batches(split, batch_size: int) -> int:
-  """Batches of `batch_size` that hold the split once, the last one padded."""
+  """Returns how many batches hold the split once, the last one padded."""
   return -(-split.size // batch_size)
 
 
 def evaluation(split, batch_size: int, rows: range) -> Elements:
-  """Every record once, as they lie there, then any up to a whole batch.
+  """Returns the evaluation order: every record once, then padding by any.
 
   Args: as `training`.
   """
   steps = num_eval_batches(split, batch_size)
   last = tf.constant(split.size - 1, tf.int64)
-  place, ours = _position(rows, batch_size), _in_rows(rows, batch_size)
+  position_of = _position_of(rows, batch_size)
 
   def indexed(step):
     def element(number):
-      position = place(number)
+      position = position_of(number)
       return position, tf.minimum(position, last)
 
     numbers = tf.data.Dataset.range(step * len(rows), steps * len(rows))
@@ -86,26 +88,26 @@ def evaluation(split, batch_size: int, rows: range) -> Elements:
     ordered = split.epoch(None)
     records = ordered.concatenate(ordered.take(1).repeat())
     records = records.take(steps * batch_size).enumerate()
-    return records.skip(step * batch_size).filter(ours)
+    return records.skip(step * batch_size).filter(_in_rows(rows, batch_size))
 
   return indexed if isinstance(split, Indexed) else sequential
 
 
-def _position(rows: range, batch_size: int):
-  """From how many of these rows came before to a position, int64 both."""
+def _position_of(rows: range, batch_size: int):
+  """Returns the function from a count of these rows to a position, int64."""
 
-  def place(number):
+  def position_of(number):
     batch, row = number // len(rows), number % len(rows)
     return batch * batch_size + rows.start + row
 
-  return place
+  return position_of
 
 
 def _in_rows(rows: range, batch_size: int):
-  """The filter that leaves the positions whose row is among `rows`."""
+  """Returns the filter for positions whose row is in `rows`."""
 
-  def ours(position, *_):
+  def is_in_rows(position, *_):
     row = position % batch_size
     return (rows.start <= row) & (row < rows.stop)
 
-  return ours
+  return is_in_rows

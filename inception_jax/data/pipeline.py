@@ -1,4 +1,4 @@
-"""From a split to batches of uint8 images, decoded and cropped."""
+"""Batches of uint8 images, decoded and cropped, from a split."""
 
 from collections.abc import Iterator
 import os
@@ -12,7 +12,7 @@ from inception_jax.data import order
 from inception_jax.data.bad_images import BadImages
 from inception_jax.data.splits import Indexed
 
-# Seconds: not until data are read.
+# Lazy, because importing TensorFlow takes seconds.
 with epy.lazy_imports():
   import tensorflow as tf
 
@@ -20,38 +20,36 @@ with epy.lazy_imports():
 def train_batches(
   split, config, start_step: int, rows: range, bad: BadImages | None = None
 ) -> Iterator[dict[str, np.ndarray]]:
-  """Batches from step `start_step` on, without end.
+  """Yields training batches without end.
 
   Args:
     split: an `Indexed` or `Sequential` split.
     config: the whole config.
-    start_step: the first batch's step.
-    rows: which rows of the global batch this process reads.
-    bad: gets to know the images that cannot be decoded.
+    start_step: step of the first batch.
+    rows: rows of the global batch that this process reads.
+    bad: records the images that cannot be decoded.
 
   Yields:
     {'image': uint8 [rows, S, S, C], 'label': int32 [rows]}.
   """
-  hide_accelerators()
-  seed = tf.constant(config.seed, tf.int64)
+  hide_gpus()
+  data, seed = config.data, tf.constant(config.seed, tf.int64)
 
-  def decoded(position, record, spare):
-    del spare  # an image as any other
-    image = decode.train_image(
-      record['image'],
-      tf.stack([seed, position]),
-      config.data,
-      record.get('boxes'),
-    )
+  def decode_record(position, record, is_substitute):
+    del is_substitute  # trained on as any other
+    key = tf.stack([seed, position])
+    image = decode.train_image(record['image'], key, data, record.get('boxes'))
     return {'image': image, 'label': tf.cast(record['label'], tf.int32)}
 
   elements = order.training(split, config.seed, config.batch_size, rows)
-  bad = bad or BadImages(split, config)
-  return _batches(elements, decoded, split, config, bad, start_step, len(rows))
+  bad = bad or BadImages(split, data)
+  return _batches(
+    elements, decode_record, split, data.source, bad, start_step, len(rows)
+  )
 
 
 def train_batch_spec(config) -> dict[str, np.ndarray]:
-  """The global training batch, as zeros that take no memory."""
+  """Returns the global training batch, as zeros that take no memory."""
   size = config.data.image_size
   shape = (config.batch_size, size, size, config.data.channels)
   return {
@@ -61,45 +59,43 @@ def train_batch_spec(config) -> dict[str, np.ndarray]:
 
 
 def eval_batches(
-  split,
-  config,
-  batch_size: int,
-  rows: range,
-  bad: BadImages | None = None,
+  split, data, batch_size: int, rows: range, bad: BadImages | None = None
 ) -> Iterator[dict[str, np.ndarray]]:
-  """Every record once, in order, padded to whole batches of `batch_size`.
+  """Yields every record once, in order, padded to whole batches.
 
   Args:
     split: an `Indexed` or `Sequential` split.
-    config: the whole config.
-    batch_size: of all processes together.
-    rows: which of its rows this process reads.
-    bad: gets to know the images that cannot be decoded.
+    data: `config.data`.
+    batch_size: global batch size.
+    rows: rows of the global batch that this process reads.
+    bad: records the images that cannot be decoded.
 
   Yields:
-    {'label': int32 [rows], 'mask': float32 [rows], 1 on records and 0 on
-    padding and in the place of bad images}, with 'image': uint8 [rows, S, S,
-    C] and, as `decode.eval_canvases` says, others.
+    {'label': int32 [rows], 'mask': float32 [rows]} and the canvases of
+    `decode.eval_canvases`, such as 'image': uint8 [rows, S, S, C]. The mask is
+    1 on records, and 0 on padding and in place of bad images.
   """
-  hide_accelerators()
+  hide_gpus()
 
-  def decoded(position, record, spare):
-    real = tf.logical_and(position < split.size, tf.logical_not(spare))
+  def decode_record(position, record, is_substitute):
+    real = tf.logical_and(position < split.size, tf.logical_not(is_substitute))
     return {
-      **decode.eval_canvases(record['image'], config.data),
+      **decode.eval_canvases(record['image'], data),
       'label': tf.cast(record['label'], tf.int32),
       'mask': tf.cast(real, tf.float32),
     }
 
   elements = order.evaluation(split, batch_size, rows)
-  bad = bad or BadImages(split, config)
-  return _batches(elements, decoded, split, config, bad, 0, len(rows))
+  bad = bad or BadImages(split, data)
+  return _batches(
+    elements, decode_record, split, data.source, bad, 0, len(rows)
+  )
 
 
-def eval_pictures(split, config, positions: list[int]) -> dict[int, np.ndarray]:
-  """What an evaluation looks at of some records: uint8 [S, S, C] by position.
+def eval_images(split, data, positions: list[int]) -> dict[int, np.ndarray]:
+  """Returns the evaluation crop of some records: position → uint8 [S, S, C].
 
-  Of other protocols than a single crop, it is that crop.
+  It is the single crop, whatever `data.eval_protocol` is.
   """
   if isinstance(split, Indexed):
     elements = [(p, tf.constant(p, tf.int64)) for p in positions]
@@ -107,49 +103,49 @@ def eval_pictures(split, config, positions: list[int]) -> dict[int, np.ndarray]:
     elements = enumerate(split.epoch(None).take(max(positions, default=-1) + 1))
   wanted = set(positions)
   return {
-    position: decode.eval_image(split.fetch(own)['image'], config.data).numpy()
-    for position, own in elements
+    position: decode.eval_image(split.fetch(element)['image'], data).numpy()
+    for position, element in elements
     if position in wanted
   }
 
 
 def _batches(
-  elements, decoded, split, config, bad: BadImages, step: int, count: int
+  elements, decode_record, split, source: str, bad, step: int, size: int
 ) -> Iterator[dict[str, np.ndarray]]:
-  """Batches ahead of their use; says of unusable data where it lies.
+  """Yields batches, prefetched, with a substitute for each bad image.
 
   Args:
-    elements: step → tf.data.Dataset, from its batch on, of (position, what the
-      split has there).
-    decoded: (position, record, whether it is a substitute) → what is batched.
+    elements: an `order.Elements`.
+    decode_record: (position, record, whether it is a substitute) → features of
+      a batch, for one image.
     split: an `Indexed` or `Sequential` split.
-    config: the whole config.
-    bad: its bad images.
-    step: the first.
-    count: images of a batch.
+    source: `data.source`, for messages.
+    bad: the split's `BadImages`.
+    step: the first step.
+    size: images per batch.
 
   Raises:
-    UserError: damaged or missing records, or labels that are not classes.
+    UserError: damaged or missing records, or labels out of range.
   """
-  source, classes = config.data.source, len(split.class_names)
+  classes = len(split.class_names)
   while True:
-    replace = bad.replacing()
+    substitute = bad.substitution()
 
-    def fetched(position, own, replace=replace):
-      own, spare = replace(position, own)
-      return position, split.fetch(own), spare
+    def fetch(position, element, substitute=substitute):
+      element, is_substitute = substitute(position, element)
+      return position, split.fetch(element), is_substitute
 
     try:
-      # None of these functions has a condition for AutoGraph to translate. To
-      # look for some took two seconds of Python, while a step is traced.
-      untranslated = tf.autograph.experimental.do_not_convert(_dataset)
-      batches = untranslated(elements, step, fetched, decoded, count)
+      # No function here has a condition for AutoGraph to convert. Looking for
+      # some took two seconds of Python, while a step was being traced.
+      dataset = tf.autograph.experimental.do_not_convert(_dataset)
+      batches = dataset(elements, step, fetch, decode_record, size)
       for batch in batches.as_numpy_iterator():
         wrong = (batch['label'] < 0) | (batch['label'] >= classes)
         if wrong.any():
           raise errors.UserError(
             f'{source}: label {batch["label"][wrong][0]} is not one of its '
-            f'{classes} classes; a test split without labels is of no use here'
+            f'{classes} classes; a split without labels cannot be used'
           )
         yield batch
         step += 1
@@ -157,43 +153,43 @@ def _batches(
     except tf.errors.OpError as error:
       reason = error.message.strip().splitlines()[0]
       try:
-        again = bad.find(elements(step).take(count), decoded)
+        retry = bad.find(elements(step).take(size), decode_record)
       except tf.errors.OpError:
-        again = False  # it is not the images
-      if not again:
+        retry = False  # the records themselves cannot be read
+      if not retry:
         raise errors.UserError(f'{source} cannot be read: {reason}') from error
 
 
-def _dataset(elements, step: int, fetched, decoded, count: int):
-  """What `_batches` reads, from a step's batch on."""
+def _dataset(elements, step: int, fetch, decode_record, size: int):
+  """Returns the tf.data.Dataset of batches from `step` on."""
   images = elements(step).map(
-    lambda position, own: decoded(*fetched(position, own)), map_in_order()
+    lambda position, element: decode_record(*fetch(position, element)),
+    num_parallel_calls(),
   )
-  batches = images.batch(count, drop_remainder=True)
-  return batches.prefetch(tf.data.AUTOTUNE).with_options(_untuned())
+  batches = images.batch(size, drop_remainder=True)
+  return batches.prefetch(tf.data.AUTOTUNE).with_options(_without_autotuning())
 
 
-def map_in_order() -> int:
-  """How many images are being read and decoded.
+def num_parallel_calls() -> int:
+  """Returns how many images are read and decoded in parallel.
 
-  With one for each core, a thread waits for its next one to be handed out: a
-  tenth of the images a second. More than these gained nothing.
+  With one per core, threads wait for their next image, which costs a tenth of
+  the throughput. More than four per core gained nothing.
   """
   return 4 * len(os.sched_getaffinity(0))
 
 
-def _untuned() -> 'tf.data.Options':
-  """Without the thread that looks for how much to do at once.
+def _without_autotuning() -> 'tf.data.Options':
+  """Returns options without tf.data's autotuning thread.
 
-  That of TensorFlow 2.21 sleeps for up to a minute, twice as long each time,
-  and whoever lets go of an iterator may have to wait until it wakes: at the
-  end of every evaluation.
+  In TensorFlow 2.21 that thread sleeps for up to a minute, twice as long each
+  time, and deleting an iterator waits for it: at the end of every evaluation.
   """
   options = tf.data.Options()
   options.autotune.enabled = False
   return options
 
 
-def hide_accelerators():
-  """TensorFlow only feeds here, but would take all of a GPU's memory."""
+def hide_gpus() -> None:
+  """Keeps TensorFlow, which only reads data here, from taking GPU memory."""
   tf.config.set_visible_devices([], 'GPU')

@@ -1,4 +1,4 @@
-"""The two kinds of split that a source can be made of."""
+"""The two kinds of split: records by index, or records in file order."""
 
 from collections.abc import Callable
 from collections.abc import Iterator
@@ -14,9 +14,9 @@ class Indexed:
 
   Attributes:
     size: number of records.
-    class_names: one a class, in the order of the labels.
+    class_names: one per class, in the order of the labels.
     fetch: int64 index tensor, 0 ≤ index < size → record.
-    name: index tensor → what a person would look for.
+    name: index → the record's name for people, such as its path.
   """
 
   size: int
@@ -25,15 +25,36 @@ class Indexed:
   name: Callable[[Any], str] = 'record {}'.format
 
 
-def unknown(config, names) -> list[str]:
-  """A fault for each split of `config.data` that is not among `names`."""
+@dataclasses.dataclass(frozen=True)
+class Sequential:
+  """A split in files that are read from front to back.
+
+  Attributes:
+    size: number of records.
+    class_names: one per class, in the order of the labels.
+    epoch: int64 [2] tensor (seed, epoch) → tf.data.Dataset of every record
+      once, undecoded, in an order that depends on it; None → in file order.
+      Iteration fails unless there are `size` records.
+    fetch: element of `epoch` → record.
+    name: element of `epoch` → the record's name for people.
+  """
+
+  size: int
+  class_names: tuple[str, ...]
+  epoch: Callable[[Any], Any]
+  fetch: Callable[[Any], dict[str, Any]]
+  name: Callable[[Any], str]
+
+
+def check_splits(config, known) -> list[str]:
+  """Returns a message for each of the config's splits not in `known`."""
   keys = ('data.train_split', 'data.eval_split')
-  known = validation.one_of(tuple(names))
-  return validation.out_of_range(config, dict.fromkeys(keys, known))
+  accepted = validation.one_of(tuple(known))
+  return validation.out_of_range(config, dict.fromkeys(keys, accepted))
 
 
-def names(split) -> Iterator[str]:
-  """Of each record in order, what a person would look for."""
+def record_names(split) -> Iterator[str]:
+  """Yields the name of each record, in order."""
   if isinstance(split, Indexed):
     yield from map(split.name, range(split.size))
     return
@@ -42,16 +63,16 @@ def names(split) -> Iterator[str]:
 
 
 def from_arrays(images, labels, class_names) -> Indexed:
-  """A split that lies in memory.
+  """Returns a split of arrays in memory.
 
   Args:
     images: uint8 [N, H, W, 1 or 3].
     labels: integer [N].
-    class_names: one a class, in the order of the labels.
+    class_names: one per class, in the order of the labels.
   """
   import tensorflow as tf
 
-  # Once, outside of the graph that reads them.
+  # Converted once, outside of the graph that reads them.
   images, labels = tf.constant(images), tf.constant(labels, tf.int64)
 
   def fetch(index):
@@ -61,24 +82,3 @@ def from_arrays(images, labels, class_names) -> Indexed:
     }
 
   return Indexed(len(labels), tuple(class_names), fetch)
-
-
-@dataclasses.dataclass(frozen=True)
-class Sequential:
-  """A split that lies in files to be read from front to back.
-
-  Attributes:
-    size: number of records.
-    class_names: one a class, in the order of the labels.
-    epoch: int64 [2] tensor (seed, epoch) → tf.data.Dataset of every record
-      once, as it lies in the file, shuffled by it; None → in file order. It
-      fails unless they are `size`.
-    fetch: what `epoch` yields → record.
-    name: the same → what a person would look for.
-  """
-
-  size: int
-  class_names: tuple[str, ...]
-  epoch: Callable[[Any], Any]
-  fetch: Callable[[Any], dict[str, Any]]
-  name: Callable[[Any], str]

@@ -1,5 +1,5 @@
-"""The device mesh, and several processes as one training: finding the cluster,
-agreeing before the start, noticing that one is gone.
+"""The device mesh, and several processes as one training: cluster detection,
+a consistency check before the start, failure detection.
 
-Nothing that knows what is trained.
+Nothing here knows what is trained.
 """

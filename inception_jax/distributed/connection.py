@@ -1,12 +1,11 @@
-"""A connection of two processes, which says JSON, a line each."""
+"""A connection between two processes that carries lines of JSON."""
 
 import contextlib
 import json
 import socket
 
-_LONGEST = 1 << 20  # bytes; a config has some thousand
-
-# Seconds: a host that has lost its power says nothing, and is asked.
+_MAX_BYTES = 1 << 20  # of a line; a config has some thousand
+# Seconds: detects a host that lost power, which closes no connection.
 _KEEP_ALIVE = {'TCP_KEEPIDLE': 10, 'TCP_KEEPINTVL': 5, 'TCP_KEEPCNT': 4}
 
 
@@ -14,11 +13,11 @@ class Connection:
   """One end of a connection.
 
   Attributes:
-    peer: who is at the other end, in words.
+    peer: description of the process at the other end.
   """
 
   def __init__(self, connection: socket.socket, peer: str, timeout: float):
-    """Takes over a connection; seconds that anything on it may take."""
+    """Takes ownership of a socket; `timeout` of each operation, in seconds."""
     self._connection, self.peer = connection, peer
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in _KEEP_ALIVE.items():
@@ -28,36 +27,37 @@ class Connection:
     self._reader = connection.makefile('rb')
 
   def fileno(self) -> int:
-    """For selectors."""
+    """Returns the file descriptor, for selectors."""
     return self._connection.fileno()
 
-  def be_patient(self) -> None:
-    """Waits from now on as long as it takes."""
+  def disable_timeout(self) -> None:
+    """Makes all further operations wait without a limit."""
     self._connection.settimeout(None)
 
-  def say(self, **what) -> None:
-    """Raises OSError: the other end has gone."""
-    self._connection.sendall(json.dumps(what).encode() + b'\n')
+  def send(self, **message) -> None:
+    """Sends a message; raises OSError if the other end has closed."""
+    self._connection.sendall(json.dumps(message).encode() + b'\n')
 
-  def hear(self) -> dict:
-    """What the other end says next.
+  def receive(self) -> dict:
+    """Returns the next message.
 
     Raises:
-      OSError: it has gone, says nothing in time, or something else.
+      OSError: the connection was closed, nothing came in time, or the data is
+        not a JSON object.
     """
-    text = self._reader.readline(_LONGEST)
-    if not text.endswith(b'\n'):
+    line = self._reader.readline(_MAX_BYTES)
+    if not line.endswith(b'\n'):
       raise ConnectionError('the connection was closed')
     try:
-      what = json.loads(text)
+      message = json.loads(line)
     except ValueError as error:
-      raise ConnectionError('it does not say JSON') from error
-    if not isinstance(what, dict):
-      raise ConnectionError('it says something else')
-    return what
+      raise ConnectionError('the peer sent no JSON') from error
+    if not isinstance(message, dict):
+      raise ConnectionError('the peer sent no JSON object')
+    return message
 
   def close(self) -> None:
-    """Hangs up."""
+    """Closes the connection."""
     with contextlib.suppress(OSError):
       self._reader.close()
       self._connection.close()

@@ -1,4 +1,4 @@
-"""What a process is, and how those of one training differ."""
+"""Fingerprints of the processes of a run, and their differences."""
 
 import functools
 import hashlib
@@ -14,10 +14,8 @@ from inception_jax.config import serialization
 from inception_jax.distributed.cluster import ProcessInfo
 
 PROGRAM = 'inception_jax'
-
 _PACKAGE = pathlib.Path(__file__).parent.parent
-
-_KINDS = {
+_TYPES = {
   'index': int,
   'count': int,
   'host': str,
@@ -26,21 +24,23 @@ _KINDS = {
   'code': str,
   'versions': dict,
 }
-
 _VERSIONS = ('jax', 'jaxlib', 'flax', 'optax', 'numpy')
 
 
 def is_local(workdir: str) -> bool:
-  """Whether it is a folder, and not a bucket or nothing."""
+  """Returns whether `workdir` is a local folder: no bucket, and not ''."""
   return bool(workdir) and '://' not in workdir
 
 
-def fingerprint(place: ProcessInfo, config, workdir: str) -> dict[str, Any]:
-  """What all processes but their numbers and hosts must have alike, as JSON."""
+def fingerprint(process: ProcessInfo, config, workdir: str) -> dict[str, Any]:
+  """Returns what must be the same in all processes, with index and host.
+
+  The values are JSON.
+  """
   return {
     'program': PROGRAM,
-    'index': place.index,
-    'count': place.count,
+    'index': process.index,
+    'count': process.count,
     'host': platform.node(),
     'workdir': os.path.abspath(workdir) if is_local(workdir) else workdir,
     'config': serialization.to_json(config),
@@ -52,46 +52,45 @@ def fingerprint(place: ProcessInfo, config, workdir: str) -> dict[str, Any]:
   }
 
 
-def is_fingerprint(said: dict) -> bool:
-  """Whether what came over a connection is an `identity`."""
-  return said.get('program') == PROGRAM and all(
-    isinstance(said.get(key), kind) for key, kind in _KINDS.items()
+def is_fingerprint(message: dict) -> bool:
+  """Returns whether a received message is a fingerprint."""
+  return message.get('program') == PROGRAM and all(
+    isinstance(message.get(key), kind) for key, kind in _TYPES.items()
   )
 
 
 @functools.cache
 def _code() -> str:
-  """SHA-256 of the package's modules."""
+  """Returns the SHA-256 of the package's modules."""
   digest = hashlib.sha256()
   for path in sorted(_PACKAGE.rglob('*.py')):
     digest.update(str(path.relative_to(_PACKAGE)).encode() + path.read_bytes())
   return digest.hexdigest()
 
 
-def compare(about: dict, config, others: dict[int, dict]) -> list[str]:
-  """A fault for each thing that another has otherwise than process 0.
+def compare(primary: dict, config, others: dict[int, dict]) -> list[str]:
+  """Returns a fault for each difference between a process and process 0.
 
   Args:
-    about: `identity` of process 0.
-    config: its config.
-    others: that of each other.
+    primary: fingerprint of process 0.
+    config: the config of process 0.
+    others: fingerprints of the other processes.
   """
-  zero = f'process 0 on {about["host"]}'
+  zero = f'process 0 on {primary["host"]}'
   faults = []
-  for index in sorted(others):
-    said = others[index]
-    name = f'process {said["index"]} on {said["host"]}'
-    for key, theirs, ours in differences.differences(
-      json.loads(said['config']), config
+  for _, other in sorted(others.items()):
+    name = f'process {other["index"]} on {other["host"]}'
+    for key, value, expected in differences.differences(
+      json.loads(other['config']), config
     ):
-      faults.append(f'{name} has {key}={theirs!r}, {zero} {ours!r}')
-    for package, ours in about['versions'].items():
-      if (theirs := said['versions'].get(package)) != ours:
-        faults.append(f'{name} has {package} {theirs}, {zero} {ours}')
-    if said['code'] != about['code']:
-      faults.append(f'{name} runs other code of inception_jax than {zero}')
-    if said['workdir'] != about['workdir']:
+      faults.append(f'{name} has {key}={value!r}, {zero} {expected!r}')
+    for package, expected in primary['versions'].items():
+      if (version := other['versions'].get(package)) != expected:
+        faults.append(f'{name} has {package} {version}, {zero} {expected}')
+    if other['code'] != primary['code']:
+      faults.append(f'{name} runs a different inception_jax than {zero}')
+    if other['workdir'] != primary['workdir']:
       faults.append(
-        f'{name} has --workdir={said["workdir"]}, {zero} {about["workdir"]}'
+        f'{name} has --workdir={other["workdir"]}, {zero} {primary["workdir"]}'
       )
   return faults

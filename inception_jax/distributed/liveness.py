@@ -1,4 +1,4 @@
-"""The end of one process ends the others, which say whose it was."""
+"""Ends all processes of a run when one of them ends, and reports which."""
 
 import contextlib
 import os
@@ -13,36 +13,37 @@ from inception_jax.errors import UserError
 from inception_jax.runtime import preemption
 from inception_jax.runtime.preemption import Preempted
 
-# Seconds in which the end of another explains why a computation failed here.
-_NEWS = 5.0
+# Seconds to wait for the message that another process has ended, which may be
+# why a computation failed in this one.
+_GRACE = 5.0
 
 
 class SharedUserError(UserError):
-  """A mistake that each process finds by itself, the same one."""
+  """A user's mistake that every process detects by itself."""
 
 
 @contextlib.contextmanager
-def watch_peers(me: str, lines: list[Connection], leads: bool):
-  """Ends this process when another ends that has not finished.
+def watch_peers(name: str, connections: list[Connection], is_primary: bool):
+  """Ends this process when another one fails or vanishes.
 
-  It does so with the status of the other, and says why, as the other did. One
-  that vanished without a word counts as a preemption, since the run can go on
-  from its last checkpoint.
+  This process then exits with the status of the other, and prints its error. A
+  process that vanished counts as preempted, since the run can resume from its
+  last checkpoint.
 
   Args:
-    me: this process, in words.
-    lines: to the others, as `roll_call.call` gives them.
-    leads: whether this is process 0, which saves. The others wait for its end,
-      since what started them may kill it when they have gone.
+    name: description of this process.
+    connections: to the other processes, as returned by `rendezvous.meet`.
+    is_primary: whether this is process 0, which saves. The others wait for its
+      end, because a launcher may kill it once they have ended.
   """
-  watch = _Watch(me, lines)
+  watch = _Watch(name, connections)
   thread = threading.Thread(target=watch.run, daemon=True)
   thread.start()
   try:
     yield
-  except (Preempted, SharedUserError):  # all of them end so
+  except (Preempted, SharedUserError):  # every process ends with these
     watch.end(0)
-    if not leads:
+    if not is_primary:
       thread.join()
     raise
   except UserError as error:
@@ -52,59 +53,60 @@ def watch_peers(me: str, lines: list[Connection], leads: bool):
     watch.end(1, str(error))
     raise
   except Exception as error:
-    # Perhaps because another has gone, of which the news is on its way.
-    time.sleep(_NEWS)
+    # Its cause may be the end of another process, reported at any moment.
+    time.sleep(_GRACE)
     watch.end(1, f'{type(error).__name__}: {" ".join(str(error).split())}')
     raise
   watch.end(0)
-  if not leads:
+  if not is_primary:
     thread.join()
 
 
 class _Watch:
-  """Hears whether the others are still there, and tells them of an end.
+  """Waits for the ends of other processes, and reports this one's.
 
-  Process 0 has lines to all, and passes on what it hears; they have one to it.
+  Process 0 is connected to all others and forwards their reports; each of them
+  is connected only to process 0.
   """
 
-  def __init__(self, me: str, lines: list[Connection]):
-    self._me, self._lines = me, lines
-    self._over = threading.Event()
-    for line in lines:
-      line.be_patient()
+  def __init__(self, name: str, connections: list[Connection]):
+    self._name, self._connections = name, connections
+    self._ended = threading.Event()
+    for connection in connections:
+      connection.disable_timeout()
 
   def run(self) -> None:
-    """Until all others have finished, or this process has."""
+    """Runs until all other processes have ended, or this one has."""
     with selectors.DefaultSelector() as selector:
-      for line in self._lines:
-        selector.register(line, selectors.EVENT_READ)
+      for connection in self._connections:
+        selector.register(connection, selectors.EVENT_READ)
       while selector.get_map():
         for key, _ in selector.select():
           selector.unregister(key.fileobj)
-          self._heard_from(key.fileobj)
+          self._receive(key.fileobj)
 
-  def end(self, status: int, why: str = '') -> None:
-    """Tells the others that this process ends."""
-    self._over.set()
-    self._spread(status, f'{self._me} ended: {why}')
+  def end(self, status: int, reason: str = '') -> None:
+    """Reports to the others that this process ends."""
+    self._ended.set()
+    self._broadcast(status, f'{self._name} ended: {reason}')
 
-  def _heard_from(self, line: Connection) -> None:
+  def _receive(self, connection: Connection) -> None:
     try:
-      said = line.hear()
-      status, why = int(said['status']), str(said['why'])
+      message = connection.receive()
+      status, reason = int(message['status']), str(message['reason'])
     except (OSError, KeyError, ValueError):
       status = preemption.STATUS
-      why = (
-        f'{line.peer} has gone without a word: it was killed, or its host or '
-        'the network is down; the same command goes on from the last checkpoint'
+      reason = (
+        f'lost {connection.peer}: it was killed, or its host or the network is '
+        'down; the same command resumes from the last checkpoint'
       )
-    if not status or self._over.is_set():
+    if not status or self._ended.is_set():
       return
-    self._spread(status, why)
-    print(f'error: {why}', file=sys.stderr, flush=True)
+    self._broadcast(status, reason)
+    print(f'error: {reason}', file=sys.stderr, flush=True)
     os._exit(status)
 
-  def _spread(self, status: int, why: str) -> None:
-    for line in self._lines:
+  def _broadcast(self, status: int, reason: str) -> None:
+    for connection in self._connections:
       with contextlib.suppress(OSError):
-        line.say(status=status, why=why)
+        connection.send(status=status, reason=reason)

@@ -1,4 +1,4 @@
-"""All processes come together and compare what they are, before jax does."""
+"""Connects the processes of a run, and checks that they agree, before JAX."""
 
 import contextlib
 import logging
@@ -9,7 +9,7 @@ import tempfile
 import time
 
 from inception_jax import errors
-from inception_jax.distributed import fingerprint
+from inception_jax.distributed import fingerprint as fingerprints
 from inception_jax.distributed.cluster import ProcessInfo
 from inception_jax.distributed.connection import Connection
 from inception_jax.errors import UserError
@@ -17,203 +17,221 @@ from inception_jax.runtime import files
 
 log = logging.getLogger(__name__)
 
-_PATIENCE = 10.0  # seconds for an answer of one that is there
-
-_RETRY = 0.2  # seconds until one that was not yet there is tried again
+_ANSWER_TIMEOUT = 10.0  # seconds, for a process that is already connected
+_RETRY = 0.2  # seconds between attempts to connect
 
 
 def meet(
-  place: ProcessInfo, config, workdir: str, timeout: float
+  process: ProcessInfo, config, workdir: str, timeout: float
 ) -> list[Connection]:
-  """Waits for all, and compares them.
+  """Connects all processes to process 0, and compares their fingerprints.
 
   Args:
-    place: of this process.
+    process: this process.
     config: the whole config.
     workdir: of the run, or ''.
-    timeout: seconds to wait for all to come.
+    timeout: seconds to wait for all processes to connect.
 
   Returns:
-    Lines to the others: of process 0 to each, of each to it.
+    On process 0 a connection to every other process, on these one to process 0.
 
   Raises:
-    UserError: not all came, or they do not fit together; all say the same.
+    UserError: a process did not connect in time, or they do not agree; the
+      same error in all of them.
   """
-  about = fingerprint.fingerprint(place, config, workdir)
+  fingerprint = fingerprints.fingerprint(process, config, workdir)
   deadline = time.monotonic() + timeout
   log.info(
-    'process %d of %d: meeting the others at %s, for at most %g s',
-    *(place.index, place.count, place.address, timeout),
+    'process %d of %d: connecting at %s, for at most %g s',
+    *(process.index, process.count, process.address, timeout),
   )
-  if place.index:
-    return [_answer(place, about, workdir, deadline, timeout)]
-  lines, others, faults = _gather(place, about, deadline, timeout)
-  faults += fingerprint.compare(about, config, others)
-  if not faults and fingerprint.is_local(workdir):
-    faults = _not_shared(workdir, lines)
+  if process.index:
+    return [_join(process, fingerprint, workdir, deadline, timeout)]
+  connections, others, faults = _accept(process, fingerprint, deadline, timeout)
+  faults += fingerprints.compare(fingerprint, config, others)
+  if not faults and fingerprints.is_local(workdir):
+    faults = _check_shared(workdir, connections)
   faults = errors.shorten(faults)
-  for line in lines:
-    with contextlib.suppress(OSError):  # its end is noticed from now on
-      line.say(faults=faults)
+  for connection in connections:
+    with contextlib.suppress(OSError):  # `liveness` reports a lost process
+      connection.send(faults=faults)
   if faults:
-    for line in lines:
-      line.close()
+    for connection in connections:
+      connection.close()
     raise UserError(*faults)
-  hosts = {0: about, **others}
+  hosts = {0: fingerprint, **others}
   log.info(
-    'all are here: %s',
+    'all processes are connected: %s',
     ', '.join(f'process {i} on {hosts[i]["host"]}' for i in sorted(hosts)),
   )
-  return lines
+  return connections
 
 
-def _gather(place: ProcessInfo, about: dict, deadline: float, timeout: float):
-  """(lines, what each says of itself, faults) of those that come in time."""
-  lines: list[Connection] = []
-  others: dict[int, dict] = {}
-  faults: list[str] = []
+def _listen(process: ProcessInfo) -> socket.socket:
   v6 = socket.has_dualstack_ipv6()
   try:
-    server = socket.create_server(
-      ('', place.port),
+    return socket.create_server(
+      ('', process.port),
       family=socket.AF_INET6 if v6 else socket.AF_INET,
       dualstack_ipv6=v6,
-      backlog=place.count,
+      backlog=process.count,
     )
   except OSError as error:
-    reason = f'{place.address}: port {place.port} cannot be listened on'
-    raise UserError(f'{reason} ({os.strerror(error.errno)})') from error
-  with server:
-    while len(lines) < place.count - 1:
+    raise UserError(
+      f'{process.address}: cannot listen on port {process.port} '
+      f'({os.strerror(error.errno)})'
+    ) from error
+
+
+def _accept(
+  process: ProcessInfo, fingerprint: dict, deadline: float, timeout: float
+) -> tuple[list[Connection], dict[int, dict], list[str]]:
+  """Returns connections, fingerprints by index, and faults of the others."""
+  connections: list[Connection] = []
+  others: dict[int, dict] = {}
+  faults: list[str] = []
+  with _listen(process) as server:
+    while len(connections) < process.count - 1:
       server.settimeout(max(0.01, deadline - time.monotonic()))
       try:
-        connection, address = server.accept()
+        accepted, address = server.accept()
       except TimeoutError:
         break
-      line = Connection(connection, address[0], _PATIENCE)
+      connection = Connection(accepted, address[0], _ANSWER_TIMEOUT)
       try:
-        said = line.hear()
+        other = connection.receive()
       except OSError:
-        said = {}
-      if not fingerprint.is_fingerprint(said):
-        line.close()  # somebody else's
+        other = {}
+      if not fingerprints.is_fingerprint(other):
+        connection.close()  # another program
         continue
-      index = said['index']
-      line.peer = f'process {index} on {said["host"]}'
-      if fault := _misplaced(said, {0: about, **others}):
+      index = other['index']
+      connection.peer = f'process {index} on {other["host"]}'
+      if fault := _check_index(other, {0: fingerprint, **others}):
         faults.append(fault)
-        # What else is wrong shows soon, or not at all.
-        deadline = min(deadline, time.monotonic() + _PATIENCE / 2)
-        index = -1 - len(lines)  # what else is wrong with it is named, too
-      others[index] = said
-      lines.append(line)
-  absent = [str(i) for i in range(1, place.count) if i not in others]
-  if absent and not faults:
+        # Wait only a little for processes with further faults.
+        deadline = min(deadline, time.monotonic() + _ANSWER_TIMEOUT / 2)
+        index = -1 - len(connections)  # unique, so that it is compared as well
+      others[index] = other
+      connections.append(connection)
+  missing = [str(i) for i in range(1, process.count) if i not in others]
+  if missing and not faults:
     faults = [
-      f'of {place.count} processes, {", ".join(errors.shorten(absent))} did '
-      f'not come to {place.address} within {timeout:g} s{_hint(place)}'
+      f'{len(missing)} of {process.count} processes did not connect to '
+      f'{process.address} within {timeout:g} s: '
+      + ', '.join(errors.shorten(missing))
+      + _hint(process)
     ]
-  return lines, others, faults
+  return connections, others, faults
 
 
-def _misplaced(said: dict, known: dict[int, dict]) -> str:
-  """What is wrong with the number or the count of one that has come."""
-  index, host, zero = said['index'], said['host'], known[0]
-  if said['count'] != zero['count']:
+def _check_index(other: dict, known: dict[int, dict]) -> str:
+  """Returns the fault of a process's index or count, or ''."""
+  index, host, primary = other['index'], other['host'], known[0]
+  if other['count'] != primary['count']:
     return (
-      f'process {index} on {host} counts {said["count"]} processes, process 0 '
-      f'on {zero["host"]} counts {zero["count"]}: --num_processes'
+      f'process {index} on {host} expects {other["count"]} processes, process '
+      f'0 on {primary["host"]} {primary["count"]}: check --num_processes'
     )
   if index in known:
     return (
-      f'processes on {known[index]["host"]} and on {host} both say that they '
-      f'are number {index}: --process_id'
+      f'processes on {known[index]["host"]} and on {host} both have the index '
+      f'{index}: check --process_id'
     )
   return ''
 
 
-def _not_shared(workdir: str, lines: list[Connection]) -> list[str]:
-  """A fault for each process that does not see what is written in workdir."""
+def _check_shared(workdir: str, connections: list[Connection]) -> list[str]:
+  """Returns a fault for each process that does not see a file in workdir."""
   faults = []
-  # That it cannot be written is found, and said, by process 0.
+  # Process 0 itself reports later that it cannot write there.
   with (
     contextlib.suppress(OSError),
     files.temporary_folder(workdir) as folder,
-    tempfile.NamedTemporaryFile(prefix='.roll_call-', dir=folder) as token,
+    tempfile.NamedTemporaryFile(prefix='.rendezvous-', dir=folder) as token,
   ):
-    for line in lines:
+    for connection in connections:
       with contextlib.suppress(OSError):
-        line.say(token=token.name)
-        if not line.hear().get('sees'):
+        connection.send(token=token.name)
+        if not connection.receive().get('exists'):
           faults.append(
-            f'--workdir={workdir} is not shared: {line.peer} does not see what '
-            f'process 0 on {platform.node()} writes there'
+            f'--workdir={workdir} is not shared: {connection.peer} does not '
+            f'see what process 0 on {platform.node()} writes there'
           )
   return faults
 
 
-def _answer(place, about, workdir, deadline, timeout) -> Connection:
-  """The line to process 0, which found that all is well."""
-  line = _connect(place, deadline, timeout)
+def _join(
+  process: ProcessInfo,
+  fingerprint: dict,
+  workdir: str,
+  deadline: float,
+  timeout: float,
+) -> Connection:
+  """Returns the connection to process 0, after all processes have joined."""
+  connection = _connect(process, deadline, timeout)
   try:
-    line.say(**about)
-    # The others may take until then.
-    verdict = line.hear()
-    if token := verdict.get('token'):
-      # Its name comes from outside: only one in the workdir is looked for.
+    connection.send(**fingerprint)
+    # Process 0 answers when all other processes are connected.
+    answer = connection.receive()
+    if token := answer.get('token'):
+      # Untrusted: only a name inside the workdir is looked up.
       token = os.path.join(workdir, os.path.basename(token))
-      line.say(sees=_appears(token))
-      verdict = line.hear()
-    faults = verdict['faults']
+      connection.send(exists=_wait_for_file(token))
+      answer = connection.receive()
+    faults = answer['faults']
   except (OSError, KeyError) as error:
-    line.close()
+    connection.close()
     raise UserError(
-      f'process 0 at {place.address} has ended, or is no process of this '
-      'program; see what it says'
+      f'process 0 at {process.address} has ended, or is another program: see '
+      'its log'
     ) from error
   if faults:
-    line.close()
+    connection.close()
     raise UserError(*faults)
-  return line
+  return connection
 
 
-def _appears(path: str) -> bool:
-  """Whether a file is there; a file system of many hosts may take a moment."""
-  patience = time.monotonic() + _PATIENCE / 2
+def _wait_for_file(path: str) -> bool:
+  """Waits for a file, which a network file system may show with a delay."""
+  deadline = time.monotonic() + _ANSWER_TIMEOUT / 2
   while not os.path.exists(path):
-    if time.monotonic() > patience:
+    if time.monotonic() > deadline:
       return False
     time.sleep(_RETRY)
   return True
 
 
-def _connect(place: ProcessInfo, deadline: float, timeout: float) -> Connection:
+def _connect(
+  process: ProcessInfo, deadline: float, timeout: float
+) -> Connection:
+  """Connects to process 0, and retries until the deadline."""
   while True:
     left = deadline - time.monotonic()
     try:
       connection = socket.create_connection(
-        (place.host, place.port), timeout=max(_RETRY, left)
+        (process.host, process.port), timeout=max(_RETRY, left)
       )
-      # It answers when all have come, or not in time.
-      peer = f'process 0 at {place.address}'
-      return Connection(connection, peer, max(0.0, left) + 2 * _PATIENCE)
+      # Process 0 answers when all have connected, or after its own timeout.
+      peer = f'process 0 at {process.address}'
+      return Connection(connection, peer, max(0.0, left) + 2 * _ANSWER_TIMEOUT)
     except OSError as error:
       if left <= 0:
         raise UserError(
-          f'process {place.index} found no process 0 at {place.address} within '
-          f'{timeout:g} s ({error.strerror or error}); does it run there, and '
-          f'is the port open?{_hint(place)}'
+          f'process {process.index} could not connect to process 0 at '
+          f'{process.address} within {timeout:g} s ({error.strerror or error})'
+          f': is it running, and is the port open?{_hint(process)}'
         ) from error
     time.sleep(_RETRY)
 
 
-def _hint(place: ProcessInfo) -> str:
-  """What may be wrong with the address."""
+def _hint(process: ProcessInfo) -> str:
+  """Returns a hint if the coordinator has a loopback address, or ''."""
   with contextlib.suppress(OSError):
-    found = socket.getaddrinfo(place.host, place.port)
+    found = socket.getaddrinfo(process.host, process.port)
     if all(x[4][0].startswith('127.') or x[4][0] == '::1' for x in found):
       return (
-        f'; {place.host} is each host itself: if there are others, name the '
-        'host of process 0 by --coordinator_address'
+        f'; {process.host} is a loopback address, which other hosts cannot '
+        'reach: give the host of process 0 as --coordinator_address'
       )
   return ''

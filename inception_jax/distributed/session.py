@@ -1,4 +1,4 @@
-"""Several processes, on as many hosts as there are, as one training."""
+"""Joins several processes, on one or more hosts, into one run."""
 
 import contextlib
 import hashlib
@@ -16,46 +16,47 @@ from inception_jax.distributed.cluster import ProcessInfo
 from inception_jax.errors import shorten
 
 _CONNECT_TIMEOUT = 50  # seconds
-
-# Less than the two minutes in which the others must have noticed.
+# Less than the two minutes in which the other processes must notice a failure.
 _HEARTBEAT_TIMEOUT = 60
 
 
 @contextlib.contextmanager
-def connected(place: ProcessInfo | None, config, workdir: str, timeout: float):
-  """All processes, as long as the block lasts; alone where there is one.
+def connected(
+  process: ProcessInfo | None, config, workdir: str, timeout: float
+):
+  """Connects all processes for the duration of the block.
 
-  To be entered before anything touches a device.
+  Must be entered before any device is used.
 
   Args:
-    place: of this one, as `find` says.
+    process: this process, as returned by `cluster.detect`; None: the only one.
     config: the whole config.
-    workdir: of the run, or '' where there is none.
-    timeout: seconds to wait for all processes to come.
+    workdir: of the run, or ''.
+    timeout: seconds to wait for all processes.
 
   Raises:
-    UserError: not all came, or they do not fit together: they have another
-      config, other code or versions, or do not share the workdir.
+    UserError: a process did not connect in time, or the processes differ in
+      config, code or versions, or do not share the workdir.
   """
-  if place is None:
+  if process is None:
     yield
     return
-  lines = rendezvous.meet(place, config, workdir, timeout)
-  me = f'process {place.index} on {platform.node()}'
-  with liveness.watch_peers(me, lines, leads=not place.index):
-    _initialize(place)
+  connections = rendezvous.meet(process, config, workdir, timeout)
+  name = f'process {process.index} on {platform.node()}'
+  with liveness.watch_peers(name, connections, is_primary=not process.index):
+    _initialize(process)
     yield
 
 
-def _initialize(place: ProcessInfo) -> None:
-  # Its handler of SIGTERM would take the place of `preemption`'s.
+def _initialize(process: ProcessInfo) -> None:
+  # Its SIGTERM handler would replace the one of `preemption`.
   jax.config.update('jax_enable_preemption_service', False)
-  # Not before all is well: of whatever goes wrong, it aborts the process.
+  # Only after all checks, since it aborts the process on any failure.
   jax.distributed.initialize(
-    place.address,
-    place.count,
-    place.index,
-    local_device_ids=place.local_devices,
+    process.address,
+    process.count,
+    process.index,
+    local_device_ids=process.local_devices,
     cluster_detection_method='deactivate',
     initialization_timeout=_CONNECT_TIMEOUT,
     heartbeat_timeout_seconds=_HEARTBEAT_TIMEOUT,
@@ -63,24 +64,24 @@ def _initialize(place: ProcessInfo) -> None:
 
 
 def check_equal(facts: dict[str, Any]) -> None:
-  """Raises a UserError where a process knows otherwise than process 0.
+  """Raises a UserError if a process has other values than process 0.
 
   Args:
-    facts: what JSON can say, by its name in words; the same names in each.
+    facts: JSON values by their description, the same keys in each process.
   """
   if jax.process_count() == 1:
     return
-  sums = [
+  digests = [
     hashlib.sha256(json.dumps(value).encode()).digest()
     for value in facts.values()
   ]
-  own = np.stack([np.frombuffer(x, np.uint8) for x in sums])
-  found = multihost_utils.process_allgather(own)  # [processes, facts, 32]
-  same = np.all(found == found[0], axis=2)
+  local = np.stack([np.frombuffer(x, np.uint8) for x in digests])
+  gathered = multihost_utils.process_allgather(local)  # [processes, facts, 32]
+  equal = np.all(gathered == gathered[0], axis=2)
   if faults := [
     f'process {i} has other {name} than process 0: do they see the same files?'
-    for i, row in enumerate(same)
-    for name, fits in zip(facts, row, strict=True)
-    if not fits
+    for i, row in enumerate(equal)
+    for name, matches in zip(facts, row, strict=True)
+    if not matches
   ]:
     raise liveness.SharedUserError(*shorten(faults))

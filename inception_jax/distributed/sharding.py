@@ -1,4 +1,4 @@
-"""The device mesh, and how states and batches lie on it."""
+"""The device mesh, and the shardings of states and batches on it."""
 
 from collections.abc import Callable
 from collections.abc import Iterator
@@ -14,19 +14,19 @@ import numpy as np
 
 
 def jit_init(init, shardings):
-  """Compiles `init` so that every leaf is born where it belongs.
+  """Jits `init` so that every array is created with its sharding.
 
   Args:
     init: takes nothing, returns a tree of arrays.
-    shardings: a tree like it, or one for all of it.
+    shardings: a tree of the same structure, or one sharding for all arrays.
   """
   device = jax.tree.leaves(shardings)[0].mesh.devices.flat[0]
-  # It runs once: on a CPU, optimising it would take longer than it ever will.
-  hasty = {'xla_backend_optimization_level': 0}
+  # It runs once: on a CPU, optimizing it would take longer than running it.
+  unoptimized = {'xla_backend_optimization_level': 0}
   return jax.jit(
     init,
     out_shardings=shardings,
-    compiler_options=hasty if device.platform == 'cpu' else None,
+    compiler_options=unoptimized if device.platform == 'cpu' else None,
   )
 
 
@@ -34,9 +34,9 @@ DATA_AXIS = 'data'
 
 
 def make_mesh(devices: Sequence[jax.Device] | None = None) -> jax.sharding.Mesh:
-  """A mesh with one axis, 'data', over `devices` (all, unless given)."""
+  """Returns a mesh with one axis, 'data', over `devices` (default: all)."""
   devices = jax.devices() if devices is None else devices
-  # In the order of the processes, so that each reads neighbouring rows.
+  # Sorted by process, so that each process reads contiguous rows.
   devices = sorted(devices, key=lambda d: (d.process_index, d.id))
   return jax.sharding.Mesh(
     np.array(devices),
@@ -47,19 +47,19 @@ def make_mesh(devices: Sequence[jax.Device] | None = None) -> jax.sharding.Mesh:
 
 
 def replicated(mesh: jax.sharding.Mesh) -> NamedSharding:
-  """Every device holds the whole array."""
+  """Returns the sharding with the whole array on every device."""
   return NamedSharding(mesh, PartitionSpec())
 
 
 def batch(mesh: jax.sharding.Mesh) -> NamedSharding:
-  """The first axis is split over the devices."""
+  """Returns the sharding of the first axis over the devices."""
   return NamedSharding(mesh, PartitionSpec(DATA_AXIS))
 
 
-def split_evenly(
+def shard_longest_axis(
   mesh: jax.sharding.Mesh, shape: Sequence[int]
 ) -> NamedSharding:
-  """The longest axis that divides is split over the devices, if one does."""
+  """Shards the longest axis that the devices divide; replicates if none."""
   axes = [i for i, size in enumerate(shape) if size and not size % mesh.size]
   if not axes:
     return replicated(mesh)
@@ -68,32 +68,31 @@ def split_evenly(
 
 
 def replicate(mesh: jax.sharding.Mesh, tree):
-  """The tree with every array whole on each device."""
-  return _replicating(mesh)(tree)
+  """Returns the tree with every array replicated."""
+  return _replicate_fn(mesh)(tree)
 
 
 @functools.cache
-def _replicating(mesh: jax.sharding.Mesh):
-  # One program: of several at once, processes may not run the same one first,
-  # and would wait for each other for ever. Kept, since jax knows what it has
-  # compiled by the function.
+def _replicate_fn(mesh: jax.sharding.Mesh):
+  # One program for the tree: processes might run several in different orders,
+  # and deadlock. Cached, since jax caches compilations by function.
   return jax.jit(lambda tree: tree, out_shardings=replicated(mesh))
 
 
 def host_rows(batch_size: int) -> range:
-  """The rows of the global batch that this process reads."""
+  """Returns the rows of the global batch that this process reads."""
   per_process = batch_size // jax.process_count()
   start = per_process * jax.process_index()
   return range(start, start + per_process)
 
 
-def on_devices(
+def prefetch_to_devices(
   mesh: jax.sharding.Mesh, batches: Iterator[dict[str, np.ndarray]]
 ) -> Iterator[dict[str, jax.Array]]:
-  """`batches` as global arrays, the next one read while one is used.
+  """Yields `batches` as global arrays; reads one batch ahead, in a thread.
 
-  The first is read from this call on, so that it is there when what is to take
-  it has been compiled. What reading raises is raised where its batch is due.
+  The first batch is read from this call on, for example while a training step
+  compiles. An error of reading is raised where its batch is due.
   """
   reader = futures.ThreadPoolExecutor(1, thread_name_prefix='batches')
 
@@ -103,17 +102,17 @@ def on_devices(
 
   ahead = reader.submit(read)
 
-  def ready(ahead):
+  def yield_batches(ahead):
     with reader:
       while batch := ahead.result():
         ahead = reader.submit(read)
         yield batch
 
-  return ready(ahead)
+  return yield_batches(ahead)
 
 
 def to_global(mesh: jax.sharding.Mesh, rows: dict[str, np.ndarray]):
-  """Puts this process's rows on its devices, as its part of global arrays."""
+  """Returns global arrays, made of this process's rows and the others'."""
   return {
     key: jax.make_array_from_process_local_data(batch(mesh), value)
     for key, value in rows.items()
@@ -121,33 +120,32 @@ def to_global(mesh: jax.sharding.Mesh, rows: dict[str, np.ndarray]):
 
 
 def any_process(mesh: jax.sharding.Mesh) -> Callable[[bool], bool]:
-  """A question that all processes answer alike, and call equally often.
+  """Returns a function that tells whether its argument is true in any process.
 
-  Returns:
-    Takes what this process says; gives whether any said yes. With more than
-    one process that is the answer to the call before, so that none waits for
-    the devices.
+  All processes must call it equally often, and get the same answer. With more
+  than one process that is the answer to the previous call, so that no process
+  waits for the devices.
   """
   if jax.process_count() == 1:
-    return lambda says: says
+    return lambda value: value
   any_of = jax.jit(jnp.any, out_shardings=replicated(mesh))
   answers = []
 
-  def ask(says: bool) -> bool:
-    rows = {'says': np.full(len(mesh.local_devices), says)}
-    answers.append(any_of(to_global(mesh, rows)['says']))
+  def ask(value: bool) -> bool:
+    rows = {'value': np.full(len(mesh.local_devices), value)}
+    answers.append(any_of(to_global(mesh, rows)['value']))
     return len(answers) > 1 and bool(answers.pop(0))
 
   return ask
 
 
 def round_up(batch_size: int, mesh: jax.sharding.Mesh) -> int:
-  """The least multiple of the number of devices that is ≥ `batch_size`."""
+  """Rounds `batch_size` up to a multiple of the number of devices."""
   return -(-batch_size // mesh.size) * mesh.size
 
 
 def check(config, num_devices: int) -> list[str]:
-  """Faults of the batch against the devices it is to be split over."""
+  """Returns a fault if the batch size does not divide over the devices."""
   parts = num_devices * config.gradient_accumulation
   if config.batch_size % parts:
     lower = config.batch_size // parts * parts

@@ -1,4 +1,4 @@
-"""Restores networks and evaluates them, alone or together."""
+"""Restores networks and evaluates them, alone or as an ensemble."""
 
 from collections.abc import Sequence
 import dataclasses
@@ -14,7 +14,6 @@ from inception_jax.evaluation import labels as labels_lib
 from inception_jax.evaluation import predictions
 from inception_jax.evaluation.evaluator import Evaluator
 from inception_jax.evaluation.labels import ImageLabels
-from inception_jax.export.artifact import Artifact
 from inception_jax.models import factory
 from inception_jax.weights import pretrained
 from inception_jax.weights.convert import Weights
@@ -22,16 +21,16 @@ from inception_jax.weights.convert import Weights
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  """How to evaluate, besides what a config says.
+  """How to evaluate, beyond the config.
 
   Attributes:
     checkpoints: each 'latest', 'best', a step, or the path of a run, a
-      checkpoint or another framework's file; of several, probabilities are
+      checkpoint or another framework's file; the probabilities of several are
       averaged.
-    ema: whether to take the moving averages, where there are any.
-    labels: file of other labels, see `answers.of`; '' for the split's.
-    classes: file of the only classes in the running; '' for all.
-    output: folder for predictions.csv and evaluation.json; '' for none.
+    ema: whether to evaluate the moving average, if there is one.
+    labels: file of other labels, see `labels.make_labels`; '': the split's.
+    classes: file of the only classes that may be predicted; '': all.
+    output: folder for predictions.csv and evaluation.json; '': none.
   """
 
   checkpoints: tuple[str, ...] = ('latest',)
@@ -41,13 +40,13 @@ class Options:
   output: str = ''
 
 
-class Found(NamedTuple):
-  """What an evaluation found.
+class Evaluated(NamedTuple):
+  """The result of an evaluation, with that of every image.
 
   Attributes:
-    result: 'step', 'loss', 'top1', 'top5', 'count'; 'step' is a list of
-      several.
-    columns: of the images, see `predictions.joined`.
+    result: 'step', 'loss', 'top1', 'top5', 'count'; 'step' is a list for
+      several checkpoints.
+    columns: of the images, see `predictions.concatenate`.
     split: that was evaluated.
     names: of the outputs.
   """
@@ -58,9 +57,17 @@ class Found(NamedTuple):
   names: tuple[str, ...]
 
 
+class Prepared(NamedTuple):
+  """An evaluation that needs nothing but the weights."""
+
+  evaluator: Evaluator
+  split: Any
+  labels: ImageLabels
+
+
 def evaluate(
   config, workdir: str, mesh: jax.sharding.Mesh, options: Options
-) -> Found:
+) -> Evaluated:
   """Restores checkpoints and evaluates `data.eval_split`.
 
   Args:
@@ -70,109 +77,120 @@ def evaluate(
     options: which checkpoints, and how.
 
   Raises:
-    UserError: no such checkpoint, or one of another network.
+    UserError: there is no such checkpoint, or it is of another network.
   """
-  several = len(options.checkpoints) > 1
+  ensemble = len(options.checkpoints) > 1
   found = [
-    pretrained.find(
-      workdir, which, mesh, options.ema, None if several else config
-    )
-    for which in options.checkpoints
+    pretrained.restore(workdir, checkpoint, mesh, options.ema)
+    for checkpoint in options.checkpoints
   ]
   steps, weights = zip(*found, strict=True)
   return run(
     prepare(config, weights, mesh, options),
-    config,
+    config.data,
     options,
-    [own.origin for own in weights],
-    {'step': list(steps) if several else steps[0]},
-    [own.variables for own in weights],
+    origins=[own.origin for own in weights],
+    step={'step': list(steps) if ensemble else steps[0]},
+    variables=[own.variables for own in weights],
   )
-
-
-def run(prepared, config, options, origins, step, variables) -> Found:
-  """Evaluates, and writes what was asked for."""
-  evaluator, split, answers = prepared
-  rows = []
-  result = {**step, **evaluator(*variables, rows=rows)}
-  columns = predictions.concatenate(rows, split.size)
-  if options.output and jax.process_index() == 0:
-    about = {
-      'result': result,
-      'checkpoints': origins,
-      'weights': 'ema' if options.ema else 'raw',
-      'split': config.data.eval_split,
-      'protocol': config.data.eval_protocol,
-      'labels': options.labels,
-      'classes_file': options.classes,
-    }
-    predictions.write(options.output, about, columns, split, answers.names)
-  return Found(result, columns, split, answers.names)
-
-
-class Prepared(NamedTuple):
-  """An evaluation that needs nothing but the weights."""
-
-  evaluator: Evaluator
-  split: Any
-  answers: ImageLabels
 
 
 def prepare(
   config, weights: Sequence[Weights], mesh, options: Options
 ) -> Prepared:
-  """An evaluator of networks such as these.
+  """Returns an evaluator of these networks, as an ensemble if several.
 
   Raises:
-    UserError: they tell other classes apart than each other, or the split.
+    UserError: their classes differ from each other's, or from the split's.
   """
   if len(weights) > 1:
-    configs = [pretrained.with_network_of(config, own) for own in weights]
+    configs = [pretrained.adopt_network(config, own) for own in weights]
   else:
     configs = [pretrained.resolve(config, weights[0])]
   split = registry.load(configs[0], config.data.eval_split)
   session.check_equal(
     {'classes': split.class_names, 'images to evaluate on': split.size}
   )
-  answers = labels_for(configs[0], split, weights, options)
-  members = [(own, factory.build(own, len(answers.names))) for own in configs]
-  return Prepared(
-    Evaluator(members, split, mesh, answers=answers), split, answers
-  )
+  labels = labels_for(configs[0], split, weights, options)
+  members = [(own, factory.build(own, len(labels.names))) for own in configs]
+  evaluator = Evaluator(members, split, mesh, labels=labels)
+  return Prepared(evaluator, split, labels)
 
 
-def reached(config, scores) -> bool:
-  """Whether an evaluation is as good as was asked for."""
-  return bool(config.stop_at_top1) and (
-    scores.get('top1', 0) >= config.stop_at_top1
-  )
+def run(
+  prepared: Prepared,
+  data,
+  options: Options,
+  origins: list[str],
+  step: dict[str, Any],
+  variables: list[Any],
+) -> Evaluated:
+  """Evaluates, and writes predictions if `options.output` is set.
+
+  Args:
+    prepared: what to evaluate.
+    data: `config.data`, for the files.
+    options: how to evaluate.
+    origins: of the weights.
+    step: {'step': …} for the result; {} if there is none.
+    variables: of each network.
+  """
+  evaluator, split, labels = prepared
+  evaluation = evaluator(*variables)
+  result = {**step, **evaluation.scores}
+  columns = predictions.concatenate(evaluation.batches, split.size)
+  if options.output and jax.process_index() == 0:
+    summary = {
+      'result': result,
+      'checkpoints': origins,
+      'weights': 'ema' if options.ema else 'raw',
+      'split': data.eval_split,
+      'protocol': data.eval_protocol,
+      'labels': options.labels,
+      'classes_file': options.classes,
+    }
+    predictions.write(options.output, summary, columns, split, labels.names)
+  return Evaluated(result, columns, split, labels.names)
 
 
-def labels_for(
-  config, split, weights: Sequence[Weights | Artifact], options: Options
-) -> ImageLabels:
-  """What is right of a split, for all of these networks.
+def reached(target: float, scores: dict[str, Any]) -> bool:
+  """Returns whether an evaluation reaches `stop_at_top1`; 0 is no target."""
+  return bool(target) and scores.get('top1', 0) >= target
+
+
+def labels_for(config, split, networks: Sequence, options: Options):
+  """Returns the labels of a split for all of these networks.
+
+  Args:
+    config: the whole config, resolved.
+    split: the images.
+    networks: `Weights` or `Artifact`s.
+    options: which labels and classes.
+
+  Returns:
+    `ImageLabels`.
 
   Raises:
     UserError: see `prepare`.
   """
-  first, faults = weights[0], []
-  outputs = first.model['num_classes']
-  for other in weights[1:]:
-    if (there := other.model['num_classes']) != outputs:
+  first, faults = networks[0], []
+  outputs = first.network.num_classes
+  for other in networks[1:]:
+    if other.network.num_classes != outputs:
       faults.append(
-        f'{other.origin} tells {there} classes apart, {first.origin} {outputs}'
+        f'{other.origin} has {other.network.num_classes} classes, '
+        f'{first.origin} {outputs}'
       )
     elif other.classes != first.classes and other.classes and first.classes:
       faults.append(f'{other.origin} has other classes than {first.origin}')
   if faults:
     raise UserError(*faults)
-  classes = next((own.classes for own in weights if own.classes), ())
-  # Where outputs have no names, they are counted.
+  classes = next((own.classes for own in networks if own.classes), ())
+  # Outputs without names are matched by number.
   if not classes and factory.num_classes(config, split.class_names) != outputs:
     raise UserError(
-      f'{first.origin} tells {outputs} classes apart, {config.data.source} '
-      f'has {len(split.class_names)}: set --config.model.num_classes'
+      f'{first.origin} has {outputs} classes, {config.data.source} has '
+      f'{len(split.class_names)}: set --config.model.num_classes'
     )
   return labels_lib.make_labels(
     split, outputs, classes, options.labels, options.classes

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import logging
 import time
 from typing import Any
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -26,10 +27,23 @@ log = logging.getLogger(__name__)
 LOG_SECONDS = 5
 
 
-class Evaluator:
-  """Evaluates networks on one split, as often as asked; compiles once.
+class Evaluation(NamedTuple):
+  """What an evaluation returns.
 
-  Of several networks and several views, the probabilities are averaged.
+  Attributes:
+    scores: 'loss', 'top1', 'top5' and 'count', the number of images; those
+      that cannot be decoded or have no label do not count.
+    batches: of each batch what `scoring.score` returns, numpy arrays.
+  """
+
+  scores: dict[str, float]
+  batches: list[dict[str, np.ndarray]]
+
+
+class Evaluator:
+  """Evaluates networks on one split any number of times; compiles once.
+
+  The probabilities of several networks and views are averaged.
   """
 
   def __init__(
@@ -38,19 +52,17 @@ class Evaluator:
     split,
     mesh: jax.sharding.Mesh,
     workdir: str = '',
-    between=lambda: None,
-    answers: ImageLabels | None = None,
+    labels: ImageLabels | None = None,
   ):
-    """Plans it.
+    """Prepares the evaluation; reads nothing yet.
 
     Args:
-      members: a resolved config and the network of each, or its artifact;
-        they share 'batch_size', and may prepare the images otherwise.
+      members: for each network its resolved config and its module or artifact;
+        they share 'batch_size', and may preprocess images differently.
       split: an `Indexed` or `Sequential` split.
       mesh: the devices.
       workdir: gets bad_images.txt; '' for none.
-      between: called before each batch, and may raise.
-      answers: what is right; None is the split's own labels.
+      labels: the correct classes; None: the split's own labels.
 
     Raises:
       UserError: the split is empty.
@@ -58,18 +70,18 @@ class Evaluator:
     if not split.size:
       data = members[0][0].data
       raise UserError(f'{data.source}: {data.eval_split} has no images')
-    self._split, self._mesh, self._between = split, mesh, between
-    self._answers = answers or ImageLabels(members[0][1].num_classes)
+    self._split, self._mesh = split, mesh
+    self._labels = labels or ImageLabels(members[0][1].num_classes)
     self._members = [_Member(*member, mesh) for member in members]
-    # Members that prepare images alike share them.
+    # Members with the same preprocessing share the images.
     self._inputs = {member.input: member.config for member in self._members}
     self._bad = {
-      key: BadImages(split, config, workdir)
+      key: BadImages(split, config.data, workdir)
       for key, config in self._inputs.items()
     }
     rows, whole = sharding.batch(mesh), sharding.replicated(mesh)
     options = hardware.compiler_options(mesh, members[0][0].deterministic)
-    self._blend = jax.jit(
+    self._add_probabilities = jax.jit(
       scoring.add_probabilities, out_shardings=rows, compiler_options=options
     )
     self._score = jax.jit(
@@ -79,40 +91,34 @@ class Evaluator:
       compiler_options=options,
     )
 
-  def __call__(
-    self, *variables, rows: list[dict[str, np.ndarray]] | None = None
-  ) -> dict[str, float]:
-    """Returns loss, top1, top5 over `count` images.
+  def __call__(self, *variables, before_batch=lambda: None) -> Evaluation:
+    """Evaluates every image once.
 
     Args:
       *variables: of each member.
-      rows: gets what `scoring.score` says of the images of each batch.
-
-    Returns:
-      `count` is all of them but those that cannot be decoded, and those that
-      no answer is known of.
+      before_batch: called before each batch; may raise.
     """
     start = logged = time.perf_counter()
     config = self._members[0].config
-    # A small split needs no more memory than it has images.
-    most = min(config.batch_size, self._split.size)
-    batch_size = sharding.round_up(most, self._mesh)
+    # A split smaller than a batch needs no more memory than its images.
+    batch_size = min(config.batch_size, self._split.size)
+    batch_size = sharding.round_up(batch_size, self._mesh)
     total = order.num_eval_batches(self._split, batch_size)
-    asked, found = 0, []
+    expected, scored = 0, []
     with progress_bar.progress_bar(total, 'evaluating', 'batches') as bar:
       for i, inputs in enumerate(self._batches(batch_size), 1):
-        self._between()
-        labels, mask = self._labels(i - 1, batch_size, inputs)
-        asked += int(mask.sum())
+        before_batch()
+        labels, mask = self._labels_of(i - 1, batch_size, inputs)
+        expected += int(mask.sum())
         scores = self._scores(variables, inputs)
-        given = sharding.to_global(self._mesh, {'labels': labels, 'mask': mask})
-        found.append(
+        rows = sharding.to_global(self._mesh, {'labels': labels, 'mask': mask})
+        scored.append(
           self._score(
-            scores, given['labels'], given['mask'], self._answers.allowed
+            scores, rows['labels'], rows['mask'], self._labels.allowed
           )
         )
-        # Not further ahead than one batch, or all of them wait in memory.
-        jax.block_until_ready(found[max(0, i - 2)])
+        # At most one batch ahead, so that they do not accumulate in memory.
+        jax.block_until_ready(scored[max(0, i - 2)])
         bar.update()
         now = time.perf_counter()
         if bar.disable and i < total and now - logged > LOG_SECONDS:
@@ -123,19 +129,17 @@ class Evaluator:
             total,
             progress_bar.format_duration((now - start) * (total - i) / i),
           )
-    found = jax.device_get(found)
-    result = metrics.means(metrics.add(found))
-    self._check_count(result['count'], asked)
-    if rows is not None:
-      rows += found
-    return result
+    batches = jax.device_get(scored)
+    scores = metrics.means(metrics.add(batches))
+    self._check_count(scores['count'], expected)
+    return Evaluation(scores, batches)
 
   def _batches(self, batch_size: int) -> Iterator[dict[str, dict]]:
-    """Batches of this process, by the input that they are made for."""
+    """Yields this process's batches, one for each kind of preprocessing."""
     streams = [
       pipeline.eval_batches(
         self._split,
-        config,
+        config.data,
         batch_size,
         sharding.host_rows(batch_size),
         self._bad[key],
@@ -145,17 +149,17 @@ class Evaluator:
     for batches in zip(*streams, strict=True):
       yield dict(zip(self._inputs, batches, strict=True))
 
-  def _labels(self, number: int, batch_size: int, inputs):
-    """What is right: int32 [rows, M], and float32 [rows], whether it counts."""
+  def _labels_of(self, number: int, batch_size: int, inputs):
+    """Returns the correct classes, int32 [rows, M], and the mask, [rows]."""
     first = next(iter(inputs.values()))
     rows = sharding.host_rows(batch_size)
     positions = number * batch_size + np.arange(rows.start, rows.stop)
-    labels, known = self._answers(positions, first['label'])
+    labels, labelled = self._labels(positions, first['label'])
     masks = [batch['mask'] for batch in inputs.values()]
-    return labels, np.prod([known, *masks], axis=0, dtype=np.float32)
+    return labels, np.prod([labelled, *masks], axis=0, dtype=np.float32)
 
   def _scores(self, variables, inputs) -> jax.Array:
-    """Logits of a single view; else logarithms of summed probabilities."""
+    """Returns logits of a single view; else log of summed probabilities."""
     canvases = {
       key: sharding.to_global(
         self._mesh,
@@ -163,37 +167,38 @@ class Evaluator:
       )
       for key, batch in inputs.items()
     }
-    total, alone = -np.inf, len(self._members) == 1
+    total, single = -np.inf, len(self._members) == 1
     for member, own in zip(self._members, variables, strict=True):
       for logits in member.logits(own, canvases[member.input]):
-        if alone and len(member.views) == 1:
+        if single and len(member.views) == 1:
           return logits
-        # Not more than one view ahead, for they all have images in memory.
+        # At most one view ahead, since each has images in memory.
         jax.block_until_ready(total)
-        total = self._blend(total, logits)
+        total = self._add_probabilities(total, logits)
     return total
 
-  def _check_count(self, count: int, asked: int) -> None:
-    # Other processes have bad images of their own.
-    alone = jax.process_count() == 1
+  def _check_count(self, count: int, expected: int) -> None:
+    """Raises a RuntimeError if any image counts twice or not at all."""
+    # Of several processes, each knows only its own bad images.
+    single = jax.process_count() == 1
     bad = len(set().union(*(bad.substitutes for bad in self._bad.values())))
-    wrong = alone and count != asked
-    if self._answers.complete:
-      left_out = self._split.size - count
-      wrong |= left_out < bad or (alone and left_out > bad)
-      bad = left_out
+    wrong = single and count != expected
+    if self._labels.complete:
+      skipped = self._split.size - count
+      wrong |= skipped < bad or (single and skipped > bad)
+      bad = skipped
     if wrong:
       raise RuntimeError(f'evaluated {count} images of {self._split.size}')
     if bad:
       log.warning(
-        '%d of %d images cannot be decoded and do not count',
+        '%d of %d images cannot be decoded and are not counted',
         bad,
         self._split.size,
       )
 
 
 def jit_forward(config, model, mesh: jax.sharding.Mesh):
-  """The jitted (variables, uint8 [B, S, S, C]) → logits [B, N]."""
+  """Returns the jitted (variables, uint8 [B, S, S, C]) → logits [B, N]."""
   rows = sharding.batch(mesh)
   return jax.jit(
     scoring.make_forward(config, model),
@@ -204,11 +209,11 @@ def jit_forward(config, model, mesh: jax.sharding.Mesh):
 
 
 class _Member:
-  """A network, and how it looks at an image."""
+  """A network and the views of an image that it evaluates."""
 
   def __init__(self, config, model, mesh):
     self.config = config
-    # By all that decides on what the host makes of an image.
+    # Identifies the preprocessing on the host.
     self.input = config.data.to_json()
     size = config.data.image_size
     self.views = crops.views(config.data.eval_protocol, size)
@@ -216,18 +221,18 @@ class _Member:
       self._forward = scoring.make_artifact_forward(config, model.classify)
     else:
       self._forward = jit_forward(config, model, mesh)
-    self._cut = jax.jit(
+    self._crop_view = jax.jit(
       scoring.crop_view,
       static_argnames='size',
       out_shardings=sharding.batch(mesh),
     )
 
   def logits(self, variables, canvases) -> Iterator[jax.Array]:
-    """Of each view of a batch."""
+    """Yields the logits of each view of a batch."""
     for view in self.views:
       images = canvases[view.canvas]
       if len(self.views) > 1:
-        images = self._cut(
+        images = self._crop_view(
           images,
           view.square,
           np.array([view.top, view.left]),

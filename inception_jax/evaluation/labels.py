@@ -1,4 +1,4 @@
-"""Which classes are right for an image, as outputs of a network."""
+"""The correct classes of each image, as outputs of a network."""
 
 from collections.abc import Sequence
 import json
@@ -18,12 +18,12 @@ _VALIDATION = re.compile(r'ILSVRC2012_val_(\d{8})\.')
 
 
 class ImageLabels:
-  """The right outputs for each image of a split.
+  """The correct outputs for each image of a split.
 
   Attributes:
     names: of the outputs.
-    allowed: bool [outputs], those that are in the running.
-    complete: whether every image of the split has one.
+    allowed: bool [outputs], those that may be predicted.
+    complete: whether every image of the split has a label.
   """
 
   def __init__(
@@ -33,14 +33,14 @@ class ImageLabels:
     table: np.ndarray | None = None,
     allowed: np.ndarray | None = None,
   ):
-    """Puts them together.
+    """Combines labels, outputs and allowed classes.
 
     Args:
-      names: of the outputs, or how many there are.
-      outputs: of each label of the split, its output; None: the same.
-      table: int32 [images, M], the right outputs of each image, filled up with
+      names: of the outputs, or their number.
+      outputs: the output for each label of the split; None: the same number.
+      table: int32 [images, M], the correct outputs of each image, padded with
         −1; None: the labels of the split.
-      allowed: bool [outputs]; None: all of them.
+      allowed: bool [outputs]; None: all.
     """
     if isinstance(names, int):
       names = [str(i) for i in range(names)]
@@ -55,27 +55,26 @@ class ImageLabels:
   def __call__(
     self, positions: np.ndarray, labels: np.ndarray
   ) -> tuple[np.ndarray, np.ndarray]:
-    """The answers of some images.
+    """Returns the correct outputs of some images.
 
     Args:
-      positions: of the images in the split; past its end is padding.
+      positions: of the images in the split; padding is past its end.
       labels: int32 [B] of the split.
 
     Returns:
-      int32 [B, M], right outputs and then −1; bool [B], whether there are any.
+      int32 [B, M], correct outputs, then −1; bool [B], whether there are any.
     """
     if self._table is None:
       if self._outputs is not None:
         labels = self._outputs[labels]
-      right = labels[:, None]
+      correct = labels[:, None]
     else:
-      right = self._table[np.minimum(positions, len(self._table) - 1)]
-    right = np.where((right >= 0) & self.allowed[right], right, -1)
-    # Those that are right come first.
-    right = np.take_along_axis(
-      right, np.argsort(right < 0, axis=1, kind='stable'), axis=1
-    )
-    return right.astype(np.int32), right[:, 0] >= 0
+      correct = self._table[np.minimum(positions, len(self._table) - 1)]
+    correct = np.where((correct >= 0) & self.allowed[correct], correct, -1)
+    # Padding goes last.
+    order = np.argsort(correct < 0, axis=1, kind='stable')
+    correct = np.take_along_axis(correct, order, axis=1)
+    return correct.astype(np.int32), correct[:, 0] >= 0
 
 
 def make_labels(
@@ -85,22 +84,23 @@ def make_labels(
   labels_file: str = '',
   classes_file: str = '',
 ) -> ImageLabels:
-  """The answers to a split, for a network.
+  """Returns the labels of a split as outputs of a network.
 
   Args:
     split: an `Indexed` or `Sequential` split.
     num_outputs: of the network.
     classes: names of the network's outputs, as far as they are known.
-    labels_file: JSON; for each image its right classes, by name or number, in
-      place of the split's labels: a list in the order of the split (or, where
-      the images are ImageNet's validation set, of their numbers, as ReaL's),
-      or an object by the names of the images. What has none does not count.
-    classes_file: a class on each line, by name or number: other images do not
-      count, and other outputs are not in the running.
+    labels_file: JSON with the correct classes of each image, by name or
+      number, in place of the split's labels: a list in the order of the split
+      (for ImageNet's validation set in the order of its numbers, as ReaL's
+      labels), or an object keyed by image name. Images without a class do not
+      count.
+    classes_file: one class per line, by name or number: images of other
+      classes do not count, and other outputs are not predicted.
 
   Raises:
     UserError: the files cannot be read or do not fit, or the split has classes
-      that the network does not know.
+      that the network was not trained on.
   """
   outputs = _outputs(split.class_names, classes)
   names = list(classes) or list(split.class_names)
@@ -115,10 +115,10 @@ def make_labels(
 
 
 def class_names(path: str, number: int) -> tuple[str, ...]:
-  """The names of a network's outputs out of a file, one a line.
+  """Reads the names of a network's outputs from a file, one per line.
 
   Raises:
-    UserError: it cannot be read, or has not so many.
+    UserError: it cannot be read, or does not have `number` lines.
   """
   names = tuple(_lines(path))
   if len(names) != number:
@@ -127,26 +127,26 @@ def class_names(path: str, number: int) -> tuple[str, ...]:
 
 
 def _outputs(given: Sequence[str], known: Sequence[str]) -> list[int] | None:
-  """Of each class of a split the output that has its name."""
+  """Returns the output for each class of a split; None: the same number."""
   if not known or tuple(given) == tuple(known):
     return None
   by_name = {name: i for i, name in enumerate(known)}
-  strange = [name for name in given if name not in by_name]
+  unknown = [name for name in given if name not in by_name]
   unique = len(by_name) == len(known) and len(set(given)) == len(given)
-  if not strange and unique:
-    log.info('classes are matched by name with those that were trained')
+  if not unknown and unique:
+    log.info('matching classes by name with those of the training')
     return [by_name[name] for name in given]
-  if len(given) == len(known) and (len(strange) == len(given) or not unique):
-    log.warning('classes have other names than in training: taken by number')
+  if len(given) == len(known) and (len(unknown) == len(given) or not unique):
+    log.warning('classes have other names than in training: matched by number')
     return None
   raise UserError(
-    f'{len(strange)} of {len(given)} classes were not trained:',
-    *errors.shorten([f'  {name}' for name in strange]),
+    f'{len(unknown)} of {len(given)} classes were not trained:',
+    *errors.shorten([f'  {name}' for name in unknown]),
   )
 
 
 def _table(entries, split, names: list[str], where: str) -> np.ndarray:
-  images = list(splits.names(split))
+  images = list(splits.record_names(split))
   if isinstance(entries, dict):
     given = [
       entries.get(name, entries.get(os.path.basename(name), []))
@@ -155,26 +155,27 @@ def _table(entries, split, names: list[str], where: str) -> np.ndarray:
   elif isinstance(entries, list):
     if len(entries) != len(images):
       raise UserError(
-        f'{where} is of {len(entries)} images, the split has {len(images)}'
+        f'{where} has labels of {len(entries)} images, the split has '
+        f'{len(images)}'
       )
     matches = [_VALIDATION.search(name) for name in images]
     numbers = [int(match[1]) - 1 for match in matches if match]
-    in_turn = sorted(numbers) == list(range(len(images)))
-    given = [entries[i] for i in numbers] if in_turn else entries
+    is_validation_set = sorted(numbers) == list(range(len(images)))
+    given = [entries[i] for i in numbers] if is_validation_set else entries
   else:
     raise UserError(f'{where}: expected a list or an object')
   sets = [x if isinstance(x, list) else [x] for x in given]
   if not any(sets):
-    raise UserError(f'{where} has none of the images, such as {images[0]}')
+    raise UserError(f'{where} names no image of the split, such as {images[0]}')
   numbered = iter(_numbers([x for s in sets for x in s], names, where))
   table = np.full((len(sets), max(map(len, sets))), -1, np.int32)
-  for row, right in zip(table, sets, strict=True):
-    row[: len(right)] = [next(numbered) for _ in right]
+  for row, correct in zip(table, sets, strict=True):
+    row[: len(correct)] = [next(numbered) for _ in correct]
   return table
 
 
 def _numbers(given: list, names: list[str], where: str) -> list[int]:
-  """Outputs by name or number, a name first."""
+  """Returns outputs given by name or number; names take precedence."""
   by_name = {name: i for i, name in enumerate(names)}
   numbers, faults = [], {}
   for x in given:

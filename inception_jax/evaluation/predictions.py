@@ -1,4 +1,4 @@
-"""What an evaluation said of each image and each class, as files."""
+"""Predictions of each image and accuracy of each class, as files."""
 
 from collections.abc import Sequence
 import csv
@@ -14,19 +14,24 @@ from inception_jax.data import splits
 from inception_jax.runtime import files
 
 IMAGES = 'predictions.csv'
-
 SUMMARY = 'evaluation.json'
 
 
-def concatenate(rows: list[dict[str, np.ndarray]], size: int) -> dict[str, Any]:
-  """The images that count, out of what `scoring.score` said of the batches.
+def concatenate(
+  batches: list[dict[str, np.ndarray]], size: int
+) -> dict[str, Any]:
+  """Concatenates the per-image results of batches; drops what does not count.
+
+  Args:
+    batches: as `scoring.score` returns them.
+    size: of the split.
 
   Returns:
-    'position' in the split and 'labels', 'image_loss', 'classes',
-    'probabilities' of each.
+    Of each image that counts 'position' in the split, 'labels', 'image_loss',
+    'classes' and 'probabilities'.
   """
   keys = ('labels', 'mask', 'image_loss', 'classes', 'probabilities')
-  columns = {key: np.concatenate([row[key] for row in rows]) for key in keys}
+  columns = {key: np.concatenate([row[key] for row in batches]) for key in keys}
   counts = columns.pop('mask')[:size] > 0
   positions = np.arange(size)[counts]
   columns = {key: x[:size][counts] for key, x in columns.items()}
@@ -34,15 +39,15 @@ def concatenate(rows: list[dict[str, np.ndarray]], size: int) -> dict[str, Any]:
 
 
 def by_class(columns: dict[str, Any], names: Sequence[str]) -> list[dict]:
-  """Of each class that has images: 'name', 'count', 'top1' and 'top5'.
+  """Returns 'name', 'count', 'top1' and 'top5' of each class with images.
 
-  An image that more than one class is right for counts for the first of them.
+  An image with several correct classes counts for the first of them.
   """
-  own = columns['labels'][:, 0]
-  right = is_right(columns)
+  first = columns['labels'][:, 0]
+  correct = is_correct(columns)
   lines = []
-  for label in np.unique(own):
-    of_class = right[own == label]
+  for label in np.unique(first):
+    of_class = correct[first == label]
     lines.append(
       {
         'name': names[label],
@@ -54,25 +59,25 @@ def by_class(columns: dict[str, Any], names: Sequence[str]) -> list[dict]:
   return lines
 
 
-def is_right(columns: dict[str, Any]) -> np.ndarray:
-  """Whether each of the five guesses is right: bool [images, 5]."""
+def is_correct(columns: dict[str, Any]) -> np.ndarray:
+  """Returns whether each of the top-5 classes is correct: bool [images, 5]."""
   guesses, labels = columns['classes'], columns['labels']
   return (guesses[:, :, None] == labels[:, None, :]).any(axis=-1)
 
 
 def write(
   output: str,
-  about: dict[str, Any],
+  summary: dict[str, Any],
   columns: dict[str, Any],
   split,
   names: Sequence[str],
 ) -> None:
-  """Writes predictions.csv, a line an image, and evaluation.json.
+  """Writes predictions.csv, one line per image, and evaluation.json.
 
   Args:
     output: the folder.
-    about: of the evaluation, for JSON.
-    columns: of the images, see `joined`.
+    summary: of the evaluation, for evaluation.json.
+    columns: of the images, see `concatenate`.
     split: that was evaluated.
     names: of the outputs.
   """
@@ -86,8 +91,8 @@ def write(
     ['image', 'label', 'loss', 'top1', 'top5']
     + [f'{kind}_{n}' for n in numbers for kind in ('class', 'probability')]
   )
-  images = list(splits.names(split))
-  right = is_right(columns)
+  images = list(splits.record_names(split))
+  correct = is_correct(columns)
   for i, position in enumerate(columns['position']):
     labels = [names[x] for x in columns['labels'][i] if x >= 0]
     best = zip(columns['classes'][i], columns['probabilities'][i], strict=True)
@@ -96,14 +101,14 @@ def write(
         images[position],
         '|'.join(labels),
         f'{columns["image_loss"][i]:.6f}',
-        int(right[i, 0]),
-        int(right[i].any()),
+        int(correct[i, 0]),
+        int(correct[i].any()),
         *(x for c, p in best for x in (names[c], f'{p:.6f}')),
       ]
     )
-  files.replace_text(folder / IMAGES, text.getvalue())
+  files.atomic_write(folder / IMAGES, text.getvalue())
   summary = serialization.nan_to_none(
-    {**about, 'classes': by_class(columns, names)}
+    {**summary, 'classes': by_class(columns, names)}
   )
   text = json.dumps(summary, indent=2, ensure_ascii=False) + '\n'
-  files.replace_text(folder / SUMMARY, text)
+  files.atomic_write(folder / SUMMARY, text)

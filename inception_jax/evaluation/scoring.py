@@ -1,4 +1,4 @@
-"""From images to what is right and wrong with a batch: pure functions."""
+"""Forward passes and per-image scores of a batch, as pure functions."""
 
 import jax
 import jax.numpy as jnp
@@ -18,22 +18,22 @@ def make_forward(config, model):
 
 
 def make_artifact_forward(config, classify):
-  """The same of what another program computes from normalised images."""
+  """The same for an artifact: its variables are in the program that runs it."""
   normalise = jax.jit(lambda images: transforms.normalise(images, config.data))
 
   def forward(variables, images):
-    del variables  # they are in the program
+    del variables
     return jnp.asarray(classify(np.asarray(normalise(images))))
 
   return forward
 
 
 def crop_view(canvas, square, corner, mirrored, size: int):
-  """A view of each image: [B, size, size, C].
+  """Returns the same view of each image: [B, size, size, C].
 
   Args:
     canvas: [B, n, t, t, C], or [B, t, t, C] for a single square.
-    square: int32, which of n.
+    square: int32, index of the square, below n.
     corner: int32 [2], first row and column.
     mirrored: bool.
     size: of the view.
@@ -47,32 +47,32 @@ def crop_view(canvas, square, corner, mirrored, size: int):
 
 
 def add_probabilities(total, logits):
-  """Adds probabilities to those that [B, N] `total` is the logarithm of."""
+  """Returns log(exp(total) + softmax(logits)): [B, N]."""
   return jnp.logaddexp(total, jax.nn.log_softmax(logits))
 
 
 def score(scores, labels, mask, allowed):
-  """What is right and wrong with a batch; the loss is without smoothing.
+  """Scores a batch; the loss is without label smoothing.
 
   Args:
     scores: [B, N], logits or logarithms of summed probabilities.
-    labels: int32 [B, M]: every class that is right, then −1.
-    mask: [B]; where it is 0, an image does not count.
-    allowed: bool [N], the classes that are in the running.
+    labels: int32 [B, M]: every correct class, padded with −1.
+    mask: [B]; 0 for images that do not count.
+    allowed: bool [N], the classes that may be predicted.
 
   Returns:
-    `sums`, and of each image its 'labels' and 'mask', 'image_loss', the
-    negative logarithm of the probability of what is right, 'classes', the five
-    most probable ones, and their 'probabilities'.
+    `metrics.sums`, and for each image 'labels'; 'mask'; 'image_loss', the
+    negative log-probability of the correct classes; 'classes', the five most
+    probable ones; 'probabilities', theirs.
   """
   scores = jnp.where(allowed, scores, -jnp.inf)
   log_probabilities = jax.nn.log_softmax(scores)
-  right = lambda x: jnp.where(
+  correct = lambda x: jnp.where(
     labels >= 0, jnp.take_along_axis(x, labels, axis=-1), -jnp.inf
   )
-  loss = -jax.nn.logsumexp(right(log_probabilities), axis=-1)
-  # Of several that are right, the one that the network likes best.
-  best = jnp.argmax(right(scores), axis=-1, keepdims=True)
+  loss = -jax.nn.logsumexp(correct(log_probabilities), axis=-1)
+  # Of several correct classes, the most probable one.
+  best = jnp.argmax(correct(scores), axis=-1, keepdims=True)
   label = jnp.take_along_axis(labels, best, axis=-1)[:, 0]
   highest, classes = jax.lax.top_k(log_probabilities, min(5, scores.shape[-1]))
   return {

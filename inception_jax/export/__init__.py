@@ -1,4 +1,4 @@
-"""Networks as files that other programs run, one module a format.
+"""Networks as files that other programs run; `formats` lists the formats.
 
-Each carries its metadata and is compared with the network it was made from.
+Every file holds the network's metadata and is compared with the network.
 """

@@ -1,7 +1,7 @@
-"""LiteRT (TensorFlow Lite), in float32 or int8, its card a zip at the end.
+"""LiteRT (TensorFlow Lite), float32 or int8, with metadata in an appended zip.
 
-One image at a time: where the batch may vary, its converter leaves neither
-biases nor ReLUs within the convolutions, and cannot quantise average pools.
+The batch is 1: with any other, the converter fuses neither biases nor ReLUs
+into convolutions, and cannot quantise average pools.
 """
 
 import os
@@ -13,35 +13,40 @@ import numpy as np
 
 from inception_jax.export import metadata
 
-_CARD = f'{metadata.KEY}.json'
-
+_METADATA = f'{metadata.KEY}.json'
 _SIGNATURE = 'serving_default'
 
 
-def save(path: str, apply, variables, card, says: str, calibration=None):
-  """Writes `apply(variables, images)`.
+def save(
+  path: str,
+  apply,
+  variables,
+  card,
+  metadata_json: str,
+  calibration: np.ndarray | None = None,
+) -> None:
+  """Writes `apply` as a function of one image.
 
   Args:
     path: of the file.
-    apply: the function.
-    variables: its first argument.
+    apply: (variables, float32 [1, S, S, C]) → logits.
+    variables: of the network.
     card: of the network.
-    says: what it is to say of itself.
-    calibration: float32 [n, S, S, C], normalised, whose activations give the
-      ranges of int8; None is float32. Input and output are float32 in both.
+    metadata_json: stored in the file.
+    calibration: float32 [n, S, S, C], normalised images whose activations give
+      the ranges of int8; None: float32. Input and output are float32 in both.
   """
   from jax.experimental import jax2tf
   import tensorflow as tf
 
-  size, channels = card.input_size, len(card.mean)
   converted = jax2tf.convert(apply, with_gradient=False)
   module = tf.Module()
-  # Constants would be copied at every step of the way.
+  # As variables: the converter copies constants in each of its passes.
   module.variables_ = tf.nest.map_structure(tf.Variable, variables)
 
   @tf.function(
     input_signature=[
-      tf.TensorSpec((1, size, size, channels), tf.float32, 'images')
+      tf.TensorSpec((1, *card.image_shape), tf.float32, 'images')
     ],
     autograph=False,
   )
@@ -60,30 +65,31 @@ def save(path: str, apply, variables, card, says: str, calibration=None):
       converter.representative_dataset = lambda: (
         {'images': image[None]} for image in calibration
       )
-      # All of it, or an error: no operation that stays in float32 unnoticed.
+      # An operation without an int8 version is an error, not left in float32.
       kinds = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
       converter.target_spec.supported_ops = kinds
     with warnings.catch_warnings():
-      # The converter calibrates by TensorFlow's own interpreter.
+      # The converter itself calibrates with the deprecated interpreter.
       warnings.filterwarnings('ignore', r'\s*Warning: tf.lite.Interpreter')
       model = converter.convert()
   with open(path, 'wb') as file:
     file.write(model)
   with zipfile.ZipFile(path, 'a') as file:
-    file.writestr(_CARD, says)
+    file.writestr(_METADATA, metadata_json)
 
 
 def load(path: str):
-  """(NHWC images → logits, what it says of itself)."""
+  """Returns (classify, metadata as JSON), see `Artifact`."""
   from ai_edge_litert import interpreter
 
   with zipfile.ZipFile(path) as file:
-    says = file.read(_CARD).decode()
+    metadata_json = file.read(_METADATA).decode()
   loaded = interpreter.Interpreter(path, num_threads=os.cpu_count())
   run = loaded.get_signature_runner(_SIGNATURE)
 
   def classify(images: np.ndarray) -> np.ndarray:
-    each = (run(images=images[i : i + 1]) for i in range(len(images)))
-    return np.concatenate([given['logits'] for given in each])
+    return np.concatenate(
+      [run(images=image[None])['logits'] for image in images]
+    )
 
-  return classify, says
+  return classify, metadata_json

@@ -1,31 +1,33 @@
-"""What an artifact says of itself, as JSON in it."""
+"""Metadata of exported networks, as JSON in their files."""
 
 import json
-from typing import Any
 
 import jax
 
 from inception_jax import trees
 from inception_jax.checkpointing import digests
 from inception_jax.errors import UserError
-from inception_jax.models import factory
+from inception_jax.models import metadata
 from inception_jax.models.card import Card
+from inception_jax.models.network_config import NetworkConfig
 from inception_jax.weights.convert import Weights
 
 KEY = 'inception_jax'
-
 _VERSION = 1
 
-# That XLA compiles an artifact for where it is loaded.
-PLATFORMS = ('cpu', 'cuda', 'tpu')
 
+def to_json(weights: Weights, variables, step: int) -> str:
+  """Returns the metadata of an exported network.
 
-def describe(weights: Weights, variables, step: int) -> str:
-  """The card, the classes, the versions and the digest of the parameters."""
+  Args:
+    weights: the network, its card and its classes.
+    variables: those that are exported, for their digest.
+    step: of training.
+  """
   arrays = trees.named_leaves(variables)
   entries = {name: digests.describe(x) for name, x in arrays.items()}
   values = {
-    **factory.about(weights.model, weights.card, weights.classes),
+    **metadata.to_dict(weights.network, weights.card, weights.classes),
     'version': _VERSION,
     'step': step,
     'parameters': digests.with_digest(entries)['sha256'],
@@ -34,21 +36,24 @@ def describe(weights: Weights, variables, step: int) -> str:
   return json.dumps(values)
 
 
-def parse(
-  text: str | None, where: str
-) -> tuple[dict[str, Any], Card, tuple[str, ...]]:
-  """The network's arguments, its card and its classes.
+def from_json(
+  text: str | None, path: str
+) -> tuple[NetworkConfig, Card, tuple[str, ...]]:
+  """Parses what `to_json` wrote; `path` is for messages.
 
   Raises:
-    UserError: it says nothing of the kind.
+    UserError: it is not such metadata, or of another version.
   """
   try:
     values = json.loads(text or '')
     version = values.get('version')
   except (ValueError, AttributeError):
     raise UserError(
-      f'{where} was not exported by tools.export: it has no card'
+      f'{path} was not exported by tools.export: it has no metadata'
     ) from None
   if version != _VERSION:
-    raise UserError(f'{where} has a card of version {version}, not {_VERSION}')
-  return factory.from_about(values, where)
+    raise UserError(
+      f'{path} has metadata of version {version}; this program reads version '
+      f'{_VERSION}'
+    )
+  return metadata.from_dict(values, path)

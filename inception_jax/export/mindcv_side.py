@@ -1,12 +1,12 @@
-"""The other side of `tools.export --format=mindir`: mindspore's own export.
+"""Exports a network of MindCV as MINDIR, for `tools.export --format=mindir`.
 
 python mindcv_side.py FOLDER
 
-It runs in an environment that has mindspore and mindcv. FOLDER holds
-`weights.ckpt`, `images.npy`, float32 [B, C, S, S], and `asked.json`: the
-network, its classes, what the file is to say of itself, and how often to run
-it for its time. `network.mindir`, `logits.npy`, what that file makes of the
-images, and `seconds.json` are written into it.
+It runs in an environment with mindspore and mindcv. FOLDER holds
+`weights.ckpt`, `images.npy`, float32 [B, C, S, S], and `request.json`: the
+network, its number of classes, its metadata and their key in the file, and how
+often to time the file. Writes `network.mindir`, `logits.npy`, what that file
+computes from the images, and `seconds.json` into FOLDER.
 """
 
 import importlib
@@ -18,25 +18,25 @@ import traceback
 
 
 def main(folder: str) -> None:
-  """Loads every weight, exports, loads what is written, runs it."""
+  """Loads every weight and exports; loads the file and runs it."""
   import mindspore as ms
   import numpy as np
 
   inside = lambda name: os.path.join(folder, name)
-  with open(inside('asked.json')) as file:
-    asked = json.load(file)
+  with open(inside('request.json')) as file:
+    request = json.load(file)
   images = np.load(inside('images.npy'))
   ms.set_device('CPU')
   _, *shape = images.shape
-  net = _network(asked['network'], asked['num_classes'], shape[0])
+  net = _network(request['network'], request['num_classes'], shape[0])
   tensors = ms.load_checkpoint(inside('weights.ckpt'))
-  left = ms.load_param_into_net(net, tensors, strict_load=True)
-  if left != ([], []):
-    raise ValueError(f'not in the file, and not in the network: {left}')
+  not_loaded = ms.load_param_into_net(net, tensors, strict_load=True)
+  if not_loaded != ([], []):
+    raise ValueError(f'not in the file, and not in the network: {not_loaded}')
   net.set_train(False)
 
-  def sign(model):
-    model.user_info[asked['key']] = asked['says']
+  def add_metadata(model):
+    model.user_info[request['metadata_key']] = request['metadata']
 
   path = inside('network.mindir')
   ms.export(
@@ -44,31 +44,34 @@ def main(folder: str) -> None:
     ms.Tensor(shape=[None, *shape], dtype=ms.float32),
     file_name=path,
     file_format='MINDIR',
-    custom_func=sign,
+    custom_func=add_metadata,
   )
-  _check_signed(path, asked)
+  _check_metadata(path, request['metadata_key'], request['metadata'])
   graph = ms.nn.GraphCell(ms.load(path))
-  # Two batches, of which one is larger: any will do.
+  # Two batch sizes, since the file must take any.
   logits = [graph(ms.Tensor(x)).asnumpy() for x in (images[:1], images[1:])]
   np.save(inside('logits.npy'), np.concatenate(logits))
   classify = lambda: graph(ms.Tensor(images)).asnumpy()
   with open(inside('seconds.json'), 'w') as file:
-    json.dump(_seconds(classify, asked['rounds']), file)
+    json.dump(_time(classify, request['rounds']), file)
 
 
-def _seconds(classify, rounds: int) -> list[float]:
+def _time(classify, rounds: int) -> list[float]:
   if rounds:
     classify()  # compiles
-  found = []
+  seconds = []
   for _ in range(rounds):
     begin = time.perf_counter()
     classify()
-    found.append(time.perf_counter() - begin)
-  return found
+    seconds.append(time.perf_counter() - begin)
+  return seconds
 
 
 def _network(name: str, num_classes: int, channels: int):
-  """MindCV's, without the auxiliary head that its `create_model` adds to v3."""
+  """Returns MindCV's network without an auxiliary head.
+
+  MindCV's `create_model` would add one to v3.
+  """
   module = importlib.import_module(f'mindcv.models.{name.replace("_", "")}')
   arguments = {'num_classes': num_classes, 'in_channels': channels}
   if name == 'inception_v3':
@@ -76,13 +79,13 @@ def _network(name: str, num_classes: int, channels: int):
   return module.InceptionV4(**arguments)
 
 
-def _check_signed(path: str, asked: dict) -> None:
+def _check_metadata(path: str, key: str, expected: str) -> None:
   from mindspore.train.mind_ir_pb2 import ModelProto
 
   with open(path, 'rb') as file:
-    found = ModelProto.FromString(file.read()).user_info[asked['key']]
-  if found != asked['says']:
-    raise ValueError(f'{path} does not say what it should: {found!r}')
+    actual = ModelProto.FromString(file.read()).user_info[key]
+  if actual != expected:
+    raise ValueError(f'{path} has other metadata: {actual!r}')
 
 
 if __name__ == '__main__':
@@ -93,5 +96,5 @@ if __name__ == '__main__':
     traceback.print_exc()
     status = 1
   sys.stderr.flush()
-  # Not sys.exit: at a program's end each of mindspore's cells complains once.
+  # Not sys.exit: at exit, mindspore logs a complaint for each of its cells.
   os._exit(status)

@@ -1,8 +1,8 @@
-"""MINDIR: MindSpore's file of a network, made and run by mindspore itself.
+"""MINDIR: MindSpore's format of networks, written and run by mindspore.
 
-mindspore needs an environment of its own. There MindCV's network is given our
-weights, is exported, loaded back and run (mindcv_side.py). BatchNorm stays what
-it is; the batch is any.
+mindspore needs a Python environment of its own. mindcv_side.py loads our
+weights into MindCV's network there, exports it, and loads and runs the file.
+BatchNorm is not folded; the batch is any.
 """
 
 import json
@@ -19,15 +19,8 @@ from inception_jax.export import metadata
 from inception_jax.weights import exporter
 from inception_jax.weights.convert import Weights
 
-FORMAT, ENDING = 'mindir', '.mindir'
-
-NETWORKS = ('inception_v3', 'inception_v4')  # that MindCV has
-
-BOUND = 1e-3  # as of the others in float32
-
 _SIDE = pathlib.Path(__file__).parent / 'mindcv_side.py'
-
-# Seconds of a small 3×3 convolution.
+# Prints the seconds that a small 3×3 convolution takes.
 _PROBE = """
 import time
 import mindspore as ms
@@ -38,28 +31,28 @@ begin = time.perf_counter()
 conv(images).asnumpy()
 print(time.perf_counter() - begin)
 """
-
 _HAS_BOTH = """
 import importlib.util, sys
 sys.exit(not all(map(importlib.util.find_spec, ('mindspore', 'mindcv'))))
 """
 
 
-def missing(python: str) -> str:
-  """Why `python` cannot export; '' where it can."""
-  makes = '`make .venv-mindspore/ready` makes one'
+def cannot_export(python: str) -> str:
+  """Returns why the interpreter `python` cannot export; '' if it can."""
+  hint = '`make .venv-mindspore/ready` creates one with mindspore and mindcv'
   try:
     done = subprocess.run([python, '-c', _HAS_BOTH], capture_output=True)
   except OSError:
-    return f'is no Python: {makes} that has mindspore and mindcv'
-  return f'has no mindspore and mindcv: {makes}' if done.returncode else ''
+    return f'is not a Python interpreter; {hint}'
+  return f'lacks mindspore or mindcv; {hint}' if done.returncode else ''
 
 
 def environment(python: str) -> dict[str, str]:
-  """What mindspore is to run with, not to be a hundred times as slow.
+  """Returns the environment variables to run mindspore with.
 
-  The oneDNN of mindspore 2.10 has no 3×3 convolution for the AVX-512 of some
-  CPUs by AMD, and takes its reference in place of that for AVX2.
+  On AVX-512 CPUs of AMD, the oneDNN of mindspore 2.10 may use its reference
+  3×3 convolution, a hundred times as slow as that for AVX2. If a convolution
+  is that slow here, $ONEDNN_MAX_CPU_ISA selects AVX2, unless it is set.
   """
   isa = 'ONEDNN_MAX_CPU_ISA'
   if isa in os.environ:
@@ -73,7 +66,7 @@ def environment(python: str) -> dict[str, str]:
   try:
     slow = float(done.stdout.split()[-1]) > 0.5
   except (IndexError, ValueError):
-    slow = False  # what runs next will say why
+    slow = False  # whatever is run next reports the reason
   return {**os.environ, isa: 'AVX2'} if slow else dict(os.environ)
 
 
@@ -85,37 +78,37 @@ def save(
   images: np.ndarray,
   rounds: int = 0,
 ) -> tuple[np.ndarray, list[float]]:
-  """Writes a network, with all that is known of it, and runs what is written.
+  """Writes a network as MINDIR, and runs the file.
 
   Args:
     weights: of a network that MindCV has, without an auxiliary head.
     path: of the file.
-    step: that the weights are of.
-    python: one that has mindspore and mindcv.
+    step: of training.
+    python: an interpreter with mindspore and mindcv.
     images: float32 [B, S, S, C], normalised.
-    rounds: how often to run all of the images in one batch, for its time.
+    rounds: how often to time the file on all images in one batch.
 
   Returns:
-    float32 [B, N], the logits of `images`, the first alone in its batch; the
-    seconds of each round.
+    The logits of `images`, float32 [B, N], and the seconds of each round. The
+    logits are from two batches, the first image and the others.
 
   Raises:
-    UserError: MindCV has no such network.
+    UserError: MindCV does not have this network.
     RunError: mindspore failed.
   """
   with tempfile.TemporaryDirectory() as folder:
     inside = lambda name: os.path.join(folder, name)
     exporter.save(weights, inside('weights.ckpt'), 'mindcv')
     np.save(inside('images.npy'), images.transpose(0, 3, 1, 2))
-    asked = {
-      'network': weights.model['name'],
-      'num_classes': weights.model['num_classes'],
-      'key': metadata.KEY,
-      'says': metadata.describe(weights, weights.variables, step),
+    request = {
+      'network': weights.network.name,
+      'num_classes': weights.network.num_classes,
+      'metadata_key': metadata.KEY,
+      'metadata': metadata.to_json(weights, weights.variables, step),
       'rounds': rounds,
     }
-    with open(inside('asked.json'), 'w') as file:
-      json.dump(asked, file)
+    with open(inside('request.json'), 'w') as file:
+      json.dump(request, file)
     done = subprocess.run(
       [python, _SIDE, folder],
       env=environment(python),
@@ -124,7 +117,7 @@ def save(
     )
     if done.returncode:
       raise RunError(f'mindspore failed:\n{done.stderr[-2000:].strip()}')
-    # A copy, since mindspore lets nobody but its owner read what it writes.
+    # Copied, not moved: mindspore makes its file readable by the owner only.
     shutil.copyfile(inside('network.mindir'), path)
     with open(inside('seconds.json')) as file:
       return np.load(inside('logits.npy')), json.load(file)

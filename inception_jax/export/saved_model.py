@@ -1,8 +1,8 @@
-"""SavedModel: normalised images, or encoded ones with the preprocessing in it.
+"""SavedModel with two signatures, in the layout of TF Serving and Triton.
 
-Signatures: 'serving_default', float32 `images` [B, S, S, C], and 'encoded',
-`encoded` [B] strings, each a JPEG, PNG, GIF, BMP or WebP. Both give `logits`
-and `probabilities`. The layout is what TF Serving and Triton take.
+'serving_default' takes float32 `images` [B, S, S, C], normalised. 'encoded'
+takes `encoded` [B], strings that are each a JPEG, PNG, GIF, BMP or WebP, and
+preprocesses them. Both give `logits` and `probabilities`.
 """
 
 import os
@@ -10,31 +10,31 @@ import os
 import numpy as np
 
 from inception_jax.export import metadata
+from inception_jax.export import stablehlo_file
 from inception_jax.models import card as card_lib
 
-_EXTRA = 'assets.extra'
-
+_METADATA = os.path.join('assets.extra', f'{metadata.KEY}.json')
 IMAGES, ENCODED = 'serving_default', 'encoded'
 
 
-def save(path: str, apply, variables, card, says: str) -> None:
-  """Writes both signatures, and the names of the classes beside them."""
+def save(path: str, apply, variables, card, metadata_json: str) -> None:
+  """Writes both signatures, and the metadata beside them."""
   from jax.experimental import jax2tf
   import tensorflow as tf
 
   from inception_jax.data import decode
 
-  size, channels = card.input_size, len(card.mean)
+  size, _, channels = card.image_shape
   converted = jax2tf.convert(
     apply,
     polymorphic_shapes=[None, f'(B, {size}, {size}, {channels})'],
-    # By itself it would be for that of this machine alone.
-    native_serialization_platforms=metadata.PLATFORMS,
+    # The default is this machine's platform.
+    native_serialization_platforms=stablehlo_file.PLATFORMS,
     with_gradient=False,
   )
-  data = card_lib.data_of(card)
+  data = card_lib.to_config(card)
   module = tf.Module()
-  # Once, for both signatures.
+  # Both signatures share the variables.
   module.variables_ = tf.nest.map_structure(tf.Variable, variables)
 
   @tf.function(
@@ -64,27 +64,26 @@ def save(path: str, apply, variables, card, says: str) -> None:
   tf.saved_model.save(
     module, path, signatures={IMAGES: of_images, ENCODED: of_encoded}
   )
-  extra = os.path.join(path, _EXTRA)
-  os.makedirs(extra, exist_ok=True)
-  with open(os.path.join(extra, f'{metadata.KEY}.json'), 'w') as file:
-    file.write(says)
+  metadata_path = os.path.join(path, _METADATA)
+  os.makedirs(os.path.dirname(metadata_path), exist_ok=True)
+  with open(metadata_path, 'w') as file:
+    file.write(metadata_json)
 
 
 def load(path: str):
-  """(NHWC images → logits, what it says of itself)."""
+  """Returns (classify, metadata as JSON), see `Artifact`."""
   import tensorflow as tf
 
   loaded = tf.saved_model.load(path)
-  where = os.path.join(path, _EXTRA, f'{metadata.KEY}.json')
-  says = None
-  if os.path.exists(where):
-    with open(where) as file:
-      says = file.read()
+  metadata_path, metadata_json = os.path.join(path, _METADATA), None
+  if os.path.exists(metadata_path):
+    with open(metadata_path) as file:
+      metadata_json = file.read()
   signature = loaded.signatures[IMAGES]
 
   def classify(images: np.ndarray) -> np.ndarray:
     return signature(images=tf.constant(images))['logits'].numpy()
 
-  # What is loaded lives as long as the function.
+  # The signature holds the model's variables by weak references only.
   classify.loaded = loaded
-  return classify, says
+  return classify, metadata_json

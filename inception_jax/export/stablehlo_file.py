@@ -1,39 +1,38 @@
-"""StableHLO: a zip of jax.export's module, its parameters in it, and a card."""
+"""StableHLO: a zip with a module of jax.export and metadata."""
 
 import zipfile
 
 import numpy as np
 
-from inception_jax.export import metadata
+# XLA compiles the module for the platform that loads it.
+PLATFORMS = ('cpu', 'cuda', 'tpu')
+_MODULE, _METADATA = 'module.bin', 'card.json'
 
-_MODULE, _CARD = 'module.bin', 'card.json'
 
-
-def save(path: str, apply, variables, card, says: str) -> None:
-  """Writes `apply(variables, images)` for every platform and any batch."""
+def save(path: str, apply, variables, card, metadata_json: str) -> None:
+  """Writes `apply` for `PLATFORMS` and any batch, with its variables."""
   import jax
   from jax import export
   import jax.numpy as jnp
 
   (batch,) = export.symbolic_shape('B')
-  size, channels = card.input_size, len(card.mean)
-  images = jax.ShapeDtypeStruct((batch, size, size, channels), jnp.float32)
+  images = jax.ShapeDtypeStruct((batch, *card.image_shape), jnp.float32)
   function = jax.jit(lambda images: apply(variables, images))
-  exported = export.export(function, platforms=metadata.PLATFORMS)(images)
+  exported = export.export(function, platforms=PLATFORMS)(images)
   with zipfile.ZipFile(path, 'w') as file:  # weights do not compress
     file.writestr(_MODULE, bytes(exported.serialize()))
-    file.writestr(_CARD, says)
+    file.writestr(_METADATA, metadata_json)
 
 
 def load(path: str):
-  """(NHWC images → logits, what it says of itself)."""
+  """Returns (classify, metadata as JSON), see `Artifact`."""
   from jax import export
 
   with zipfile.ZipFile(path) as file:
-    module, says = file.read(_MODULE), file.read(_CARD).decode()
+    module, metadata_json = file.read(_MODULE), file.read(_METADATA).decode()
   exported = export.deserialize(bytearray(module))
 
   def classify(images: np.ndarray) -> np.ndarray:
     return np.asarray(exported.call(images))
 
-  return classify, says
+  return classify, metadata_json

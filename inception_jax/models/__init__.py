@@ -1,5 +1,5 @@
-"""Networks as tables of stages and the modules that walk them, and the card
-that says how their images are prepared.
+"""Networks: tables of stages, the modules built from them, and the card that
+describes how images are prepared.
 
-No config resolution beyond the network's own keys, no training, no files.
+May read only the network's keys of a config; no training, no files.
 """

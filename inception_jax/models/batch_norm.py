@@ -1,21 +1,21 @@
-"""BatchNorm by the statistics of a part of the batch."""
+"""BatchNorm with separate statistics for each part of the batch."""
 
 import flax.linen as nn
 import jax
 
 
 class GroupedBatchNorm(nn.BatchNorm):
-  """As if each of `groups` replicas had its part of the batch for itself.
+  """BatchNorm per group of the batch, as with replicas that do not communicate.
 
-  In training, [B, …] is normalised in groups of B / groups neighbours, each by
-  statistics of its own, as in the papers, whose replicas do not exchange them.
-  The moving statistics are the mean of those that the replicas would keep.
-  Where a device holds one group, no activation leaves it.
+  In training, [B, …] is normalised in groups of B / groups consecutive rows,
+  each with its own statistics, as in the papers, whose replicas do not exchange
+  them. The moving statistics are the mean over the groups. If each device holds
+  one group, activations are not communicated.
 
-  Parameters and statistics are those of `nn.BatchNorm`.
+  Parameters and statistics have the names and shapes of `nn.BatchNorm`'s.
 
   Attributes:
-    groups: how many, a divisor of B.
+    groups: number of groups, a divisor of B.
   """
 
   groups: int = 1
@@ -23,7 +23,7 @@ class GroupedBatchNorm(nn.BatchNorm):
   def __call__(self, x):
     if self.use_running_average or self.is_initializing():
       return super().__call__(x)
-    plain = nn.BatchNorm(
+    batch_norm = nn.BatchNorm(
       use_running_average=False,
       momentum=self.momentum,
       epsilon=self.epsilon,
@@ -32,7 +32,7 @@ class GroupedBatchNorm(nn.BatchNorm):
     )
 
     def normalise(x):
-      return plain.apply(self.variables, x, mutable=['batch_stats'])
+      return batch_norm.apply(self.variables, x, mutable=['batch_stats'])
 
     grouped = x.reshape(self.groups, -1, *x.shape[1:])
     y, updates = jax.vmap(normalise)(grouped)

@@ -1,4 +1,4 @@
-"""Stages of several layers, and what each entry of a table becomes."""
+"""Stages of several layers, and the module of each entry of a table."""
 
 import itertools
 
@@ -8,7 +8,7 @@ from jax.ad_checkpoint import checkpoint_name
 import jax.numpy as jnp
 
 from inception_jax.models.kernels import convolution
-from inception_jax.models.layers import HE
+from inception_jax.models.layers import HE_NORMAL
 from inception_jax.models.layers import ConvBN
 from inception_jax.models.layers import LayerOptions
 from inception_jax.models.layers import pool
@@ -20,53 +20,54 @@ from inception_jax.models.specs import Residual
 
 
 class MixedBlock(nn.Module):
-  """`Mixed` as a module; stage j of branch i is named `branch{i}_{j}`.
+  """The module of a `Mixed`; stage j of branch i is named `branch{i}_{j}`.
 
   Attributes:
     spec: the branches.
-    options: see `Options`.
-    join: whether they are concatenated here; else they are returned as a list.
+    options: see `LayerOptions`.
+    concatenate: whether to concatenate the branches' outputs or return a list.
   """
 
   spec: Mixed
   options: LayerOptions
-  join: bool = True
+  concatenate: bool = True
 
   @nn.compact
   def __call__(self, x, train: bool):
     outputs = []
-    convolved = self._convolved(x)
+    convolved = self._merged_pointwise(x)
     for i, branch in enumerate(self.spec.branches):
-      y, waiting = x, None
+      y, deferred_pool = x, None
       for j, (spec, following) in enumerate(
         itertools.zip_longest(branch, branch[1:])
       ):
         name = f'branch{i}_{j}'
-        if self._commute(spec, following):
-          waiting = spec
+        if self._pool_commutes(spec, following):
+          deferred_pool = spec
         elif isinstance(spec, Conv):
-          conv = ConvBN(spec, self.options, waiting, name=name)
-          y, waiting = conv(y, train, convolved.get(name)), None
+          conv = ConvBN(spec, self.options, deferred_pool, name=name)
+          y = conv(y, train, convolved.get(name))
+          deferred_pool = None
         elif isinstance(spec, Mixed):
-          # At a branch's end it is joined with the others, for a copy less.
-          join = following is not None
-          y = MixedBlock(spec, self.options, join, name=name)(y, train)
+          # At the end of a branch, one concatenation serves both blocks.
+          concatenate = following is not None
+          y = MixedBlock(spec, self.options, concatenate, name=name)(y, train)
         else:
           y = stage(spec, self.options, name)(y, train)
       outputs += y if isinstance(y, list) else [y]
-    return jnp.concatenate(outputs, axis=-1) if self.join else outputs
+    return jnp.concatenate(outputs, axis=-1) if self.concatenate else outputs
 
-  def _convolved(self, x) -> dict[str, jax.Array]:
-    """What the 1×1 convolutions of x give, by their names.
+  def _merged_pointwise(self, x) -> dict[str, jax.Array]:
+    """Returns the outputs of the 1×1 convolutions of x, by layer name.
 
-    They are one, over all of their kernels, which reads x once. Empty where
-    there are fewer than two.
+    They are computed as one convolution, which reads x once. {} if there are
+    fewer than two.
     """
     if self.is_initializing() or self.options.folded:
       return {}
     names = []
     for i, branch in enumerate(self.spec.branches):
-      j = int(self._commute(*branch[:2]))
+      j = int(self._pool_commutes(*branch[:2]))
       if _is_pointwise(branch[j]):
         names.append(f'branch{i}_{j}')
     if len(names) < 2:
@@ -79,13 +80,14 @@ class MixedBlock(nn.Module):
     y = conv.apply({'params': {'kernel': kernel}}, x)
     return dict(zip(names, jnp.split(y, ends[:-1], axis=-1), strict=True))
 
-  def _commute(self, spec, following=None) -> bool:
-    """Whether a pool may come after the convolution that follows it.
+  def _pool_commutes(self, spec, following=None) -> bool:
+    """Returns whether a pool may be applied after the convolution it precedes.
 
-    An average of what a 1×1 convolution gives is what it gives of the average,
-    and has fewer channels. Not where it has a bias, and the padding counts as
-    pixels without one; nor in whole numbers of eight bits, which would have to
-    hold what the ReLU had not yet cut off.
+    Average pools commute with 1×1 convolutions, and pooling the output costs
+    less, since it has fewer channels. They do not commute if the convolution
+    has a bias and the pool counts its padding, which has none. With 8-bit
+    integers the order stays, since the quantised range would have to cover
+    values that the ReLU has not yet cut off.
     """
     options = self.options
     biased = options.folded and options.count_include_pad
@@ -94,23 +96,24 @@ class MixedBlock(nn.Module):
       and spec.kind == 'avg'
       and _is_pointwise(following)
       and not biased
-      and not options.whole_numbers
+      and not options.int8
     )
 
 
 def _is_pointwise(spec) -> bool:
-  """Whether each pixel of what it gives depends on that pixel alone."""
+  """Returns whether each output pixel depends on one input pixel alone."""
   return isinstance(spec, Conv) and spec.kernel == (1, 1) and spec.strides == 1
 
 
-def _sum(x, y):
-  # As what a convolution gives: else, of `config.remat`, each block's input
-  # would be computed again from the one before, and all lie there at once.
-  return checkpoint_name(x + y, convolution.KEPT)
+def _saved_sum(x, y):
+  # With `config.remat`, saved like a convolution's output. Otherwise each
+  # block's input would be recomputed from the previous block's, and all of them
+  # be in memory at once.
+  return checkpoint_name(x + y, convolution.CHECKPOINT_NAME)
 
 
 class ResidualBlock(nn.Module):
-  """`Residual` as a module. [B, H, W, C] → the same shape."""
+  """The module of a `Residual`: [B, H, W, C] → [B, H, W, C]."""
 
   spec: Residual
   options: LayerOptions
@@ -118,13 +121,16 @@ class ResidualBlock(nn.Module):
   @nn.compact
   def __call__(self, x, train: bool):
     y = MixedBlock(self.spec.branches, self.options, name='branches')(x, train)
-    y = self.options.conv(x.shape[-1], (1, 1), kernel_init=HE, name='up')(y)
-    x = _sum(x, y if self.options.folded else self.spec.scale * y)
+    up = self.options.conv(
+      x.shape[-1], (1, 1), kernel_init=HE_NORMAL, name='up'
+    )
+    y = up(y) if self.options.folded else self.spec.scale * up(y)
+    x = _saved_sum(x, y)
     return nn.relu(x) if self.spec.relu else x
 
 
 class ProjectedResidualBlock(nn.Module):
-  """`ProjectedResidual` as a module. [B, H, W, C] → [B, H, W, features]."""
+  """The module of a `ProjectedResidual`: [B, H, W, C] → [B, H, W, features]."""
 
   spec: ProjectedResidual
   options: LayerOptions
@@ -135,17 +141,17 @@ class ProjectedResidualBlock(nn.Module):
 
     def project(x, name):
       features = options.channels(spec.features)
-      return options.conv(features, (1, 1), kernel_init=HE, name=name)(x)
+      return options.conv(features, (1, 1), kernel_init=HE_NORMAL, name=name)(x)
 
     y = MixedBlock(spec.branches, options, name='branches')(x, train)
     y = project(y, 'up')
     y = y if options.folded else spec.scale * y
-    x = _sum(project(x, 'shortcut'), y)
+    x = _saved_sum(project(x, 'shortcut'), y)
     return nn.relu(options.batch_norm(self, 'bn', train)(x))
 
 
 def stage(spec, options: LayerOptions, name: str):
-  """The callable (x, train) → y of a table's entry."""
+  """Returns the callable (x, train) → y of a table's entry."""
   match spec:
     case Conv():
       return ConvBN(spec, options, name=name)
@@ -157,4 +163,4 @@ def stage(spec, options: LayerOptions, name: str):
       return ProjectedResidualBlock(spec, options, name=name)
     case Pool():
       return lambda x, train: pool(x, spec, options)
-  raise TypeError(f'not a stage: {spec!r}')
+  raise TypeError(f'unknown stage: {spec!r}')

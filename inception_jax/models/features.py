@@ -1,4 +1,4 @@
-"""What a network sees on its way to the logits."""
+"""Intermediate outputs of a network."""
 
 from flax import traverse_util
 
@@ -6,7 +6,7 @@ from inception_jax.models import network
 
 
 def features(model: network.Inception, variables, images) -> dict:
-  """What the network sees, stage by stage.
+  """Returns the output of every stage, the pooled features and the logits.
 
   Args:
     model: the network.
@@ -14,17 +14,17 @@ def features(model: network.Inception, variables, images) -> dict:
     images: normalised, float [B, S, S, C].
 
   Returns:
-    {name: array}: the output [B, H, W, C] of every stage by its name in the
+    {name: array}: the output [B, H, W, C] of each stage under its name in the
     network's table, such as 'mixed_6e'; 'pooled', float32 [B, C], the global
     average that the classifier reads; 'logits', float32 [B, num_classes].
-    Inside `jax.jit`, what is not used of it costs nothing.
+    Inside `jax.jit`, unused outputs cost nothing.
   """
-  (logits, _), seen = model.apply(
+  (logits, _), state = model.apply(
     variables, images, mutable=[network.END_POINTS]
   )
-  seen = traverse_util.flatten_dict(seen[network.END_POINTS])
+  end_points = traverse_util.flatten_dict(state[network.END_POINTS])
   stages = {
-    path[-1].removeprefix(network.AFTER): output
-    for path, output in seen.items()
+    path[-1].removeprefix(network.END_POINT_PREFIX): output
+    for path, output in end_points.items()
   }
   return {**stages, 'logits': logits}

@@ -1,4 +1,4 @@
-"""A network for inference: BatchNorm and scales become part of convolutions."""
+"""Folds BatchNorm and residual scales into convolutions, for inference."""
 
 from collections.abc import Mapping
 import dataclasses
@@ -6,30 +6,29 @@ from typing import Any
 
 import numpy as np
 
+from inception_jax.models.network import HEAD_EPSILONS
 from inception_jax.models.network import Inception
 from inception_jax.models.specs import ProjectedResidual
 from inception_jax.models.specs import Residual
-
-_HEAD_EPSILONS = {'bn_features': 1e-3, 'bn_logits': 1e-5}
 
 
 def fold(
   model: Inception,
   variables: Mapping[str, Any],
-  standard: bool,
-  whole_numbers: bool = False,
+  portable: bool,
+  int8: bool = False,
 ) -> tuple[Inception, dict[str, Any]]:
-  """The same function of an image, with fewer and smaller operations.
+  """Returns an equivalent network with fewer and smaller operations.
 
   Args:
     model: any network of the family.
     variables: {'params', 'batch_stats'}, float32.
-    standard: see `Options`.
-    whole_numbers: see `Options`.
+    portable: see `LayerOptions`.
+    int8: see `LayerOptions`.
 
   Returns:
     The network without BatchNorm, auxiliary head and dropout, and its
-    {'params'}, numpy arrays.
+    {'params'} as numpy arrays.
   """
   folded = dataclasses.replace(
     model,
@@ -39,8 +38,8 @@ def fold(
     options=dataclasses.replace(
       model.options,
       folded=True,
-      standard=standard,
-      whole_numbers=whole_numbers,
+      portable=portable,
+      int8=int8,
     ),
     parent=None,
     name=None,
@@ -62,16 +61,17 @@ def fold(
 
 
 def _fold(params, stats, epsilon: float, scale: float = 1.0):
+  """Returns a stage's or layer's params; `scale` is that of a residual."""
   if not isinstance(params, Mapping):
     return np.asarray(params)
-  norm = lambda name, e=epsilon: _affine(params[name], stats[name], e)
+  affine = lambda name, e=epsilon: _affine(params[name], stats[name], e)
   if 'bn_features' in params:
     dense = params['dense']
     kernel, bias = np.asarray(dense['kernel']), np.asarray(dense['bias'])
-    (a, b), (c, d) = (norm(n, e) for n, e in _HEAD_EPSILONS.items())
+    (a, b), (c, d) = (affine(n, e) for n, e in HEAD_EPSILONS.items())
     bias = (bias + b @ kernel) * c + d
     return {'dense': {'kernel': a[:, None] * kernel * c, 'bias': bias}}
-  if scale != 1.0:  # of a residual
+  if scale != 1.0:
     up = {key: scale * np.asarray(x) for key, x in params['up'].items()}
     params = {**params, 'up': up}
   if 'bn' not in params:
@@ -79,20 +79,20 @@ def _fold(params, stats, epsilon: float, scale: float = 1.0):
       key: _fold(value, stats.get(key, {}), epsilon)
       for key, value in params.items()
     }
-  factor, offset = norm('bn')
+  factor, offset = affine('bn')
   if 'conv' in params:
     kernel = np.asarray(params['conv']['kernel']) * factor
     return {'conv': {'kernel': kernel, 'bias': offset}}
-  # A sum of two convolutions, whose offset goes with the first.
-  found = {'branches': _fold(params['branches'], stats['branches'], epsilon)}
+  # BatchNorm of a sum of two convolutions: the offset is added to the first.
+  folded = {'branches': _fold(params['branches'], stats['branches'], epsilon)}
   for name, rest in (('shortcut', offset), ('up', 0.0)):
     kernel, bias = (np.asarray(params[name][k]) for k in ('kernel', 'bias'))
-    found[name] = {'kernel': kernel * factor, 'bias': bias * factor + rest}
-  return found
+    folded[name] = {'kernel': kernel * factor, 'bias': bias * factor + rest}
+  return folded
 
 
 def _affine(params, stats, epsilon: float):
-  """BatchNorm as x · factor + offset, computed in float64."""
+  """Returns BatchNorm's factor and offset, computed in float64."""
   scale, bias, mean, var = (
     np.asarray(x, np.float64)
     for x in (params['scale'], params['bias'], stats['mean'], stats['var'])

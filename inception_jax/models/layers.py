@@ -1,4 +1,4 @@
-"""A convolution with its BatchNorm, a pool, and what all layers share."""
+"""Convolution with BatchNorm, pooling, and the options that layers share."""
 
 import dataclasses
 
@@ -7,7 +7,7 @@ import jax
 import jmp
 
 from inception_jax import trees
-from inception_jax.models import precision
+from inception_jax.models import precision as precision_lib
 from inception_jax.models.batch_norm import GroupedBatchNorm
 from inception_jax.models.kernels import convolution
 from inception_jax.models.kernels import pooling
@@ -15,66 +15,64 @@ from inception_jax.models.specs import Conv
 from inception_jax.models.specs import Pool
 
 CHANNEL_MULTIPLE = 8
-
-_FLOAT32 = precision.policy('float32')
-
-HE = nn.initializers.variance_scaling(2.0, 'fan_in', 'truncated_normal')
+_FLOAT32 = precision_lib.policy('float32')
+HE_NORMAL = nn.initializers.variance_scaling(2.0, 'fan_in', 'truncated_normal')
 
 
 @dataclasses.dataclass(frozen=True)
 class LayerOptions:
-  """What every layer of a network shares.
+  """Options of all layers of a network.
 
   Attributes:
     width: multiplier on every channel count.
     policy: dtypes of parameters, computation and logits.
-    products: how exactly convolutions multiply, see `precision.products`.
-    bn_momentum: share of the old value in BatchNorm's moving statistics.
-    bn_epsilon: added to the variance.
+    precision: of convolutions and products, see `precision.matmul_precision`.
+    bn_momentum: decay of BatchNorm's moving statistics.
+    bn_epsilon: added to BatchNorm's variance.
     count_include_pad: whether padded average pools count the padding.
-    frozen: patterns, as `config.frozen` takes them; a BatchNorm that they
-      match keeps its statistics, and normalises by them in training, too.
-    replicas: parts of the batch that BatchNorm normalises on their own.
-    folded: whether BatchNorm is part of the convolutions, see `fold.fold`.
-    whole_numbers: whether it is to compute in integers of eight bits.
-    standard: whether convolutions and pools are what every reader of an
-      exported network knows, not what the platform computes fastest.
+    frozen: path patterns as in `config.fine_tune.freeze`; in training, a
+      matching BatchNorm uses its moving statistics and does not update them.
+    replicas: parts of the batch that BatchNorm normalises separately.
+    folded: whether BatchNorm is folded into the convolutions, see `fold.fold`.
+    int8: whether the network will be quantised to 8-bit integers.
+    portable: whether to use standard convolutions and pools, which every reader
+      of an exported network supports, not the fastest of the platform.
   """
 
   width: float = 1.0
   policy: jmp.Policy = _FLOAT32
-  products: jax.lax.Precision | None = jax.lax.Precision.HIGHEST
+  precision: jax.lax.Precision | None = jax.lax.Precision.HIGHEST
   bn_momentum: float = 0.9997
   bn_epsilon: float = 1e-3
   count_include_pad: bool = False
   frozen: tuple[str, ...] = ()
   replicas: int = 1
   folded: bool = False
-  whole_numbers: bool = False
-  standard: bool = False
+  int8: bool = False
+  portable: bool = False
 
   def channels(self, features: int) -> int:
-    """`features` times width, to the nearest multiple of 8, at least 8."""
+    """Returns features × width, rounded to a multiple of 8, at least 8."""
     if self.width == 1.0:
       return features
     multiple = int(features * self.width / CHANNEL_MULTIPLE + 0.5)
     return max(1, multiple) * CHANNEL_MULTIPLE
 
   def conv(self, features: int, kernel: tuple[int, int], **kwargs) -> nn.Conv:
-    """A convolution that computes as all of them do."""
+    """Returns a convolution with the network's dtype and precision."""
     return nn.Conv(
       features,
       kernel,
       dtype=self.policy.compute_dtype,
-      precision=self.products,
+      precision=self.precision,
       conv_general_dilated=(
-        None if self.standard else convolution.conv_general_dilated
+        None if self.portable else convolution.conv_general_dilated
       ),
       **kwargs,
     )
 
   def batch_norm(self, parent: nn.Module, name: str, train: bool, **kwargs):
-    """The BatchNorm called `name` inside `parent`."""
+    """Returns the BatchNorm `name` of `parent`, the identity if folded."""
     if self.folded:
       return lambda x: x
     frozen = trees.is_frozen('/'.join((*parent.path, name)), self.frozen)
@@ -94,12 +92,12 @@ class LayerOptions:
 
 
 class ConvBN(nn.Module):
-  """`Conv` as a module. [B, H, W, C] → [B, H', W', features], as computed.
+  """The module of a `Conv`: [B, H, W, C] → [B, H', W', features].
 
   Attributes:
     spec: the convolution.
-    options: see `Options`.
-    pool: applied to what the convolution gives.
+    options: see `LayerOptions`.
+    pool: applied to the output of the convolution, before BatchNorm.
   """
 
   spec: Conv
@@ -108,10 +106,11 @@ class ConvBN(nn.Module):
 
   @nn.compact
   def __call__(self, x, train: bool, convolved=None):
+    """Applies it; `convolved` is x after the convolution, if known already."""
     spec, options = self.spec, self.options
-    narrow = nn.initializers.truncated_normal(spec.stddev)
+    truncated_normal = nn.initializers.truncated_normal(spec.stddev)
     if convolved is not None:
-      x = convolved  # x by the kernel of this, see `MixedBlock`
+      x = convolved
     else:
       x = options.conv(
         options.channels(spec.features),
@@ -119,7 +118,7 @@ class ConvBN(nn.Module):
         strides=spec.strides,
         padding=spec.padding,
         use_bias=options.folded,
-        kernel_init=narrow if spec.stddev else HE,
+        kernel_init=truncated_normal if spec.stddev else HE_NORMAL,
         name='conv',
       )(x)
     if self.pool:
@@ -130,10 +129,10 @@ class ConvBN(nn.Module):
 
 
 def pool(x, spec: Pool, options: LayerOptions):
-  """Applies `spec` to [B, H, W, C]."""
-  if spec.kind == 'max' and not options.standard:
+  """Applies a pool: [B, H, W, C] → [B, H', W', C]."""
+  if spec.kind == 'max' and not options.portable:
     return pooling.max_pool(x, spec.size, spec.strides, spec.padding)
-  # By name: jax2onnx takes all but the first only so.
+  # jax2onnx supports these as keyword arguments only.
   shared = {
     'window_shape': (spec.size,) * 2,
     'strides': (spec.strides,) * 2,

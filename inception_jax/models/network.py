@@ -1,6 +1,5 @@
-"""A whole network: the stages of its table, then its classifiers."""
+"""The network: the stages of its table, then its classifiers."""
 
-import functools
 from typing import Any
 
 import flax.linen as nn
@@ -11,26 +10,31 @@ from inception_jax.models.layers import LayerOptions
 from inception_jax.models.specs import Pool
 from inception_jax.models.specs import conv
 
-# The collection of every stage's output, where a caller makes it mutable.
+# The collection of all stages' outputs; filled where the caller makes it
+# mutable.
 END_POINTS = 'end_points'
+# In linen, a variable and a submodule may not have the same name.
+END_POINT_PREFIX = 'after_'
 
-AFTER = 'after_'  # a variable may not be called as a module is
 
-
-def _keep(module: nn.Module, name: str, x) -> None:
-  """Notes an end point; `init` makes all collections mutable, and is spared."""
+def _sow_end_point(module: nn.Module, name: str, x) -> None:
+  """Stores an end point, but not in `init`, which makes all of them mutable."""
   if not module.is_initializing():
-    latest = {'reduce_fn': lambda _, new: new, 'init_fn': lambda: None}
-    module.sow(END_POINTS, AFTER + name, x, **latest)
+    replace = {'reduce_fn': lambda _, new: new, 'init_fn': lambda: None}
+    module.sow(END_POINTS, END_POINT_PREFIX + name, x, **replace)
+
+
+# Those of MindSpore's Inception-v4.
+HEAD_EPSILONS = {'bn_features': 1e-3, 'bn_logits': 1e-5}
 
 
 class AuxHead(nn.Module):
   """The auxiliary classifier (GoogLeNet; Szegedy et al. 2015, figure 8).
 
   [B, 17, 17, C] → float32 logits [B, num_classes]. On smaller grids the
-  windows shrink to the grid, as TF-slim's
-  `_reduced_kernel_size_for_small_input` does. Without `batch_norm` the
-  convolutions have no ReLU either, as in MindSpore's Inception-v3.
+  windows shrink to the grid, as with TF-slim's
+  `_reduced_kernel_size_for_small_input`. Without `batch_norm` the convolutions
+  have no ReLU either, as in MindSpore's Inception-v3.
   """
 
   num_classes: int
@@ -57,11 +61,11 @@ class AuxHead(nn.Module):
 
 
 class Classifier(nn.Module):
-  """Global average over [B, H, W, C], then dense: float32 [B, num_classes].
+  """Global average pool and dense layer: [B, H, W, C] → [B, num_classes].
 
-  With `batch_norm`, the features and the logits are normalised, as in
-  MindSpore's Inception-v4 (models/official/cv/Inception/inceptionv4), whose
-  ε and shares of the old statistics these are. It ends in a log-softmax,
+  The logits are float32. With `batch_norm`, features and logits are normalised,
+  with the ε and momentum of MindSpore's Inception-v4
+  (models/official/cv/Inception/inceptionv4). That one ends in a log-softmax,
   which changes neither the loss nor the order of the classes.
   """
 
@@ -74,44 +78,47 @@ class Classifier(nn.Module):
   @nn.compact
   def __call__(self, x, train: bool):
     policy = self.options.policy
-    normalise = functools.partial(
-      self.options.batch_norm, self, train=train, dtype=policy.output_dtype
-    )
-    # Sums over many positions lose digits in bfloat16; they are few and cheap.
+
+    def normalise(x, name, momentum):
+      statistics = {'epsilon': HEAD_EPSILONS[name], 'momentum': momentum}
+      return self.options.batch_norm(
+        self, name, train, dtype=policy.output_dtype, **statistics
+      )(x)
+
     if self.options.folded:
-      # The same as a pool, which ONNX has for channels that come first.
+      # The mean as a pool, which ONNX has for channels-first layouts.
       x = nn.avg_pool(x, window_shape=x.shape[1:3], padding='VALID')[:, 0, 0]
     else:
+      # Sums over many positions lose digits in bfloat16; float32 costs little.
       x = jnp.mean(x, axis=(1, 2), dtype=policy.output_dtype)
-    _keep(self, 'pooled', x)
+    _sow_end_point(self, 'pooled', x)
     if self.batch_norm:
-      x = normalise('bn_features', epsilon=1e-3, momentum=0.1)(x)
+      x = normalise(x, 'bn_features', momentum=0.1)
     x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
     x = nn.Dense(
       self.num_classes,
       dtype=policy.compute_dtype,
-      precision=self.options.products,
+      precision=self.options.precision,
       kernel_init=self.kernel_init,
       name='dense',
     )(x)
     if self.batch_norm:
-      x = normalise('bn_logits', epsilon=1e-5, momentum=0.9)(x)
+      x = normalise(x, 'bn_logits', momentum=0.9)
     return policy.cast_to_output(x)
 
 
 class Inception(nn.Module):
-  """A network of the family: walks `table`, then classifies.
+  """A network of the family: the stages of `table`, then the classifier.
 
   Attributes:
     table: ((name, spec), …) from the image to the last grid.
     aux_after: name of the stage that the auxiliary head reads.
     num_classes: width of the logits.
-    aux_head: whether there is an auxiliary head. It runs in training only,
-      so evaluation does not pay for it.
+    aux_head: whether there is an auxiliary head, which runs in training only.
     aux_batch_norm: whether its convolutions have BatchNorm and ReLU.
     head_batch_norm: whether features and logits are normalised.
-    dropout_rate: share of features dropped before the last dense layer.
-    options: see `Options`.
+    dropout_rate: fraction of features dropped before the last dense layer.
+    options: see `LayerOptions`.
   """
 
   table: tuple[tuple[str, Any], ...]
@@ -129,18 +136,18 @@ class Inception(nn.Module):
 
     Args:
       images: float [B, S, S, C].
-      train: batch statistics, dropout and the auxiliary head; needs the
-        'dropout' key and mutable 'batch_stats'.
+      train: whether to use batch statistics, dropout and the auxiliary head;
+        needs a 'dropout' key and mutable 'batch_stats'.
 
     Returns:
-      float32 logits [B, num_classes], and the auxiliary head's, or None
-      where it does not exist or does not run.
+      float32 logits [B, num_classes], and the auxiliary head's logits, or None
+      if there is no such head or it does not run.
     """
     x = self.options.policy.cast_to_compute(images)
     aux = None
     for name, spec in self.table:
       x = stage(spec, self.options, name)(x, train)
-      _keep(self, name, x)
+      _sow_end_point(self, name, x)
       if name == self.aux_after and self.aux_head:
         if train or self.is_initializing():
           aux = AuxHead(

@@ -1,4 +1,4 @@
-"""The tables that networks are written in; plain data, no framework.
+"""The entries of the tables that define networks: plain data, no framework.
 
 A network is a tuple of named stages. A stage is a `Conv`, a `Pool`, a `Mixed`
 or a residual block; a `Mixed` block is a tuple of branches, each a chain of
@@ -23,9 +23,9 @@ class Conv:
     kernel: height and width of the window.
     strides: the same in both directions.
     padding: 'SAME', 'VALID' or `PAD_1`.
-    stddev: σ of a truncated normal initialiser; 0 means He's, over fan-in,
-      as in TF-slim's `inception_arg_scope`.
-    bare: the convolution alone, without BatchNorm and ReLU.
+    stddev: σ of a truncated normal initialiser; 0 is He's, over fan-in, as in
+      TF-slim's `inception_arg_scope`.
+    bare: whether BatchNorm and ReLU are left out.
   """
 
   features: int
@@ -81,46 +81,46 @@ class ProjectedResidual:
 
 @dataclasses.dataclass(frozen=True)
 class Architecture:
-  """A network of the family, as it was published.
+  """A network of the family as published.
 
   Attributes:
-    stems: the tables from the image on, by `model.stem`.
-    body: the table that follows.
-    card: what it expects of images, and how it pools and normalises.
-    aux_after: the stage that the auxiliary head reads; '' has none.
+    stems: the tables of the first stages, by `model.stem`.
+    body: the table of the stages after the stem.
+    card: how its images are prepared.
+    aux_after: the stage that the auxiliary head reads; '' if it has none.
+    bn_epsilon: added to BatchNorm's variance.
+    count_include_pad: whether padded average pools count the padding.
   """
 
   stems: dict[str, tuple[tuple[str, Any], ...]]
   body: tuple[tuple[str, Any], ...]
   card: Card
   aux_after: str = ''
+  bn_epsilon: float = 1e-3
+  count_include_pad: bool = False
 
 
 def conv(features: int, height: int = 1, width: int = 0, /, **kwargs) -> Conv:
-  """`conv(64)` is 1×1, `conv(64, 3)` 3×3, `conv(64, 1, 7)` 1×7."""
+  """`conv(64)` is 1×1, `conv(64, 3)` is 3×3, `conv(64, 1, 7)` is 1×7."""
   return Conv(features, (height, width or height), **kwargs)
 
 
 def mixed(*branches) -> Mixed:
-  """A `Mixed` block; a branch of one stage needs no tuple around it."""
+  """Returns a `Mixed` block; a branch of one stage may omit the tuple."""
   return Mixed(tuple(b if isinstance(b, tuple) else (b,) for b in branches))
 
 
-PAD_1 = ((1, 1), (1, 1))  # unlike SAME, on both sides at stride 2, too
-
+# Unlike SAME, this pads both sides at stride 2 as well.
+PAD_1 = ((1, 1), (1, 1))
 DOWN = {'strides': 2, 'padding': 'VALID'}
-
 VALID = {'padding': 'VALID'}
-
 AVG_POOL = Pool('avg')
-
 MAX_POOL = Pool('max')
-
 MAX_POOL_DOWN = Pool('max', **DOWN)
 
 
 def output_size(spec, size: int) -> int:
-  """Height (= width) that `spec` leaves of `size`; below 1 it cannot run."""
+  """Returns the output height (= width); below 1, the input is too small."""
   match spec:
     case Conv(kernel=kernel):
       window = max(kernel)

@@ -1,4 +1,4 @@
-"""Figures, tables and pages for people.
+"""Figures, tables and pages that present results.
 
-Reads results; computes none of a network's.
+Nothing in this folder runs a network.
 """

@@ -1,4 +1,4 @@
-"""Curves and the confusion matrix, as SVG for a page and PNG beside it."""
+"""Draws training curves and confusion matrices, as SVG and PNG."""
 
 from collections.abc import Sequence
 import io
@@ -8,17 +8,14 @@ import warnings
 
 import numpy as np
 
-# Small, since a phone shows them in 360 pixels with the letters still read.
+# In inches; small, so that text stays readable on a phone 360 pixels wide.
 _SIZE = (4.6, 3.0)
-
 _DPI = 200
-
 _COLOURS = ('#2563eb', '#d9480f', '#2b8a3e', '#9333ea', '#0e7490', '#a16207')
-
 _STYLE = {
   'font.size': 9,
-  'svg.fonttype': 'none',  # text stays text
-  'text.parse_math': False,  # a $ in a name is a $
+  'svg.fonttype': 'none',  # text as text, not as paths
+  'text.parse_math': False,  # class names may contain $
   'axes.spines.top': False,
   'axes.spines.right': False,
   'axes.grid': True,
@@ -28,8 +25,7 @@ _STYLE = {
   'axes.axisbelow': True,
   'legend.frameon': False,
 }
-
-# For names that the first has no letters of, where they are installed.
+# Fallbacks, where installed, for characters that the first font lacks.
 _FONTS = (
   'DejaVu Sans',
   'Noto Sans CJK SC',
@@ -39,19 +35,18 @@ _FONTS = (
   'PingFang SC',
   'SimHei',
 )
-
-# Most classes whose matrix has numbers in its cells, and names beside them.
-_NUMBERED, _NAMED = 12, 40
+# The most classes for which a matrix shows counts, and class names.
+_MOST_WITH_COUNTS, _MOST_WITH_NAMES = 12, 40
 
 
 class Figure(NamedTuple):
-  """One picture.
+  """One figure.
 
   Attributes:
-    name: of its file.
-    title: for people.
-    svg: as it stands in a page.
-    png: the same, for elsewhere.
+    name: file name without its extension.
+    title: shown to readers.
+    svg: an <svg> element, to embed in a page.
+    png: contents of a PNG file.
   """
 
   name: str
@@ -61,21 +56,21 @@ class Figure(NamedTuple):
 
 
 def curves(runs: Sequence[tuple[str, list[dict[str, Any]]]]) -> list[Figure]:
-  """Loss, accuracy, learning rate and throughput over the steps.
+  """Draws loss, accuracy, learning rate and throughput against the step.
 
   Args:
-    runs: the name of each, and its lines of metrics.jsonl.
+    runs: (name, lines of metrics.jsonl) of each run.
 
   Returns:
-    A figure for each of which there is anything to draw.
+    A figure for each of these that has data.
   """
-  plans = (
+  plots = (
     ('loss', 'Loss', 'loss', ('train', 'eval')),
     ('accuracy', 'Top-1 accuracy', 'top1', ('train', 'eval')),
     ('learning_rate', 'Learning rate', 'learning_rate', ('train',)),
     ('throughput', 'Images per second', 'images_per_sec', ('train',)),
   )
-  drawn = (_curve(runs, *plan) for plan in plans)
+  drawn = (_curve(runs, *plot) for plot in plots)
   return [figure for figure in drawn if figure]
 
 
@@ -92,12 +87,12 @@ def _curve(runs, name, title, key, splits) -> Figure | None:
   def draw(plt, axes):
     for i, run, split, steps, values in lines:
       names = [run] * (len(runs) > 1) + [split] * (len(splits) > 1)
-      # One run has a colour for each split, several have one each.
-      number = i if len(runs) > 1 else splits.index(split)
+      # With one run, a colour per split; with several, a colour per run.
+      colour = i if len(runs) > 1 else splits.index(split)
       axes.plot(
         steps,
         values,
-        color=_COLOURS[number % len(_COLOURS)],
+        color=_COLOURS[colour % len(_COLOURS)],
         linewidth=1.8 if split == splits[-1] else 1.2,
         linestyle='-' if split == splits[-1] or len(runs) == 1 else ':',
         marker='o' if len(steps) < 30 else '',
@@ -105,10 +100,10 @@ def _curve(runs, name, title, key, splits) -> Figure | None:
         label=', '.join(names) or None,
       )
     axes.set_xlabel('step')
-    shown = np.concatenate([values for *_, values in lines])
-    if key == 'loss' and shown.min() > 0 and shown.max() > 30 * shown.min():
+    drawn = np.concatenate([values for *_, values in lines])
+    if key == 'loss' and drawn.min() > 0 and drawn.max() > 30 * drawn.min():
       axes.set_yscale('log')
-      # As numbers: powers would be set as mathematics.
+      # Plain numbers: powers of ten would be typeset as mathematics.
       ticker = plt.matplotlib.ticker
       axes.yaxis.set_major_formatter(ticker.StrMethodFormatter('{x:g}'))
       axes.yaxis.set_minor_formatter(ticker.NullFormatter())
@@ -131,27 +126,27 @@ def _points(metrics, split, key):
 
 
 def confusion(counts: np.ndarray, names: Sequence[str]) -> Figure:
-  """Which class was taken for which, as shares of the class.
+  """Draws a confusion matrix, each row normalised by its class's images.
 
   Args:
-    counts: [N, N], of the images of each class, taken for each.
+    counts: [N, N], images by label (row) and prediction (column).
     names: of the classes.
   """
-  shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+  fractions = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
   number = len(names)
 
   def draw(plt, axes):
-    image = axes.imshow(shares, cmap='Blues', vmin=0, vmax=1)
+    image = axes.imshow(fractions, cmap='Blues', vmin=0, vmax=1)
     axes.grid(visible=False)
-    axes.set(xlabel='taken for', ylabel='is')
-    if number <= _NAMED:
+    axes.set(xlabel='prediction', ylabel='label')
+    if number <= _MOST_WITH_NAMES:
       short = [name if len(name) < 15 else f'{name[:14]}…' for name in names]
       long = max(map(len, short)) > 2
       axes.set_xticks(range(number), short, rotation=90 if long else 0)
       axes.set_yticks(range(number), short)
-    if number <= _NUMBERED:
+    if number <= _MOST_WITH_COUNTS:
       for i, j in np.argwhere(counts):
-        colour = 'white' if shares[i, j] > 0.5 else '#374151'
+        colour = 'white' if fractions[i, j] > 0.5 else '#374151'
         axes.text(
           j, i, counts[i, j], ha='center', va='center', color=colour, size=7
         )
@@ -172,10 +167,10 @@ def _figure(name, title, draw, size) -> Figure:
 
   installed = set(font_manager.get_font_names())
   fonts = [name for name in _FONTS if name in installed]
-  # A salt of its own, or two figures in one page have elements of one name.
-  own = {'svg.hashsalt': name, 'font.family': fonts}
-  with plt.rc_context({**_STYLE, **own}), warnings.catch_warnings():
-    # Only the PNG lacks them: a browser has fonts of its own.
+  # The salt keeps element ids unique where one page embeds several figures.
+  options = {'svg.hashsalt': name, 'font.family': fonts}
+  with plt.rc_context({**_STYLE, **options}), warnings.catch_warnings():
+    # Missing glyphs affect only the PNG: browsers draw the SVG's text.
     warnings.filterwarnings('ignore', 'Glyph .* missing')
     figure, axes = plt.subplots(figsize=size, layout='constrained')
     draw(plt, axes)
@@ -184,5 +179,5 @@ def _figure(name, title, draw, size) -> Figure:
     figure.savefig(png, format='png', dpi=_DPI)
     plt.close(figure)
   text = svg.getvalue()
-  # Without the declarations of a file of its own.
+  # An embedded <svg> has no XML declaration and no doctype.
   return Figure(name, title, text[text.index('<svg') :], png.getvalue())

@@ -1,4 +1,4 @@
-"""How sure the scores are."""
+"""Confidence intervals, a paired test and calibration of accuracies."""
 
 from collections.abc import Sequence
 import math
@@ -6,19 +6,19 @@ from typing import NamedTuple
 
 import numpy as np
 
-# Of a normal distribution, what 95 % lies within.
+# 97.5 % quantile of the normal distribution, for a two-sided 95 % interval.
 _Z = 1.959964
-
 _BINS = 15
 
 
 class Paired(NamedTuple):
-  """Two networks on the same images.
+  """Difference between two networks on the same images.
 
   Attributes:
-    difference: of their accuracies, the first less the second.
-    low, high: its 95 % interval (Wald's for paired proportions).
-    p: of the exact McNemar test, that neither is better.
+    difference: accuracy of the first network minus that of the second.
+    low, high: its 95 % confidence interval (Wald's for paired proportions).
+    p: p-value of the exact McNemar test; the null hypothesis is that both have
+      the same accuracy.
   """
 
   difference: float
@@ -27,17 +27,17 @@ class Paired(NamedTuple):
   p: float
 
 
-def wilson(share: float, count: int) -> tuple[float, float]:
-  """The 95 % interval of an accuracy (Wilson's score)."""
+def wilson(accuracy: float, count: int) -> tuple[float, float]:
+  """Returns the 95 % Wilson score interval of an accuracy over count images."""
   from scipy import stats
 
-  found = stats.binomtest(round(share * count), count)
-  low, high = found.proportion_ci(0.95, method='wilson')
+  test = stats.binomtest(round(accuracy * count), count)
+  low, high = test.proportion_ci(0.95, method='wilson')
   return float(low), float(high)
 
 
 def paired(first: np.ndarray, second: np.ndarray) -> Paired:
-  """Compares which images each of two networks got right.
+  """Compares two networks by the images that each classified correctly.
 
   Args:
     first: bool [images].
@@ -57,21 +57,23 @@ def paired(first: np.ndarray, second: np.ndarray) -> Paired:
   )
 
 
-def calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
-  """Expected calibration error (Guo et al. 2017), 15 bins of equal width.
+def calibration_error(confidence: np.ndarray, correct: np.ndarray) -> float:
+  """Returns the expected calibration error (Guo et al. 2017).
+
+  The confidences are grouped into 15 bins of equal width.
 
   Args:
-    confidence: [images], the probability of each best guess.
-    right: bool [images], whether it was right.
+    confidence: [images], the probability of each top-1 prediction.
+    correct: bool [images], whether that prediction was correct.
   """
   bins = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
   gaps = [
-    abs(np.sum(confidence[bins == i]) - np.sum(right[bins == i]))
+    abs(np.sum(confidence[bins == i]) - np.sum(correct[bins == i]))
     for i in range(_BINS)
   ]
-  return float(np.sum(gaps) / len(right))
+  return float(np.sum(gaps) / len(correct))
 
 
-def spread(values: Sequence[float]) -> tuple[float, float]:
-  """Mean and standard deviation of what was measured more than once."""
+def mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
+  """Returns the mean and the sample standard deviation."""
   return float(np.mean(values)), float(np.std(values, ddof=1))

@@ -1,4 +1,4 @@
-"""Ledgers of figures: CSV files that grow by a line a measurement."""
+"""Appends measurements to a CSV file, one line each."""
 
 import csv
 import json
@@ -9,8 +9,8 @@ import time
 from inception_jax.runtime import hardware
 
 
-def note(path: str, result: dict) -> None:
-  """Adds a line: when, where, every figure. With a path of '', nothing."""
+def append(path: str, result: dict) -> None:
+  """Appends the result with date and machine; no path ('') writes nothing."""
   if not path:
     return
   line = {

@@ -1,4 +1,4 @@
-"""One self-contained page on one or several runs."""
+"""Renders a self-contained HTML page about one or more runs."""
 
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -11,22 +11,23 @@ from inception_jax.report.figures import Figure
 
 @dataclasses.dataclass
 class Run:
-  """What a page says of a run.
+  """Contents of a page about one run.
 
   Attributes:
-    name: for people.
-    network: its name.
+    name: of the run.
+    network: name of the network.
     source: of the data.
     split: that was evaluated.
-    config: ('data.source', value) of each key.
-    versions: of what it was trained with, and on which 'devices'.
+    config: (key, value) pairs, with keys such as 'data.source'.
+    versions: of the libraries it was trained with, and its 'devices'.
     scores: 'step', 'loss', 'top1', 'top5', 'count'; {} if there are none.
-    interval: of top-1.
-    confusion: the matrix; None without an evaluation, as are the others.
-    pairs: see `mistakes.pairs`.
+    interval: 95 % confidence interval of top-1.
+    confusion: the confusion matrix; None, and the fields below empty, if the
+      report did not evaluate the run.
+    confused_pairs: see `mistakes.confused_pairs`.
     classes: see `predictions.by_class`.
     mistakes: see `mistakes.worst`.
-    small: whether its pictures are to show their pixels.
+    pixelated: whether pictures are enlarged without smoothing.
   """
 
   name: str
@@ -38,10 +39,10 @@ class Run:
   scores: Mapping[str, float] = dataclasses.field(default_factory=dict)
   interval: tuple[float, float] = (0.0, 1.0)
   confusion: Figure | None = None
-  pairs: Sequence[dict[str, Any]] = ()
+  confused_pairs: Sequence[dict[str, Any]] = ()
   classes: Sequence[dict[str, Any]] = ()
   mistakes: Sequence[dict[str, Any]] = ()
-  small: bool = False
+  pixelated: bool = False
 
 
 def render(
@@ -51,7 +52,7 @@ def render(
   runs: Sequence[Run],
   curves: Sequence[Figure],
 ) -> str:
-  """The page as HTML; whatever names hold, it is text there."""
+  """Returns the page as HTML; all names are escaped."""
   import jinja2
 
   environment = jinja2.Environment(

@@ -1,5 +1,5 @@
-"""What a process needs around its work: command line, signals, watchdog, lock,
+"""Services around a command's work: command line, signals, watchdog, lock,
 hardware, files, progress bars, profiler, metric files.
 
-Nothing that knows networks or data.
+Nothing here knows about networks or data.
 """

@@ -1,4 +1,4 @@
-"""What every command shares: flags, faults, logs to stderr, JSON to stdout."""
+"""Command line: flags, error messages, logs on stderr, JSON on stdout."""
 
 from collections.abc import Callable
 import logging
@@ -20,9 +20,9 @@ from inception_jax.runtime import preemption
 from inception_jax.runtime.preemption import Preempted
 
 COMPILATION_CACHE = '~/.cache/inception_jax'
-
-# As XLA says it: of any device, and (of a failed malloc) of a CPU.
+# In XLA's messages: of any device, and of a failed malloc on a CPU.
 _OUT_OF_MEMORY = re.compile('RESOURCE_EXHAUSTED|[Oo]ut of memory|YNNPACK')
+_HELP_FLAG = re.compile(r'--?(help(full|short|xml)?|\?)(=|$)')
 
 
 def run(
@@ -30,15 +30,15 @@ def run(
   status: Callable[[dict], int] = lambda result: 0,
   takes_paths: bool = False,
 ) -> None:
-  """Runs a command: its result is the last line on stdout, as JSON.
+  """Runs a command and prints its result as the last line on stdout, as JSON.
 
   A `UserError` becomes one line on stderr for each fault, and exit status 2.
 
   Args:
-    command: takes nothing, since flags are parsed by then, or the paths;
-      returns what is to be printed.
-    status: takes that; the exit status.
-    takes_paths: whether arguments that are no flags are paths.
+    command: called after flags are parsed, with the paths if `takes_paths`;
+      returns the result.
+    status: maps the result to the exit status.
+    takes_paths: whether positional arguments are allowed, as paths.
   """
   _set_up_logging()
 
@@ -46,30 +46,29 @@ def run(
     try:
       if argv[1:] and not takes_paths:
         raise UserError(f'not a flag: {" ".join(argv[1:])}')
-      # Lines of the log above a progress bar, not in it.
+      # Log lines go above a progress bar, not into it.
       with logging_redirect_tqdm(_loggers()):
         result = command(argv[1:]) if takes_paths else command()
     except UserError as error:
       _print_faults(error)
-      # Not sys.exit: there, jax would wait for the other processes.
+      # Not sys.exit, where jax would wait for the other processes.
       os._exit(2)
     except Preempted as error:
-      says = 'saved; the same command goes on from here'
-      print(f'stopped after {error}: {says}', file=sys.stderr, flush=True)
+      hint = 'saved; the same command resumes from here'
+      print(f'stopped after {error}: {hint}', file=sys.stderr, flush=True)
       os._exit(preemption.STATUS)
-    except (RunError, FloatingPointError) as error:  # the second: it diverged
+    except (RunError, FloatingPointError) as error:  # the latter: divergence
       print(f'error: {error}', file=sys.stderr, flush=True)
       os._exit(1)
     except Exception as error:
       traceback.print_exc()
       if _OUT_OF_MEMORY.search(str(error)):
         print(
-          'error: this looks like too little memory; a smaller '
-          '--config.batch_size needs less',
+          'error: out of memory; a smaller --config.batch_size needs less',
           file=sys.stderr,
         )
       sys.stderr.flush()
-      # Not sys.exit: after a failed save, orbax's threads would never end.
+      # Not sys.exit: after a failed save, orbax's threads never end.
       os._exit(1)
     _print_result(result)
     return status(result)
@@ -78,9 +77,9 @@ def run(
 
 
 def _print_result(result: dict) -> None:
-  import jax
+  from inception_jax.runtime.process import is_primary
 
-  if jax.process_index() == 0:
+  if is_primary():
     print(json_line(result), flush=True)
 
 
@@ -90,22 +89,25 @@ def _print_faults(error: UserError) -> None:
 
 
 def _parse(argv: list[str]) -> list[str]:
-  """Parses flags; where that fails, says so of every wrong one at once."""
+  """Parses flags; prints every faulty one before it exits."""
   try:
     rest = flags.FLAGS(argv)
     if 'config' in flags.FLAGS and flags.FLAGS['config'].present:
-      # A file that cannot be read shows only when it is looked into.
+      # An unreadable file fails only when the config is accessed.
       flags.FLAGS['config'].value.is_locked  # noqa: B018
     return rest
-  except Exception as error:  # a recipe is code, and may raise anything
+  except SystemExit as error:
+    # absl exits with status 1 after --help.
+    sys.exit(0 if any(map(_HELP_FLAG.match, argv)) else error.code)
+  except Exception as error:  # a recipe is code and may raise anything
     reason = _reason(error)
-  # Out of the handler, or what is caught below would have `error` as context.
+  # Outside the handler, so that errors below do not get `error` as context.
   _print_faults(UserError(*(_faults(argv) or [reason])))
   sys.exit(2)
 
 
 def _faults(argv: list[str]) -> list[str]:
-  """Tries the recipe, then each override of it on its own."""
+  """Returns the faults of the recipe, or else of each override on its own."""
   args = []
   for arg in argv[1:]:
     if args and args[-1] in ('--config', '-config'):
@@ -136,7 +138,7 @@ def _faults(argv: list[str]) -> list[str]:
 
 
 def _read_config(*argv: str) -> None:
-  """Parses these arguments alone; raises what is wrong with them."""
+  """Parses only these arguments; raises the error that they cause."""
   values = flags.FlagValues()
   holder = config_flags.DEFINE_config_file(
     'config', flag_values=values, sys_argv=list(argv)
@@ -147,22 +149,22 @@ def _read_config(*argv: str) -> None:
 
 
 def _reason(error: BaseException) -> str:
-  """What went wrong, in one line."""
+  """Returns the cause of an error in one line."""
   if isinstance(error, flags.Error) and '\n' not in str(error):
     return str(error)
-  # Of a recipe that fails, ml_collections puts the traceback in the message.
+  # ml_collections puts the traceback of a failing recipe into its message.
   while error.__context__ is not None:
     error = error.__context__
   return f'{type(error).__name__}: {" ".join(str(error).split())}'
 
 
 def _loggers() -> list[logging.Logger]:
-  """The package's, and that of the tool that runs: its name is __main__."""
+  """Returns the package's logger and that of the running tool, __main__."""
   return [logging.getLogger(name) for name in ('inception_jax', '__main__')]
 
 
 def _set_up_logging():
-  """This package's INFO and everybody's warnings, to stderr, with the time."""
+  """Logs this package's INFO and all warnings to stderr, with the time."""
   handler = logging.StreamHandler()
   handler.setFormatter(
     logging.Formatter('%(asctime)s %(message)s', datefmt='%H:%M:%S')
@@ -172,16 +174,26 @@ def _set_up_logging():
     logger.addHandler(handler)
     logger.propagate = False
   absl_logging.set_verbosity(absl_logging.WARNING)
-  # TensorFlow only reads and decodes here; its banners help nobody.
+  # TensorFlow only reads and decodes here; its banners are of no use.
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
-  # Where oneDNN is its default, it says so at any level, and rounds otherwise.
+  # oneDNN, the default on some CPUs, logs at any level and rounds differently.
   os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '0')
 
 
-def use_compilation_cache(folder: str = COMPILATION_CACHE) -> None:
-  """Keeps compiled programs in `folder` between runs; '' keeps none.
+def use_cpu() -> None:
+  """Uses no accelerator: for commands that only read checkpoints.
 
-  $JAX_COMPILATION_CACHE_DIR, where it is set, goes first.
+  There may be none, or another process may be using it.
+  """
+  import jax
+
+  jax.config.update('jax_platforms', 'cpu')
+
+
+def use_compilation_cache(folder: str = COMPILATION_CACHE) -> None:
+  """Caches compiled programs in `folder` between runs; '': no cache.
+
+  $JAX_COMPILATION_CACHE_DIR takes precedence.
   """
   import jax
 

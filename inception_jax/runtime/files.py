@@ -12,9 +12,9 @@ from etils import epath
 
 @contextlib.contextmanager
 def atomic_path(path: str):
-  """Yields a path beside `path` for a file or folder that becomes it.
+  """Yields a temporary path for a file or folder that is renamed to `path`.
 
-  If the block fails, nothing is left.
+  If the block fails, the temporary file or folder is removed.
   """
   parent, name = os.path.split(os.path.abspath(path))
   unfinished = os.path.join(parent, f'unfinished-{os.getpid()}-{name}')
@@ -28,51 +28,57 @@ def atomic_path(path: str):
       os.remove(unfinished)
 
 
-def with_parents(path: str) -> list[pathlib.Path]:
-  """A path and the folders that it is in, up to the root."""
+def _with_parents(path: str) -> list[pathlib.Path]:
+  """Returns a path and its parent folders, up to the root."""
   path = pathlib.Path(os.path.abspath(path))
   return [path, *path.parents]
 
 
 @contextlib.contextmanager
 def temporary_folder(path: str) -> Iterator[str]:
-  """Makes a folder, and takes away again whatever of its path was not there.
+  """Makes a folder; removes on exit the parts of its path that were new.
 
   Raises:
-    OSError: it cannot be made.
+    OSError: the folder cannot be made.
   """
   path = os.path.abspath(path)
-  made = [p for p in with_parents(path) if not os.path.lexists(p)]
+  new = [p for p in _with_parents(path) if not os.path.lexists(p)]
   try:
     os.makedirs(path, exist_ok=True)
     yield path
   finally:
-    for one in made:
-      # Another process of the same run may be using it, too.
+    for folder in new:
+      # Another process of the same run may be using it.
       with contextlib.suppress(OSError):
-        os.rmdir(one)
+        os.rmdir(folder)
 
 
-def replace_text(path: epath.Path, text: str) -> None:
-  """Writes a file, whole or not at all."""
+def atomic_write(path: epath.Path, text: str) -> None:
+  """Writes or replaces a file atomically."""
   unfinished = path.with_name(f'{path.name}.unfinished')
   unfinished.write_text(text)
   unfinished.replace(path)
 
 
-def too_full(path: str, needed: int) -> list[str]:
-  """A fault if `needed` bytes do not fit where a folder is or could be."""
-  there = next(p for p in with_parents(path) if os.path.lexists(p))
-  free = shutil.disk_usage(there).free
+def check_free_space(path: str, needed: int) -> list[str]:
+  """Returns a fault if the file system of `path` lacks `needed` bytes.
+
+  The folder `path` does not have to exist.
+  """
+  existing = next(p for p in _with_parents(path) if os.path.lexists(p))
+  free = shutil.disk_usage(existing).free
   if free >= needed:
     return []
   return [
-    f'{there} has {free / 1e9:.1f} GB free, {needed / 1e9:.1f} are needed'
+    f'{existing} has {free / 1e9:.1f} GB free, {needed / 1e9:.1f} are needed'
   ]
 
 
 def cannot_write(path: str) -> str:
-  """Why no file can be made in a folder that is or could be; '' if one can."""
+  """Returns why no file can be written in a folder, which may not exist yet.
+
+  '' if a file can be written.
+  """
   path = os.path.abspath(path)
   try:
     with temporary_folder(path), tempfile.TemporaryFile(dir=path):

@@ -1,4 +1,4 @@
-"""What a program is compiled for, and a figure was measured on."""
+"""Compiler options, and descriptions of the host and its devices."""
 
 import os
 import pathlib
@@ -7,9 +7,9 @@ import sys
 
 import jax
 
-# On TPUs XLA exchanges at most 256 arrays at once, of not too many bytes, and
-# gradients and statistics are more: without this, a step would exchange four
-# times, not twice, or, in float16, three times.
+# On TPUs, XLA by default combines at most 256 arrays, and a limited number of
+# bytes, into one all-reduce. Gradients and statistics exceed that: a step would
+# take four all-reduces in place of two, or three in float16.
 _TPU_OPTIONS = {
   'xla_jf_crs_combiner_threshold_count': 4096,
   'xla_jf_crs_combiner_threshold_in_bytes': 2**30,
@@ -17,13 +17,12 @@ _TPU_OPTIONS = {
 
 
 def compiler_options(mesh, deterministic: bool) -> dict | None:
-  """What XLA is asked for, beyond its defaults.
+  """Returns XLA's options for these devices, or None for the defaults.
 
   Args:
     mesh: the devices.
-    deterministic: whether each process is to compute the same bits. It counts
-      on GPUs, for which XLA takes whichever algorithm was the fastest in a
-      trial, and adds in any order.
+    deterministic: whether every run must compute the same bits. Only GPUs need
+      the option: XLA autotunes their algorithms, and adds in any order.
   """
   if mesh.devices.flat[0].platform == 'tpu':
     return _TPU_OPTIONS
@@ -33,13 +32,13 @@ def compiler_options(mesh, deterministic: bool) -> dict | None:
 
 
 def machine() -> str:
-  """The host: '2 cores of AMD EPYC …'."""
+  """Returns a description of the host: '2 cores of AMD EPYC …'."""
   name = _cpu().get('model name') or platform.processor() or platform.machine()
   return f'{len(os.sched_getaffinity(0))} cores of {name}'
 
 
 def _cpu() -> dict[str, str]:
-  """What Linux says of the first core; {} where it is not Linux."""
+  """Returns Linux's fields about the first core; {} on other systems."""
   try:
     text = pathlib.Path('/proc/cpuinfo').read_text()
   except OSError:
@@ -49,33 +48,33 @@ def _cpu() -> dict[str, str]:
 
 
 def allocator() -> str:
-  """Of the host's memory: 'tcmalloc' where that was preloaded, or 'libc'."""
+  """Returns the preloaded memory allocator, as 'tcmalloc', or 'libc'."""
   known = ('tcmalloc', 'jemalloc', 'mimalloc')
   preloaded = os.environ.get('LD_PRELOAD', '')
   return next((name for name in known if name in preloaded), 'libc')
 
 
 def advice(mesh) -> list[str]:
-  """What would make a training on these devices faster, a line each."""
+  """Returns lines of advice on how to train faster on these devices."""
   lines = []
   on_cpus = mesh.devices.flat[0].platform == 'cpu'
   if on_cpus and sys.platform == 'linux' and allocator() == 'libc':
-    # glibc gives gigabytes back after each step, and has the next one's zeroed.
+    # glibc returns gigabytes after each step, and the kernel zeroes the next.
     lines.append(
       'on CPUs steps take 15 to 26 % less time with tcmalloc (Debian: '
       'libtcmalloc-minimal4): LD_PRELOAD=libtcmalloc_minimal.so.4 python …'
     )
   if _may_copy_slowly():
     lines.append(
-      'images may be read a fifth faster, as this CPU copies slowly by `rep '
-      'movsb`, of which glibc knows from 2.40 on: GLIBC_TUNABLES='
+      'reading images may take a fifth less time without `rep movsb`, which is '
+      'slow on this CPU (glibc 2.40 avoids it): GLIBC_TUNABLES='
       'glibc.cpu.x86_rep_movsb_threshold=1000000000 python …'
     )
   return lines
 
 
 def _may_copy_slowly() -> bool:
-  """Whether glibc's bug 30994 is to be expected: Zen 3 and later have fsrm."""
+  """Returns whether glibc's bug 30994 applies: Zen 3 and later have fsrm."""
   cpu = _cpu()
   library, version = platform.libc_ver()
   return (
@@ -88,5 +87,5 @@ def _may_copy_slowly() -> bool:
 
 
 def devices() -> str:
-  """The accelerators of all processes: '8 × TPU v4'."""
+  """Returns the accelerators of all processes: '8 × TPU v4'."""
   return f'{jax.device_count()} × {jax.devices()[0].device_kind}'

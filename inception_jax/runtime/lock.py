@@ -1,4 +1,7 @@
-"""One training at a time in a workdir."""
+"""Allows one training at a time in a workdir.
+
+Not by filelock, whose flock names no owner and cannot be probed in shared mode.
+"""
 
 from collections.abc import Callable
 import contextlib
@@ -8,32 +11,31 @@ import logging
 import os
 import platform
 
-import jax
-
 from inception_jax.errors import RunError
 from inception_jax.errors import UserError
+from inception_jax.runtime.process import is_primary
 
 log = logging.getLogger(__name__)
 
 _NAME = '.lock'
-
-_NOT_HERE = {errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS}
+_UNSUPPORTED = {errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS}
 
 
 @contextlib.contextmanager
 def held(workdir: str):
-  """Makes the workdir, and keeps other trainings out of it.
+  """Makes the workdir and locks it against other trainings.
 
-  The lock goes with the process, however that ends. In a bucket there is none.
+  The kernel releases the lock when the process ends, however it ends. A bucket
+  is not locked.
 
   Yields:
-    A function that raises `RunError` if the workdir is no longer the one that
-    was locked: it was deleted, or its mount has gone.
+    A function that raises `RunError` if the workdir is no longer the locked
+    one: it was deleted, replaced or unmounted.
 
   Raises:
-    UserError: another training has it.
+    UserError: another training holds the lock.
   """
-  if '://' in workdir or jax.process_index():
+  if '://' in workdir or not is_primary():
     yield lambda: None
     return
   os.makedirs(workdir, exist_ok=True)
@@ -47,9 +49,12 @@ def held(workdir: str):
         f'--workdir={workdir} is in use by another training, {file.read()}'
       ) from None
     except OSError as error:
-      if error.errno not in _NOT_HERE:
+      if error.errno not in _UNSUPPORTED:
         raise
-      log.warning('%s cannot be locked: %s', workdir, error.strerror)
+      log.warning(
+        '%s cannot be locked (%s): start no second training in it',
+        *(workdir, error.strerror),
+      )
     file.truncate(0)
     file.write(f'process {os.getpid()} on {platform.node()}')
     file.flush()
@@ -57,7 +62,7 @@ def held(workdir: str):
 
 
 def in_use(workdir: str) -> bool:
-  """Whether a training has the workdir; of a bucket that is not known."""
+  """Returns whether a training holds the lock; False for a bucket."""
   path = os.path.join(workdir, _NAME)
   if '://' in workdir or not os.path.exists(path):
     return False
@@ -66,18 +71,20 @@ def in_use(workdir: str) -> bool:
       fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
       return True
-    except OSError:  # there are no locks here
+    except OSError:  # the file system has no locks
       pass
   return False
 
 
-def _checker(workdir: str, path: str, held_: os.stat_result) -> Callable:
+def _checker(
+  workdir: str, path: str, locked: os.stat_result
+) -> Callable[[], None]:
   def check():
     try:
       now = os.stat(path)
     except OSError as error:
-      raise RunError(f'{workdir} has gone: {error.strerror}') from error
-    if not os.path.samestat(now, held_):
-      raise RunError(f'{workdir} is no longer what it was when this began')
+      raise RunError(f'{workdir} was deleted: {error.strerror}') from error
+    if not os.path.samestat(now, locked):
+      raise RunError(f'{workdir} was replaced while this training ran')
 
   return check

@@ -1,4 +1,4 @@
-"""Metrics as lines of JSON, and as curves in TensorBoard."""
+"""Writes metrics as lines of JSON and as TensorBoard curves."""
 
 import logging
 
@@ -10,8 +10,9 @@ from inception_jax import errors
 from inception_jax.config import serialization
 from inception_jax.metrics import SUMS
 from inception_jax.runtime import metrics_file
+from inception_jax.runtime.process import is_primary
 
-# Seconds, since it takes TensorFlow: not before there is something to write.
+# Imported on first use: it imports TensorFlow, which takes seconds.
 with epy.lazy_imports():
   from clu import metric_writers
 
@@ -19,30 +20,34 @@ log = logging.getLogger(__name__)
 
 
 class MetricWriter:
-  """Writes metrics to `metrics.jsonl` and TensorBoard, on process 0 alone.
+  """Writes metrics to `metrics.jsonl` and TensorBoard, on process 0 only.
 
-  Lines are appended, each once: a training that was killed and repeats the
-  steps since its last checkpoint comes to the same numbers. TensorBoard leaves
-  out by itself what a file says of steps that a later one repeats.
+  Each line is appended once: a resumed training repeats the steps since its
+  last checkpoint with the same numbers. TensorBoard itself drops points of an
+  older file whose steps a newer one repeats.
   """
 
-  def __init__(self, workdir: str, repeats: bool = True, alone: bool = True):
-    """Opens what is there.
+  def __init__(
+    self, workdir: str, skip_written: bool = True, exclusive: bool = True
+  ):
+    """Opens the files, and reads the lines that are already written.
 
     Args:
       workdir: of the run.
-      repeats: whether steps that are there already come out the same.
-      alone: whether no other process writes there; then a last line that was
-        cut off is removed.
+      skip_written: whether to write no step a second time, because repeated
+        steps have the same metrics.
+      exclusive: whether no other process writes to the file; then a partial
+        last line is removed.
     """
-    self._primary = jax.process_index() == 0
+    self._primary = is_primary()
     self._lines = epath.Path(workdir) / metrics_file.NAME
     self._written = set()
     if self._primary:
-      if alone:
+      if exclusive:
         metrics_file.truncate_partial_line(self._lines)
-      self._written = set(metrics_file.parse(self._lines)) if repeats else set()
-      # Asynchronous: training does not wait for a disk.
+      if skip_written:
+        self._written = set(metrics_file.parse(self._lines))
+      # Asynchronous, so that training does not wait for the disk.
       self._tensorboard = metric_writers.AsyncWriter(
         metric_writers.SummaryWriter(str(workdir))
       )
@@ -55,7 +60,7 @@ class MetricWriter:
       self._tensorboard.close()
 
   def write(self, step: int, split: str, values: dict[str, float]) -> None:
-    """Appends a line, and a point on each curve."""
+    """Appends a line to metrics.jsonl and a point to each TensorBoard curve."""
     if not self._primary:
       return
     if (step, split) not in self._written:
@@ -70,32 +75,38 @@ class MetricWriter:
       step, {f'{split}/{key}': value for key, value in values.items()}
     )
 
-  def curves(self, step: int, values: dict[str, float]) -> None:
-    """A point on each curve of TensorBoard alone."""
+  def write_scalars(self, step: int, values: dict[str, float]) -> None:
+    """Appends a point to each TensorBoard curve only."""
     if self._primary:
       self._tensorboard.write_scalars(step, values)
 
-  def histograms(self, step: int, arrays: dict[str, jax.Array]) -> None:
-    """The distribution of each array's values, in TensorBoard."""
+  def write_histograms(self, step: int, arrays: dict[str, jax.Array]) -> None:
+    """Writes a TensorBoard histogram of each array's values."""
     if self._primary:
       self._tensorboard.write_histograms(step, jax.device_get(arrays))
 
   def scores(self) -> dict[int, dict[str, float]]:
-    """Of each step that was evaluated, by whatever process."""
+    """Returns the scores of each evaluated step, written by any process."""
     return {
       step: {key: values[key] for key in (*SUMS, 'count')}
       for (step, split), values in metrics_file.parse(self._lines).items()
       if split == 'eval'
     }
 
-  def evaluation(
+  def write_evaluation(
     self, step: int, scores: dict[str, float], raw: bool = False
   ) -> None:
-    """Writes an evaluation, and logs it; `raw`: beside that of the average."""
+    """Writes and logs an evaluation.
+
+    Args:
+      step: the evaluated step.
+      scores: loss, top1, top5, count.
+      raw: whether it is of the raw weights, beside that of their average.
+    """
     self.write(step, 'eval_raw' if raw else 'eval', scores)
     log.info(
       'evaluated step %d%s: loss %.4f  top1 %.4f  top5 %.4f  of %d images',
       step,
-      ', weights without average' if raw else '',
+      ' (raw weights)' if raw else '',
       *(scores[key] for key in (*SUMS, 'count')),
     )

@@ -1,4 +1,4 @@
-"""Reads `metrics.jsonl`; needs neither JAX nor TensorFlow."""
+"""Reads `metrics.jsonl`; imports neither JAX nor TensorFlow."""
 
 import json
 
@@ -8,32 +8,32 @@ NAME = 'metrics.jsonl'
 
 
 def truncate_partial_line(path: epath.Path) -> None:
-  """Removes a last line that was cut off."""
+  """Removes a partial last line, left by a killed process."""
   text = path.read_text() if path.exists() else ''
-  whole = text[: text.rfind('\n') + 1]
-  if whole != text:
-    path.write_text(whole)
+  complete = text[: text.rfind('\n') + 1]
+  if complete != text:
+    path.write_text(complete)
 
 
 def parse(path: epath.Path) -> dict[tuple[int, str], dict]:
-  """The values of each line, by its step and split."""
-  found = {_step_and_split(text): text for text in _texts(path)}
-  return {key: json.loads(text) for key, text in found.items() if key}
+  """Returns the values of each line by (step, split); later lines win."""
+  lines = {_step_and_split(line): line for line in _lines(path)}
+  return {key: json.loads(line) for key, line in lines.items() if key}
 
 
-def _texts(path: epath.Path) -> list[str]:
+def _lines(path: epath.Path) -> list[str]:
   return path.read_text().splitlines() if path.exists() else []
 
 
 def read(workdir: str) -> list[dict]:
-  """What metrics.jsonl says, of each step and split once."""
+  """Returns the values of each line, one for each step and split."""
   return list(parse(epath.Path(workdir) / NAME).values())
 
 
 def bad_lines(workdir: str) -> list[int]:
-  """The numbers, from 1, of the lines of metrics.jsonl that are none."""
-  texts = _texts(epath.Path(workdir) / NAME)
-  return [i for i, text in enumerate(texts, 1) if not _step_and_split(text)]
+  """Returns the numbers, from 1, of the invalid lines of metrics.jsonl."""
+  lines = _lines(epath.Path(workdir) / NAME)
+  return [i for i, line in enumerate(lines, 1) if not _step_and_split(line)]
 
 
 def _step_and_split(line: str) -> tuple[int, str] | None:

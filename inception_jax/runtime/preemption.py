@@ -1,8 +1,8 @@
-"""SIGTERM and SIGINT: a training saves and ends; a second one ends it at once.
+"""Preemption by SIGTERM or SIGINT: the first saves and exits, the second exits.
 
-One mechanism for every moment. Python runs a signal's handler between two
-bytecodes of the main thread, which may be minutes away while XLA compiles. The
-interpreter's wake-up descriptor is written to at once, and a thread reads it.
+Python runs a signal handler between two bytecodes of the main thread, which may
+be minutes away while XLA compiles. The interpreter writes to its wake-up file
+descriptor immediately, so a thread that reads it handles the signals.
 """
 
 import logging
@@ -13,24 +13,22 @@ import threading
 
 log = logging.getLogger(__name__)
 
-# EX_TEMPFAIL of sysexits.h, "try again later": what a scheduler requeues on.
+# EX_TEMPFAIL of sysexits.h, "try again later": schedulers requeue on it.
 STATUS = 75
-
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 _stop = threading.Event()
-
 _in_loop = threading.Event()
 
 
 class Preempted(Exception):
-  """A training that was asked to end, and has saved all it did; exit 75."""
+  """A signal stopped the training after it saved its state; exit status 75."""
 
 
 def install() -> None:
-  """Listens from now on; until `begin`, a signal ends the process at once.
+  """Starts handling signals; until `defer_signals`, one exits immediately.
 
-  Called once, by the main thread.
+  Must be called once, in the main thread.
   """
   reading, writing = os.pipe()
   os.set_blocking(writing, False)
@@ -42,19 +40,13 @@ def install() -> None:
 
 
 def defer_signals() -> None:
-  """From here on there is something to save: a signal only asks."""
+  """Makes the first signal a request, since there is a state to save now."""
   _in_loop.set()
 
 
 def requested() -> bool:
-  """Whether this training is to save and end."""
+  """Returns whether the training should save and exit."""
   return _stop.is_set()
-
-
-def reset() -> None:
-  """As before the first signal and `begin`."""
-  _stop.clear()
-  _in_loop.clear()
 
 
 def _listen(reading: int) -> None:
@@ -66,15 +58,16 @@ def _listen(reading: int) -> None:
 
 def _receive(number: signal.Signals) -> None:
   if requested():
-    _exit(f'{number.name} again: ending at once', 128 + number)
+    _exit(f'second {number.name}: exiting without saving', 128 + number)
   if not _in_loop.is_set():
     _exit(f'{number.name} before the first step: nothing to save', STATUS)
   log.warning(
-    '%s: saving after this step, then ending; again ends at once', number.name
+    '%s: saving after this step, then exiting; a second one exits at once',
+    number.name,
   )
   _stop.set()
 
 
-def _exit(says: str, status: int) -> None:
-  print(f'error: {says}', file=sys.stderr, flush=True)
+def _exit(message: str, status: int) -> None:
+  print(f'error: {message}', file=sys.stderr, flush=True)
   os._exit(status)

@@ -1,26 +1,27 @@
-"""Progress bars and durations for people."""
+"""Progress bars and readable durations."""
 
-import jax
 import tqdm
+
+from inception_jax.runtime.process import is_primary
 
 
 def progress_bar(
-  total: int, what: str, unit: str, initial: int = 0
+  total: int, description: str, unit: str, initial: int = 0
 ) -> tqdm.tqdm:
-  """A progress bar with the time left, on a terminal; elsewhere `disable`d."""
+  """Returns a progress bar with the time left, disabled without a terminal."""
   return tqdm.tqdm(
     total=total,
-    desc=what,
+    desc=description,
     unit=f' {unit}',
     initial=initial,
     leave=False,
     dynamic_ncols=True,
-    disable=None if jax.process_index() == 0 else True,
+    disable=None if is_primary() else True,
   )
 
 
 def format_duration(seconds: float) -> str:
-  """'2:03:04' or '3:04'."""
+  """Returns '2:03:04' or '3:04'; tqdm's would be '03:04'."""
   minutes, seconds = divmod(round(seconds), 60)
   hours, minutes = divmod(minutes, 60)
   if hours:

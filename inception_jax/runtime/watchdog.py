@@ -1,4 +1,8 @@
-"""Ends a training that hangs, and shows where it does."""
+"""Ends a hanging training, with the stack of every thread.
+
+faulthandler.dump_traceback_later would not do: it exits with status 1, which is
+not restarted, and cannot name the process that hangs.
+"""
 
 import contextlib
 import faulthandler
@@ -12,19 +16,16 @@ import time
 log = logging.getLogger(__name__)
 
 STATUS = 70  # EX_SOFTWARE of sysexits.h
-
-BEAT_SECONDS = 10.0
-
-_MISSED_BEATS = 3
-
+HEARTBEAT_SECONDS = 10.0
+_MISSED_HEARTBEATS = 3
 _FOLDER = 'processes'
 
 
 class Watchdog:
-  """Wants to be told of every step; ends the process if it is not.
+  """Ends the process if `step_done` is not called for some minutes.
 
-  Of several processes that share a workdir, each leaves a sign of life there,
-  so that whichever ends can tell which of the others is missing.
+  Each of several processes writes a heartbeat to the shared workdir, so that
+  the process that ends can name those that hang.
   """
 
   def __init__(
@@ -34,13 +35,13 @@ class Watchdog:
     process: int = 0,
     processes: int = 1,
   ):
-    """Watches nothing yet.
+    """Creates the watchdog; `watching` starts it.
 
     Args:
-      minutes: without a step that end the process; 0: it waits for ever.
+      minutes: time without a step after which the process ends; 0: never.
       workdir: of the run; needed with several processes.
-      process: which of them this is.
-      processes: how many there are.
+      process: index of this process.
+      processes: number of processes.
     """
     self._seconds = 60 * minutes
     self._process, self._processes = process, processes
@@ -50,13 +51,13 @@ class Watchdog:
     self.step_done()
 
   def step_done(self) -> None:
-    """Tells it that the training still moves."""
+    """Restarts the countdown."""
     self._last = time.monotonic()
     self._steps += 1
 
   @contextlib.contextmanager
   def watching(self):
-    """Watches until the block ends."""
+    """Watches for the duration of the block."""
     if not self._seconds:
       yield self
       return
@@ -72,58 +73,57 @@ class Watchdog:
   def _watch(self) -> None:
     while True:
       if self._processes > 1:
-        self._beat()
+        self._write_heartbeat()
       left = self._last + self._seconds - time.monotonic()
       if left <= 0:
         break
-      if self._over.wait(min(left, BEAT_SECONDS)):
+      if self._over.wait(min(left, HEARTBEAT_SECONDS)):
         return
-    # Where each thread is, the one that hangs among them.
     faulthandler.dump_traceback(file=sys.stderr, all_threads=True)
     if self._processes > 1:
-      print(f'error: {self._missing()}', file=sys.stderr)
+      print(f'error: {self._late_processes()}', file=sys.stderr)
     print(
       f'error: no step was finished in {self._seconds / 60:g} minutes '
-      '(--config.watchdog_minutes); above is where each thread was. The same '
-      'command goes on from the last checkpoint',
+      "(--config.watchdog_minutes); each thread's stack is above. The same "
+      'command resumes from the last checkpoint',
       file=sys.stderr,
       flush=True,
     )
     if self._processes > 1:
-      # The others end with this one, and are about to say where they are.
-      time.sleep(BEAT_SECONDS)
+      # The others end with this one; let them print their stacks first.
+      time.sleep(HEARTBEAT_SECONDS)
     os._exit(STATUS)
 
-  def _beat(self) -> None:
+  def _write_heartbeat(self) -> None:
     try:
       os.makedirs(self._folder, exist_ok=True)
       with open(os.path.join(self._folder, str(self._process)), 'w') as file:
         file.write(f'{self._steps} on {platform.node()}')
     except OSError as error:
-      log.warning('no sign of life in %s: %s', self._folder, error.strerror)
+      log.warning('no heartbeat in %s: %s', self._folder, error.strerror)
 
-  def _missing(self) -> str:
-    """Which processes have given no sign of life, or are behind."""
-    signs = {}
+  def _late_processes(self) -> str:
+    """Describes the processes that have no recent heartbeat or are behind."""
+    heartbeats = {}
     for i in range(self._processes):
       path = os.path.join(self._folder, str(i))
-      # The times are those of one file system, whatever the hosts' clocks say.
+      # Times of the file system, since the clocks of hosts may differ.
       with contextlib.suppress(OSError, ValueError), open(path) as file:
         steps, _, host = file.read().partition(' on ')
-        signs[i] = (os.stat(path).st_mtime, int(steps), host)
-    if not signs:
-      return f'no process has left a sign of life in {self._folder}'
-    newest = max(when for when, _, _ in signs.values())
-    furthest = max(steps for _, steps, _ in signs.values())
-    says = []
+        heartbeats[i] = (os.stat(path).st_mtime, int(steps), host)
+    if not heartbeats:
+      return f'no process has written a heartbeat to {self._folder}'
+    newest = max(modified for modified, _, _ in heartbeats.values())
+    furthest = max(steps for _, steps, _ in heartbeats.values())
+    late = []
     for i in range(self._processes):
-      if i not in signs:
-        says.append(f'process {i} never began')
+      if i not in heartbeats:
+        late.append(f'process {i} never started')
         continue
-      when, steps, host = signs[i]
-      if newest - when > _MISSED_BEATS * BEAT_SECONDS:
-        silent = f'{newest - when:.0f} s'
-        says.append(f'process {i} on {host} has been silent for {silent}')
+      modified, steps, host = heartbeats[i]
+      age = newest - modified
+      if age > _MISSED_HEARTBEATS * HEARTBEAT_SECONDS:
+        late.append(f'process {i} on {host}: last heartbeat {age:.0f} s ago')
       elif steps < furthest:
-        says.append(f'process {i} on {host} is {furthest - steps} steps behind')
-    return '; '.join(says) or 'all processes live, and none is behind'
+        late.append(f'process {i} on {host} is {furthest - steps} steps behind')
+    return '; '.join(late) or 'all processes are alive, and none is behind'

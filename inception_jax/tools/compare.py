@@ -1,13 +1,14 @@
-"""Compares runs in a table, with how sure each score is.
+"""Compares runs in a table, with confidence intervals.
 
 python -m inception_jax.tools.compare RUN…
 
-A RUN is a workdir, whose report/ is read, else its last evaluation; or a
-folder that `main.py --mode=eval --output=` wrote. Top-1 and top-5 come with
-their 95 % intervals (Wilson); where the predictions are there, with the
-calibration error and, on the same images, the difference to the first run in
-top-1 with its 95 % interval and the p of McNemar's test. Runs whose configs
-differ in the seed alone are summed up by mean and standard deviation.
+A RUN is a workdir, read from its report/ or else from the last evaluation in
+its metrics.jsonl, or a folder that `main.py --mode=eval --output=` wrote. Top-1
+and top-5 have 95 % Wilson intervals. If a run has predictions, the table adds
+its calibration error and, if the first run has predictions of the same images,
+the top-1 difference to it with a 95 % interval and the p-value of McNemar's
+test. Runs whose configs differ only in the seed are summarised by the mean and
+standard deviation of top-1.
 """
 
 import csv
@@ -19,14 +20,13 @@ from inception_jax.errors import UserError
 from inception_jax.runtime import cli
 
 _COLUMNS = ('run', 'step', 'images', 'top-1 %', 'top-5 %', 'loss')
-
-_PAIRED = ('calibration error', 'top-1 less the first', 'p')
+_PAIRED = ('calibration error', 'top-1 minus first', 'p')
 
 
 def main(paths: list[str]) -> dict[str, Any]:
-  """Prints the table; its values are the result."""
+  """Prints the table and returns its values."""
   if not paths:
-    raise UserError('name a run, or several')
+    raise UserError('expected one or more runs, for example runs/digits')
   faults, runs = [], []
   for path in paths:
     try:
@@ -45,26 +45,26 @@ def main(paths: list[str]) -> dict[str, Any]:
 
 
 def _read(path: str) -> dict[str, Any]:
-  """What there is of a run: its scores, its config, its predictions."""
+  """Reads a run's scores and, if present, its config and predictions."""
   from inception_jax.evaluation import predictions
   from inception_jax.runtime import metrics_file
 
   for folder in (path, os.path.join(path, 'report')):
     if os.path.exists(os.path.join(folder, predictions.SUMMARY)):
       scores = _json(os.path.join(folder, predictions.SUMMARY))['result']
-      guesses = _predictions(os.path.join(folder, predictions.IMAGES))
+      images = _predictions(os.path.join(folder, predictions.IMAGES))
       break
   else:
     evaluations = [x for x in metrics_file.read(path) if x['split'] == 'eval']
     if not evaluations:
-      raise UserError(f'{path} has no evaluation')
-    scores, guesses = evaluations[-1], None
+      raise UserError(f'{path} has no evaluation to compare')
+    scores, images = evaluations[-1], None
   config = os.path.join(path, 'config.json')
   return {
     'run': path,
     **{key: scores[key] for key in ('step', 'count', 'top1', 'top5', 'loss')},
     'config': _json(config) if os.path.exists(config) else None,
-    'predictions': guesses,
+    'predictions': images,
   }
 
 
@@ -77,7 +77,7 @@ def _json(path: str):
 
 
 def _predictions(path: str) -> dict[str, tuple[bool, float]]:
-  """Of each image whether it was right, and how sure the network was."""
+  """Returns {image: (top-1 is correct, top-1 probability)}."""
   try:
     with open(path, newline='', encoding='utf-8') as file:
       return {
@@ -88,7 +88,7 @@ def _predictions(path: str) -> dict[str, tuple[bool, float]]:
     raise UserError(f'{path} cannot be read: {error}') from error
 
 
-def _row(run, guesses, first) -> dict[str, Any]:
+def _row(run, images, first) -> dict[str, Any]:
   import numpy as np
 
   from inception_jax.report import intervals
@@ -97,28 +97,30 @@ def _row(run, guesses, first) -> dict[str, Any]:
   for key in ('top1', 'top5'):
     row[key] = run[key]
     row[f'{key}_interval'] = intervals.wilson(run[key], run['count'])
-  if guesses:
-    right, sure = map(np.array, zip(*guesses.values(), strict=True))
-    row['calibration_error'] = intervals.calibration_error(sure, right)
-  if guesses and first and guesses.keys() == first.keys():
-    before = np.array([first[image][0] for image in guesses])
-    row['paired'] = intervals.paired(right, before)._asdict()
+  if images:
+    correct, confidence = map(np.array, zip(*images.values(), strict=True))
+    error = intervals.calibration_error(confidence, correct)
+    row['calibration_error'] = error
+  if images and first and images.keys() == first.keys():
+    baseline = np.array([first[image][0] for image in images])
+    row['paired'] = intervals.paired(correct, baseline)._asdict()
   return row
 
 
 def _groups(runs) -> list[dict[str, Any]]:
-  """Runs whose configs are the same but for the seed."""
+  """Summarises runs whose configs differ only in the seed."""
   from inception_jax.report import intervals
 
-  alike = {}
+  by_config = {}
   for run in runs:
     if run['config']:
       key = json.dumps({**run['config'], 'seed': 0}, sort_keys=True)
-      alike.setdefault(key, []).append(run)
+      by_config.setdefault(key, []).append(run)
   groups = []
-  for members in alike.values():
+  for members in by_config.values():
     if len({run['config']['seed'] for run in members}) > 1:
-      mean, deviation = intervals.spread([run['top1'] for run in members])
+      top1 = [run['top1'] for run in members]
+      mean, deviation = intervals.mean_and_deviation(top1)
       groups.append(
         {
           'runs': [run['run'] for run in members],
@@ -132,21 +134,21 @@ def _groups(runs) -> list[dict[str, Any]]:
 def _print(rows, groups) -> None:
   lines = [[*_COLUMNS, *_PAIRED]]
   for row in rows:
-    between = lambda low, high: f'[{100 * low:.2f}, {100 * high:.2f}]'
+    interval = lambda low, high: f'[{100 * low:.2f}, {100 * high:.2f}]'
     error, paired = row.get('calibration_error'), row.get('paired')
     lines.append(
       [
         row['run'],
         str(row['step']),
         str(row['count']),
-        f'{100 * row["top1"]:.2f} {between(*row["top1_interval"])}',
-        f'{100 * row["top5"]:.2f} {between(*row["top5_interval"])}',
+        f'{100 * row["top1"]:.2f} {interval(*row["top1_interval"])}',
+        f'{100 * row["top5"]:.2f} {interval(*row["top5_interval"])}',
         f'{row["loss"]:.4f}',
         '' if error is None else f'{error:.4f}',
         ''
         if paired is None
         else f'{100 * paired["difference"]:+.2f} '
-        + between(paired['low'], paired['high']),
+        + interval(paired['low'], paired['high']),
         '' if paired is None else f'{paired["p"]:.3g}',
       ]
     )

@@ -3,16 +3,23 @@
 python -m inception_jax.tools.export --workdir=runs/v4 --format=onnx \
     --output=v4.onnx
 
-`onnx`: one file, NCHW, any batch, standard operators of opset 18.
-`stablehlo`: one file for cpu, cuda and tpu, with its parameters.
-`savedmodel`: a folder with two signatures, of normalised images and of encoded
-ones. `litert`: a .tflite of one image at a time, in float32; `litert_int8`: the
-same, a quarter as large, its ranges from the images in `--calibration=`.
-`timm`: safetensors for `timm.create_model(…).load_state_dict(…, strict=True)`;
-`mindcv`: a .ckpt for `mindspore.load_checkpoint`. `mindir`: one file for
-MindSpore, NCHW, any batch, made by the Python of `--mindspore=`. What has been
-written is read back and compared with the network before it gets its name:
-`max_abs_diff` is of logits, or of weights.
+Formats that run without this framework:
+- `onnx`: one file, NCHW, any batch, standard operators of opset 18.
+- `stablehlo`: one file for cpu, cuda and tpu, with its parameters.
+- `savedmodel`: a folder with two signatures, for normalised images and for
+  encoded ones.
+- `litert`: a .tflite for one image at a time, in float32.
+- `litert_int8`: the same at a quarter of the size, with ranges from the images
+  in `--calibration=`.
+- `mindir`: one file for MindSpore, NCHW, any batch, written by the Python
+  interpreter `--mindspore=`.
+
+Weight files:
+- `timm`: safetensors for `timm.create_model(…).load_state_dict(…)`, strict.
+- `mindcv`: a .ckpt for `mindspore.load_checkpoint`.
+
+Each file is read back and compared with the network before it is moved to
+`--output=`; `max_abs_diff` is of logits, for weight files of weights.
 """
 
 import logging
@@ -22,155 +29,117 @@ from absl import flags
 import jax
 from ml_collections import config_flags
 
-from inception_jax.errors import RunError
 from inception_jax.errors import UserError
 from inception_jax.runtime import cli
 from inception_jax.runtime import files
 
 log = logging.getLogger(__name__)
 
-# Images to calibrate on, and of these to compare on.
-_MOST, _COMPARED = 200, 8
-
+_MAX_CALIBRATION = 200  # images
 _CONFIG = config_flags.DEFINE_config_file(
-  'config', None, 'The recipe of the run; checked with its checkpoint.'
+  'config', None, 'Recipe of the run; checked against its checkpoint.'
 )
-
-_WORKDIR = flags.DEFINE_string('workdir', '', 'The folder of the run.')
-
+_WORKDIR = flags.DEFINE_string('workdir', '', 'Folder of the run.')
 _CHECKPOINT = flags.DEFINE_string(
   'checkpoint', 'latest', 'latest, best, a step, or the path of a checkpoint.'
 )
-
 _WEIGHTS = flags.DEFINE_enum(
-  'weights', 'ema', ['ema', 'raw'], 'The moving average, if any, or the raw.'
+  'weights', 'ema', ['ema', 'raw'], 'Moving average, if any, or raw weights.'
 )
-
 _FORMAT = flags.DEFINE_string(
   'format',
   '',
   'onnx, stablehlo, savedmodel, litert, litert_int8, timm, mindcv or mindir.',
 )
-
 _CALIBRATION = flags.DEFINE_string(
-  'calibration', '', 'Folder of images that litert_int8 finds its ranges by.'
+  'calibration', '', 'Folder of images for the ranges of --format=litert_int8.'
 )
-
 _MINDSPORE = flags.DEFINE_string(
   'mindspore',
   '.venv-mindspore/bin/python',
-  'With --format=mindir: a Python that has mindspore and mindcv.',
+  'Python interpreter with mindspore and mindcv, for --format=mindir.',
 )
-
-_OUTPUT = flags.DEFINE_string('output', '', 'The file to be made.')
+_OUTPUT = flags.DEFINE_string('output', '', 'File or folder to create.')
 
 
 def main():
-  """Restores, writes beside the output, compares, renames."""
+  """Restores a network, exports it atomically and compares the result."""
   output = os.path.expanduser(_OUTPUT.value)
   workdir = os.path.expanduser(_WORKDIR.value)
+  _check_flags(workdir, output)
 
   from inception_jax.distributed import sharding
   from inception_jax.export import artifact
-  from inception_jax.export import mindir
-  from inception_jax.weights import exporter
+  from inception_jax.export import formats
   from inception_jax.weights import pretrained
 
-  file_format, which = _FORMAT.value, _CHECKPOINT.value
-  known = (*artifact.FORMATS, *exporter.FORMATS, mindir.FORMAT)
-  endings = {**artifact.ENDINGS, mindir.FORMAT: mindir.ENDING}
-  ending = endings.get(file_format, '')
-  faults = []
-  if not workdir and '/' not in which:
-    faults.append('--workdir is missing: the folder of the run to export')
-  if file_format not in known:
-    faults.append(f'--format={file_format}: expected one of {", ".join(known)}')
-  python = os.path.expanduser(_MINDSPORE.value)
-  if file_format == mindir.FORMAT and (fault := mindir.missing(python)):
-    faults.append(f'--mindspore={python} {fault}')
-  if not output:
-    faults.append('--output is missing: the file to be made')
-  elif os.path.lexists(output):
-    faults.append(f'--output={output} is there already')
-  elif not output.endswith(ending):
-    faults.append(f'--output={output}: expected a name that ends in {ending}')
-  elif fault := files.cannot_write(os.path.dirname(os.path.abspath(output))):
-    faults.append(f'--output={output} cannot be written: {fault}')
-  images = _CALIBRATION.value
-  if images and file_format != 'litert_int8':
-    faults.append('--calibration is for --format=litert_int8 alone')
-  elif images and not os.path.exists(images):
-    faults.append(f'--calibration={images}: no such folder')
-  if faults:
-    raise UserError(*faults)
-
-  step, weights = pretrained.find(
-    workdir,
-    which,
-    sharding.make_mesh(),
-    _WEIGHTS.value == 'ema',
-    _CONFIG.value,
+  mesh = sharding.make_mesh()
+  step, weights = pretrained.restore(
+    workdir, _CHECKPOINT.value, mesh, ema=_WEIGHTS.value == 'ema'
   )
+  if _CONFIG.value is not None:
+    pretrained.resolve(_CONFIG.value, weights)  # checks the network
+  file_format = formats.FORMATS[_FORMAT.value]
+  options = formats.Options(_calibration_images(weights.card), _mindspore())
+  exported = file_format.without_unsupported(weights)
+  log.info('exporting; a full-size network takes a minute or two')
   os.makedirs(os.path.dirname(os.path.abspath(output)), exist_ok=True)
   with files.atomic_path(output) as unfinished:
-    if file_format in artifact.FORMATS:
-      found = _artifact(weights, unfinished, file_format, step)
-    elif file_format == mindir.FORMAT:
-      found = _mindir(weights, unfinished, step, python)
-    else:
-      found = _weights(weights, unfinished, file_format)
+    read_back = file_format.save(exported, unfinished, step, options)
+    differences = file_format.compare(exported, read_back, options)
+    formats.check_bound(_FORMAT.value, differences)
   return {
     'step': step,
-    'format': file_format,
+    'format': _FORMAT.value,
     'output': output,
     'parameters': sum(
       x.size for x in jax.tree.leaves(weights.variables['params'])
     ),
     'bytes': artifact.size_of(output),
-    **found,
+    **differences,
   }
 
 
-def _artifact(weights, path: str, file_format: str, step: int) -> dict:
-  """Writes one and runs it beside the network."""
-  from inception_jax.export import artifact
-  from inception_jax.export import comparison
+def _check_flags(workdir: str, output: str) -> None:
+  from inception_jax.export import formats
 
-  log.info('exporting; a full network takes a minute or two')
-  images = _images(weights.card)
-  artifact.save(weights, path, file_format, step, images)
-  # All of them at once would take the memory of a batch as large.
-  few = None if images is None else images[:: -(-len(images) // _COMPARED)]
-  found = comparison.compare(weights, artifact.load(path).classify, few)
-  return _within(artifact.BOUNDS[file_format], found, file_format)
-
-
-def _mindir(weights, path: str, step: int, python: str) -> dict:
-  """Has mindspore write one and run it, beside the network."""
-  from inception_jax.export import comparison
-  from inception_jax.export import mindir
-  from inception_jax.weights import exporter
-
-  log.info('exporting by mindspore; a full network takes a minute or two')
-  weights = exporter.without_aux(weights)
-  images = comparison.normalised(weights.card)
-  logits, _ = mindir.save(weights, path, step, python, images)
-  found = comparison.compare(weights, lambda _: logits)
-  return _within(mindir.BOUND, found, mindir.FORMAT)
-
-
-def _within(bound: float, found: dict, file_format: str) -> dict:
-  """What was found, where the difference is within its bound."""
-  if not found['relative_diff'] <= bound:
-    raise RunError(
-      f'as {file_format} it is {found["relative_diff"]:.1e} of the largest '
-      f'logit off, more than {bound:g}: nothing is written'
-    )
-  return found
+  name, calibration = _FORMAT.value, _CALIBRATION.value
+  file_format = formats.FORMATS.get(name, formats.Format())
+  options = formats.Options(mindspore=_mindspore())
+  faults = []
+  if not workdir and '/' not in _CHECKPOINT.value:
+    faults.append('--workdir is missing: the folder of the run to export')
+  if name not in formats.FORMATS:
+    known = ', '.join(formats.FORMATS)
+    faults.append(f'--format={name}: expected one of {known}')
+  if fault := file_format.cannot_save(options):
+    faults.append(fault)
+  if not output:
+    faults.append('--output is missing: the file or folder to create')
+  elif os.path.lexists(output):
+    faults.append(f'--output={output} already exists')
+  elif not output.endswith(file_format.ending):
+    ending = file_format.ending
+    faults.append(f'--output={output}: expected a name that ends in {ending}')
+  elif fault := files.cannot_write(os.path.dirname(os.path.abspath(output))):
+    faults.append(f'--output={output} cannot be written: {fault}')
+  if calibration and not file_format.calibrated:
+    faults.append('--calibration applies only to --format=litert_int8')
+  elif calibration and not os.path.exists(calibration):
+    faults.append(f'--calibration={calibration}: no such folder')
+  if faults:
+    raise UserError(*faults)
 
 
-def _images(card):
-  """uint8 [n, S, S, C] to calibrate on, at most `_MOST`; None, if unnamed."""
+def _mindspore() -> str:
+  return os.path.expanduser(_MINDSPORE.value)
+
+
+def _calibration_images(card):
+  """Reads at most `_MAX_CALIBRATION` images: uint8 [n, S, S, C].
+
+  None if --calibration is not given.
+  """
   import numpy as np
 
   from inception_jax.data import bad_images
@@ -180,36 +149,23 @@ def _images(card):
   if not _CALIBRATION.value:
     if _FORMAT.value == 'litert_int8':
       log.warning(
-        'ranges of int8 come from two photographs and noise: for accuracy, '
-        'name some hundred images of your own by --calibration='
+        'int8 is calibrated on two photographs and noise; for higher accuracy, '
+        'pass a few hundred of your images as --calibration='
       )
     return None
-  found = image_files.find([_CALIBRATION.value])
-  chosen = found[:: -(-len(found) // _MOST)]  # of all its classes
-  data = card_lib.data_of(card)
-  read = []
-  for path in chosen:
+  paths = image_files.find([_CALIBRATION.value])
+  paths = paths[:: -(-len(paths) // _MAX_CALIBRATION)]  # from every class
+  data = card_lib.to_config(card)
+  images = []
+  for path in paths:
     try:
-      read.append(image_files.read(path, data))
-    except Exception as error:  # each decoder has its own
+      images.append(image_files.read(path, data))
+    except Exception as error:  # each decoder raises its own
       log.warning('%s: %s', path, bad_images.one_line(error))
-  if not read:
-    raise UserError(f'--calibration={_CALIBRATION.value}: none can be read')
-  log.info('calibrating on %d images', len(read))
-  return np.stack(read)
-
-
-def _weights(weights, path: str, file_format: str) -> dict:
-  """Writes them and reads them back."""
-  from inception_jax.weights import exporter
-  from inception_jax.weights import importer
-
-  weights = exporter.fitting(weights, file_format)
-  exporter.save(weights, path, file_format)
-  difference = exporter.difference(weights, importer.load(path))
-  if difference:
-    raise RunError(f'as {file_format} it reads back {difference} off')
-  return {'max_abs_diff': difference}
+  if not images:
+    raise UserError(f'--calibration={_CALIBRATION.value}: no readable image')
+  log.info('calibrating on %d images', len(images))
+  return np.stack(images)
 
 
 if __name__ == '__main__':

@@ -1,10 +1,11 @@
-"""Finds a learning rate (Smith 2017): trains while it rises, watches the loss.
+"""Suggests a learning rate by a learning-rate range test (Smith 2017).
 
 python -m inception_jax.tools.find_rate --config=configs/NAME.py --output=DIR
 
-DIR gets rates.csv and rates.png. Nothing else of a training is kept. The rate
-suggested is where the loss falls most steeply, for `schedule.learning_rate` of
-this very config: batch, optimizer, augmentation, precision.
+Trains while the learning rate rises exponentially, and writes rates.csv and
+rates.png to DIR; the trained weights are discarded. Suggests the rate at which
+the loss falls most steeply, as `schedule.learning_rate` of the same config: it
+depends on batch size, optimizer, augmentation and precision.
 """
 
 import csv
@@ -24,34 +25,30 @@ from inception_jax.runtime import files as files_lib
 
 log = logging.getLogger(__name__)
 
-FLAGS = flags.FLAGS
-
 _CONFIG = config_flags.DEFINE_config_file('config', None, 'The recipe.')
+_OUTPUT = flags.DEFINE_string(
+  'output', '', 'The folder for rates.csv and rates.png.'
+)
+_STEPS = flags.DEFINE_integer(
+  'steps', 100, 'The most steps to train.', lower_bound=10
+)
+_LOWEST = flags.DEFINE_float('lowest', 1e-6, 'The first learning rate.')
+_HIGHEST = flags.DEFINE_float('highest', 10.0, 'The last learning rate.')
 
-_OUTPUT = flags.DEFINE_string('output', '', 'The folder for curve and plot.')
-
-_STEPS = flags.DEFINE_integer('steps', 100, 'At most.', lower_bound=10)
-
-_LOWEST = flags.DEFINE_float('lowest', 1e-6, 'The first rate.')
-
-_HIGHEST = flags.DEFINE_float('highest', 10.0, 'The last rate.')
-
-LOG_SECONDS = 5
-
+_LOG_SECONDS = 5
 _SMOOTHING = 0.9
-
-# Past this multiple of the lowest loss, the rest is divergence.
+# Training has diverged when the loss exceeds this multiple of its lowest.
 _DIVERGED = 4.0
 
 
 def main():
-  """Finds, writes, plots."""
+  """Runs the range test and writes its results."""
   config, output = _CONFIG.value, os.path.expanduser(_OUTPUT.value)
   faults = []
   if config is None:
     faults.append('--config is missing, for example configs/digits.py')
   if not output:
-    faults.append('--output is missing: the folder for curve and plot')
+    faults.append('--output is missing: name the folder for the results')
   if not 0 < _LOWEST.value < _HIGHEST.value:
     faults.append('--lowest and --highest: expected 0 < lowest < highest')
   if faults:
@@ -63,10 +60,10 @@ def main():
   preflight.check(config, output, train=True)
   cli.use_compilation_cache()
   mesh = sharding.make_mesh()
-  rates, losses = watch(
+  rates, losses = sweep(
     config, mesh, _STEPS.value, _LOWEST.value, _HIGHEST.value
   )
-  smooth = smoothed(losses)
+  smooth = moving_average(losses)
   best = steepest(rates, smooth)
   os.makedirs(output, exist_ok=True)
   files = [os.path.join(output, f'rates.{end}') for end in ('csv', 'png')]
@@ -76,7 +73,8 @@ def main():
   with files_lib.atomic_path(files[1]) as path:
     _plot(path, rates, losses, smooth, best)
   if best is None:
-    log.warning('the loss never fell: there is no rate to suggest')
+    log.warning('the loss never fell, so no learning rate is suggested')
+  # `schedule.learning_rate` is for a batch of `schedule.batch_size`, if set.
   batch = config.schedule.batch_size
   scale = config.batch_size / batch if batch else 1.0
   return {
@@ -88,11 +86,14 @@ def main():
   }
 
 
-def watch(config, mesh, steps: int, lowest: float, highest: float):
-  """Trains with a rate that rises by the same factor at each step.
+def sweep(config, mesh, steps: int, lowest: float, highest: float):
+  """Trains with a learning rate that rises by a constant factor per step.
 
   Returns:
-    The rates and the mean loss of each one's batch, up to where it diverges.
+    The rates and each one's mean batch loss, up to where training diverges.
+
+  Raises:
+    UserError: the loss is not finite after fewer than two steps.
   """
   from inception_jax.data import pipeline
   from inception_jax.data.sources import registry
@@ -102,16 +103,16 @@ def watch(config, mesh, steps: int, lowest: float, highest: float):
   from inception_jax.training.trainer import Trainer
   from inception_jax.weights import pretrained
 
-  config, weights = pretrained.resolve_start(config, '', mesh)
-  config.ema_decay = 0.0  # of no use here
+  config, weights = pretrained.resolve_for_training(config, '', mesh)
+  config.ema_decay = 0.0  # the moving average would not be used
   split = registry.load(config, config.data.train_split)
   num_classes = factory.num_classes(config, split.class_names)
   schedule = optax.exponential_decay(lowest, steps - 1, highest / lowest)
   trainer = Trainer(config, mesh, num_classes, schedule)
-  state = train_state.initialize_from(trainer.init(), weights)
+  state = train_state.fine_tune(trainer.init(), weights)
   rows = sharding.host_rows(config.batch_size)
   batches = pipeline.train_batches(split, config, 0, rows)
-  batches = sharding.on_devices(mesh, batches)
+  batches = sharding.prefetch_to_devices(mesh, batches)
   train_step = trainer.compile()
   rates, losses = [], []
   started = logged = time.perf_counter()
@@ -123,13 +124,13 @@ def watch(config, mesh, steps: int, lowest: float, highest: float):
       break
     rates.append(float(sums['learning_rate']))
     losses.append(loss)
-    smooth = smoothed(losses)
+    smooth = moving_average(losses)
     if smooth[-1] > _DIVERGED * min(smooth):
       break
-    if (now := time.perf_counter()) - logged > LOG_SECONDS:
+    if (now := time.perf_counter()) - logged > _LOG_SECONDS:
       logged = now
       log.info(
-        'rate %.2g  loss %.4f  step %d of at most %d, %.0f s left',
+        'learning rate %.2g  loss %.4f  step %d of at most %d, %.0f s left',
         rates[-1],
         loss,
         i,
@@ -138,13 +139,13 @@ def watch(config, mesh, steps: int, lowest: float, highest: float):
       )
   if len(losses) < 2:
     raise UserError(
-      f'the loss is not finite at rates from {lowest:g}: take a lower --lowest'
+      f'the loss is not finite at rates from {lowest:g}: use a lower --lowest'
     )
   return rates, losses
 
 
-def smoothed(losses: list[float]) -> list[float]:
-  """Moving average with the weights of the beginning made up for."""
+def moving_average(losses: list[float]) -> list[float]:
+  """Returns the bias-corrected exponential moving average."""
   mean, result = 0.0, []
   for i, loss in enumerate(losses, 1):
     mean = _SMOOTHING * mean + (1 - _SMOOTHING) * loss
@@ -153,7 +154,7 @@ def smoothed(losses: list[float]) -> list[float]:
 
 
 def steepest(rates: list[float], smooth: list[float]) -> float | None:
-  """The rate at which the loss falls fastest; None if it never does."""
+  """Returns the rate of the steepest loss decrease; None if it never falls."""
   slopes = np.gradient(smooth, np.log(rates))
   at = int(np.argmin(slopes))
   return rates[at] if slopes[at] < 0 else None
@@ -166,8 +167,8 @@ def _plot(path, rates, losses, smooth, best) -> None:
   import matplotlib.pyplot as plt
 
   figure, axes = plt.subplots(figsize=(8, 5))
-  axes.semilogx(rates, losses, color='lightgrey', label='loss of each batch')
-  axes.semilogx(rates, smooth, label='smoothed')
+  axes.semilogx(rates, losses, color='lightgrey', label='batch loss')
+  axes.semilogx(rates, smooth, label='moving average')
   if best is not None:
     axes.axvline(best, color='tab:red', label=f'steepest: {best:.2g}')
   axes.set(xlabel='learning rate', ylabel='training loss')

@@ -1,18 +1,19 @@
-"""Imports a trained network of another framework.
+"""Imports trained weights of another framework as a checkpoint.
 
 python -m inception_jax.tools.import_weights \
     --weights=inception_v4.tf_in1k.safetensors --output=runs/timm_v4
 
 Reads timm's safetensors and .pth, torchvision's .pth, Keras's .h5 and .keras,
 TF-slim's checkpoints, weiaicunzai/pytorch-cifar100's .pth, MindSpore's and
-MindCV's .ckpt; the network is recognised from the file. The output can be
-evaluated (main.py --mode=eval --workdir=OUTPUT) and fine-tuned
-(main.py --config.fine_tune.checkpoint=OUTPUT). With --class_names=, what is
-predicted and exported of it has names, and folders are evaluated by name.
+MindCV's .ckpt. The tensor names determine the network. Evaluate the output with
+main.py --mode=eval --workdir=OUTPUT, or fine-tune it with
+main.py --config.fine_tune.checkpoint=OUTPUT. The names in --class_names= appear
+in predictions and exported files, and match the folders of an evaluation set.
 """
 
 import dataclasses
 import os
+from typing import Any
 
 from absl import flags
 from ml_collections import config_flags
@@ -21,83 +22,84 @@ from inception_jax.errors import UserError
 from inception_jax.runtime import cli
 from inception_jax.runtime import files
 
-FLAGS = flags.FLAGS
-
 _CONFIG = config_flags.DEFINE_config_file(
-  'config', None, 'The recipe that the network is meant for; checked with it.'
+  'config', None, 'Recipe for the network; must agree with the weights.'
 )
-
-_WEIGHTS = flags.DEFINE_string('weights', '', 'The file.')
-
+_WEIGHTS = flags.DEFINE_string('weights', '', 'File to import.')
 _CLASSES = flags.DEFINE_string(
   'class_names', '', 'File with the names of the outputs, one a line.'
 )
+_OUTPUT = flags.DEFINE_string('output', '', 'Folder to create.')
 
-_OUTPUT = flags.DEFINE_string('output', '', 'The folder to be made.')
 
+def main() -> dict[str, Any]:
+  """Imports the weights; writes nothing if anything is wrong."""
+  output = os.path.expanduser(_OUTPUT.value)
+  _check_flags(output)
 
-def main():
-  """Reads, checks, and only then writes."""
-  path, output = _WEIGHTS.value, os.path.expanduser(_OUTPUT.value)
-  faults = [
-    f'--{flag} is missing: {meaning}'
-    for flag, value, meaning in (
-      ('weights', path, 'the file to import'),
-      ('output', output, 'the folder for the imported network'),
-    )
-    if not value
-  ]
-  if os.path.lexists(output):
-    faults.append(f'--output={output} is there already')
-  if faults:
-    raise UserError(*faults)
-
-  from inception_jax.checkpointing import lookup
-  from inception_jax.checkpointing import manager
-  from inception_jax.config import serialization
   from inception_jax.evaluation import labels
-  from inception_jax.models import factory
+  from inception_jax.models import metadata
   from inception_jax.training import train_state
   from inception_jax.weights import importer
-  from inception_jax.weights import pretrained
 
-  parent = os.path.dirname(os.path.abspath(output))
-  if fault := files.cannot_write(parent):
-    raise UserError(f'--output={output} cannot be written: {fault}')
-  weights = importer.load(path)
+  weights = importer.load(_WEIGHTS.value)
   if _CLASSES.value:
-    number = weights.model['num_classes']
-    classes = labels.class_names(_CLASSES.value, number)
+    classes = labels.class_names(_CLASSES.value, weights.network.num_classes)
     weights = dataclasses.replace(weights, classes=classes)
-  config = _CONFIG.value
-  if config is not None:
-    config = pretrained.resolve(config, weights)
-    wanted, there = config.model.num_classes, weights.model['num_classes']
-    if wanted not in (0, there):
-      raise UserError(
-        f'model.num_classes={wanted}, but {weights.origin} has {there}'
-      )
-
-  os.makedirs(parent, exist_ok=True)
-  with files.atomic_path(output) as unfinished:
-    with manager.CheckpointManager(
-      lookup.checkpoint_folder(unfinished)
-    ) as checkpoints:
-      checkpoints.save(
-        train_state.from_weights(weights.variables),
-        {},
-        factory.about(weights.model, weights.card, weights.classes),
-      )
-    if config is not None:
-      with open(os.path.join(unfinished, 'config.json'), 'w') as file:
-        file.write(serialization.to_json(config))
+  config = None if _CONFIG.value is None else _resolve(_CONFIG.value, weights)
+  about = metadata.to_dict(weights.network, weights.card, weights.classes)
+  _write(output, weights.variables, about, config)
   return {
     'origin': weights.origin,
-    'model': weights.model,
-    'card': dataclasses.asdict(weights.card),
+    'model': about['model'],
+    'card': about['card'],
     'parameters': train_state.num_params(weights.variables['params']),
     'output': output,
   }
+
+
+def _check_flags(output: str) -> None:
+  faults = []
+  if not _WEIGHTS.value:
+    faults.append('--weights is missing: the file to import')
+  if not output:
+    faults.append('--output is missing: the folder for the imported network')
+  if os.path.lexists(output):
+    faults.append(f'--output={output} already exists')
+  if faults:
+    raise UserError(*faults)
+  if fault := files.cannot_write(os.path.dirname(os.path.abspath(output))):
+    raise UserError(f'--output={output} cannot be written: {fault}')
+
+
+def _resolve(config, weights):
+  """Resolves the config, and checks it with the weights."""
+  from inception_jax.weights import pretrained
+
+  config = pretrained.resolve(config, weights)
+  expected, number = config.model.num_classes, weights.network.num_classes
+  if expected not in (0, number):
+    raise UserError(
+      f'model.num_classes={expected}, but {weights.origin} has {number}'
+    )
+  return config
+
+
+def _write(output: str, variables, about: dict[str, Any], config) -> None:
+  """Writes a workdir with one checkpoint and, if there is one, the config."""
+  from inception_jax.checkpointing import lookup
+  from inception_jax.checkpointing import manager
+  from inception_jax.config import serialization
+  from inception_jax.training import train_state
+
+  os.makedirs(os.path.dirname(os.path.abspath(output)), exist_ok=True)
+  with files.atomic_path(output) as unfinished:
+    folder = lookup.checkpoint_folder(unfinished)
+    with manager.CheckpointManager(folder) as checkpoints:
+      checkpoints.save(vars(train_state.from_weights(variables)), {}, about)
+    if config is not None:
+      with open(os.path.join(unfinished, 'config.json'), 'w') as file:
+        file.write(serialization.to_json(config))
 
 
 if __name__ == '__main__':

@@ -1,16 +1,15 @@
-"""Says what is on images: the five most probable classes of each.
+"""Classifies images: the five most probable classes of each.
 
 python -m inception_jax.tools.predict --workdir=runs/v4 cat.jpg photos/
 python -m inception_jax.tools.predict --artifact=v4.onnx --json photos/
 
-With a trained network (--workdir=, or the path of a checkpoint or of another
-framework's file as --checkpoint=) or what tools.export wrote (--artifact=).
-Prints a line an image, a table or with --json one object; the result has them
-all as `predictions`. An image that cannot be read is named in `failed`, the
-others are served, and the exit status is 1.
+The network is that of a run (--workdir=), of a checkpoint or another
+framework's weight file (--checkpoint=PATH), or a file written by tools.export
+(--artifact=). Prints a line for each image, of a table or with --json a JSON
+object; the result has all of them as `predictions`. Images that cannot be read
+are reported in `failed`; then the exit status is 1.
 """
 
-from collections.abc import Callable
 from collections.abc import Iterator
 from concurrent import futures
 import json
@@ -25,32 +24,26 @@ from inception_jax.errors import UserError
 from inception_jax.runtime import cli
 
 _CONFIG = config_flags.DEFINE_config_file(
-  'config', None, 'The recipe of the run; checked with its checkpoint.'
+  'config', None, 'Recipe of the run; checked against its checkpoint.'
 )
-
-_WORKDIR = flags.DEFINE_string('workdir', '', 'The folder of the run.')
-
+_WORKDIR = flags.DEFINE_string('workdir', '', 'Folder of the run.')
 _CHECKPOINT = flags.DEFINE_string(
   'checkpoint', 'latest', 'latest, best, a step, or the path of weights.'
 )
-
-_ARTIFACT = flags.DEFINE_string('artifact', '', 'What tools.export wrote.')
-
-_WEIGHTS = flags.DEFINE_enum(
-  'weights', 'ema', ['ema', 'raw'], 'The moving average, if any, or the raw.'
+_ARTIFACT = flags.DEFINE_string(
+  'artifact', '', 'File or folder written by tools.export.'
 )
-
+_WEIGHTS = flags.DEFINE_enum(
+  'weights', 'ema', ['ema', 'raw'], 'Moving average, if any, or raw weights.'
+)
 _CLASSES = flags.DEFINE_string(
   'class_names', '', 'File with the names of the outputs, one a line.'
 )
-
 _BATCH = flags.DEFINE_integer(
-  'batch_size', 16, 'Images at a time.', lower_bound=1
+  'batch_size', 16, 'Images in a batch.', lower_bound=1
 )
-
-_JSON = flags.DEFINE_bool('json', False, 'A line of JSON an image, no table.')
-
-_GUESSES = 5
+_JSON = flags.DEFINE_bool('json', False, 'Print JSON lines, not a table.')
+_TOP = 5
 
 
 def main(paths: list[str]) -> dict[str, Any]:
@@ -69,16 +62,18 @@ def main(paths: list[str]) -> dict[str, Any]:
   if faults:
     raise UserError(*faults)
   images = image_files.find(paths)
-  classify, card, names = _network()
+  network, classify = _load_network()
+  names = _output_names(network)
   cli.use_compilation_cache()
   predictions, failed = [], {}
   with progress_bar.progress_bar(len(images), 'predicting', 'images') as bar:
-    for batch, read, guesses in _batches(images, classify, card, failed):
-      for path, own in zip(read, guesses, strict=True):
-        found = [{'class': names[i], 'probability': float(p)} for i, p in own]
-        predictions.append({'image': path, 'classes': found})
+    for path, probabilities in _classify_files(
+      images, classify, network.card, failed
+    ):
+      if probabilities is not None:
+        predictions.append(_prediction(path, probabilities, names))
         bar.write(_line(predictions[-1]))
-      bar.update(len(batch))
+      bar.update()
   for path, reason in failed.items():
     bar.write(f'{path}: {reason}', file=sys.stderr)
   return {
@@ -89,57 +84,58 @@ def main(paths: list[str]) -> dict[str, Any]:
 
 
 def status(result: dict[str, Any]) -> int:
-  """Of the command."""
+  """Returns the exit status."""
   return int(bool(result['failed']))
 
 
-def _line(prediction) -> str:
-  if _JSON.value:
-    return json.dumps(prediction, ensure_ascii=False)
-  guesses = (
-    f'{100 * x["probability"]:5.1f} % {x["class"]}'
-    for x in prediction['classes']
-  )
-  return f'{prediction["image"]}  {"  ".join(guesses)}'
-
-
-def _network() -> tuple[Callable, Any, tuple[str, ...]]:
-  """(normalised images → logits, card, names of the outputs)."""
+def _load_network():
+  """Returns `Weights` or an `Artifact`, and its `Artifact.classify`."""
   from inception_jax.distributed import sharding
-  from inception_jax.evaluation import labels
-  from inception_jax.export import artifact
-  from inception_jax.models import factory
+  from inception_jax.export import formats
+  from inception_jax.models import architectures
   from inception_jax.weights import pretrained
 
   if _ARTIFACT.value:
-    own = artifact.load(_ARTIFACT.value)
-    classify, number = own.classify, own.num_classes
-  else:
-    import jax
-    import numpy as np
+    artifact = formats.load(_ARTIFACT.value)
+    return artifact, artifact.classify
 
-    mesh = sharding.make_mesh(jax.devices()[:1])
-    _, own = pretrained.find(
-      os.path.expanduser(_WORKDIR.value),
-      _CHECKPOINT.value,
-      mesh,
-      _WEIGHTS.value == 'ema',
-      _CONFIG.value,
-    )
-    model = factory.create(**own.model, card=own.card)
-    forward = jax.jit(lambda variables, x: model.apply(variables, x)[0])
-    classify = lambda x: np.asarray(forward(own.variables, x))
-    number = own.model['num_classes']
+  import jax
+  import numpy as np
+
+  _, weights = pretrained.restore(
+    os.path.expanduser(_WORKDIR.value),
+    _CHECKPOINT.value,
+    sharding.make_mesh(jax.devices()[:1]),
+    ema=_WEIGHTS.value == 'ema',
+  )
+  if _CONFIG.value is not None:
+    pretrained.resolve(_CONFIG.value, weights)  # checks the network
+  model = architectures.create(weights.network)
+  forward = jax.jit(lambda variables, x: model.apply(variables, x)[0])
+  return weights, lambda x: np.asarray(forward(weights.variables, x))
+
+
+def _output_names(network) -> tuple[str, ...]:
+  from inception_jax.evaluation import labels
+
+  number = network.network.num_classes
   if _CLASSES.value:
-    return classify, own.card, labels.class_names(_CLASSES.value, number)
-  rest = (f'output {i}' for i in range(len(own.classes), number))
-  return classify, own.card, (*own.classes, *rest)
+    return labels.class_names(_CLASSES.value, number)
+  unnamed = (f'output {i}' for i in range(len(network.classes), number))
+  return (*network.classes, *unnamed)
 
 
-def _batches(
-  images, classify, card, failed: dict[str, str]
-) -> Iterator[tuple[list[str], list[str], list[list[tuple[int, float]]]]]:
-  """All of a batch, those that can be read, and the best guesses of each."""
+def _classify_files(
+  paths: list[str], classify, card, failed: dict[str, str]
+) -> Iterator[tuple[str, Any]]:
+  """Yields each path and its probabilities [N], None for a bad image.
+
+  Args:
+    paths: of the images.
+    classify: see `Artifact`.
+    card: of the network.
+    failed: gets the path of each bad image and the reason.
+  """
   import numpy as np
   from scipy import special
 
@@ -149,35 +145,51 @@ def _batches(
   from inception_jax.data.augment import transforms
   from inception_jax.models import card as card_lib
 
-  pipeline.hide_accelerators()
-  data, size = card_lib.data_of(card), _BATCH.value
+  pipeline.hide_gpus()
+  data, size = card_lib.to_config(card), _BATCH.value
 
-  def pixels(path):
+  def read(path):
     try:
       return image_files.read(path, data)
-    except Exception as error:  # each decoder has its own
+    except Exception as error:  # each decoder raises its own
       failed[path] = bad_images.one_line(error)
       return None
 
   with futures.ThreadPoolExecutor() as pool:
-    for begin in range(0, len(images), size):
-      batch = images[begin : begin + size]
-      read = zip(batch, pool.map(pixels, batch), strict=True)
-      read = [(path, image) for path, image in read if image is not None]
-      # One shape, one compilation.
-      rows = np.zeros(
-        (size, data.image_size, data.image_size, data.channels), np.uint8
-      )
-      for row, (_, image) in zip(rows, read, strict=False):
+    for begin in range(0, len(paths), size):
+      batch = paths[begin : begin + size]
+      images = list(pool.map(read, batch))
+      good = [image for image in images if image is not None]
+      # The batch has a fixed shape, so that it is compiled once.
+      rows = np.zeros((size, *card.image_shape), np.uint8)
+      for row, image in zip(rows, good, strict=False):
         row[:] = image
-      rows = np.asarray(transforms.normalise(rows, data))
-      odds = special.softmax(classify(rows)[: len(read)], axis=1)
-      best = np.argsort(-odds, axis=1, kind='stable')[:, :_GUESSES]
-      guesses = [
-        list(zip(own, row[own], strict=True))
-        for own, row in zip(best, odds, strict=True)
-      ]
-      yield batch, [path for path, _ in read], guesses
+      logits = classify(np.asarray(transforms.normalise(rows, data)))
+      probabilities = iter(special.softmax(logits[: len(good)], axis=1))
+      for path, image in zip(batch, images, strict=True):
+        yield path, None if image is None else next(probabilities)
+
+
+def _prediction(path: str, probabilities, names) -> dict[str, Any]:
+  import numpy as np
+
+  top = np.argsort(-probabilities, kind='stable')[:_TOP]
+  return {
+    'image': path,
+    'classes': [
+      {'class': names[i], 'probability': float(probabilities[i])} for i in top
+    ],
+  }
+
+
+def _line(prediction: dict[str, Any]) -> str:
+  if _JSON.value:
+    return json.dumps(prediction, ensure_ascii=False)
+  classes = (
+    f'{100 * x["probability"]:5.1f} % {x["class"]}'
+    for x in prediction['classes']
+  )
+  return f'{prediction["image"]}  {"  ".join(classes)}'
 
 
 if __name__ == '__main__':

@@ -1,4 +1,4 @@
-"""Prepares a data set and verifies it, before a training depends on it.
+"""Prepares a dataset and verifies it, before training depends on it.
 
 python -m inception_jax.tools.prepare --source=tfds:imagenet2012 \
     --data_dir=DATA    # with ImageNet's two archives in DATA/downloads/manual
@@ -7,10 +7,10 @@ python -m inception_jax.tools.prepare --source=folder --data_dir=DATA \
 python -m inception_jax.tools.prepare --source=cifar \
     --data_dir=cifar-10-python.tar.gz
 python -m inception_jax.tools.prepare --source=folder --data_dir=DATA \
-    --check_images     # decodes each image, and names those that are damaged
+    --check_images     # decodes every image, and lists the damaged ones
 
-Archives whose sums are published are compared with them first. Whatever was
-prepared is then opened as a training opens it, and its images are counted.
+Archives with a published size and SHA-256 are compared with them first. The
+prepared dataset is then opened as training opens it, and its images counted.
 """
 
 import logging
@@ -21,97 +21,94 @@ from absl import flags
 from ml_collections import config_flags
 
 from inception_jax.config import defaults
+from inception_jax.data.prepare import archives
+from inception_jax.data.prepare import imagenet
+from inception_jax.data.prepare import tfds_build
+from inception_jax.data.sources import tfds
 from inception_jax.errors import UserError
 from inception_jax.runtime import cli
 from inception_jax.runtime import files
 
 log = logging.getLogger(__name__)
 
-FLAGS = flags.FLAGS
-
 _CONFIG = config_flags.DEFINE_config_file(
-  'config',
-  defaults.__file__,
-  'The recipe that is to read the data.',
+  'config', defaults.__file__, 'The recipe that will read the dataset.'
 )
-
 _SOURCE = flags.DEFINE_string(
   'source', '', 'tfds:NAME, folder, cifar or tfrecord.'
 )
-
-_DATA_DIR = flags.DEFINE_string('data_dir', '', 'Where the data are, or go.')
-
-_ARCHIVES = flags.DEFINE_multi_string(
-  'archive', [], 'To unpack into class folders, or for tfds to read.'
+_DATA_DIR = flags.DEFINE_string(
+  'data_dir', '', 'The folder of the dataset, existing or to be made.'
 )
-
-_SPLITS = flags.DEFINE_list('splits', [], 'To verify; empty: all there are.')
-
+_ARCHIVES = flags.DEFINE_multi_string(
+  'archive', [], 'An archive to unpack into class folders, or for tfds to read.'
+)
+_SPLITS = flags.DEFINE_list('splits', [], 'Splits to verify; empty: all.')
 _FORMAT = flags.DEFINE_enum(
   'file_format',
   'array_record',
   ['array_record', 'tfrecord'],
-  "Of tfds's files; records of the first can be read by number.",
+  "Format of tfds's files; only array_record can be read by record number.",
 )
-
 _VERIFY = flags.DEFINE_boolean(
-  'verify', True, 'Expect the archives and the counts that were published.'
+  'verify', True, 'Compare archives and counts with the published ones.'
 )
-
-_CHECK_IMAGES = flags.DEFINE_boolean('check_images', False, 'Decode each.')
-
-_MAX_GB = flags.DEFINE_float('max_gb', 500.0, 'Of an archive, unpacked.')
+_CHECK_IMAGES = flags.DEFINE_boolean(
+  'check_images', False, 'Decode every image.'
+)
+_MAX_GB = flags.DEFINE_float(
+  'max_gb', 500.0, 'Size limit in GB for an unpacked archive.'
+)
 
 
 def main():
-  """Verifies archives, prepares, opens, counts, decodes."""
+  """Verifies archives, prepares the dataset, opens, counts and decodes it."""
   started = time.perf_counter()
-  from inception_jax.data.prepare import archives
-  from inception_jax.data.prepare import tfds_build
   from inception_jax.data.prepare import verify
-  from inception_jax.data.sources import tfds
   from inception_jax.models import factory
 
   source = _SOURCE.value
   data_dir = os.path.expanduser(_DATA_DIR.value)
   is_tfds = source.startswith(tfds.PREFIX)
   name = source.removeprefix(tfds.PREFIX)
-  faults = []
+  problems = []
   if not (is_tfds or source in ('folder', 'cifar', 'tfrecord')):
-    faults.append(
+    problems.append(
       f'--source={source}: expected tfds:NAME, folder, cifar or tfrecord'
     )
   if not data_dir:
-    faults.append('--data_dir is missing: where the data are, or go')
+    problems.append(
+      '--data_dir is missing: the folder of the dataset, existing or to be made'
+    )
   if _ARCHIVES.value and source in ('cifar', 'tfrecord'):
-    faults.append(f'--archive: {source} has nothing to unpack')
-  if faults:
-    raise UserError(*faults)
+    problems.append(f'--archive: {source} is read as it is, not unpacked')
+  if problems:
+    raise UserError(*problems)
 
   config = factory.resolve(_CONFIG.value)
   config.data.source, config.data.dir = source, data_dir
-  # What takes no time first.
-  there = is_tfds and not tfds.check(config)
-  paths = _archives(name, data_dir, there)
+  # Checks that take no time come first.
+  must_build = is_tfds and bool(tfds.check(config))
+  paths = _find_archives(name, data_dir, is_tfds and not must_build)
   targets = _targets(paths, data_dir) if source == 'folder' else {}
-  if (is_tfds and not there) or targets:
-    if faults := _cannot_take(data_dir, targets, paths):
-      raise UserError(*faults)
-  known = archives.verify(paths) if _VERIFY.value else []
-  for path in known:
-    log.info('%s is as published', path)
-  if is_tfds and not there:
+  if must_build or targets:
+    if problems := _check_target(data_dir, targets, paths):
+      raise UserError(*problems)
+  published = archives.verify(paths) if _VERIFY.value else []
+  for path in published:
+    log.info('%s is the published archive', path)
+  if must_build:
     tfds_build.build(name, data_dir, _FORMAT.value, paths)
   _unpack(targets)
 
   splits = verify.open_splits(config, _SPLITS.value)
   if _VERIFY.value:
-    verify.counts(source, splits, known)
+    verify.check_counts(source, splits, published)
   bad = verify.bad_images(config, splits) if _CHECK_IMAGES.value else None
   return {
     'source': source,
     'data_dir': data_dir,
-    'as_published': known,
+    'as_published': published,
     'splits': {name: split.size for name, split in splits.items()},
     'classes': len(next(iter(splits.values())).class_names),
     'bad_images': bad,
@@ -119,58 +116,53 @@ def main():
   }
 
 
-def _archives(name: str, data_dir: str, there: bool) -> list[str]:
-  """Those given, or where a set has its own; all that are missing at once."""
-  from inception_jax.data.prepare import imagenet
-  from inception_jax.data.prepare import tfds_build
-  from inception_jax.data.sources import tfds
+def _find_archives(name: str, data_dir: str, is_built: bool) -> list[str]:
+  """Returns the archives in --archive, or at the dataset's default paths.
 
-  is_imagenet = tfds.base_name(name) == imagenet.TFDS_NAME
+  Raises:
+    UserError: every archive that is missing.
+  """
+  is_imagenet = tfds.dataset_name(name) == imagenet.TFDS_NAME
   paths = [os.path.expanduser(path) for path in _ARCHIVES.value]
-  if is_imagenet and not (paths or there):
+  if is_imagenet and not (paths or is_built):
     manual = os.path.join(data_dir, tfds_build.MANUAL)
     paths = [os.path.join(manual, name) for name in imagenet.FOLDERS]
   elif name == 'cifar' and os.path.isfile(data_dir):
     paths = [data_dir]
-  if faults := [
-    f'{path} is no file' for path in paths if not os.path.isfile(path)
+  if problems := [
+    f'{path}: no such file' for path in paths if not os.path.isfile(path)
   ]:
     if is_imagenet:
-      faults.append('https://image-net.org/download-images has both')
-    raise UserError(*faults)
+      problems.append(
+        'download both archives from https://image-net.org/download-images'
+      )
+    raise UserError(*problems)
   return paths
 
 
 def _targets(paths: list[str], data_dir: str) -> dict[str, str]:
-  """Archive → the folder that it becomes."""
-  from inception_jax.data.prepare import imagenet
-
-  own = lambda name: imagenet.FOLDERS.get(name, name.partition('.')[0])
-  return {p: os.path.join(data_dir, own(os.path.basename(p))) for p in paths}
+  """Returns archive → the folder to unpack it into."""
+  folder = lambda name: imagenet.FOLDERS.get(name, name.partition('.')[0])
+  return {p: os.path.join(data_dir, folder(os.path.basename(p))) for p in paths}
 
 
-def _cannot_take(data_dir: str, targets, paths: list[str]) -> list[str]:
-  """Why the data cannot go into `data_dir`."""
-  from inception_jax.runtime import files
-
+def _check_target(data_dir: str, targets, paths: list[str]) -> list[str]:
+  """Returns the reasons why the dataset cannot be written to `data_dir`."""
   if '://' in data_dir:
-    return []  # whose writing tfds will see to
-  faults = [
-    f'{target} is there already'
+    return []  # a remote file system, which tfds writes to
+  problems = [
+    f'{target} already exists'
     for target in targets.values()
     if os.path.lexists(target)
   ]
-  if fault := files.cannot_write(data_dir):
-    return [*faults, f'--data_dir={data_dir} cannot be written: {fault}']
+  if reason := files.cannot_write(data_dir):
+    return [*problems, f'--data_dir={data_dir} cannot be written: {reason}']
   needed = sum(map(os.path.getsize, paths))
-  return faults + files.too_full(data_dir, needed)
+  return problems + files.check_free_space(data_dir, needed)
 
 
 def _unpack(targets: dict[str, str]) -> None:
-  """Each archive into its folder, whole or not at all."""
-  from inception_jax.data.prepare import archives
-  from inception_jax.data.prepare import imagenet
-
+  """Unpacks each archive into its folder, atomically."""
   for path, target in targets.items():
     place = str
     if os.path.basename(path) == imagenet.VALIDATION:
@@ -178,7 +170,7 @@ def _unpack(targets: dict[str, str]) -> None:
     os.makedirs(os.path.dirname(target), exist_ok=True)
     with files.atomic_path(target) as unfinished:
       count = archives.unpack(path, unfinished, _MAX_GB.value * 1e9, place)
-    log.info('%d files in %s', count, target)
+    log.info('unpacked %d files into %s', count, target)
 
 
 if __name__ == '__main__':

@@ -1,10 +1,10 @@
-"""Shows how runs went: curves, confusion, classes, worst mistakes, one page.
+"""Reports on runs: curves, confusion matrix, classes and worst mistakes.
 
 python -m inception_jax.tools.report --workdir=runs/digits
 
-Writes WORKDIR/report/: index.html, which needs nothing else and no network,
-its figures as PNG, predictions.csv and evaluation.json. With --workdir twice
-or more it compares these runs, in the folder that --output names.
+Writes WORKDIR/report/: index.html, which is self-contained, its figures as PNG,
+predictions.csv and evaluation.json. Several --workdir flags write one report
+that compares these runs into the folder --output.
 """
 
 import os
@@ -15,34 +15,33 @@ from absl import flags
 from inception_jax.errors import UserError
 from inception_jax.runtime import cli
 
-_WORKDIR = flags.DEFINE_multi_string('workdir', [], 'A run; may be repeated.')
-
+_WORKDIR = flags.DEFINE_multi_string(
+  'workdir', [], 'The folder of a run; may be repeated.'
+)
 _OUTPUT = flags.DEFINE_string(
-  'output', '', 'The folder; of a single run its own report/.'
+  'output', '', 'The folder to write; default: WORKDIR/report of a single run.'
 )
-
 _CHECKPOINT = flags.DEFINE_string(
-  'checkpoint', 'latest', 'latest, best or a step of each run.'
+  'checkpoint', 'latest', 'latest, best or a step; the same for each run.'
 )
-
 _WEIGHTS = flags.DEFINE_enum(
-  'weights', 'ema', ['ema', 'raw'], 'The moving average, if any, or the raw.'
+  'weights',
+  'ema',
+  ['ema', 'raw'],
+  'The moving average if any, or raw weights.',
 )
-
 _EVALUATE = flags.DEFINE_bool(
-  'evaluate', True, 'Looks at every image; without, curves are all there is.'
+  'evaluate', True, 'Evaluate each run; else report curves and scores alone.'
 )
-
 _MISTAKES = flags.DEFINE_integer(
-  'mistakes', 24, 'Pictures of the worst.', lower_bound=0
+  'mistakes', 24, 'The most mistakes to show.', lower_bound=0
 )
-
-# Pictures of fewer pixels are shown with them.
-_SMALL = 100
+# Pictures narrower than this are enlarged without smoothing.
+_PIXELATED_BELOW = 100
 
 
 def main():
-  """Evaluates each run, then draws."""
+  """Evaluates each run and writes the report."""
   workdirs = [os.path.expanduser(path) for path in _WORKDIR.value]
   output = os.path.expanduser(_OUTPUT.value)
 
@@ -55,9 +54,9 @@ def main():
     if not lookup.has_checkpoints(workdir)
   ]
   if not workdirs:
-    faults.append('--workdir is missing: the folder of the run to report on')
+    faults.append('--workdir is missing: name the folder of a run')
   if len(workdirs) > 1 and not output:
-    faults.append('--output is missing: the folder for a report on several')
+    faults.append('--output is missing: name the folder for several runs')
   output = output or os.path.join((workdirs or ['.'])[0], 'report')
   if not faults and '://' not in output:
     if fault := files.cannot_write(output):
@@ -70,11 +69,12 @@ def main():
   from inception_jax.distributed import sharding
   from inception_jax.report import figures
   from inception_jax.report import page
-  from inception_jax.runtime import files
   from inception_jax.runtime import hardware
   from inception_jax.runtime import metrics_file
 
   cli.use_compilation_cache()
+  if not _EVALUATE.value:
+    cli.use_cpu()
   mesh = sharding.make_mesh()
   names = _names(workdirs)
   runs = []
@@ -88,33 +88,33 @@ def main():
   text = page.render(title, date, machine, runs, curves)
   folder = epath.Path(output)
   folder.mkdir(parents=True, exist_ok=True)
-  drawn = {figure.name: figure for figure in curves}
+  saved = {figure.name: figure for figure in curves}
   for run in runs:
     if run.confusion:
-      own = f'{run.name}-' * (len(runs) > 1)
-      drawn[f'{own}confusion'] = run.confusion
-  for name, figure in drawn.items():
+      prefix = f'{run.name}-' * (len(runs) > 1)
+      saved[f'{prefix}confusion'] = run.confusion
+  for name, figure in saved.items():
     (folder / f'{name}.png').write_bytes(figure.png)
-  files.replace_text(folder / 'index.html', text)
+  files.atomic_write(folder / 'index.html', text)
   return {
     'page': str(folder / 'index.html'),
-    'figures': [f'{name}.png' for name in drawn],
+    'figures': [f'{name}.png' for name in saved],
     'runs': {run.name: run.scores for run in runs},
   }
 
 
 def _names(workdirs: list[str]) -> list[str]:
-  """The last part of each path, or as many as tell them apart."""
+  """Returns the last part of each path, or more parts until they differ."""
   parts = [os.path.abspath(workdir).split(os.sep) for workdir in workdirs]
   for number in range(1, max(map(len, parts)) + 1):
     names = ['-'.join(part[-number:]) for part in parts]
     if len(set(names)) == len(names):
       return names
-  raise UserError('--workdir names a run twice')
+  raise UserError('--workdir names the same run twice')
 
 
 def _run(name: str, workdir: str, folder: str, mesh):
-  """What there is to say of a run; evaluates it."""
+  """Collects what the report shows of a run; evaluates it if asked to."""
   from inception_jax.checkpointing import lookup
   from inception_jax.config import serialization
   from inception_jax.report import intervals
@@ -141,21 +141,21 @@ def _run(name: str, workdir: str, folder: str, mesh):
 
 
 def _config(workdir: str):
-  """Of a run, as it was resolved."""
+  """Reads a run's resolved config."""
   from etils import epath
 
-  from configs import default
+  from inception_jax.config import defaults
   from inception_jax.config import serialization
 
   path = epath.Path(workdir) / 'config.json'
   try:
-    return serialization.from_json(path.read_text(), default.get_config())
+    return serialization.from_json(path.read_text(), defaults.get_config())
   except (OSError, ValueError, TypeError, AttributeError) as error:
     raise UserError(f'{path} cannot be read: {error}') from error
 
 
 def _evaluate(run, config, workdir: str, folder: str, mesh) -> None:
-  """Looks at every image, and keeps what was said of it in `folder`."""
+  """Evaluates a run; writes the predictions to `folder`."""
   from inception_jax.evaluation import evaluate
   from inception_jax.evaluation import predictions
   from inception_jax.report import figures
@@ -166,16 +166,16 @@ def _evaluate(run, config, workdir: str, folder: str, mesh) -> None:
   options = evaluate.Options(
     (_CHECKPOINT.value,), _WEIGHTS.value == 'ema', output=folder
   )
-  found = evaluate.evaluate(config, workdir, mesh, options)
-  run.scores, columns = found.result, found.columns
-  counts, names = mistakes.confusion(columns, found.names)
+  evaluated = evaluate.evaluate(config, workdir, mesh, options)
+  run.scores, columns = evaluated.result, evaluated.columns
+  counts, names = mistakes.confusion(columns, evaluated.names)
   run.confusion = figures.confusion(counts, names)
-  run.pairs = mistakes.pairs(counts, names)
-  run.classes = predictions.by_class(columns, found.names)
+  run.confused_pairs = mistakes.confused_pairs(counts, names)
+  run.classes = predictions.by_class(columns, evaluated.names)
   run.mistakes = mistakes.worst(
-    columns, found.split, config, found.names, _MISTAKES.value
+    columns, evaluated.split, config, evaluated.names, _MISTAKES.value
   )
-  run.small = config.data.image_size < _SMALL
+  run.pixelated = config.data.image_size < _PIXELATED_BELOW
 
 
 if __name__ == '__main__':

@@ -10,7 +10,7 @@ _INITIAL_SCALE = 2.0**15  # of a dynamic one: PyTorch's is 2¹⁶, jmp's 2¹⁵
 
 
 def initial_state(config):
-  """What the state keeps of a dynamic loss scale; None without one."""
+  """Returns `TrainState.loss_scale` of a dynamic loss scale; else None."""
   if config.precision != 'float16' or config.loss_scale:
     return None
   return {
@@ -20,10 +20,14 @@ def initial_state(config):
 
 
 def make_loss_scale(config, stored) -> jmp.LossScale:
-  """The loss scale of a step: none, fixed, or dynamic as the state has it.
+  """Returns the loss scale of a step: none, static, or dynamic.
 
   A dynamic one (Micikevicius et al. 2018) doubles after 2000 steps without an
-  overflow, and halves at each, down to 1.
+  overflow, and halves at each overflow, down to 1.
+
+  Args:
+    config: the whole config.
+    stored: `TrainState.loss_scale`.
   """
   if config.precision != 'float16':
     return jmp.NoOpLossScale()
@@ -33,14 +37,14 @@ def make_loss_scale(config, stored) -> jmp.LossScale:
 
 
 def to_state(scale: jmp.LossScale):
-  """What the state keeps of a loss scale; None if it never changes."""
+  """Returns `TrainState.loss_scale` of a loss scale; None if it is static."""
   if isinstance(scale, jmp.DynamicLossScale):
     return {'scale': scale.loss_scale, 'counter': scale.counter}
   return None
 
 
 def check(config) -> list[str]:
-  """Faults of the precision."""
+  """Returns the faults of `precision` and `loss_scale`."""
   faults = validation.out_of_range(
     config,
     {
@@ -50,6 +54,6 @@ def check(config) -> list[str]:
   )
   if config.loss_scale and config.precision != 'float16':
     faults.append(
-      f'loss_scale={config.loss_scale}: only --config.precision=float16 has one'
+      f'loss_scale={config.loss_scale}: only precision=float16 uses one'
     )
   return faults

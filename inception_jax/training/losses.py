@@ -1,4 +1,4 @@
-"""Losses per example, with label smoothing."""
+"""Losses of each example, with label smoothing."""
 
 import optax
 
@@ -6,18 +6,25 @@ import optax
 def cross_entropy(logits, targets, smoothing: float):
   """Softmax cross-entropy [B] of float32 logits and distributions [B, N].
 
-  Smoothing is TensorFlow's: of a label's target, `1 - s + s / N` is on the
-  label and `s / N` elsewhere.
+  Smoothing is TensorFlow's: a label's target is `1 - s + s / N`, that of every
+  other class `s / N`.
   """
   targets = optax.smooth_labels(targets, smoothing)
   return optax.softmax_cross_entropy(logits, targets)
 
 
 def binary_cross_entropy(logits, targets, smoothing: float):
-  """Mean over the classes of each one's own cross-entropy: [B].
+  """Sigmoid cross-entropy of every class, averaged over the classes: [B].
 
-  As timm's and PyTorch's (Wightman et al. 2021); targets are smoothed as in
+  As in timm and PyTorch (Wightman et al. 2021); targets are smoothed as in
   `cross_entropy`.
   """
   targets = optax.smooth_labels(targets, smoothing)
   return optax.sigmoid_binary_cross_entropy(logits, targets).mean(axis=-1)
+
+
+# The values of `config.loss`.
+LOSSES = {
+  'cross_entropy': cross_entropy,
+  'binary_cross_entropy': binary_cross_entropy,
+}

@@ -1,4 +1,4 @@
-"""Optimizers, and masks by parameter path."""
+"""Optimizers, with masks and rates by parameter path."""
 
 import math
 
@@ -8,47 +8,56 @@ import optax
 from inception_jax import trees
 from inception_jax.config import validation
 
-# ε and betas where the config leaves them open: TensorFlow's RMSProp as the
-# Inception papers use it, and optax's (the authors') for the others.
-OWN_EPSILON = {'rmsprop': 1.0, 'adamw': 1e-8, 'lamb': 1e-6}
-
-OWN_BETAS = {'adamw': (0.9, 0.999), 'lamb': (0.9, 0.999), 'lion': (0.9, 0.99)}
-
-OPTIMIZERS = ('rmsprop', 'sgd', *OWN_BETAS)
+# ε and betas if the config leaves them open: TensorFlow's RMSProp as in the
+# Inception papers, and optax's (the authors') for the others.
+DEFAULT_EPSILON = {'rmsprop': 1.0, 'adamw': 1e-8, 'lamb': 1e-6}
+DEFAULT_BETAS = {
+  'adamw': (0.9, 0.999),
+  'lamb': (0.9, 0.999),
+  'lion': (0.9, 0.99),
+}
+OPTIMIZERS = ('rmsprop', 'sgd', *DEFAULT_BETAS)
 
 
 def make_optimizer(
-  config, rate: optax.Schedule
+  options, rate: optax.Schedule, weight_decay: float, freeze: tuple[str, ...]
 ) -> optax.GradientTransformation:
-  """The optimizer of `config`: clipping, decay, scaling, rates by path.
+  """Clipping, weight decay, the optimizer, rates by path, frozen parameters.
 
-  RMSProp is TensorFlow's: the mean square starts at 1, ε stands inside the
-  square root, and the rate goes inside the momentum buffer. Decay is part of
-  the gradient (coupled: L2) for it and for SGD, unless `decoupled_decay`: then,
-  as always for AdamW, LAMB and Lion, it is taken off the weights by the rate.
+  RMSProp is TensorFlow's: the mean square starts at 1, ε is inside the square
+  root, and the rate is inside the momentum buffer. For RMSProp and SGD, weight
+  decay is added to the gradient (coupled: L2) unless `decoupled_decay`; then,
+  and always for AdamW, LAMB and Lion, it is subtracted from the weights, times
+  the rate.
+
+  Args:
+    options: `config.optimizer`.
+    rate: step → learning rate.
+    weight_decay: of the parameters that `options.decay_on` matches.
+    freeze: `config.fine_tune.freeze`.
   """
-  o = config.optimizer
   chain = []
-  if o.clip_value:
-    chain.append(optax.clip(o.clip_value))
-  if o.clip_norm:
-    chain.append(optax.clip_by_global_norm(o.clip_norm))
-  if o.name in OWN_BETAS:
-    chain.append(_adaptive(config, rate))
+  if options.clip_value:
+    chain.append(optax.clip(options.clip_value))
+  if options.clip_norm:
+    chain.append(optax.clip_by_global_norm(options.clip_norm))
+  decayed = _decay_mask(options.decay_on)
+  if options.name in DEFAULT_BETAS:
+    chain.append(_adaptive(options, rate, weight_decay, decayed))
   else:
-    scaling = _rmsprop(o, rate) if o.name == 'rmsprop' else _sgd(o, rate)
-    # Before the scaling it is part of the gradient, after it on its own.
-    if o.decoupled_decay:
-      taken_off = lambda step: -rate(step) * config.weight_decay
-      chain += [scaling, optax.add_decayed_weights(taken_off, _decayed(o))]
+    make = {'rmsprop': _rmsprop, 'sgd': _sgd}[options.name]
+    scaling = make(options, rate)
+    # Before the scaling, decay is part of the gradient; after it, separate.
+    if options.decoupled_decay:
+      decay = lambda step: -rate(step) * weight_decay
+      chain += [scaling, optax.add_decayed_weights(decay, decayed)]
     else:
-      decay = optax.add_decayed_weights(config.weight_decay, _decayed(o))
-      chain += [decay, scaling]
+      chain += [optax.add_decayed_weights(weight_decay, decayed), scaling]
   chain = optax.chain(*chain)
-  if o.rates:
-    chain = optax.chain(chain, _scaled_by_path(o.rates))
-  if freeze := config.fine_tune.freeze:
-    # Frozen parameters have no statistics in the optimizer's state, either.
+  if options.rates:
+    chain = optax.chain(chain, _scale_by_path(options.rates))
+  if freeze:
+    # Frozen parameters have no statistics in the optimizer's state.
     chain = optax.partition(
       {'trained': chain, 'frozen': optax.set_to_zero()},
       lambda params: trees.map_names(
@@ -59,45 +68,46 @@ def make_optimizer(
   return chain
 
 
-def _rmsprop(o, rate) -> optax.GradientTransformation:
+def _rmsprop(options, rate) -> optax.GradientTransformation:
   return optax.rmsprop(
     rate,
-    decay=o.decay,
-    eps=o.epsilon or OWN_EPSILON['rmsprop'],
+    decay=options.decay,
+    eps=options.epsilon or DEFAULT_EPSILON['rmsprop'],
     initial_scale=1.0,
-    momentum=o.momentum,
-    nesterov=o.nesterov,
+    momentum=options.momentum,
+    nesterov=options.nesterov,
   )
 
 
-def _sgd(o, rate) -> optax.GradientTransformation:
-  return optax.sgd(rate, momentum=o.momentum, nesterov=o.nesterov)
+def _sgd(options, rate) -> optax.GradientTransformation:
+  return optax.sgd(rate, momentum=options.momentum, nesterov=options.nesterov)
 
 
-def _adaptive(config, rate) -> optax.GradientTransformation:
-  o = config.optimizer
-  b1, b2 = o.betas or OWN_BETAS[o.name]
-  options = {'b1': b1, 'b2': b2, 'mask': _decayed(o)}
-  if o.name in OWN_EPSILON:
-    options['eps'] = o.epsilon or OWN_EPSILON[o.name]
-  if o.name == 'adamw':
-    options['nesterov'] = o.nesterov
-  make = getattr(optax, o.name)
-  return make(rate, weight_decay=config.weight_decay, **options)
+def _adaptive(
+  options, rate, weight_decay: float, decayed
+) -> optax.GradientTransformation:
+  b1, b2 = options.betas or DEFAULT_BETAS[options.name]
+  arguments = {'b1': b1, 'b2': b2, 'mask': decayed}
+  if options.name in DEFAULT_EPSILON:
+    arguments['eps'] = options.epsilon or DEFAULT_EPSILON[options.name]
+  if options.name == 'adamw':
+    arguments['nesterov'] = options.nesterov
+  make = getattr(optax, options.name)
+  return make(rate, weight_decay=weight_decay, **arguments)
 
 
-def _scaled_by_path(rates) -> optax.GradientTransformation:
+def _scale_by_path(rates) -> optax.GradientTransformation:
   """Multiplies updates by the factor of the first pattern that matches.
 
-  The update of every optimizer is proportional to the learning rate, so this
-  is a rate of its own for each parameter.
+  Every optimizer's update is proportional to the learning rate, so this gives
+  each parameter a rate of its own.
   """
 
   def factor(name: str) -> float:
     for pattern, value in rates:
       if trees.matches(name, pattern):
         return value
-    raise AssertionError(f'no rate for {name}')  # `uncovered` has checked
+    raise AssertionError(f'no rate for {name}')  # `check_patterns` was called
 
   def update(updates, params=None):
     del params
@@ -108,7 +118,7 @@ def _scaled_by_path(rates) -> optax.GradientTransformation:
 
 
 def check_patterns(config, params) -> list[str]:
-  """A fault for each parameter without a rate, and each idle pattern.
+  """Returns a fault for each parameter without a rate and each unused pattern.
 
   Args:
     config: the whole config.
@@ -143,9 +153,9 @@ def check_patterns(config, params) -> list[str]:
 
 
 def with_step(opt_state, step):
-  """The state of an optimizer whose schedules stand at `step`.
+  """Returns the optimizer's state with its schedules at `step`.
 
-  One that skipped an update has its rate follow the training nonetheless.
+  So the learning rate follows the training even if an update is skipped.
   """
   counts = ('ScaleByScheduleState', 'WeightDecaySchedule')
   return optax.tree.set(
@@ -155,9 +165,9 @@ def with_step(opt_state, step):
   )
 
 
-def _decayed(o):
-  """Parameters → for each, whether weights decay there."""
-  decays = lambda name: any(trees.matches(name, p) for p in o.decay_on)
+def _decay_mask(patterns: tuple[str, ...]):
+  """Returns parameters → a tree of booleans, true for those that decay."""
+  decays = lambda name: any(trees.matches(name, p) for p in patterns)
   return lambda params: trees.map_names(decays, params)
 
 
@@ -173,7 +183,7 @@ def _is_rates(value) -> bool:
 
 
 def check(config) -> list[str]:
-  """Faults of `optimizer`, `schedule` and what is frozen."""
+  """Returns the faults of `optimizer` and `fine_tune.freeze`."""
   faults = []
   o, freeze = config.optimizer, config.fine_tune.freeze
   if not _is_rates(o.rates):

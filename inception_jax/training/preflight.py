@@ -1,4 +1,4 @@
-"""Everything that can be wrong with a run, found before it costs anything."""
+"""Checks config, workdir and batch size before a run reads data or compiles."""
 
 import os
 
@@ -21,16 +21,16 @@ def check(config, workdir: str, train: bool, output: str = '') -> None:
 
   Args:
     config: the whole config.
-    workdir: where the run is to write.
-    train: whether it is to train; an evaluation pads its batches, so that any
-      batch size will do, and writes nothing but into `output`.
-    output: another folder to be written to, if any.
+    workdir: where the run writes.
+    train: whether it trains; an evaluation pads its batches, so any batch
+      size is valid, and it writes only to `output`.
+    output: another folder to write to, if any.
 
   Raises:
-    UserError: with every fault at once.
+    UserError: lists every fault.
   """
   config = factory.resolve(config)
-  if not train:  # the other split may not be there
+  if not train:  # the training split may be missing
     config.data.train_split = config.data.eval_split
   faults = of_config(config)
   if train:
@@ -43,7 +43,7 @@ def check(config, workdir: str, train: bool, output: str = '') -> None:
 
 
 def of_config(config) -> list[str]:
-  """Faults of a resolved config, whatever it runs on."""
+  """Returns the faults of a resolved config on any hardware."""
   return (
     validation.check(config)
     + durations.check(config)
@@ -56,14 +56,14 @@ def of_config(config) -> list[str]:
 
 
 def of_batch(config, num_devices: int) -> list[str]:
-  """Faults of the batch against the devices, unless it is at fault alone."""
+  """Returns the faults of a valid batch size on `num_devices` devices."""
   if config.batch_size < 1 or config.gradient_accumulation < 1:
     return []
   return sharding.check(config, num_devices)
 
 
 def _check_workdir(workdir: str) -> list[str]:
-  """Tries to write there, and leaves nothing behind."""
+  """Tries to write a file there; leaves nothing behind."""
   if not workdir:
     return ['--workdir is missing: the folder for checkpoints and logs']
   scheme, separator, _ = workdir.partition('://')

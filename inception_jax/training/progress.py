@@ -1,4 +1,4 @@
-"""Counts steps, images and seconds; logs where the training is."""
+"""Throughput and metrics of a training, logged as it proceeds."""
 
 import dataclasses
 import logging
@@ -12,28 +12,28 @@ from inception_jax.runtime import progress_bar
 
 log = logging.getLogger(__name__)
 
-# Less waiting than this, as at the start of a training, is no news.
+# Shorter waits, as at the start of a training, cause no warning.
 WARN_SECONDS = 2.0
 
 
 class Progress:
-  """Counts images and seconds, and tells a person where the training is.
+  """Counts images and seconds; logs the metrics, throughput and time left.
 
-  Only training steps and the waiting for their data count: compilation,
-  evaluation and saving do not lower the images per second.
+  Only training steps and the wait for their data count: compilation,
+  evaluation and saving do not lower the throughput.
   """
 
   def __init__(
     self, plan: durations.Plan, batch_size: int, check, start: int = 0
   ):
-    """Begins at nothing.
+    """Starts the progress bar.
 
     Args:
       plan: of the training.
-      batch_size: images a step.
-      check: called with each step and its metrics, in turn, before anything
-        is made of them; raises if the training cannot go on.
-      start: steps that were done before.
+      batch_size: images per step.
+      check: called with each step and its metrics, in order, before they are
+        used; raises if the training diverged.
+      start: steps done before.
     """
     self._plan, self._batch_size, self._check = plan, batch_size, check
     self._bar = progress_bar.progress_bar(
@@ -52,7 +52,7 @@ class Progress:
     self._bar.close()
 
   def next(self, batches):
-    """The next batch; the time it takes counts as waiting."""
+    """Returns the next batch; the time it takes counts as waiting."""
     self._started = time.perf_counter()
     batch = next(batches)
     self._fetched = time.perf_counter()
@@ -61,8 +61,8 @@ class Progress:
   def add(self, sums: dict[str, jax.Array]) -> None:
     """Counts the step just dispatched, whose metrics will be `sums`."""
     self._sums.append(sums)
-    # The devices may be one step behind, so that they never wait for the
-    # host, but not more, so that batches do not pile up in their memory.
+    # The devices may be one step behind, so that they never wait for the host,
+    # but not more, so that batches do not accumulate in their memory.
     if len(self._sums) > 1:
       jax.block_until_ready(self._sums[-2])
     now = time.perf_counter()
@@ -74,14 +74,17 @@ class Progress:
 
   @property
   def images_per_sec(self) -> float:
-    """Over the whole training in this process."""
+    """Throughput of the whole training in this process."""
     return self._whole.images_per_sec
 
-  def settle(self, step: int) -> list[dict]:
-    """Has all steps up to `step` checked; the metrics since the last report.
+  def check_divergence(self, step: int) -> list[dict]:
+    """Waits for all steps up to `step`, and checks them.
+
+    Returns:
+      The metrics of each step since the last report.
 
     Raises:
-      FloatingPointError: the state after `step` is not worth keeping.
+      FloatingPointError: training diverged.
     """
     started = time.perf_counter()
     new = jax.device_get(self._sums[self._checked :])
@@ -94,19 +97,19 @@ class Progress:
     return self._sums
 
   def report(self, step: int) -> dict[str, float]:
-    """Logs a line on the steps since the last report; returns its values.
+    """Logs and returns the metrics of the steps since the last report.
 
     Raises:
-      FloatingPointError: as `settle`.
+      FloatingPointError: training diverged.
     """
-    sums = self.settle(step)
+    sums = self.check_divergence(step)
     values = metrics.means(metrics.add(sums))
     for key in ('learning_rate', 'grad_norm', 'param_norm'):
       values[key] = float(sums[-1][key])
     if 'loss_scale' in sums[-1]:
       values['loss_scale'] = float(sums[-1]['loss_scale'])
       values['skipped'] = int(sum(s['skipped'] for s in sums))
-    self.health = sums[-1]['health']
+    self.norms = sums[-1]['norms']
     values['images_per_sec'] = self._interval.images_per_sec
     waited = self._interval.waited
     values['data_wait'] = waited / self._interval.seconds
@@ -130,8 +133,8 @@ class Progress:
     )
     if values['data_wait'] > 0.1 and waited > WARN_SECONDS:
       log.warning(
-        'training waits for data %.0f %% of its time: the input cannot '
-        'keep up with the devices',
+        'training waits for data %.0f %% of its time: the input pipeline is '
+        'slower than the devices',
         100 * values['data_wait'],
       )
     return values
@@ -139,7 +142,7 @@ class Progress:
 
 @dataclasses.dataclass
 class _Clock:
-  """Images trained on, the seconds it took, those spent waiting for data."""
+  """Images trained on, and the seconds of training and of waiting for data."""
 
   images: int = 0
   seconds: float = 0.0

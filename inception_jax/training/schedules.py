@@ -19,24 +19,30 @@ NAMES = (
 )
 
 
-def make_schedule(config, plan: durations.Plan) -> optax.Schedule:
-  """Step → learning rate.
+def make_schedule(
+  options, batch_size: int, plan: durations.Plan
+) -> optax.Schedule:
+  """Returns step → learning rate.
 
-  The rate stays at `init_learning_rate` for `cold`, and rises to what
-  `schedule.name` says of the end of `warmup`. `cosine` and `linear` fall from
-  there to the end of the training. `exponential` and `multi_step` count from
-  the first step, as TensorFlow's, PyTorch's and the seeds' of them do.
-  `one_cycle` (Smith and Topin 2018) rises as a cosine, too.
+  The rate stays at `init_learning_rate` for `cold`, then rises linearly during
+  `warmup` to the schedule's own value at that step. `cosine` and `linear` fall
+  from there to the end of the training. `exponential` and `multi_step` count
+  from the first step, as in TensorFlow and PyTorch. `one_cycle` (Smith and
+  Topin 2018) also rises as a cosine.
 
-  Every rate is multiplied by batch_size / schedule.batch_size, if that is set.
+  Args:
+    options: `config.schedule`.
+    batch_size: global; every rate is multiplied by batch_size /
+      options.batch_size, if that is set.
+    plan: the durations in steps.
   """
-  s = config.schedule
-  scale = config.batch_size / s.batch_size if s.batch_size else 1.0
+  s = options
+  scale = batch_size / s.batch_size if s.batch_size else 1.0
   if scale != 1.0:
     log.info(
-      'learning rates × %.4g: batches of %d, the recipe is for %d',
+      'learning rates × %.4g: the batch size is %d, the recipe is for %d',
       scale,
-      config.batch_size,
+      batch_size,
       s.batch_size,
     )
   peak, first, last = (
@@ -48,7 +54,7 @@ def make_schedule(config, plan: durations.Plan) -> optax.Schedule:
   if s.name == 'constant':
     main = optax.constant_schedule(peak)
   elif s.name == 'exponential':
-    # What is joined begins at 0, and this one has begun before.
+    # join_schedules restarts the count at `begin`.
     main = lambda step: optax.exponential_decay(
       peak,
       float(plan.decay_every),
@@ -68,7 +74,7 @@ def make_schedule(config, plan: durations.Plan) -> optax.Schedule:
   if not begin:
     return main
   if s.name == 'one_cycle':
-    # A cosine that falls from where it starts to where it ends, upwards.
+    # A cosine decay of a negative value rises.
     rise = optax.cosine_decay_schedule(first - peak, max(1, plan.warmup))
     warmup = lambda step: peak + rise(step)
   else:
@@ -78,7 +84,7 @@ def make_schedule(config, plan: durations.Plan) -> optax.Schedule:
 
 
 def check(config) -> list[str]:
-  """Faults of `schedule`; its durations are checked with all others."""
+  """Returns the faults of `schedule`, but for its durations."""
   return validation.out_of_range(
     config,
     {

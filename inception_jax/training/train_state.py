@@ -1,4 +1,4 @@
-"""TrainState and its birth."""
+"""TrainState, and how the first one is created."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ class TrainState:
     batch_stats: float32 tree of BatchNorm's moving mean and variance.
     opt_state: of the optax optimizer.
     ema: {'params', 'batch_stats'}, their moving averages, or None if unused.
-    loss_scale: a dynamic one, as `precision.kept`; else None.
+    loss_scale: a dynamic one, as `loss_scale.to_state`; else None.
   """
 
   step: jax.Array
@@ -37,14 +37,14 @@ class TrainState:
   loss_scale: Any = None
 
   def variables(self, ema: bool) -> dict[str, Any]:
-    """What the network's `apply` takes: averaged where `ema` asks for it."""
+    """Returns the variables for the network's `apply`, averaged if `ema`."""
     if ema:
       return self.ema
     return {'params': self.params, 'batch_stats': self.batch_stats}
 
 
 def from_weights(variables: dict[str, Any]) -> TrainState:
-  """Trained weights as a state of step 0 that has nothing else."""
+  """Returns a state of step 0 with trained weights and nothing else."""
   variables = jax.tree.map(jnp.asarray, variables)
   return TrainState(
     step=jnp.zeros((), jnp.int32), **variables, opt_state=None, ema=None
@@ -52,7 +52,7 @@ def from_weights(variables: dict[str, Any]) -> TrainState:
 
 
 def init_fn(config, model, tx: optax.GradientTransformation):
-  """Returns the function of no arguments that makes the first TrainState."""
+  """Returns a function of no arguments that creates the first TrainState."""
 
   def init():
     size = config.data.image_size
@@ -78,38 +78,39 @@ def init_fn(config, model, tx: optax.GradientTransformation):
 
 
 def abstract_state(
-  init, mesh: jax.sharding.Mesh, spread: bool = False
+  init, mesh: jax.sharding.Mesh, shard: bool = False
 ) -> TrainState:
-  """The shapes, dtypes and shardings of `init`'s state; nothing is made.
+  """Returns shapes, dtypes and shardings of `init`'s state; allocates nothing.
 
   Args:
     init: takes nothing, returns a TrainState.
     mesh: the devices.
-    spread: whether what only the optimizer and the moving average need is
-      split over them (ZeRO stage 1; Rajbhandari et al., arXiv:1910.02054).
+    shard: whether the optimizer's state and the moving average are sharded
+      over them (ZeRO stage 1; Rajbhandari et al., arXiv:1910.02054).
   """
 
-  def place(path, x):
-    apart = spread and path[0].name in ('opt_state', 'ema')
-    where = sharding.split_evenly(mesh, x.shape) if apart else None
-    where = where or sharding.replicated(mesh)
-    return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=where)
+  def with_sharding(path, x):
+    if shard and path[0].name in ('opt_state', 'ema'):
+      placement = sharding.shard_longest_axis(mesh, x.shape)
+    else:
+      placement = sharding.replicated(mesh)
+    return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=placement)
 
-  return jax.tree_util.tree_map_with_path(place, jax.eval_shape(init))
+  return jax.tree_util.tree_map_with_path(with_sharding, jax.eval_shape(init))
 
 
 def num_params(params) -> int:
-  """Trainable parameters; BatchNorm's γ and β count, its statistics do not."""
+  """Counts parameters: BatchNorm's γ and β included, its statistics not."""
   return sum(x.size for x in jax.tree.leaves(params))
 
 
 def overview_table(params) -> str:
-  """A table of the parameters: names, shapes, dtypes, sizes, the total."""
+  """Returns a table of the parameters: names, shapes, dtypes, sizes, total."""
   return parameter_overview.get_parameter_overview(params, include_stats=False)
 
 
-def initialize_from(state: TrainState, weights: Weights | None) -> TrainState:
-  """A new state with trained weights in it; without any, as it is."""
+def fine_tune(state: TrainState, weights: Weights | None) -> TrainState:
+  """Returns the first state with trained weights, if there are any."""
   if weights is None:
     return state
   variables = transfer.transfer(state.variables(ema=False), weights)

@@ -1,5 +1,7 @@
 """The training step, a pure function of state and batch."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import jmp
@@ -14,22 +16,6 @@ from inception_jax.training import optimizer
 from inception_jax.training.train_state import TrainState
 
 
-def ema_decay(decay: float, step):
-  """`min(decay, (1 + t) / (10 + t))`, TF's `num_updates` ramp."""
-  t = step.astype(jnp.float32)
-  return jnp.minimum(decay, (1.0 + t) / (10.0 + t))
-
-
-def _is_saveable(primitive, *args, **params) -> bool:
-  """With `config.remat`: of the forward pass, what is not computed again.
-
-  Convolutions take its time. BatchNorm's sums are small, and exchanged.
-  """
-  named = jax.checkpoint_policies.save_only_these_names(convolution.KEPT)
-  is_sum = primitive is jax.lax.reduce_sum_p
-  return is_sum or named(primitive, *args, **params)
-
-
 def make_train_step(config, model, tx: optax.GradientTransformation, rate):
   """Returns `(state, batch) → (state, metrics)`.
 
@@ -41,19 +27,68 @@ def make_train_step(config, model, tx: optax.GradientTransformation, rate):
 
   Returns:
     A function of a TrainState and a batch {'image': uint8 [B, S, S, C],
-    'label': int32 [B]}. Its metrics are float32 scalars: `scoring.sums` of the
-    batch, where `loss` is the main head's, smoothed; 'learning_rate';
-    'grad_norm'; 'param_norm'; and 'health', see `health`. In float16, where
-    gradients overflow, nothing but the step and the loss scale changes:
-    'skipped' is 1 and the batch does not count; 'loss_scale' is what it was
-    multiplied by.
+    'label': int32 [B]}. Its metrics are float32 scalars: the sums of
+    `metrics.sums` over the batch, where `loss` is the main head's, smoothed;
+    'learning_rate'; 'grad_norm'; 'param_norm'; and 'norms', see `layer_norms`.
+    In float16, a step whose gradients overflow changes only the step and the
+    loss scale: 'skipped' is 1 and its batch does not count. 'loss_scale' is
+    the scale that the step used.
   """
-  loss_of = {
-    'cross_entropy': losses.cross_entropy,
-    'binary_cross_entropy': losses.binary_cross_entropy,
-  }[config.loss]
+  objective = make_objective(config, model)
 
-  def apply(variables, images, key):
+  def train_step(state: TrainState, batch):
+    key = jax.random.fold_in(jax.random.key(config.seed), state.step)
+    augment_key, dropout_key = jax.random.split(key)
+    images, targets = transforms.train_batch(
+      augment_key, batch, config.data, model.num_classes
+    )
+    loss_scale = loss_scale_lib.make_loss_scale(config, state.loss_scale)
+    grad_fn = jax.grad(functools.partial(objective, loss_scale), has_aux=True)
+    if config.gradient_accumulation > 1:
+      grad_fn = accumulate_gradients(grad_fn, config.gradient_accumulation)
+    grads, (loss, logits, batch_stats) = grad_fn(
+      state.params, state.batch_stats, images, targets, dropout_key
+    )
+    # Before the optimizer: RMSProp's ε makes it depend on the gradient's scale.
+    grads = loss_scale.unscale(grads)
+    updated = apply_gradients(state, grads, batch_stats, tx, config.ema_decay)
+    norms = layer_norms(grads, updated.params, batch_stats)
+    metrics = {
+      'learning_rate': jnp.asarray(rate(state.step), jnp.float32),
+      'grad_norm': jnp.linalg.norm(norms['grad_norms']),
+      'param_norm': jnp.linalg.norm(norms['param_norms']),
+      'norms': norms,
+    }
+    # Of two images that are mixed, the label with the larger weight.
+    labels = jnp.argmax(targets, axis=-1)
+    counted = jnp.ones_like(labels)
+    if config.precision == 'float16':
+      finite = jmp.all_finite(grads)
+      updated = skip_overflow(state, updated, loss_scale, finite)
+      counted *= finite
+      metrics['skipped'] = 1.0 - finite
+      metrics['loss_scale'] = jnp.asarray(loss_scale.loss_scale)
+    metrics.update(metrics_lib.sums(loss, logits, labels, counted))
+    return updated, metrics
+
+  return train_step
+
+
+def make_objective(config, model):
+  """Returns the function that is differentiated.
+
+  Args:
+    config: the whole config; gives the loss, its label smoothing and the
+      weight of the auxiliary head.
+    model: the network.
+
+  Returns:
+    (loss_scale, params, batch_stats, images, targets, key) → (scaled mean
+    loss, (loss [B], logits [B, N], updated batch_stats)).
+  """
+  loss_fn = losses.LOSSES[config.loss]
+
+  def forward(variables, images, key):
     return model.apply(
       variables,
       images,
@@ -63,86 +98,81 @@ def make_train_step(config, model, tx: optax.GradientTransformation, rate):
     )
 
   if config.remat:
-    apply = jax.checkpoint(apply, policy=_is_saveable)
+    forward = jax.checkpoint(forward, policy=_is_saveable)
 
-  def train_step(state: TrainState, batch):
-    key = jax.random.fold_in(jax.random.key(config.seed), state.step)
-    augment_key, dropout_key = jax.random.split(key)
-    images, targets = transforms.train_batch(
-      augment_key, batch, config.data, model.num_classes
+  def objective(loss_scale, params, batch_stats, images, targets, key):
+    (logits, aux_logits), updates = forward(
+      {'params': params, 'batch_stats': batch_stats}, images, key
     )
-    # Of two images that are mixed, the one there is more of.
-    labels = jnp.argmax(targets, axis=-1)
-    loss_scale = loss_scale_lib.make_loss_scale(config, state.loss_scale)
+    loss = loss_fn(logits, targets, config.label_smoothing)
+    total = jnp.mean(loss)
+    if aux_logits is not None:
+      aux_loss = loss_fn(aux_logits, targets, config.label_smoothing)
+      total += config.aux_loss_weight * jnp.mean(aux_loss)
+    return loss_scale.scale(total), (loss, logits, updates['batch_stats'])
 
-    def loss_fn(params, batch_stats, images, targets, key):
-      (logits, aux_logits), updates = apply(
-        {'params': params, 'batch_stats': batch_stats}, images, key
-      )
-      loss = loss_of(logits, targets, config.label_smoothing)
-      objective = jnp.mean(loss)
-      if aux_logits is not None:
-        aux_loss = loss_of(aux_logits, targets, config.label_smoothing)
-        objective += config.aux_loss_weight * jnp.mean(aux_loss)
-      updated = updates['batch_stats']
-      return loss_scale.scale(objective), (loss, logits, updated)
+  return objective
 
-    grad_fn = jax.grad(loss_fn, has_aux=True)
-    if config.gradient_accumulation > 1:
-      grad_fn = accumulate_gradients(grad_fn, config.gradient_accumulation)
-    grads, (loss, logits, batch_stats) = grad_fn(
-      state.params, state.batch_stats, images, targets, dropout_key
+
+def apply_gradients(
+  state: TrainState, grads, batch_stats, tx, decay: float
+) -> TrainState:
+  """Returns the state after the optimizer's update and the moving average's.
+
+  Args:
+    state: before the step.
+    grads: of its parameters, unscaled.
+    batch_stats: after the forward pass.
+    tx: the optimizer.
+    decay: of the moving average of weights and BatchNorm statistics.
+  """
+  updates, opt_state = tx.update(grads, state.opt_state, state.params)
+  params = optax.apply_updates(state.params, updates)
+  ema = state.ema
+  if ema is not None:
+    ema = optax.incremental_update(
+      {'params': params, 'batch_stats': batch_stats},
+      ema,
+      1.0 - ema_decay(decay, state.step),
     )
-    # Before the optimizer: RMSProp with its ε depends on the gradient's size.
-    grads = loss_scale.unscale(grads)
-    updates, opt_state = tx.update(grads, state.opt_state, state.params)
-    params = optax.apply_updates(state.params, updates)
-    ema = state.ema
-    if ema is not None:
-      ema = optax.incremental_update(
-        {'params': params, 'batch_stats': batch_stats},
-        ema,
-        1.0 - ema_decay(config.ema_decay, state.step),
-      )
-    measured = layer_norms(grads, params, batch_stats)
-    metrics = {
-      'learning_rate': jnp.asarray(rate(state.step), jnp.float32),
-      'grad_norm': jnp.linalg.norm(measured['grad_norms']),
-      'param_norm': jnp.linalg.norm(measured['param_norms']),
-      'health': measured,
-    }
-    after = state.replace(
-      step=state.step + 1,
-      params=params,
-      batch_stats=batch_stats,
-      opt_state=opt_state,
-      ema=ema,
-    )
-    counted = jnp.ones_like(labels)
-    if config.precision == 'float16':
-      sound = jmp.all_finite(grads)
-      skipped = state.replace(
-        step=after.step,
-        opt_state=optimizer.with_step(state.opt_state, after.step),
-      )
-      after = jmp.select_tree(sound, after, skipped).replace(
-        loss_scale=loss_scale_lib.to_state(loss_scale.adjust(sound))
-      )
-      counted *= sound
-      metrics['skipped'] = 1.0 - sound
-      metrics['loss_scale'] = jnp.asarray(loss_scale.loss_scale)
-    metrics.update(metrics_lib.sums(loss, logits, labels, counted))
-    return after, metrics
+  return state.replace(
+    step=state.step + 1,
+    params=params,
+    batch_stats=batch_stats,
+    opt_state=opt_state,
+    ema=ema,
+  )
 
-  return train_step
+
+def skip_overflow(
+  state: TrainState, updated: TrainState, loss_scale: jmp.LossScale, finite
+) -> TrainState:
+  """Returns `updated` if the gradients are finite, else `state` one step on.
+
+  The loss scale is adjusted either way, and the learning rate's schedule
+  advances with the step.
+  """
+  skipped = state.replace(
+    step=updated.step,
+    opt_state=optimizer.with_step(state.opt_state, updated.step),
+  )
+  return jmp.select_tree(finite, updated, skipped).replace(
+    loss_scale=loss_scale_lib.to_state(loss_scale.adjust(finite))
+  )
+
+
+def ema_decay(decay: float, step):
+  """`min(decay, (1 + t) / (10 + t))`, TF's `num_updates` ramp."""
+  t = step.astype(jnp.float32)
+  return jnp.minimum(decay, (1.0 + t) / (10.0 + t))
 
 
 def accumulate_gradients(grad_fn, parts: int):
-  """`grad_fn` over `parts` of the batch, one after the other, as one gradient.
+  """Returns `grad_fn` applied to `parts` of the batch in sequence.
 
-  Part i has every image whose place is i modulo `parts`: the same ones on any
-  number of devices, and none leaves its own. A part is normalised by its own
-  statistics, and begins with the moving ones that the part before it left.
+  Part i has the images whose index is i modulo `parts`: the same images on any
+  number of devices, and none moves to another device. A part is normalized by
+  its own statistics, and updates the moving statistics of the part before.
 
   Args:
     grad_fn: (params, batch_stats, images, targets, key) → (gradient of a mean,
@@ -156,27 +186,27 @@ def accumulate_gradients(grad_fn, parts: int):
   def join(x):
     return x.swapaxes(0, 1).reshape(-1, *x.shape[2:])
 
-  def whole(params, batch_stats, images, targets, key):
-    def one(carry, part):
+  def accumulated(params, batch_stats, images, targets, key):
+    def add_part(carry, part):
       total, batch_stats = carry
       grads, (loss, logits, batch_stats) = grad_fn(params, batch_stats, *part)
       total = jax.tree.map(lambda t, g: t + g / parts, total, grads)
       return (total, batch_stats), (loss, logits)
 
-    begin = jax.tree.map(jnp.zeros_like, params), batch_stats
+    initial = jax.tree.map(jnp.zeros_like, params), batch_stats
     rows = split(images), split(targets), jax.random.split(key, parts)
-    (grads, batch_stats), outputs = jax.lax.scan(one, begin, rows)
+    (grads, batch_stats), outputs = jax.lax.scan(add_part, initial, rows)
     return grads, (*map(join, outputs), batch_stats)
 
-  return whole
+  return accumulated
 
 
 def layer_norms(grads, params, batch_stats) -> dict[str, jax.Array]:
-  """What tells where a training went bad, and how its layers are.
+  """Returns norms that show the state of each layer, and where one diverged.
 
   Returns:
     'grad_norms' and 'param_norms' of each leaf, [leaves] in jax's order;
-    'stats', a number for each BatchNorm statistic that is finite if it is.
+    'stats', for each BatchNorm statistic a number that is finite if it is.
   """
   norms = lambda tree: jnp.stack(
     [optax.tree.norm(x) for x in jax.tree.leaves(tree)]
@@ -186,3 +216,16 @@ def layer_norms(grads, params, batch_stats) -> dict[str, jax.Array]:
     'param_norms': norms(params),
     'stats': norms(batch_stats),
   }
+
+
+def _is_saveable(primitive, *args, **params) -> bool:
+  """The policy of `config.remat`: which outputs of the forward pass are stored.
+
+  Convolutions take most of its time. BatchNorm's sums are small, and
+  all-reduced. Everything else is recomputed for the gradients.
+  """
+  named = jax.checkpoint_policies.save_only_these_names(
+    convolution.CHECKPOINT_NAME
+  )
+  is_sum = primitive is jax.lax.reduce_sum_p
+  return is_sum or named(primitive, *args, **params)

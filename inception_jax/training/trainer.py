@@ -1,4 +1,4 @@
-"""What a training consists of: network, optimizer, first state, step."""
+"""Network, optimizer, first state and compiled step of a training."""
 
 import logging
 import time
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 class Trainer:
-  """A network and its optimizer on a mesh; nothing is made before it is asked.
+  """A network and its optimizer on a mesh; allocates nothing by itself.
 
   Attributes:
     model: the network.
@@ -34,23 +34,28 @@ class Trainer:
     num_classes: int,
     rate: optax.Schedule,
   ):
-    """Plans it.
+    """Creates the network and the optimizer, and the shapes of their state.
 
     Args:
       config: the whole config, resolved.
-      mesh: the devices; the batch is split over them.
+      mesh: the devices; the batch is sharded over them.
       num_classes: outputs of the network.
       rate: step → learning rate.
 
     Raises:
-      UserError: patterns of the config fit no parameter.
+      UserError: patterns of the config match no parameter.
     """
     self._config, self._mesh, self._rate = config, mesh, rate
     replicas = mesh.size if config.batch_norm == 'replica' else 1
     self.model = factory.build(config, num_classes, replicas)
-    self._tx = optimizer.make_optimizer(config, rate)
+    self._tx = optimizer.make_optimizer(
+      config.optimizer,
+      rate,
+      config.weight_decay,
+      tuple(config.fine_tune.freeze),
+    )
     self._init = train_state.init_fn(config, self.model, self._tx)
-    # Nothing is made before its sharding is known.
+    # Shardings first: arrays are created where they belong.
     self.abstract = train_state.abstract_state(
       self._init, mesh, config.optimizer.shard_state
     )
@@ -59,11 +64,11 @@ class Trainer:
     self._shardings = jax.tree.map(lambda x: x.sharding, self.abstract)
 
   def init(self) -> train_state.TrainState:
-    """The first state."""
+    """Creates the first state."""
     return sharding.jit_init(self._init, self._shardings)()
 
   def step(self):
-    """The jitted (state, batch) → (state, metrics); the state is donated."""
+    """Returns the jitted (state, batch) → (state, metrics); donates state."""
     mesh = self._mesh
     return jax.jit(
       train_step.make_train_step(
@@ -78,10 +83,10 @@ class Trainer:
     )
 
   def lower(self, platforms: tuple[str, ...] | None = None):
-    """The step, lowered for batches as the config says.
+    """Lowers the step for batches of the config's size.
 
     Args:
-      platforms: other ones than the mesh's, to read what is computed there.
+      platforms: other platforms than the mesh's, to inspect their program.
     """
     batch = jax.tree.map(
       lambda x: jax.ShapeDtypeStruct(
@@ -93,7 +98,7 @@ class Trainer:
     return traced.lower(lowering_platforms=platforms)
 
   def compile(self):
-    """The step, compiled before the first batch; says what it will need."""
+    """Compiles the step before the first batch; logs the memory it needs."""
     for line in hardware.advice(self._mesh):
       log.info(line)
     log.info('compiling the training step; a full network may take minutes')

@@ -1,5 +1,5 @@
-"""Trained weights from runs, checkpoints and files of other frameworks, and
-back into those files.
+"""Trained weights: restores runs, checkpoints and other frameworks' files, and
+writes files for other frameworks.
 
-Nothing about optimizers or steps.
+No optimizers and no training steps.
 """

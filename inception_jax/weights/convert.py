@@ -1,9 +1,10 @@
-"""Between another framework's named tensors and our variables.
+"""Converts another framework's named tensors to variables of this package.
 
-Both ways strict: every tensor has its parameter and every parameter its
-tensor, shapes are equal, and what is wrong is said of all of them at once.
+The conversion is strict: each tensor must have a variable of the same shape and
+each variable a tensor, and an error lists every mismatch.
 """
 
+from collections.abc import Iterable
 import dataclasses
 import logging
 import re
@@ -15,17 +16,18 @@ import numpy as np
 
 from inception_jax import errors
 from inception_jax.errors import UserError
-from inception_jax.models import factory
+from inception_jax.models import architectures
 from inception_jax.models.card import Card
+from inception_jax.models.network_config import NetworkConfig
 from inception_jax.weights import layout
+from inception_jax.weights.names import Names
 from inception_jax.weights.sources import Source
 from inception_jax.weights.sources import Style
 
 log = logging.getLogger(__name__)
 
-# ImageNet's 1000, and a background that is no class of any dataset.
-_WITH_BACKGROUND = 1001
-
+# ImageNet's 1000 classes after a background class, which no dataset here has.
+_CLASSES_WITH_BACKGROUND = 1001
 _PREFIXES = (
   '',
   'module.',  # torch's DataParallel and DistributedDataParallel
@@ -36,171 +38,175 @@ _PREFIXES = (
   '_backbone.',
   'backbone.',
 )
-
-_AVERAGED = '/ExponentialMovingAverage'
+_MOVING_AVERAGE = '/ExponentialMovingAverage'  # suffix of TensorFlow's
 
 
 @dataclasses.dataclass(frozen=True)
 class Weights:
-  """A trained network out of a file.
+  """Trained weights and their metadata.
 
   Attributes:
-    origin: whose it is, for people.
-    model: arguments of `models.create`.
-    card: how images must be prepared for it.
+    origin: where they are from, for messages.
+    network: the network that they belong to.
+    card: how its images are prepared.
     variables: {'params', 'batch_stats'}, float32 arrays.
-    classes: names of the outputs, as far as they are known.
+    classes: names of the outputs; () if unknown.
   """
 
   origin: str
-  model: dict[str, Any]
+  network: NetworkConfig
   card: Card
   variables: dict[str, Any]
   classes: tuple[str, ...] = ()
 
 
-def create(source: Source, num_classes: int, aux_head: bool):
-  """All arguments of `models.describe`, and the network they make."""
-  arguments = {
-    'name': source.network,
-    'num_classes': num_classes,
-    'stem': next(iter(factory.ARCHITECTURES[source.network].stems)),
-    'width': 1.0,
-    'aux_head': aux_head,
-    'aux_batch_norm': True,
-    'head_batch_norm': False,
-    **source.model,
-  }
-  return arguments, factory.create(**arguments, card=source.card)
+def match_source(
+  tensors: dict[str, np.ndarray], sources: Iterable[Source]
+) -> tuple[Source, str] | None:
+  """Finds the network whose tensor names match best.
 
+  Args:
+    tensors: a file's tensors by name.
+    sources: the networks to choose from; the first wins a tie.
 
-def recognise(tensors, sources) -> tuple[Source, str] | None:
-  """The source whose names these are most, and the prefix they all have."""
-  names = set(tensors)
-  best, best_score = None, (0.5, 0)  # below half, it is something else
+  Returns:
+    The network and the prefix of its names in this file; None if no network
+    has more than half of its names there.
+  """
+  best, best_score = None, (0.5, 0)
   for source in sources:
-    _, model = create(source, 2, aux_head=False)
-    wanted = [leaf.name for leaf in layout.leaves(model, source)]
+    model = architectures.create(source.network_config(2, aux_head=False))
+    expected = [mapping.name for mapping in layout.mappings(model, source)]
     for prefix in _PREFIXES:
-      found = sum(prefix + name in names for name in wanted)
-      # All of Keras's names of a small network are names of a larger one.
-      score = found / len(wanted), found
+      count = sum(prefix + name in tensors for name in expected)
+      # The count breaks ties: in Keras, the names of a small network are a
+      # subset of a larger one's.
+      score = count / len(expected), count
       if score > best_score:
         best, best_score = (source, prefix), score
   return best
 
 
-def from_source(
-  tensors: dict[str, np.ndarray], source: Source, prefix: str, where: str
+def to_weights(
+  tensors: dict[str, np.ndarray], source: Source, prefix: str, path: str
 ) -> Weights:
   """Converts a file's tensors.
 
   Args:
-    tensors: by name, as they were in the file.
-    source: what `recognise` found it to be.
-    prefix: that every name has.
-    where: the file, for messages.
+    tensors: by name, in the file's layout.
+    source: the network, as `match_source` found it.
+    prefix: the prefix of its names.
+    path: the file, for messages.
 
   Raises:
-    UserError: tensors too many or too few, of other shapes, or not numbers.
+    UserError: tensors are missing or unexpected, or have a wrong shape,
+      non-finite values or negative variances; lists all of them.
   """
   style = source.style
   tensors = {
     name.removeprefix(prefix): array
-    for name, array in _of_the_network(tensors, style).items()
+    for name, array in _network_tensors(tensors, style).items()
   }
   aux_head = bool(source.names.aux) and any(
-    name.startswith(style.own(source.names.aux[-1])) for name in tensors
+    name.startswith(style.layer_prefix(source.names.aux[-1]))
+    for name in tensors
   )
-  offset = _drop_background(tensors, source)
-  arguments, model = create(
-    source, _num_classes(tensors, source, where), aux_head
+  _drop_background(tensors, source)
+  network = source.network_config(
+    _num_classes(tensors, source, path), aux_head=aux_head
   )
-  leaves = layout.leaves(model, source)
-  channels = tensors.get(leaves[0].name, np.zeros((1, 3, 1, 1)))
-  channels = channels.shape[1 if style.oihw else 2] if channels.ndim == 4 else 3
+  model = architectures.create(network)
+  mappings = layout.mappings(model, source)
+  kernel = tensors.get(mappings[0].name)
+  channels = 3
+  if kernel is not None and kernel.ndim == 4:
+    channels = kernel.shape[1 if style.oihw else 2]
   shapes = traverse_util.flatten_dict(_shapes(model, source.card, channels))
 
   faults, variables = [], {}
-  for leaf in leaves:
-    if leaf.name not in tensors:
-      faults.append(f'{leaf.name}: missing')
+  for mapping in mappings:
+    name = mapping.name
+    if name not in tensors:
+      faults.append(f'{name}: missing')
       continue
-    array = layout.ours(tensors.pop(leaf.name), leaf.kind, style)
-    expected = shapes[leaf.path].shape
+    array = layout.to_flax(tensors.pop(name), mapping.kind, style)
+    expected = shapes[mapping.path].shape
     if array.shape != expected:
-      faults.append(f'{leaf.name}: {array.shape} as ours, {expected} expected')
+      faults.append(
+        f"{name}: shape {array.shape} in flax's layout, expected {expected}"
+      )
     elif not np.isfinite(array).all():
-      faults.append(f'{leaf.name}: has values that are not finite')
-    elif leaf.path[-1] == 'var' and array.min() < 0:
-      faults.append(f'{leaf.name}: has variances below 0')
-    variables[leaf.path] = array
-  faults += [f'{name}: no part of this network' for name in sorted(tensors)]
+      faults.append(f'{name}: has non-finite values')
+    elif mapping.path[-1] == 'var' and array.min() < 0:
+      faults.append(f'{name}: has negative variances')
+    variables[mapping.path] = array
+  faults += [f'{name}: not part of this network' for name in sorted(tensors)]
   if faults:
-    raise _mismatch(where, source, faults)
-  if not style.scale:  # γ is 1 where a framework does without
-    for path, shape in shapes.items():
-      variables.setdefault(path, np.ones(shape.shape, np.float32))
-  if offset:
-    log.info('dropped class 0 of 1001, the background')
+    raise _mismatch(path, source, faults)
+  if not style.scale:  # γ is 1 in a framework that has none
+    for variable, shape in shapes.items():
+      variables.setdefault(variable, np.ones(shape.shape, np.float32))
   return Weights(
-    f'{source.framework} {source.network}',
-    arguments,
-    dataclasses.replace(source.card, class_offset=0),
+    f'{source.framework} {source.network_name}',
+    network,
+    source.card,
     traverse_util.unflatten_dict(variables),
   )
 
 
-def _of_the_network(tensors, style: Style) -> dict[str, np.ndarray]:
-  """Leaves out counters and what belongs to an optimizer; says so."""
-  averaged = {
-    name.removesuffix(_AVERAGED): array
+def _network_tensors(tensors, style: Style) -> dict[str, np.ndarray]:
+  """Drops counters and optimizer state; prefers moving averages; logs both."""
+  averages = {
+    name.removesuffix(_MOVING_AVERAGE): array
     for name, array in tensors.items()
-    if name.endswith(_AVERAGED)
+    if name.endswith(_MOVING_AVERAGE)
   }
-  kept, aside = {}, []
+  slot = style.slots and re.compile(f'^{style.slots}|{style.slots}$')
+  used, dropped = {}, []
   for name, array in tensors.items():
-    slot = style.slots and re.search(f'(^{style.slots}|{style.slots}$)', name)
-    if (array.size == 1 and array.ndim < 2) or slot or name.endswith(_AVERAGED):
-      aside.append(name)
+    is_counter = array.size == 1 and array.ndim < 2
+    is_slot = slot and slot.search(name)
+    if is_counter or is_slot or name.endswith(_MOVING_AVERAGE):
+      dropped.append(name)
     else:
-      kept[name] = averaged.get(name, array)
-  if averaged:
-    log.info('took the moving averages of %d tensors', len(averaged))
-  if aside:
+      used[name] = averages.get(name, array)
+  if averages:
+    log.info('using the moving averages of %d tensors', len(averages))
+  if dropped:
     log.info(
-      'left out %d counters and tensors of an optimizer, such as %s',
-      len(aside),
-      aside[0],
+      'ignored %d counters, optimizer slots and moving averages, such as %s',
+      len(dropped),
+      dropped[0],
     )
-  return kept
+  return used
 
 
-def _classifiers(names) -> tuple[str, ...]:
-  """The units as wide as there are classes, the main dense layer first."""
+def _classifiers(names: Names) -> tuple[str, ...]:
+  """Returns the units with an output per class, the main dense layer first."""
   return (names.head[1:] or names.head) + names.aux[-1:]
 
 
-def _drop_background(tensors, source: Source) -> int:
-  """Cuts class 0 off heads of 1001; returns how many classes went."""
-  offset = 0
+def _drop_background(tensors, source: Source) -> None:
+  """Removes class 0 from classifiers with 1001 outputs, in place."""
+  dropped = False
   for unit in _classifiers(source.names):
-    own = source.style.own(unit)
-    for name in [name for name in tensors if name.startswith(own)]:
+    prefix = source.style.layer_prefix(unit)
+    for name in [name for name in tensors if name.startswith(prefix)]:
       array = tensors[name]
       axis = 0 if source.style.oihw else array.ndim - 1
-      if array.shape[axis] == _WITH_BACKGROUND:
+      if array.shape[axis] == _CLASSES_WITH_BACKGROUND:
         tensors[name] = np.delete(array, 0, axis)
-        offset = 1
-  return offset
+        dropped = True
+  if dropped:
+    log.info('dropped class 0 of 1001, the background')
 
 
-def _num_classes(tensors, source: Source, where: str) -> int:
+def _num_classes(tensors, source: Source, path: str) -> int:
   dense = _classifiers(source.names)[0]
-  name = source.style.own(dense) + source.style.bias
+  name = source.style.layer_prefix(dense) + source.style.bias
   if name not in tensors:
     raise _mismatch(
-      where,
+      path,
       source,
       [f'{name}: missing; a file without a classifier cannot be imported'],
     )
@@ -214,8 +220,8 @@ def _shapes(model, card: Card, channels: int):
   return jax.eval_shape(model.init, jax.random.key(0), images)
 
 
-def _mismatch(where: str, source: Source, faults: list[str]) -> UserError:
+def _mismatch(path: str, source: Source, faults: list[str]) -> UserError:
   return UserError(
-    f'{where} looks like {source.network} of {source.framework}, but:',
+    f'{path} looks like {source.network_name} of {source.framework}, but:',
     *(f'  {fault}' for fault in errors.shorten(faults)),
   )

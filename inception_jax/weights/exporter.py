@@ -1,17 +1,18 @@
-"""Our variables as files that other frameworks load."""
+"""Writes variables as weight files of other frameworks."""
 
 import dataclasses
 import json
 import logging
 import math
-from typing import Any
 
 from flax import traverse_util
 import jax
 import numpy as np
 
 from inception_jax.errors import UserError
-from inception_jax.models import factory
+from inception_jax.models import architectures
+from inception_jax.models import metadata
+from inception_jax.models.network_config import NetworkConfig
 from inception_jax.weights import layout
 from inception_jax.weights import mindspore_file
 from inception_jax.weights.convert import Weights
@@ -21,8 +22,8 @@ from inception_jax.weights.sources import Source
 
 log = logging.getLogger(__name__)
 
-# What a network of another framework cannot be told, and its value there.
-_FIXED = {
+# Options that timm and MindCV lack, with the value that their networks have.
+_FIXED_OPTIONS = {
   'stem': 'imagenet',
   'width': 1.0,
   'head_batch_norm': False,
@@ -39,7 +40,7 @@ def _write_safetensors(path: str, tensors, weights: Weights) -> None:
     if name.endswith('running_mean')
   }
   about = json.dumps(
-    factory.about(weights.model, weights.card, weights.classes)
+    metadata.to_dict(weights.network, weights.card, weights.classes)
   )
   safetensors.numpy.save_file(
     tensors | counters, path, {'format': 'pt', 'inception_jax': about}
@@ -47,57 +48,61 @@ def _write_safetensors(path: str, tensors, weights: Weights) -> None:
 
 
 def _write_mindspore(path: str, tensors, weights: Weights) -> None:
-  del weights  # the format has no place for anything but tensors
+  del weights  # the format has no metadata
   mindspore_file.write(path, tensors)
 
 
-# Format → the framework's networks, the ending of its files, their writer.
+# Format → networks by name, file suffix, writer.
 FORMATS = {
   'timm': (TIMM, '.safetensors', _write_safetensors),
   'mindcv': (MINDCV, '.ckpt', _write_mindspore),
 }
 
 
-def save(weights: Weights, path: str, file_format: str) -> int:
-  """Writes `weights` as `file_format`; returns how many numbers there are.
+def save(weights: Weights, path: str, file_format: str) -> None:
+  """Writes `weights` in `file_format`, one of `FORMATS`.
 
   Raises:
-    UserError: that framework has no such network; nothing is written.
+    UserError: the framework does not have this network, or `path` has another
+      suffix; nothing is written.
   """
-  networks, ending, write = FORMATS[file_format]
-  name = weights.model['name']
-  if name not in networks:
+  sources, suffix, write = FORMATS[file_format]
+  name = weights.network.name
+  if name not in sources:
+    framework = next(iter(sources.values())).framework
     raise UserError(
-      f'{networks[next(iter(networks))].framework} has no {name}, only '
-      f'{", ".join(networks)}'
+      f'{framework} does not have {name}, only {", ".join(sources)}'
     )
-  if not path.endswith(ending):
-    raise UserError(f'--output={path}: expected a name that ends in {ending}')
-  source = networks[name]
-  if faults := _not_there(weights, source):
+  if not path.endswith(suffix):
+    raise UserError(f'--output={path}: expected a name that ends in {suffix}')
+  source = sources[name]
+  if faults := _unsupported(weights.network, source):
     raise UserError(
-      f'{weights.origin} is no {name} as {source.framework} has it:', *faults
+      f'{weights.origin} differs from the {name} of {source.framework}:',
+      *faults,
     )
-  named = tensors(weights.model, weights.card, weights.variables, source)
-  write(path, named, weights)
-  return sum(tensor.size for tensor in named.values())
+  write(path, to_tensors(weights.network, weights.variables, source), weights)
 
 
-def fitting(weights: Weights, file_format: str) -> Weights:
-  """`weights` without an auxiliary head that the framework has no place for."""
-  networks, _, _ = FORMATS[file_format]
-  source = networks.get(weights.model['name'])
-  if source is None or source.names.aux or not weights.model['aux_head']:
+def without_unsupported_aux(weights: Weights, file_format: str) -> Weights:
+  """Drops the auxiliary head if the framework's network has none; logs it."""
+  sources, _, _ = FORMATS[file_format]
+  source = sources.get(weights.network.name)
+  if source is None or source.names.aux or not weights.network.aux_head:
     return weights
-  log.info('the auxiliary head is left out: %s has none', source.framework)
+  log.info(
+    'dropped the auxiliary head: the %s of %s has none',
+    source.network_name,
+    source.framework,
+  )
   return without_aux(weights)
 
 
 def without_aux(weights: Weights) -> Weights:
-  """`weights` of the network that has no auxiliary head."""
+  """Returns `weights` without the auxiliary head."""
   return dataclasses.replace(
     weights,
-    model={**weights.model, 'aux_head': False},
+    network=dataclasses.replace(weights.network, aux_head=False),
     variables={
       kind: {name: part for name, part in tree.items() if name != 'aux'}
       for kind, tree in weights.variables.items()
@@ -105,46 +110,47 @@ def without_aux(weights: Weights) -> Weights:
   )
 
 
-def difference(ours: Weights, read_back: Weights) -> float:
-  """The largest difference of any number; ∞ where there is one more or less."""
-  if ours.model != read_back.model:
+def max_abs_diff(a: Weights, b: Weights) -> float:
+  """Returns the largest difference of any value; ∞ if the networks differ."""
+  if a.network != b.network:
     return math.inf
   largest = jax.tree.map(
-    lambda a, b: float(np.max(np.abs(np.asarray(a) - b))),
-    ours.variables,
-    read_back.variables,
+    lambda x, y: float(np.max(np.abs(np.asarray(x) - y))),
+    a.variables,
+    b.variables,
   )
   return max(jax.tree.leaves(largest))
 
 
-def tensors(
-  arguments: dict[str, Any], card, variables, source: Source
+def to_tensors(
+  network: NetworkConfig, variables, source: Source
 ) -> dict[str, np.ndarray]:
-  """Variables, or as many gradients, by the names of `source`."""
+  """Returns variables, or their gradients, as the tensors of `source`."""
   flat = traverse_util.flatten_dict(jax.tree.map(np.asarray, variables))
-  model = factory.create(**arguments, card=card)
+  model = architectures.create(network)
   return {
-    leaf.name: layout.theirs(flat[leaf.path], leaf.kind, source.style)
-    for leaf in layout.leaves(model, source)
+    mapping.name: layout.from_flax(
+      flat[mapping.path], mapping.kind, source.style
+    )
+    for mapping in layout.mappings(model, source)
   }
 
 
-def _not_there(weights: Weights, source: Source) -> list[str]:
+def _unsupported(network: NetworkConfig, source: Source) -> list[str]:
+  """Returns a line for each option that the framework's network lacks."""
+  theirs = source.network_config(network.num_classes, network.aux_head)
+  options = {**_FIXED_OPTIONS, 'bn_epsilon': theirs.bn_epsilon}
+  if not network.aux_head:
+    del options['aux_batch_norm']
   faults = [
-    f'  model.{key}={weights.model[key]!r}, {there!r} there'
-    for key, there in _FIXED.items()
-    if weights.model[key] != there
-    and not (key == 'aux_batch_norm' and not weights.model['aux_head'])
+    f'  model.{key}={getattr(network, key)!r}, but {value!r} there'
+    for key, value in options.items()
+    if getattr(network, key) != value
   ]
-  own, there = weights.card, source.card
-  if own.bn_epsilon != there.bn_epsilon:
+  if network.count_include_pad != theirs.count_include_pad:
+    padding = 'counted' if theirs.count_include_pad else 'ignored'
     faults.append(
-      f'  model.bn_epsilon={own.bn_epsilon}, {there.bn_epsilon} there'
-    )
-  if own.count_include_pad != there.count_include_pad:
-    word = 'counted' if there.count_include_pad else 'ignored'
-    faults.append(
-      f'  average pools: the padding is {word} there; a network trained with '
-      f'--config.model.pool_padding={word} can go there'
+      f'  average pools: the padding is {padding} there; train with '
+      f'--config.model.pool_padding={padding} to export to it'
     )
   return faults

@@ -1,4 +1,4 @@
-"""The world's weights: files of other frameworks in, and out again."""
+"""Loads weight files of other frameworks."""
 
 from inception_jax.errors import UserError
 from inception_jax.weights import convert
@@ -8,26 +8,27 @@ from inception_jax.weights.sources import SOURCES
 
 
 def load(path: str) -> Weights:
-  """Reads a trained network from a file of another framework.
+  """Loads trained weights from a file of another framework.
 
-  timm (safetensors, .pth), torchvision (.pth), Keras (.h5, .keras), TF-slim
-  (checkpoints), weiaicunzai/pytorch-cifar100 (.pth), MindSpore and MindCV
-  (.ckpt). The network is recognised from the names in the file.
+  Supports timm (safetensors, .pth), torchvision (.pth), Keras (.h5, .keras),
+  TF-slim (checkpoints), weiaicunzai/pytorch-cifar100 (.pth, safetensors),
+  MindSpore and MindCV (.ckpt). The tensor names determine the network.
 
   Raises:
-    UserError: it cannot be read, or is not exactly one of these networks.
+    UserError: the file cannot be read, or does not hold exactly one of the
+      networks in `SOURCES`.
   """
   tensors, file_format = readers.read(path)
   sources = sorted(
     (s for s in SOURCES if s.framework in file_format.frameworks),
     key=lambda s: file_format.frameworks.index(s.framework),
   )
-  found = convert.recognise(tensors, sources)
-  if found is None:
-    known = ', '.join(f'{s.framework} {s.network}' for s in sources)
-    some = ', '.join(sorted(tensors)[:3]) or 'no tensors'
+  match = convert.match_source(tensors, sources)
+  if match is None:
+    known = ', '.join(f'{s.framework} {s.network_name}' for s in sources)
+    names = ', '.join(sorted(tensors)[:3]) or 'none'
     raise UserError(
-      f'{path} is of no network known here; as {file_format.name} it could '
-      f'be of {known}, but it has {some}'
+      f'{path} does not hold a known network: {file_format.name} is read for '
+      f'{known}; the first tensors of this file: {names}'
     )
-  return convert.from_source(tensors, *found, path)
+  return convert.to_weights(tensors, *match, path)

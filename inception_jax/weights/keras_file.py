@@ -1,7 +1,7 @@
-"""Keras's files: HDF5 of Keras 2 and 3, and the `.keras` archive.
+"""Reads Keras's files: HDF5 of Keras 2 and 3, and the `.keras` archive.
 
-Layers without a name of their own are numbered over the whole session in
-which a network was made; here, each kind is counted from 0.
+Keras numbers layers without an explicit name over the whole session in which
+the network was created; the result here numbers each kind of layer from 0.
 """
 
 import io
@@ -11,12 +11,10 @@ import zipfile
 import h5py
 import numpy as np
 
-# The largest network of the family has 225 MB of weights.
-_MOST_BYTES = 2**31
-
-_NUMBERED = re.compile(r'(conv2d|batch_normalization)(?:_(\d+))?')
-
-# In the order in which a Keras 3 file numbers a layer's variables.
+# About ten times the largest network of the family, which has 225 MB.
+_MAX_BYTES = 2**31
+_NUMBERED_LAYER = re.compile(r'(conv2d|batch_normalization)(?:_(\d+))?')
+# In the order of the variables' numbers in a Keras 3 file.
 _VARIABLES = {
   'batch_normalization': ('beta', 'moving_mean', 'moving_variance'),
   'other': ('kernel', 'bias'),
@@ -24,31 +22,31 @@ _VARIABLES = {
 
 
 def read(path: str) -> dict[str, np.ndarray]:
-  """{'conv2d_0/kernel': array, …} of a `.h5`, `.weights.h5` or `.keras`.
+  """Reads a `.h5`, `.weights.h5` or `.keras`: {'conv2d_0/kernel': array, …}.
 
   Raises:
-    OSError, ValueError, KeyError, zipfile.BadZipFile: it cannot be read.
+    OSError, ValueError, KeyError, zipfile.BadZipFile: the file is malformed.
   """
   if not zipfile.is_zipfile(path):
-    return _hdf5(path)
+    return _read_hdf5(path)
   with zipfile.ZipFile(path) as archive:
     member = archive.getinfo('model.weights.h5')
-    if member.file_size > _MOST_BYTES:
-      raise ValueError(f'its weights unpack to {member.file_size} bytes')
-    return _hdf5(io.BytesIO(archive.read(member)))
+    if member.file_size > _MAX_BYTES:
+      raise ValueError(
+        f'the unpacked weights would take {member.file_size} bytes'
+      )
+    return _read_hdf5(io.BytesIO(archive.read(member)))
 
 
-def _hdf5(file) -> dict[str, np.ndarray]:
+def _read_hdf5(file) -> dict[str, np.ndarray]:
   with h5py.File(file, 'r') as root:
-    if 'layers' in root:
-      layers = _of_keras_3(root)
-    else:
-      layers = _of_keras_2(root)
-  return _counted_from_0(layers)
+    read = _keras_3_layers if 'layers' in root else _keras_2_layers
+    layers = read(root)
+  return _numbered_from_0(layers)
 
 
-def _of_keras_3(root) -> dict[str, dict[str, np.ndarray]]:
-  """The layers of `layers/*/vars/0…`, each of which says its name."""
+def _keras_3_layers(root) -> dict[str, dict[str, np.ndarray]]:
+  """Reads `layers/*/vars/0…`, whose attribute `name` is the layer's name."""
   layers = {}
   for group in root['layers'].values():
     if not len(group.get('vars', ())):
@@ -56,23 +54,21 @@ def _of_keras_3(root) -> dict[str, dict[str, np.ndarray]]:
     variables = group['vars']
     if 'name' not in variables.attrs:
       raise ValueError(
-        'its layers have no names; save the whole model with a newer Keras'
+        'the layers have no names; save the whole model with a newer Keras'
       )
     name = str(variables.attrs['name'])
     is_norm = 'batch_normalization' in name or name.endswith('_bn')
-    endings = _VARIABLES['batch_normalization' if is_norm else 'other']
-    arrays = [variables[str(i)] for i in range(len(variables))]
-    if len(arrays) > len(endings):
-      raise ValueError(f'layer {name} has {len(arrays)} variables')
+    suffixes = _VARIABLES['batch_normalization' if is_norm else 'other']
+    if len(variables) > len(suffixes):
+      raise ValueError(f'layer {name} has {len(variables)} variables')
     layers[name] = {
-      ending: _array(array)
-      for ending, array in zip(endings, arrays, strict=False)
+      suffixes[i]: _array(variables[str(i)]) for i in range(len(variables))
     }
   return layers
 
 
-def _of_keras_2(root) -> dict[str, dict[str, np.ndarray]]:
-  """The layers that `layer_names` lists, with their `weight_names`."""
+def _keras_2_layers(root) -> dict[str, dict[str, np.ndarray]]:
+  """Reads the layers in `layer_names`, with their `weight_names`."""
   root = root.get('model_weights', root)
   layers = {}
   for layer in map(_text, root.attrs['layer_names']):
@@ -90,19 +86,19 @@ def _text(name) -> str:
 
 
 def _array(dataset) -> np.ndarray:
-  if dataset.size * dataset.dtype.itemsize > _MOST_BYTES:
+  if dataset.size * dataset.dtype.itemsize > _MAX_BYTES:
     raise ValueError(f'{dataset.name} has {dataset.size} values')
   return np.asarray(dataset)
 
 
-def _counted_from_0(layers) -> dict[str, np.ndarray]:
+def _numbered_from_0(layers) -> dict[str, np.ndarray]:
   numbers = {'conv2d': [], 'batch_normalization': []}
   for layer in layers:
-    if match := _NUMBERED.fullmatch(layer):
+    if match := _NUMBERED_LAYER.fullmatch(layer):
       numbers[match[1]].append(int(match[2] or 0))
   tensors = {}
   for layer, arrays in layers.items():
-    if match := _NUMBERED.fullmatch(layer):
+    if match := _NUMBERED_LAYER.fullmatch(layer):
       kind = match[1]
       rank = sorted(numbers[kind]).index(int(match[2] or 0))
       layer = f'{kind}_{rank}'

@@ -1,9 +1,9 @@
-"""What Keras calls the units of the family's networks."""
+"""Names of the networks' units in Keras."""
 
 from inception_jax.weights.names import Names
 
-# Keras numbers its convolutions in the order in which they are made, and
-# leaves the first without a number; `keras_file` starts every file from 0.
+# Keras numbers convolutions in the order of their creation; `keras_file` makes
+# the numbers of every file start at 0.
 KERAS_V3 = Names(tuple(f'conv2d_{i}' for i in range(94)), head=('predictions',))
 
 

@@ -1,27 +1,44 @@
-"""Where each tensor of another framework's file goes, and how it lies there."""
+"""Maps each tensor of a framework's file to a variable, with its layout."""
 
+from collections.abc import Iterator
 import dataclasses
 
 import numpy as np
 
 from inception_jax.models import specs
+from inception_jax.models.network import Inception
 from inception_jax.weights.sources import Source
 from inception_jax.weights.sources import Style
 
 
 @dataclasses.dataclass(frozen=True)
-class Leaf:
-  """Where one tensor goes: our path, its name there, and what it is."""
+class TensorMapping:
+  """The path of a variable, ('params', …), and its tensor's name in a file."""
 
   path: tuple[str, ...]
   name: str
-  kind: str  # 'conv' and 'dense' kernels are transposed, a 'vector' is not
+  kind: str  # 'conv' and 'dense' are kernels, which may be transposed; 'vector'
 
 
-def _units(model) -> tuple[list, list, list]:
-  """The (path, kind) of each unit of a network: its body, head, aux head."""
+def mappings(model: Inception, source: Source) -> list[TensorMapping]:
+  """Returns the mapping of every variable of `model`, by `source`'s names."""
+  body, head, aux = _units(model)
+  names = source.names
+  result = []
+  for units, unit_names in (
+    (body, names.body),
+    (head, names.head),
+    (aux, names.aux if aux else ()),
+  ):
+    for (path, kind), name in zip(units, unit_names, strict=True):
+      result += _unit_mappings(source.style, path, kind, name)
+  return result
+
+
+def _units(model: Inception) -> tuple[list, list, list]:
+  """Returns (path, kind) of each unit of the body, the head, the aux head."""
   body = [
-    unit for name, spec in model.table for unit in _units_of(spec, (name,))
+    unit for name, spec in model.table for unit in _spec_units(spec, (name,))
   ]
   head = [(('head', 'dense'), 'dense')]
   if model.head_batch_norm:
@@ -36,74 +53,63 @@ def _units(model) -> tuple[list, list, list]:
   return body, head, aux if model.aux_head else []
 
 
-def _units_of(spec, path):
+def _spec_units(spec, path):
   match spec:
     case specs.Conv():
       yield path, 'conv_norm'
     case specs.Mixed(branches=branches):
       for i, branch in enumerate(branches):
         for j, entry in enumerate(branch):
-          yield from _units_of(entry, (*path, f'branch{i}_{j}'))
+          yield from _spec_units(entry, (*path, f'branch{i}_{j}'))
     case specs.Residual(branches=branches):
-      yield from _units_of(branches, (*path, 'branches'))
+      yield from _spec_units(branches, (*path, 'branches'))
       yield (*path, 'up'), 'biased'
     case specs.ProjectedResidual(branches=branches):
-      yield from _units_of(branches, (*path, 'branches'))
+      yield from _spec_units(branches, (*path, 'branches'))
       yield (*path, 'up'), 'biased'
       yield (*path, 'shortcut'), 'biased'
       yield (*path, 'bn'), 'norm'
 
 
-def leaves(model, source: Source) -> list[Leaf]:
-  """Every tensor of `model`, as `source` names it."""
-  body, head, aux = _units(model)
-  names = source.names
-  result = []
-  for kinds, called in (
-    (body, names.body),
-    (head, names.head),
-    (aux, names.aux if aux else ()),
-  ):
-    for (path, kind), name in zip(kinds, called, strict=True):
-      result += _unit_leaves(source.style, path, kind, name)
-  return result
-
-
-def _unit_leaves(style: Style, path, kind: str, name: str):
+def _unit_mappings(
+  style: Style, path, kind: str, name: str
+) -> Iterator[TensorMapping]:
   params, stats = ('params', *path), ('batch_stats', *path)
-  own = style.own(name)
+  prefix = style.layer_prefix(name)
   if kind == 'conv_norm':
-    prefix = style.conv(name) + style.kernel
-    yield Leaf((*params, 'conv', 'kernel'), prefix, 'conv')
+    kernel = style.conv_prefix(name) + style.kernel
+    yield TensorMapping((*params, 'conv', 'kernel'), kernel, 'conv')
     params, stats = (*params, 'bn'), (*stats, 'bn')
-    own = style.norm(name)
+    prefix = style.norm_prefix(name)
   elif kind == 'conv':
-    yield Leaf((*params, 'conv', 'kernel'), own + style.kernel, 'conv')
+    yield TensorMapping(
+      (*params, 'conv', 'kernel'), prefix + style.kernel, 'conv'
+    )
     return
   elif kind != 'norm':
-    kernel = 'dense' if kind == 'dense' else 'conv'
-    yield Leaf((*params, 'kernel'), own + style.kernel, kernel)
-    yield Leaf((*params, 'bias'), own + style.bias, 'vector')
+    kernel_kind = 'dense' if kind == 'dense' else 'conv'
+    yield TensorMapping((*params, 'kernel'), prefix + style.kernel, kernel_kind)
+    yield TensorMapping((*params, 'bias'), prefix + style.bias, 'vector')
     return
   if style.scale:
-    yield Leaf((*params, 'scale'), own + style.scale, 'vector')
-  yield Leaf((*params, 'bias'), own + style.offset, 'vector')
-  yield Leaf((*stats, 'mean'), own + style.mean, 'vector')
-  yield Leaf((*stats, 'var'), own + style.var, 'vector')
+    yield TensorMapping((*params, 'scale'), prefix + style.scale, 'vector')
+  yield TensorMapping((*params, 'bias'), prefix + style.offset, 'vector')
+  yield TensorMapping((*stats, 'mean'), prefix + style.mean, 'vector')
+  yield TensorMapping((*stats, 'var'), prefix + style.var, 'vector')
 
 
-def ours(array: np.ndarray, kind: str, style: Style) -> np.ndarray:
-  """A tensor in our layout: kernels [H, W, I, O] and [I, O]."""
+def to_flax(array: np.ndarray, kind: str, style: Style) -> np.ndarray:
+  """Converts a tensor to float32 in flax's layout, [H, W, I, O] or [I, O]."""
   if kind == 'dense' and array.ndim == 4 and array.shape[:2] == (1, 1):
-    array = array[0, 0]  # TF-slim's v3 classifies by a 1×1 convolution
+    array = array[0, 0]  # the classifier of TF-slim's v3 is a 1×1 convolution
   if style.oihw and kind != 'vector':
     order = {4: (2, 3, 1, 0), 2: (1, 0)}.get(array.ndim)
     array = array.transpose(order) if order else array
   return np.ascontiguousarray(array, np.float32)
 
 
-def theirs(array: np.ndarray, kind: str, style: Style) -> np.ndarray:
-  """The reverse of `ours`, but for TF-slim's 1×1 convolutions."""
+def from_flax(array: np.ndarray, kind: str, style: Style) -> np.ndarray:
+  """Inverts `to_flax`, except for TF-slim's 1×1 convolution."""
   if style.oihw and kind != 'vector':
     array = array.transpose((3, 2, 0, 1) if array.ndim == 4 else (1, 0))
   return np.ascontiguousarray(array, np.float32)

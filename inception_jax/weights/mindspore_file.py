@@ -1,8 +1,9 @@
-"""MindSpore's `.ckpt`: a protobuf of named tensors, read without mindspore.
+"""Reads and writes MindSpore's `.ckpt`, a protobuf, without mindspore.
 
 mindspore/train/checkpoint.proto: `Checkpoint` is a list of values, each a tag
-and a tensor of dimensions, type name and little-endian bytes. A tensor above
-512 MB comes in several values of one tag. A checksum may follow the message.
+and a tensor with dimensions, type name and little-endian bytes. A tensor above
+512 MB is split into several values with the same tag. A checksum may follow
+the message.
 """
 
 import binascii
@@ -29,45 +30,45 @@ _DTYPES = {
   'UInt64': np.uint64,
   'Bool': np.bool_,
 }
-
 _CHECKSUM, _CHECKSUM_SIZE = b'crc_num', 10
 
 
 def read(path: str) -> dict[str, np.ndarray]:
-  """The tensors of a checkpoint by name.
+  """Reads the tensors of a checkpoint by name.
 
   Raises:
-    ValueError, google.protobuf.message.DecodeError: it is not one, or damaged.
+    ValueError, google.protobuf.message.DecodeError: the file is damaged or not
+      a checkpoint.
   """
   with open(path, 'rb') as file:
     content = file.read()
-  mark = len(content) - _CHECKSUM_SIZE - len(_CHECKSUM)
-  if content[max(mark, 0) :].startswith(_CHECKSUM):
-    stored = int.from_bytes(content[-_CHECKSUM_SIZE:], 'big')
-    content = content[:mark]
-    if binascii.crc32(content) != stored:
-      raise ValueError('its checksum does not fit its content')
-  checkpoint = _message()()
+  end = len(content) - _CHECKSUM_SIZE - len(_CHECKSUM)
+  if content[max(end, 0) :].startswith(_CHECKSUM):
+    checksum = int.from_bytes(content[-_CHECKSUM_SIZE:], 'big')
+    content = content[:end]
+    if binascii.crc32(content) != checksum:
+      raise ValueError('the checksum does not match the content')
+  checkpoint = _checkpoint_class()()
   checkpoint.ParseFromString(content)
-  shapes, pieces = {}, {}
+  shapes, parts = {}, {}
   for value in checkpoint.value:
     tensor = value.tensor
     if tensor.tensor_type not in _DTYPES:
-      raise ValueError(f'{value.tag}: {tensor.tensor_type!r} is no known type')
-    piece = np.frombuffer(tensor.tensor_content, _DTYPES[tensor.tensor_type])
-    pieces.setdefault(value.tag, []).append(piece)
+      raise ValueError(f'{value.tag}: unknown type {tensor.tensor_type!r}')
+    part = np.frombuffer(tensor.tensor_content, _DTYPES[tensor.tensor_type])
+    parts.setdefault(value.tag, []).append(part)
     shapes[value.tag] = tuple(tensor.dims)
   if not shapes:
-    raise ValueError('it has no tensors')
+    raise ValueError('the file has no tensors')
   return {
-    name: np.concatenate(pieces[name]).reshape(shape)
+    name: np.concatenate(parts[name]).reshape(shape)
     for name, shape in shapes.items()
   }
 
 
 def write(path: str, tensors: dict[str, np.ndarray]) -> None:
   """Writes float32 tensors as a checkpoint that MindSpore loads."""
-  checkpoint = _message()()
+  checkpoint = _checkpoint_class()()
   for name, array in tensors.items():
     value = checkpoint.value.add(tag=name)
     value.tensor.dims.extend(array.shape)
@@ -78,10 +79,10 @@ def write(path: str, tensors: dict[str, np.ndarray]) -> None:
 
 
 @functools.cache
-def _message():
-  """The class of the message, from a description of its own.
+def _checkpoint_class():
+  """Returns the protobuf class of a checkpoint.
 
-  The names differ from MindSpore's, so that both can be in one process.
+  Its names differ from MindSpore's, so that one process can load both.
   """
   Field = descriptor_pb2.FieldDescriptorProto
   file = descriptor_pb2.FileDescriptorProto(
@@ -105,13 +106,13 @@ def _message():
     ),
   }.items():
     added = file.message_type.add(name=message)
-    for name, number, label, kind, of in fields:
+    for name, number, label, kind, type_name in fields:
       added.field.add(
         name=name,
         number=number,
         label=label,
         type=kind,
-        type_name=scope + of if of else None,
+        type_name=scope + type_name if type_name else None,
       )
   pool = descriptor_pool.DescriptorPool()
   pool.Add(file)

@@ -1,9 +1,9 @@
-"""What other frameworks call the units of the family's networks.
+"""Names of the networks' units in torch, MindSpore and MindCV.
 
-A unit is what one name stands for there: a convolution with its BatchNorm, an
-`up` convolution, a dense layer. Every list follows the order in which our own
-tables are walked (`convert.units`), so that position is all the pairing there
-is; `convert` adds the endings of each framework.
+A unit is a group of tensors with one name: a convolution with its BatchNorm, a
+biased convolution, a dense layer. Names and the units of our own tables are
+paired by position, so every list here follows the order of `layout.mappings`,
+which adds the suffixes of each framework.
 """
 
 import dataclasses
@@ -12,12 +12,12 @@ import re
 
 @dataclasses.dataclass(frozen=True)
 class Names:
-  """The units of one network in one framework.
+  """The unit names of one network in one framework.
 
   Attributes:
-    body: from the image to the last grid.
-    head: of the classifier.
-    aux: of the auxiliary head; () where the framework has none.
+    body: the layers from the image to the last feature map.
+    head: the classifier's layers.
+    aux: the auxiliary head's layers; () if the framework has none.
   """
 
   body: tuple[str, ...]
@@ -26,11 +26,11 @@ class Names:
 
 
 def _block(prefix: str, units: str) -> list[str]:
-  """'branch1.0-2' stands for branch1.0, branch1.1 and branch1.2."""
+  """Prefixes each unit; 'b.0-2' is short for b.0, b.1 and b.2."""
   names = []
   for unit in units.split():
-    if spread := re.fullmatch(r'(.*?)(\d)-(\d)', unit):
-      stem, first, last = spread.groups()
+    if digits := re.fullmatch(r'(.*?)(\d)-(\d)', unit):
+      stem, first, last = digits.groups()
       names += [f'{stem}{i}' for i in range(int(first), int(last) + 1)]
     else:
       names.append(unit)
@@ -41,32 +41,38 @@ def _blocks(prefixes, units: str) -> list[str]:
   return [name for prefix in prefixes for name in _block(prefix, units)]
 
 
-def _v3(stem: str, mixed: str, a: str, b: str, c: str, d: str, e: str):
-  """The body of a v3 whose stage 5b is called `mixed.format('5b')`."""
-  at = lambda stages: [mixed.format(stage) for stage in stages.split()]
+def _v3(stem, prefix, a, b, c, d, e) -> tuple[str, ...]:
+  """Returns a v3's body, from the units of torchvision's InceptionA to E.
+
+  `prefix` is formatted with the stage: 'Mixed_{}.' makes 'Mixed_5b.'.
+  """
+  prefixes = lambda stages: map(prefix.format, stages.split())
   return tuple(
     _block('', stem)
-    + _blocks(at('5b 5c 5d'), a)
-    + _blocks(at('6a'), b)
-    + _blocks(at('6b 6c 6d 6e'), c)
-    + _blocks(at('7a'), d)
-    + _blocks(at('7b 7c'), e)
+    + _blocks(prefixes('5b 5c 5d'), a)
+    + _blocks(prefixes('6a'), b)
+    + _blocks(prefixes('6b 6c 6d 6e'), c)
+    + _blocks(prefixes('7a'), d)
+    + _blocks(prefixes('7b 7c'), e)
   )
 
 
-def _v4(stem: list[str], at, a: str, b: str, c: str, d: str, e: str):
-  """The body of a v4 whose i-th block after the stem has the prefix at(i)."""
+def _v4(stem, prefix, a, reduction_a, b, reduction_b, c) -> tuple[str, ...]:
+  """Returns a v4's body, from the units of the paper's Inception-A to C.
+
+  `prefix` is called with the number of each block after the stem.
+  """
   return tuple(
     stem
-    + _blocks(map(at, range(0, 4)), a)
-    + _block(at(4), b)
-    + _blocks(map(at, range(5, 12)), c)
-    + _block(at(12), d)
-    + _blocks(map(at, range(13, 16)), e)
+    + _blocks(map(prefix, range(0, 4)), a)
+    + _block(prefix(4), reduction_a)
+    + _blocks(map(prefix, range(5, 12)), b)
+    + _block(prefix(12), reduction_b)
+    + _blocks(map(prefix, range(13, 16)), c)
   )
 
 
-# torchvision's, which timm has taken over.
+# timm's network is torchvision's.
 TORCHVISION_V3 = Names(
   _v3(
     'Conv2d_1a_3x3 Conv2d_2a_3x3 Conv2d_2b_3x3 Conv2d_3b_1x1 Conv2d_4a_3x3',
@@ -100,7 +106,6 @@ TIMM_V4 = Names(
 )
 
 _BLOCK_17 = 'branch0 branch1.0-2 conv2d'
-
 TIMM_RESNET = Names(
   tuple(
     _block('conv2d_', '1a 2a 2b 3b 4a')
@@ -125,7 +130,6 @@ _MINDSPORE_V3 = (
   'branch0 branch1.0-2 branch2.0-4 branch_pool.1',
   'branch0.0-1 branch1.0-3',
 )
-
 MINDCV_V3 = Names(
   _v3(
     'conv1a conv2a conv2b conv3b conv4a',
@@ -137,7 +141,6 @@ MINDCV_V3 = Names(
   head=('classifier',),
   aux=('aux.conv0', 'aux.conv1', 'aux.fc'),
 )
-
 # mindspore-ai/models, official/cv/Inception/inceptionv3.
 MINDSPORE_V3 = Names(
   _v3(
@@ -168,14 +171,13 @@ MINDCV_V4 = Names(
   ),
   head=('classifier',),
 )
-
-# mindspore-ai/models, official/cv/Inception/inceptionv4; its head has
-# BatchNorm on the features and on the logits.
+# mindspore-ai/models, official/cv/Inception/inceptionv4. Its head normalises
+# the features and the logits.
 MINDSPORE_V4 = Names(
   MINDCV_V4.body, head=('bn0', 'softmax.dense', 'softmax.batchnorm')
 )
 
-# weiaicunzai/pytorch-cifar100, typing errors included.
+# weiaicunzai/pytorch-cifar100, including its misspelling 'shorcut'.
 CIFAR_V3 = Names(
   _v3(
     'Conv2d_1a_3x3 Conv2d_2a_3x3 Conv2d_2b_3x3 Conv2d_3b_1x1 Conv2d_4a_3x3',
@@ -189,7 +191,6 @@ CIFAR_V3 = Names(
   ),
   head=('linear',),
 )
-
 _CIFAR_STEM = _block(
   'stem.',
   'conv1.0-2 branch3x3_conv branch7x7a.0-3 branch7x7b.0-1 branchpoolb',

@@ -1,8 +1,8 @@
 """Reads the weight files of other frameworks: path → named numpy arrays.
 
-What comes from outside is hostile until checked: pickles are read by torch
-with `weights_only=True` or not at all, archives are bounded before they are
-unpacked, and whatever is wrong with a file is said in a line.
+Files are untrusted: only torch reads pickles, with `weights_only=True`. The
+size of an archive is checked before it is unpacked. Every failure is a
+UserError of one line.
 """
 
 from collections.abc import Callable
@@ -17,24 +17,27 @@ from inception_jax.errors import UserError
 from inception_jax.weights import keras_file
 from inception_jax.weights import mindspore_file
 
-TORCH_AT_LEAST = (2, 10)
-
-# Where training scripts put the network, the averaged one first.
-_STATE_DICTS = ('state_dict_ema', 'model_ema', 'state_dict', 'model')
-
-_STATE_DICTS += ('model_state_dict', 'net')
-
+_MIN_TORCH = (2, 10)
+# Keys under which training scripts store the network, averaged weights first.
+_STATE_DICTS = (
+  'state_dict_ema',
+  'model_ema',
+  'state_dict',
+  'model',
+  'model_state_dict',
+  'net',
+)
 _TF_TABLE_MAGIC = 0xDB4775248B80FB57
 
 
 @dataclasses.dataclass(frozen=True)
 class Format:
-  """A kind of file.
+  """A file format.
 
   Attributes:
-    name: for people.
+    name: its name in messages.
     read: path → {name: array}.
-    frameworks: whose networks it can hold.
+    frameworks: those whose networks it can hold, the likeliest first.
   """
 
   name: str
@@ -43,31 +46,32 @@ class Format:
 
 
 def read(path: str) -> tuple[dict[str, np.ndarray], Format]:
-  """The tensors of a file, and what kind of file it is.
+  """Reads a file's numeric tensors by name, and returns its format, too.
 
   Raises:
-    UserError: there is none, or it cannot be read.
+    UserError: the file is missing, unreadable or of an unknown format.
   """
   path = os.path.expanduser(path)
   file_format = _format(path)
   try:
     tensors = file_format.read(path)
-  except (UserError, ImportError):  # not the file's fault
-    raise
-  except Exception as error:  # each library has a dozen of its own
+  except (UserError, ImportError):
+    raise  # the file is not at fault, or the message is complete
+  except Exception as error:  # the libraries have no common base class
     raise UserError(
       f'{path} cannot be read as {file_format.name}, it may be truncated: '
-      f'{_in_a_line(error)}'
+      f'{_one_line(error)}'
     ) from error
-  numbers = {
+  numeric = {
     name: array
     for name, array in tensors.items()
+    # 'V' is ml_dtypes' bfloat16.
     if isinstance(array, np.ndarray) and array.dtype.kind in 'fiuV'
   }
-  return numbers, file_format
+  return numeric, file_format
 
 
-def _in_a_line(error: Exception) -> str:
+def _one_line(error: Exception) -> str:
   return (' '.join(str(error).split()) or type(error).__name__)[:200]
 
 
@@ -76,17 +80,17 @@ def _format(path: str) -> Format:
     return TF_CHECKPOINT
   if not os.path.isfile(path):
     raise UserError(f'{path}: no such file')
-  for ending, file_format in _BY_ENDING.items():
-    if path.endswith(ending):
+  for suffix, file_format in _BY_SUFFIX.items():
+    if path.endswith(suffix):
       return file_format
   if path.endswith('.ckpt'):
     return TF_CHECKPOINT if _is_tf_table(path) else MINDSPORE
-  known = ', '.join([*_BY_ENDING, '.ckpt'])
+  known = ', '.join([*_BY_SUFFIX, '.ckpt'])
   raise UserError(f'{path}: expected a file that ends in {known}')
 
 
 def _is_tf_table(path: str) -> bool:
-  """Whether it is a checkpoint of TensorFlow's first format, one file."""
+  """Returns whether it is in TensorFlow's first checkpoint format, one file."""
   with open(path, 'rb') as file:
     file.seek(0, os.SEEK_END)
     if file.tell() < 8:
@@ -96,31 +100,31 @@ def _is_tf_table(path: str) -> bool:
 
 
 def _safetensors(path: str) -> dict[str, np.ndarray]:
-  import ml_dtypes  # noqa: F401 (numpy then knows bfloat16)
+  import ml_dtypes  # noqa: F401 (registers bfloat16 with numpy)
   import safetensors.numpy
 
   return safetensors.numpy.load_file(path)
 
 
 def _pth(path: str) -> dict[str, np.ndarray]:
-  needed = '.'.join(map(str, TORCH_AT_LEAST))
+  needed = '.'.join(map(str, _MIN_TORCH))
   hint = f'pip install "torch>={needed}", or save it as safetensors'
   try:
     import torch
   except ImportError as error:
-    raise UserError(f'{path}: reading it takes torch: {hint}') from error
+    raise UserError(f'{path}: torch is needed to read it: {hint}') from error
   version = tuple(int(n) for n in re.findall(r'\d+', torch.__version__)[:2])
-  if version < TORCH_AT_LEAST:
+  if version < _MIN_TORCH:
     raise UserError(
-      f'{path}: torch {torch.__version__} does not read pickles safely: {hint}'
+      f'{path}: torch {torch.__version__} cannot read pickles safely: {hint}'
     )
   try:
-    # Refuses everything but tensors and plain containers.
+    # Rejects everything but tensors and plain containers.
     content = torch.load(path, map_location='cpu', weights_only=True)
   except Exception as error:
     raise UserError(
-      f'{path} is damaged, or holds more than tensors, which loading could '
-      f'run as code; save its state_dict alone: {_in_a_line(error)}'
+      f'{path} is damaged, or has objects other than tensors, which could run '
+      f'code on loading; save only its state_dict: {_one_line(error)}'
     ) from error
   for key in _STATE_DICTS:
     if isinstance(content, dict) and isinstance(content.get(key), dict):
@@ -145,18 +149,13 @@ def _tf_checkpoint(path: str) -> dict[str, np.ndarray]:
 
 
 SAFETENSORS = Format('safetensors', _safetensors, ('timm', 'weiaicunzai'))
-
 PTH = Format("torch's format", _pth, ('torchvision', 'weiaicunzai', 'timm'))
-
 KERAS = Format("Keras's HDF5", keras_file.read, ('Keras',))
-
 TF_CHECKPOINT = Format('a TensorFlow checkpoint', _tf_checkpoint, ('TF-slim',))
-
 MINDSPORE = Format(
   "MindSpore's checkpoint", mindspore_file.read, ('MindSpore', 'MindCV')
 )
-
-_BY_ENDING = {
+_BY_SUFFIX = {
   '.safetensors': SAFETENSORS,
   '.pth': PTH,
   '.pt': PTH,

@@ -1,10 +1,10 @@
-"""TF-slim's names (tensorflow/models, research/slim/nets), typos included."""
+"""Names of the units in TF-slim (tensorflow/models, research/slim)."""
 
 from inception_jax.weights.names import Names
 
 
 def _block(scope: str, *branches: str) -> list[str]:
-  """Each branch is its units' endings: '0a_1x1 0b_3x3'."""
+  """Names the units of a block; a branch is '0a_1x1 0b_3x3', for example."""
   return [
     f'{scope}/Branch_{i}/Conv2d_{unit}'
     for i, branch in enumerate(branches)
@@ -13,20 +13,18 @@ def _block(scope: str, *branches: str) -> list[str]:
 
 
 _B7 = '0a_1x1 0b_1x7 0c_7x1'
-
 _B7_DOUBLE = '0a_1x1 0b_7x1 0c_1x7 0d_7x1 0e_1x7'
-
 _A = ('0a_1x1', '0a_1x1 0b_5x5', '0a_1x1 0b_3x3 0c_3x3', '0b_1x1')
-
 _STEM = ('1a_3x3', '2a_3x3', '2b_3x3', '3b_1x1', '4a_3x3')
 
 
 def _v3() -> list[str]:
   names = [f'Conv2d_{unit}' for unit in _STEM]
   names += _block('Mixed_5b', *_A)
-  odd = _block('Mixed_5c', _A[0], '0b_1x1 ', *_A[2:])
-  odd.insert(2, 'Mixed_5c/Branch_1/Conv_1_0c_5x5')
-  names += odd
+  # Its second branch has other names than those of 5b and 5d.
+  mixed_5c = _block('Mixed_5c', _A[0], '0b_1x1', *_A[2:])
+  mixed_5c.insert(2, 'Mixed_5c/Branch_1/Conv_1_0c_5x5')
+  names += mixed_5c
   names += _block('Mixed_5d', *_A)
   names += _block('Mixed_6a', '1a_1x1', '0a_1x1 0b_3x3 1a_1x1')
   for c in 'bcde':
@@ -96,8 +94,9 @@ def _resnet() -> list[str]:
 
 
 def _scoped(scope: str, body, head: str, *aux: str) -> Names:
-  put = lambda names: tuple(f'{scope}/{name}' for name in names)
-  return Names(put(body), put([head]), put(f'AuxLogits/{name}' for name in aux))
+  scoped = lambda names: tuple(f'{scope}/{name}' for name in names)
+  aux = [f'AuxLogits/{name}' for name in aux]
+  return Names(scoped(body), scoped([head]), scoped(aux))
 
 
 SLIM_V3 = _scoped(
@@ -108,7 +107,6 @@ SLIM_V3 = _scoped(
   'Conv2d_2a_5x5',
   'Conv2d_2b_1x1',
 )
-
 SLIM_V4 = _scoped(
   'InceptionV4',
   _v4(),
@@ -117,7 +115,6 @@ SLIM_V4 = _scoped(
   'Conv2d_2a',
   'Aux_logits',
 )
-
 SLIM_RESNET = _scoped(
   'InceptionResnetV2',
   _resnet(),

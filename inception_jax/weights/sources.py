@@ -1,39 +1,43 @@
-"""Which framework's which network a file can be, and what comes with it."""
+"""The networks whose weight files can be imported, framework by framework."""
 
 from collections.abc import Callable
 import dataclasses
 import re
+from typing import Any
 
-from inception_jax.models import factory
+from inception_jax.models import architectures
+from inception_jax.models.architectures import ARCHITECTURES
 from inception_jax.models.card import Card
+from inception_jax.models.network_config import NetworkConfig
 from inception_jax.weights import keras_names
 from inception_jax.weights import names as names_lib
 from inception_jax.weights import slim_names
 
-# Of ImageNet, in 0…255.
+# ImageNet's channel statistics, in 0…255.
 _IMAGENET_MEAN = (123.675, 116.28, 103.53)
-
 _IMAGENET_STD = (58.395, 57.12, 57.375)
 
 
 @dataclasses.dataclass(frozen=True)
 class Style:
-  """How a framework names and lays out the tensors of a unit.
+  """How a framework names its tensors and lays out its kernels.
 
   Attributes:
-    conv: unit → prefix of its convolution's tensors.
-    norm: unit → prefix of its BatchNorm's tensors.
-    own: unit without both (a dense layer, an `up`) → prefix of its tensors.
-    kernel, bias: endings of kernels and of their biases.
-    scale: ending of γ; '' where the framework's networks have none.
-    offset, mean, var: of β and of the moving statistics.
+    conv_prefix: unit → prefix of its convolution, if it has a BatchNorm.
+    norm_prefix: unit → prefix of its BatchNorm, if it has a convolution.
+    layer_prefix: unit → prefix of its only layer: dense, convolution with a
+      bias, or BatchNorm.
+    kernel, bias: suffixes of kernels and their biases.
+    scale: suffix of BatchNorm's γ; '' if the framework's networks have no γ.
+    offset, mean, var: suffixes of BatchNorm's β and moving statistics.
     oihw: kernels are [O, I, H, W] and [O, I], not [H, W, I, O] and [I, O].
-    slots: what an optimizer's tensor has around the parameter's name.
+    slots: pattern of the prefix or suffix that an optimizer's slot variable
+      adds to the parameter's name; '' if files hold no optimizer state.
   """
 
-  conv: Callable[[str], str]
-  norm: Callable[[str], str]
-  own: Callable[[str], str]
+  conv_prefix: Callable[[str], str]
+  norm_prefix: Callable[[str], str]
+  layer_prefix: Callable[[str], str]
   kernel: str
   bias: str
   scale: str
@@ -45,9 +49,9 @@ class Style:
 
 
 TORCH = Style(
-  conv='{}.conv.'.format,
-  norm='{}.bn.'.format,
-  own='{}.'.format,
+  conv_prefix='{}.conv.'.format,
+  norm_prefix='{}.bn.'.format,
+  layer_prefix='{}.'.format,
   kernel='weight',
   bias='bias',
   scale='weight',
@@ -56,7 +60,6 @@ TORCH = Style(
   var='running_var',
   oihw=True,
 )
-
 MINDSPORE = dataclasses.replace(
   TORCH,
   scale='gamma',
@@ -65,18 +68,16 @@ MINDSPORE = dataclasses.replace(
   var='moving_variance',
   slots=r'(moments|moment1|moment2|accum|stat|mean_square|mean_gradient|ema)\.',
 )
-
-# nn.Conv2dBnAct calls its BatchNorm so.
+# The names of mindspore.nn.Conv2dBnAct's layers.
 MINDSPORE_CONV_BN_ACT = dataclasses.replace(
   MINDSPORE,
-  conv='{}.conv.conv.'.format,
-  norm='{}.conv.batchnorm.'.format,
+  conv_prefix='{}.conv.conv.'.format,
+  norm_prefix='{}.conv.batchnorm.'.format,
 )
-
 SLIM = Style(
-  conv='{}/'.format,
-  norm='{}/BatchNorm/'.format,
-  own='{}/'.format,
+  conv_prefix='{}/'.format,
+  norm_prefix='{}/BatchNorm/'.format,
+  layer_prefix='{}/'.format,
   kernel='weights',
   bias='biases',
   scale='',
@@ -95,7 +96,7 @@ def _keras_norm(conv: str) -> str:
 
 
 KERAS = dataclasses.replace(
-  SLIM, norm=_keras_norm, kernel='kernel', bias='bias', slots=''
+  SLIM, norm_prefix=_keras_norm, kernel='kernel', bias='bias', slots=''
 )
 
 
@@ -104,58 +105,61 @@ class Source:
   """One network of one framework.
 
   Attributes:
-    framework: as a person calls it.
-    network: our name of it.
-    style: of its names.
-    names: of its units.
-    card: how that framework evaluates it.
-    model: further arguments of `models.create`.
+    framework: its name in messages.
+    network_name: a key of `ARCHITECTURES`.
+    style: tensor names and layout.
+    names: the names of the network's units.
+    card: the preprocessing of the framework's own evaluation.
+    overrides: fields of the `NetworkConfig` that differ from ours.
   """
 
   framework: str
-  network: str
+  network_name: str
   style: Style
-  names_lib: names_lib.Names
+  names: names_lib.Names
   card: Card
-  model: dict = dataclasses.field(default_factory=dict)
+  overrides: dict[str, Any]
+
+  def network_config(self, num_classes: int, aux_head: bool) -> NetworkConfig:
+    """Returns its network with that number of classes."""
+    return architectures.published(
+      self.network_name, num_classes, aux_head=aux_head, **self.overrides
+    )
 
 
-def _source(framework, network, style, units, model=None, **card) -> Source:
-  own = factory.ARCHITECTURES[network].card
-  card = dataclasses.replace(own, **card)
-  return Source(framework, network, style, units, card, model or {})
+def _source(
+  framework, network_name, style, names, overrides=None, **card
+) -> Source:
+  """Returns a Source; `card` has the fields that differ from our own card."""
+  card = dataclasses.replace(ARCHITECTURES[network_name].card, **card)
+  return Source(framework, network_name, style, names, card, overrides or {})
 
 
 _V3, _V4, _RESNET = 'inception_v3', 'inception_v4', 'inception_resnet_v2'
-
 _SHORT_SIDE = {'crop_mode': 'short_side'}
-
 _MINDSPORE_INPUT = {
   'mean': _IMAGENET_MEAN,
   'std': _IMAGENET_STD,
   **_SHORT_SIDE,
 }
-
 _TIMM = {'interpolation': 'bicubic', **_SHORT_SIDE}
-
 TORCHVISION = _source(
-  # The published weights want inputs in [−1, 1]: `transform_input` makes them.
+  # Inputs in [−1, 1], which its `transform_input` makes for published weights.
   'torchvision',
   _V3,
   TORCH,
   names_lib.TORCHVISION_V3,
-  count_include_pad=True,
+  {'count_include_pad': True},
   crop_fraction=299 / 342,
   **_SHORT_SIDE,
 )
-
 TIMM = {
   _V3: _source(
     'timm',
     _V3,
     TORCH,
     names_lib.TORCHVISION_V3,
-    count_include_pad=True,
+    {'count_include_pad': True},
     **_TIMM,
   ),
   _V4: _source('timm', _V4, TORCH, names_lib.TIMM_V4, **_TIMM),
@@ -163,18 +167,14 @@ TIMM = {
     'timm', _RESNET, TORCH, names_lib.TIMM_RESNET, crop_fraction=0.8975, **_TIMM
   ),
 }
-
 _MINDCV = {**_MINDSPORE_INPUT, 'crop_fraction': 299 / 341}
-
 MINDCV = {
   _V3: _source('MindCV', _V3, MINDSPORE, names_lib.MINDCV_V3, **_MINDCV),
   _V4: _source('MindCV', _V4, MINDSPORE, names_lib.MINDCV_V4, **_MINDCV),
 }
-
-# Their evaluation resizes the shorter side to 299, and crops nothing of it.
+# mindspore-ai/models resizes the shorter side to 299 and takes the centre.
 _MINDSPORE = {**_MINDSPORE_INPUT, 'crop_fraction': 1.0}
-
-# timm and torchvision have the same names for v3: the file's format decides.
+# timm's v3 has torchvision's names: the order of `Format.frameworks` decides.
 SOURCES = (
   *TIMM.values(),
   TORCHVISION,
@@ -192,8 +192,7 @@ SOURCES = (
     _V4,
     MINDSPORE_CONV_BN_ACT,
     names_lib.MINDSPORE_V4,
-    {'head_batch_norm': True},
-    bn_epsilon=1e-5,
+    {'head_batch_norm': True, 'bn_epsilon': 1e-5},
     **_MINDSPORE,
   ),
   _source('Keras', _V3, KERAS, keras_names.KERAS_V3),

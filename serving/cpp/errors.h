@@ -1,24 +1,24 @@
-// What ends the program early.
+// Exceptions, and lists of user errors.
 #pragma once
 
 #include <stdexcept>
 #include <string>
 #include <vector>
 
-// A line for each mistake of the user's.
+// User errors, one line each.
 using Faults = std::vector<std::string>;
 
-// Mistakes of the user's, all that are known by then: exit status 2.
+// Invalid arguments or files, with all errors found so far: exit status 2.
 struct UserError {
   Faults faults;
 };
 
-// What ends a run that was right to begin with, in one line: exit status 1.
+// A failure at run time, in one line: exit status 1.
 struct RunError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// Why an image is not classified; the others are.
+// An image that cannot be classified; the program continues with the others.
 struct BadImage : std::runtime_error {
   using std::runtime_error::runtime_error;
 };

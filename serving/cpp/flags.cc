@@ -4,31 +4,33 @@
 
 namespace {
 
-// Above it there is only more memory, and no more speed.
-constexpr int kMostImages = 4096;
+// Larger batches need more memory and are no faster.
+constexpr int kMaxBatchSize = 4096;
 
 }  // namespace
 
 const char kUsage[] =
     R"(classify --model=DIR [--labels=FILE] [--batch_size=N] [--json] PATH…
 
-Says what is on images: the five most probable classes of each.
+Classifies images and prints the five most probable classes of each.
 
-  --model=DIR     what tools.export --format=savedmodel wrote
-  --labels=FILE   the right classes: lines `relative/path label`, paths relative
-                  to the folder of FILE, a label the name or number of a class;
-                  without it, the folder that an image is in, right below PATH,
-                  says its class, where a class has its name
-  --batch_size=N  images at a time, 16 or fewer if there are not so many
-  --json          a line of JSON an image, no table
-  PATH            an image, or a folder of them
+  --model=DIR     SavedModel written by tools.export --format=savedmodel
+  --labels=FILE   lines `relative/path label`: a path relative to the folder of
+                  FILE, and the name or number of a class; without it the label
+                  is the name of the image's folder directly below PATH, if that
+                  is the name of a class
+  --batch_size=N  images per batch; default 16, or fewer if there are fewer
+  --json          prints one line of JSON per image instead of a table
+  PATH            image file, or folder of images
 
-The last line is the result, in JSON. latency_ms is of a batch in the network,
-its decoding included, the reading of the files not. The first run, of a batch
-made up for it, is when the network is compiled; it does not count, and neither
-does a batch that had a broken image. images_per_sec is of everything after
-that first run. A broken image is named in `failed`, the others are served,
-and the exit status is 1. It is 2 for a mistake on the command line.
+The last line is the result as JSON. latency_ms is the time of a batch, with
+decoding but without reading the files. It leaves out a first run on a
+placeholder batch, which compiles the network, and batches with an unreadable
+image. images_per_sec covers everything after the first run.
+
+Unreadable images are listed in `failed`, and the others are classified. Exit
+status: 0 if all images were classified, 1 if one failed, 2 for a mistake on the
+command line.
 )";
 
 Flags parse(int argc, char** argv, Faults& faults) {
@@ -58,9 +60,9 @@ Flags parse(int argc, char** argv, Faults& faults) {
       const char* end = value.data() + value.size();
       auto [stop, error] = std::from_chars(value.data(), end, flags.batch_size);
       if (error != std::errc() || stop != end || flags.batch_size < 1 ||
-          flags.batch_size > kMostImages) {
+          flags.batch_size > kMaxBatchSize) {
         faults.push_back(arg + ": expected a number from 1 to " +
-                         std::to_string(kMostImages));
+                         std::to_string(kMaxBatchSize));
       }
     } else if (name == "--model" || name == "--labels") {
       faults.push_back(arg + ": expected " + name + "=PATH");
@@ -68,8 +70,8 @@ Flags parse(int argc, char** argv, Faults& faults) {
       faults.push_back(arg + ": takes no value");
     } else {
       faults.push_back(arg +
-                       ": no such flag; there are --model=, --labels=, "
-                       "--batch_size=, --json and --help");
+                       ": unknown flag; expected --model=, --labels=, "
+                       "--batch_size=, --json or --help");
     }
   }
   return flags;

@@ -1,4 +1,4 @@
-// The command line.
+// Command-line flags.
 #pragma once
 
 #include <string>
@@ -17,5 +17,5 @@ struct Flags {
 
 extern const char kUsage[];
 
-// Adds a line to `faults` for each argument that is wrong.
+// Adds a line to `faults` for each invalid argument.
 Flags parse(int argc, char** argv, Faults& faults);

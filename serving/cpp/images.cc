@@ -12,11 +12,11 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// As inception_jax/data/sources/folder.py has them.
+// As in inception_jax/data/sources/folder.py.
 constexpr std::array kSuffixes = {".jpg",  ".jpeg", ".png",
                                   ".webp", ".bmp",  ".gif"};
-// A BMP of as many pixels as the network decodes, 80 million, has 240 MB.
-constexpr std::size_t kMostBytes = std::size_t{256} << 20;
+// The network decodes at most 80 million pixels, a BMP of 240 MB.
+constexpr std::size_t kMaxBytes = std::size_t{256} << 20;
 
 bool is_image(const fs::path& path) {
   std::string suffix = path.extension().string();
@@ -33,9 +33,9 @@ std::vector<Image> in_folder(const fs::path& root) {
     std::error_code gone;
     if (!is_image(entry.path()) || !entry.is_regular_file(gone)) continue;
     fs::path inside = entry.path().lexically_relative(root);
-    bool in_one = inside.has_parent_path();
+    bool has_folder = inside.has_parent_path();
     found.push_back({entry.path().string(),
-                     in_one ? inside.begin()->string() : std::string()});
+                     has_folder ? inside.begin()->string() : std::string()});
   }
   std::sort(found.begin(), found.end(),
             [](const Image& a, const Image& b) { return a.path < b.path; });
@@ -64,7 +64,7 @@ std::vector<Image> find_images(const std::vector<std::string>& paths,
     } else if (fs::is_regular_file(status)) {
       images.push_back({path, ""});
     } else if (!fs::is_directory(status)) {
-      // Of a pipe there may be no end.
+      // Reading a pipe might never end.
       faults.push_back(path + ": neither a file nor a folder");
     } else {
       try {
@@ -86,14 +86,13 @@ std::string read_image(const std::string& path) {
     throw BadImage(std::string("cannot be read: ") + std::strerror(errno));
   }
   auto size = static_cast<std::int64_t>(file.tellg());
-  if (size < 0 || static_cast<std::size_t>(size) > kMostBytes) {
-    throw BadImage("more than " + std::to_string(kMostBytes >> 20) +
-                   " MiB: not read");
+  if (size < 0 || static_cast<std::size_t>(size) > kMaxBytes) {
+    throw BadImage("larger than " + std::to_string(kMaxBytes >> 20) + " MiB");
   }
   std::string bytes(static_cast<std::size_t>(size), '\0');
   file.seekg(0);
   if (!file.read(bytes.data(), size)) {
-    throw BadImage("ends before its size, or the disk fails");
+    throw BadImage("cannot be read to its end");
   }
   return bytes;
 }

@@ -1,4 +1,4 @@
-// Images on a disk: which there are, and what is in them.
+// Finds and reads image files.
 #pragma once
 
 #include <string>
@@ -8,15 +8,15 @@
 
 struct Image {
   std::string path;
-  // The folder it is in, right below the one that was asked for; or nothing.
+  // Name of its folder directly below the given one; empty if there is none.
   std::string folder;
 };
 
-// The images among `paths`, and in the folders among them and all below those,
-// in the order of their names. Links to folders are not followed: one to a
-// folder above would never end.
+// The images in `paths` and, recursively, in the folders of `paths`; those of a
+// folder sorted by path. Links to folders are not followed, because they can be
+// circular.
 std::vector<Image> find_images(const std::vector<std::string>& paths,
                                Faults& faults);
 
-// An image's file as it is; throws BadImage.
+// The bytes of an image file; throws BadImage.
 std::string read_image(const std::string& path);

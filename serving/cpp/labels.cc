@@ -12,22 +12,22 @@ namespace {
 
 constexpr char kSpace[] = " \t\r\n\v\f";
 
-// The same for all names of a file.
+// A key for a file that is the same for all paths to it.
 std::string key(const fs::path& path) {
   std::error_code failed;
   fs::path real = fs::weakly_canonical(path, failed);
   return (failed ? fs::absolute(path).lexically_normal() : real).string();
 }
 
-// A name goes before a number, since classes may be called 0, 1, ….
+// Names take precedence over numbers, because classes may be named 0, 1, ….
 std::optional<int> class_of(const std::string& label, const Classes& classes) {
   if (auto output = classes.find(label)) return output;
   int number = -1;
   const char* end = label.data() + label.size();
   auto [stop, error] = std::from_chars(label.data(), end, number);
-  bool is_one = error == std::errc() && stop == end && 0 <= number &&
+  bool is_class = error == std::errc() && stop == end && 0 <= number &&
                 number < classes.size();
-  return is_one ? std::optional(number) : std::nullopt;
+  return is_class ? std::optional(number) : std::nullopt;
 }
 
 struct Line {
@@ -35,7 +35,7 @@ struct Line {
   std::string label;
 };
 
-// The last word is the label: paths may have spaces.
+// The label is the last word, because paths may have spaces.
 std::optional<Line> split(const std::string& text) {
   auto last = text.find_last_not_of(kSpace);
   auto gap = text.find_last_of(kSpace, last);
@@ -47,7 +47,7 @@ std::optional<Line> split(const std::string& text) {
               text.substr(gap + 1, last - gap)};
 }
 
-// Of each file that a list names its class.
+// Class by file; see `key`.
 using ByFile = std::unordered_map<std::string, int>;
 
 ByFile read_list(const std::string& list, const std::optional<Classes>& classes,
@@ -75,14 +75,13 @@ ByFile read_list(const std::string& list, const std::optional<Classes>& classes,
     std::optional<int> output = class_of(line->label, *classes);
     if (!output) {
       faults.push_back(where + line->label +
-                       " is not the name of a class, "
-                       "and no number from 0 to " +
+                       " is neither a class name nor a number from 0 to " +
                        std::to_string(classes->size() - 1));
       continue;
     }
     auto [at, is_new] = by_file.emplace(key(folder / line->path), *output);
     if (!is_new && at->second != *output) {
-      faults.push_back(where + line->path + " has another label before");
+      faults.push_back(where + line->path + " already has another label");
     }
   }
   return by_file;
@@ -112,7 +111,7 @@ Labels labels_of_list(const std::string& list, const std::vector<Image>& images,
   bool none = std::none_of(labels.begin(), labels.end(),
                            [](auto& x) { return x.has_value(); });
   if (none && classes && !images.empty() && faults.size() == before) {
-    faults.push_back("--labels=" + list + " names none of the images");
+    faults.push_back("--labels=" + list + " contains none of the images");
   }
   return labels;
 }

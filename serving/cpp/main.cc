@@ -1,25 +1,25 @@
-// Classifies images by an exported network, without Python; see kUsage.
+// Classifies images with an exported network, without Python; see kUsage.
 
 #include <algorithm>
 #include <iostream>
 #include <memory>
 #include <optional>
 
-#include "about.h"
 #include "errors.h"
 #include "flags.h"
 #include "images.h"
 #include "labels.h"
+#include "metadata.h"
 #include "model.h"
 #include "report.h"
 
 namespace {
 
-constexpr std::size_t kMostFaults = 40;
+constexpr std::size_t kMaxFaults = 40;
 
-// A grey pixel. It fills a batch up, since another size of it would be another
-// compilation, and makes up the first.
-std::string pixel() {
+// A grey image of one pixel. It pads batches, because each batch size would be
+// compiled separately, and fills the first one.
+std::string placeholder() {
   std::string bmp(58, '\0');
   bmp.replace(0, 2, "BM");
   bmp[2] = 58;            // bytes of the file
@@ -27,13 +27,13 @@ std::string pixel() {
   bmp[14] = 40;           // bytes of the header
   bmp[18] = bmp[22] = 1;  // width and height
   bmp[26] = 1;            // planes
-  bmp[28] = 24;           // bits a pixel
-  bmp[34] = 4;            // bytes of the pixels, a row of four
+  bmp[28] = 24;           // bits per pixel
+  bmp[34] = 4;            // bytes of the pixels: one padded row
   bmp.replace(54, 3, 3, 'x');
   return bmp;
 }
 
-// Everything that a user gave, checked.
+// The validated arguments.
 struct Job {
   Flags flags;
   std::optional<Classes> classes;
@@ -49,10 +49,10 @@ Job prepare(int argc, char** argv) {
   if (job.flags.model.empty()) {
     faults.push_back("--model= is missing: the folder of a SavedModel");
   } else {
-    job.classes = read_about(job.flags.model, faults);
+    job.classes = read_classes(job.flags.model, faults);
   }
   if (job.flags.paths.empty()) {
-    faults.push_back("name an image, or a folder of them");
+    faults.push_back("no images: give image files or folders of images");
   }
   job.images = find_images(job.flags.paths, faults);
   if (!job.flags.labels.empty()) {
@@ -65,8 +65,8 @@ Job prepare(int argc, char** argv) {
   return job;
 }
 
-// Reads, classifies and reports on as many images as the network takes.
-void batch(const Model& model, std::size_t begin, std::size_t size,
+// Reads, classifies and reports one batch.
+void classify_batch(const Model& model, std::size_t begin, std::size_t size,
            const Job& job, Report& report) {
   std::vector<std::string> files;
   std::vector<std::size_t> read;
@@ -80,20 +80,21 @@ void batch(const Model& model, std::size_t begin, std::size_t size,
     }
   }
   if (read.empty()) return;
-  files.resize(size, pixel());
-  std::vector<std::vector<float>> odds;
+  files.resize(size, placeholder());
+  std::vector<std::vector<float>> probabilities;
   auto start = Clock::now();
   try {
-    odds = model.classify(files);
-    report.time(seconds_since(start));
+    probabilities = model.classify(files);
+    report.add_latency(seconds_since(start));
   } catch (const BadImage&) {
-    // Which one it was, they say one by one.
+    // One of them is unreadable: classify them one by one.
   }
   for (std::size_t row = 0; row < read.size(); ++row) {
     const Image& image = job.images[read[row]];
     try {
       report.add(image.path,
-                 odds.empty() ? model.classify({files[row]})[0] : odds[row],
+                 probabilities.empty() ? model.classify({files[row]})[0]
+                                       : probabilities[row],
                  job.labels[read[row]]);
     } catch (const BadImage& error) {
       report.fail(image.path, error.what());
@@ -101,7 +102,7 @@ void batch(const Model& model, std::size_t begin, std::size_t size,
   }
 }
 
-// Whether any is known; says so where some are not.
+// Whether any image has a label; warns if only some have.
 bool has_labels(const Job& job) {
   auto count = job.images.size();
   auto without = static_cast<std::size_t>(
@@ -109,9 +110,9 @@ bool has_labels(const Job& job) {
   if (without == count) return false;
   if (without > 0) {
     auto first = std::find(job.labels.begin(), job.labels.end(), std::nullopt);
-    std::cerr << without << " of " << count << " images have no label and do "
-              << "not count, " << job.images[first - job.labels.begin()].path
-              << " for one" << std::endl;
+    std::cerr << without << " of " << count << " images have no label and are "
+              << "not counted, for example "
+              << job.images[first - job.labels.begin()].path << std::endl;
   }
   return true;
 }
@@ -119,20 +120,20 @@ bool has_labels(const Job& job) {
 int classify(const Job& job) {
   auto size = std::min(static_cast<std::size_t>(job.flags.batch_size),
                        job.images.size());
-  std::cerr << "loading " << job.flags.model << ", compiling it for " << size
-            << " images at a time" << std::endl;
+  std::cerr << "loading " << job.flags.model << " and compiling it for batches "
+            << "of " << size << " images" << std::endl;
   const std::unique_ptr<Model> model =
       load_model(job.flags.model, job.classes->size());
   try {
-    model->classify(std::vector<std::string>(size, pixel()));
+    model->classify(std::vector<std::string>(size, placeholder()));
   } catch (const BadImage& error) {
-    throw RunError(job.flags.model + " does not run: " + error.what());
+    throw RunError(job.flags.model + " cannot be run: " + error.what());
   }
   Report report(*job.classes, job.flags.json, has_labels(job));
   Progress progress(job.images.size());
   auto start = Clock::now();
   for (std::size_t begin = 0; begin < job.images.size(); begin += size) {
-    batch(*model, begin, size, job, report);
+    classify_batch(*model, begin, size, job, report);
     std::cout.flush();
     progress.update(std::min(begin + size, job.images.size()));
   }
@@ -153,12 +154,12 @@ int main(int argc, char** argv) {
     }
     return classify(job);
   } catch (const UserError& error) {
-    std::size_t more = 0;
+    std::size_t count = 0;
     for (const std::string& fault : error.faults) {
-      if (more++ < kMostFaults) std::cerr << "error: " << fault << '\n';
+      if (count++ < kMaxFaults) std::cerr << "error: " << fault << '\n';
     }
-    if (more > kMostFaults) {
-      std::cerr << "error: and " << more - kMostFaults << " more\n";
+    if (count > kMaxFaults) {
+      std::cerr << "error: and " << count - kMaxFaults << " more\n";
     }
     return 2;
   } catch (const std::exception& error) {

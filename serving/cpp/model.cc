@@ -1,5 +1,5 @@
-// TensorFlow is a module that is opened here, not linked with: it reads its
-// settings as it is loaded, which with linking is before main.
+// Loads TensorFlow at run time instead of linking with it: TensorFlow reads its
+// environment variables when it is loaded, which with linking is before main.
 
 #include "model.h"
 
@@ -10,11 +10,11 @@
 #include "errors.h"
 
 std::unique_ptr<Model> load_model(const std::string& folder, int num_classes) {
-  // Its banners help nobody; with oneDNN it rounds otherwise than
+  // No TensorFlow banners; no oneDNN, which rounds differently from
   // tools.predict.
   setenv("TF_CPP_MIN_LOG_LEVEL", "3", 0);
   setenv("TF_ENABLE_ONEDNN_OPTS", "0", 0);
-  // Never closed: TensorFlow's threads live as long as the program.
+  // Never closed, because TensorFlow's threads run until the program ends.
   void* module = dlopen("saved_model.so", RTLD_NOW);
   void* symbol = module ? dlsym(module, "new_saved_model") : nullptr;
   if (!symbol) throw RunError(std::string("TensorFlow: ") + dlerror());

@@ -1,4 +1,4 @@
-// A SavedModel that takes encoded images, run by TensorFlow's C API.
+// A SavedModel on encoded images, run by TensorFlow's C API.
 #pragma once
 
 #include <memory>
@@ -9,14 +9,14 @@ class Model {
  public:
   virtual ~Model() = default;
 
-  // Probabilities of each class, an image after the other. An image is a file
-  // as it is: JPEG, PNG, GIF, BMP or WebP. Throws BadImage where TensorFlow
-  // fails, as the network has it fail for one of too many pixels; of more than
-  // one image it does not say on which.
+  // Class probabilities of each image. `encoded` has the bytes of JPEG, PNG,
+  // GIF, BMP or WebP files. Throws BadImage if TensorFlow fails, for example
+  // because an image has too many pixels; the error does not tell which image.
   virtual std::vector<std::vector<float>> classify(
       const std::vector<std::string>& encoded) const = 0;
 };
 
-// Loads the signature `encoded` of the SavedModel in `folder`; throws UserError
-// where it has none, or is damaged, RunError where TensorFlow is not there.
+// Loads the signature `encoded` of the SavedModel in `folder`. Throws UserError
+// if the model is damaged or has no such signature, RunError if TensorFlow
+// cannot be loaded.
 std::unique_ptr<Model> load_model(const std::string& folder, int num_classes);

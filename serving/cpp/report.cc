@@ -12,28 +12,31 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr int kGuesses = 5;
+constexpr int kTopClasses = 5;
 
-// In a line. Names of files may be no UTF-8, and JSON has nothing else.
+// In one line. File names that are not UTF-8 get replacement characters.
 std::string line(const Json& values) {
   return values.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-// The outputs of the best guesses, of equal ones the first, as predict.py.
-std::vector<int> best(const std::vector<float>& odds) {
-  std::vector<int> order(odds.size());
+// The most probable outputs; ties go to the lower index, as in tools.predict.
+std::vector<int> top_classes(const std::vector<float>& probabilities) {
+  std::vector<int> order(probabilities.size());
   std::iota(order.begin(), order.end(), 0);
-  auto end = order.begin() + std::min<std::ptrdiff_t>(kGuesses, odds.size());
+  auto end = order.begin() +
+             std::min<std::ptrdiff_t>(kTopClasses, probabilities.size());
   std::partial_sort(order.begin(), end, order.end(), [&](int a, int b) {
-    return odds[a] != odds[b] ? odds[a] > odds[b] : a < b;
+    return probabilities[a] != probabilities[b]
+               ? probabilities[a] > probabilities[b]
+               : a < b;
   });
   order.erase(end, order.end());
   return order;
 }
 
-// Between the two nearest values, as numpy.percentile; of a sorted list.
-double percentile(const std::vector<double>& sorted, double share) {
-  double at = share * static_cast<double>(sorted.size() - 1);
+// Linear interpolation between the nearest values, as numpy.percentile.
+double percentile(const std::vector<double>& sorted, double fraction) {
+  double at = fraction * static_cast<double>(sorted.size() - 1);
   auto below = static_cast<std::size_t>(at);
   auto above = std::min(below + 1, sorted.size() - 1);
   double rest = at - static_cast<double>(below);
@@ -60,32 +63,33 @@ Json milliseconds(std::vector<double> seconds) {
 Report::Report(const Classes& classes, bool as_json, bool has_labels)
     : classes_(classes), as_json_(as_json), has_labels_(has_labels) {}
 
-void Report::add(const std::string& image, const std::vector<float>& odds,
+void Report::add(const std::string& image,
+                 const std::vector<float>& probabilities,
                  std::optional<int> label) {
-  // They have no order, and a network that says so is broken.
-  if (!std::all_of(odds.begin(), odds.end(),
+  if (!std::all_of(probabilities.begin(), probabilities.end(),
                    [](float x) { return std::isfinite(x); })) {
-    return fail(image, "the network's output is no number");
+    return fail(image, "the network's output is not finite");
   }
-  std::vector<int> guesses = best(odds);
+  std::vector<int> top = top_classes(probabilities);
   ++images_;
   if (label) {
     ++labelled_;
-    top1_ += guesses.front() == *label;
-    top5_ += std::count(guesses.begin(), guesses.end(), *label);
+    top1_ += top.front() == *label;
+    top5_ += std::count(top.begin(), top.end(), *label);
   }
   if (as_json_) {
-    Json found = Json::array();
-    for (int i : guesses) {
-      found.push_back({{"class", classes_.name(i)}, {"probability", odds[i]}});
+    Json classes = Json::array();
+    for (int i : top) {
+      classes.push_back(
+          {{"class", classes_.name(i)}, {"probability", probabilities[i]}});
     }
-    std::cout << line({{"image", image}, {"classes", found}}) << '\n';
+    std::cout << line({{"image", image}, {"classes", classes}}) << '\n';
     return;
   }
   std::cout << image;
-  for (int i : guesses) {
+  for (int i : top) {
     char percent[16];
-    std::snprintf(percent, sizeof percent, "%5.1f", 100.0 * odds[i]);
+    std::snprintf(percent, sizeof percent, "%5.1f", 100.0 * probabilities[i]);
     std::cout << "  " << percent << " % " << classes_.name(i);
   }
   std::cout << '\n';
@@ -100,11 +104,11 @@ std::string Report::result(double seconds, int batch_size) const {
   Json values = {{"images", images_}, {"failed", Json::object()}};
   for (const auto& [image, reason] : failed_) values["failed"][image] = reason;
   if (has_labels_) {
-    auto share = [&](int right) {
-      return labelled_ ? Json(double(right) / labelled_) : Json();
+    auto accuracy = [&](int correct) {
+      return labelled_ ? Json(double(correct) / labelled_) : Json();
     };
-    values["top1"] = share(top1_);
-    values["top5"] = share(top5_);
+    values["top1"] = accuracy(top1_);
+    values["top5"] = accuracy(top5_);
     values["count"] = labelled_;
   }
   values["latency_ms"] = milliseconds(seconds_);

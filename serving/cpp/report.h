@@ -1,4 +1,4 @@
-// What is said of the images, and of how long they took.
+// Prints predictions, failures, accuracy, latency and progress.
 #pragma once
 
 #include <chrono>
@@ -7,8 +7,8 @@
 #include <utility>
 #include <vector>
 
-#include "about.h"
 #include "labels.h"
+#include "metadata.h"
 
 using Clock = std::chrono::steady_clock;
 
@@ -18,18 +18,18 @@ inline double seconds_since(Clock::time_point begin) {
 
 class Report {
  public:
-  // `has_labels`: whether the result says how many are right.
+  // `has_labels`: whether the result has top1, top5 and count.
   Report(const Classes& classes, bool as_json, bool has_labels);
 
-  // Prints the five best guesses; where these are no numbers, it has failed.
-  void add(const std::string& image, const std::vector<float>& odds,
+  // Prints the top-5 classes; non-finite probabilities are a failure.
+  void add(const std::string& image, const std::vector<float>& probabilities,
            std::optional<int> label);
   void fail(const std::string& image, const std::string& reason);
-  // Of a whole batch in the network.
-  void time(double seconds) { seconds_.push_back(seconds); }
+  // Records the latency of a batch.
+  void add_latency(double seconds) { seconds_.push_back(seconds); }
 
   bool has_failed() const { return !failed_.empty(); }
-  // In a line; `seconds` for all of the images.
+  // One line of JSON; `seconds` is the total time.
   std::string result(double seconds, int batch_size) const;
 
  private:
@@ -40,8 +40,8 @@ class Report {
   std::vector<double> seconds_;
 };
 
-// Says on stderr how far it is and how long it will take: after five seconds,
-// every five for a minute, then each minute.
+// Prints progress and remaining time to stderr: every five seconds during the
+// first minute, then every minute.
 class Progress {
  public:
   explicit Progress(std::size_t total) : total_(total) {}

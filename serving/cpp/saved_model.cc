@@ -1,4 +1,4 @@
-// The module that `load_model` opens: all that knows TensorFlow.
+// The module that `load_model` opens; the only code that uses TensorFlow.
 
 #include <charconv>
 #include <cstdint>
@@ -15,7 +15,7 @@ constexpr char kTag[] = "serve";
 constexpr char kSignature[] = "encoded";
 constexpr char kInput[] = "encoded";
 constexpr char kOutput[] = "probabilities";
-constexpr std::size_t kMostBytes = 200;
+constexpr std::size_t kMaxMessage = 200;
 
 template <auto function>
 struct Call {
@@ -31,17 +31,17 @@ using Options =
 using Status = std::unique_ptr<TF_Status, Call<TF_DeleteStatus>>;
 using Tensor = std::unique_ptr<TF_Tensor, Call<TF_DeleteTensor>>;
 
-// In a line: the first says what happened, the rest where in the graph.
-std::string words(const TF_Status* status) {
+// The first line of the message; the others tell where in the graph it was.
+std::string message(const TF_Status* status) {
   std::string text = TF_Message(status);
-  text = text.substr(0, text.find('\n')).substr(0, kMostBytes);
+  text = text.substr(0, text.find('\n')).substr(0, kMaxMessage);
   return text.empty()
-             ? "TensorFlow's error " + std::to_string(TF_GetCode(status))
+             ? "TensorFlow error " + std::to_string(TF_GetCode(status))
              : text;
 }
 
-// The operation and the number of its output that a tensor's name stands for.
-TF_Output find(TF_Graph* graph, const std::string& tensor,
+// The operation and output index of a tensor name, `operation:index`.
+TF_Output find_output(TF_Graph* graph, const std::string& tensor,
                const std::string& folder) {
   auto colon = tensor.rfind(':');
   std::string name = tensor.substr(0, colon);
@@ -53,13 +53,13 @@ TF_Output find(TF_Graph* graph, const std::string& tensor,
   TF_Operation* operation = TF_GraphOperationByName(graph, name.c_str());
   if (!operation || index < 0 || index >= TF_OperationNumOutputs(operation)) {
     throw UserError{{"--model=" + folder + ": its signature '" + kSignature +
-                     "' names " + tensor + ", which its graph has not"}};
+                     "' refers to " + tensor + ", which is not in its graph"}};
   }
   return {operation, index};
 }
 
-// A tensor of strings that are kept elsewhere for as long.
-Tensor strings(const std::vector<std::string>& values) {
+// A tensor of views of `values`, which must outlive it.
+Tensor string_tensor(const std::vector<std::string>& values) {
   auto size = static_cast<std::int64_t>(values.size());
   Tensor tensor(TF_AllocateTensor(TF_STRING, &size, 1,
                                   values.size() * sizeof(TF_TString)));
@@ -67,7 +67,7 @@ Tensor strings(const std::vector<std::string>& values) {
   auto* cells = static_cast<TF_TString*>(TF_TensorData(tensor.get()));
   for (const std::string& value : values) {
     TF_StringInit(cells);
-    // A view owns nothing: there is nothing to be freed with the tensor.
+    // A view owns no memory, so deleting the tensor leaks nothing.
     TF_StringAssignView(cells++, value.data(), value.size());
   }
   return tensor;
@@ -89,7 +89,7 @@ class SavedModel : public Model {
 
  private:
   int num_classes_;
-  // In this order: the session goes before its graph.
+  // In this order, so that the session is deleted before its graph.
   Graph graph_;
   std::unique_ptr<TF_Session, CloseSession> session_;
   TF_Output input_{};
@@ -107,7 +107,7 @@ SavedModel::SavedModel(const std::string& folder, int num_classes)
       buffer.get(), status.get()));
   if (TF_GetCode(status.get()) != TF_OK) {
     throw UserError{
-        {"--model=" + folder + " cannot be read: " + words(status.get())}};
+        {"--model=" + folder + " cannot be read: " + message(status.get())}};
   }
   tensorflow::MetaGraphDef meta;
   if (!meta.ParseFromArray(buffer->data, static_cast<int>(buffer->length))) {
@@ -118,33 +118,33 @@ SavedModel::SavedModel(const std::string& folder, int num_classes)
       !signature->second.inputs().contains(kInput) ||
       !signature->second.outputs().contains(kOutput)) {
     throw UserError{{"--model=" + folder + " has no signature '" + kSignature +
-                     "' of '" + kInput + "' to '" + kOutput + "'"}};
+                     "' from '" + kInput + "' to '" + kOutput + "'"}};
   }
   const auto& inputs = signature->second.inputs();
   const auto& outputs = signature->second.outputs();
-  input_ = find(graph_.get(), inputs.at(kInput).name(), folder);
-  output_ = find(graph_.get(), outputs.at(kOutput).name(), folder);
+  input_ = find_output(graph_.get(), inputs.at(kInput).name(), folder);
+  output_ = find_output(graph_.get(), outputs.at(kOutput).name(), folder);
 }
 
 std::vector<std::vector<float>> SavedModel::classify(
     const std::vector<std::string>& encoded) const {
-  Tensor images = strings(encoded);
-  TF_Tensor* given = images.get();
-  TF_Tensor* found = nullptr;
+  Tensor images = string_tensor(encoded);
+  TF_Tensor* input = images.get();
+  TF_Tensor* output = nullptr;
   Status status(TF_NewStatus());
-  TF_SessionRun(session_.get(), nullptr, &input_, &given, 1, &output_, &found,
+  TF_SessionRun(session_.get(), nullptr, &input_, &input, 1, &output_, &output,
                 1, nullptr, 0, nullptr, status.get());
-  Tensor odds(found);
-  if (TF_GetCode(status.get()) != TF_OK) throw BadImage(words(status.get()));
+  Tensor probabilities(output);
+  if (TF_GetCode(status.get()) != TF_OK) throw BadImage(message(status.get()));
   auto count = static_cast<std::int64_t>(encoded.size());
-  // The card may be another network's.
-  if (TF_TensorType(found) != TF_FLOAT || TF_NumDims(found) != 2 ||
-      TF_Dim(found, 0) != count || TF_Dim(found, 1) != num_classes_) {
+  // The metadata may be that of another network.
+  if (TF_TensorType(output) != TF_FLOAT || TF_NumDims(output) != 2 ||
+      TF_Dim(output, 0) != count || TF_Dim(output, 1) != num_classes_) {
     throw RunError("the network's output is not " + std::to_string(count) +
                    "×" + std::to_string(num_classes_) +
-                   " floats, as its card says");
+                   " floats, as its metadata says");
   }
-  const auto* begin = static_cast<const float*>(TF_TensorData(found));
+  const auto* begin = static_cast<const float*>(TF_TensorData(output));
   std::vector<std::vector<float>> rows;
   for (std::int64_t i = 0; i < count; ++i, begin += num_classes_) {
     rows.emplace_back(begin, begin + num_classes_);

@@ -1,17 +1,17 @@
-// Pictures from the camera, as files like any other.
+// Pictures from the camera, as PNG files.
 
 import {text} from './text.js';
 
-export function camera({open, close, shoot, panel, video, onPicture, onFault}) {
+export function camera({open, close, shoot, panel, video, onPicture, onError}) {
   open.onclick = async () => {
     try {
-      // Browsers keep it from pages that came over an open line.
+      // Browsers provide it on https and localhost only.
       if (!navigator.mediaDevices) throw new Error(text('insecure'));
       video.srcObject = await navigator.mediaDevices.getUserMedia({
         video: {facingMode: 'environment'},
       });
     } catch (error) {
-      onFault(error.message);
+      onError(error.message);
       return;
     }
     panel.hidden = false;
@@ -19,7 +19,7 @@ export function camera({open, close, shoot, panel, video, onPicture, onFault}) {
     shoot.disabled = true;
   };
 
-  // The first frame has come.
+  // The first frame is available.
   video.onloadeddata = () => {
     shoot.disabled = false;
     shoot.focus();

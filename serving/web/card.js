@@ -1,31 +1,32 @@
-// What an ONNX file says of itself: the JSON that tools.export wrote into it.
+// Reads the metadata that tools.export writes into an ONNX file, as JSON.
 
-import {Fault} from './fault.js';
+import {PageError} from './page_error.js';
 import {CROPS, INTERPOLATIONS} from './pixels.js';
 
 const KEY = 'inception_jax';
 const VERSION = 1;
 const METADATA = 14; // ModelProto.metadata_props
 
-// {model, card, classes}, as inception_jax/models/card.py describes them. The
-// runtime does not tell a file's metadata, so they are read from its bytes.
-export function read(bytes) {
-  const text = metadata(bytes).get(KEY);
-  if (text === undefined) throw new Fault('noCard');
-  let about;
+// {model, card, classes}, as inception_jax/export/metadata.py writes them;
+// inception_jax/models/card.py describes the card. onnxruntime-web gives no
+// access to a file's metadata, so they are read from its bytes.
+export function readMetadata(bytes) {
+  const text = metadataProps(bytes).get(KEY);
+  if (text === undefined) throw new PageError('noCard');
+  let metadata;
   try {
-    about = JSON.parse(text);
+    metadata = JSON.parse(text);
   } catch {
-    throw new Fault('badCard', {what: text.slice(0, 40)});
+    throw new PageError('badCard', {what: text.slice(0, 40)});
   }
-  for (const [key, holds] of Object.entries(EXPECTED)) {
-    const value = key.split('.').reduce((x, part) => x?.[part], about);
-    if (!holds(value, about)) {
+  for (const [key, isValid] of Object.entries(VALIDATORS)) {
+    const value = key.split('.').reduce((x, part) => x?.[part], metadata);
+    if (!isValid(value, metadata)) {
       const what = `${key}=${JSON.stringify(value)}`;
-      throw new Fault('badCard', {what});
+      throw new PageError('badCard', {what});
     }
   }
-  return about;
+  return metadata;
 }
 
 const isCount = (x) => Number.isInteger(x) && x > 0;
@@ -33,7 +34,7 @@ const areNumbers = (x) => Array.isArray(x) && x.every(Number.isFinite);
 const areNames = (x) =>
   Array.isArray(x) && x.every((name) => typeof name === 'string');
 
-const EXPECTED = {
+const VALIDATORS = {
   'version': (x) => x === VERSION,
   'model.num_classes': isCount,
   'classes': areNames,
@@ -46,19 +47,19 @@ const EXPECTED = {
   'card.interpolation': (x) => INTERPOLATIONS.includes(x),
 };
 
-function metadata(bytes) {
+function metadataProps(bytes) {
   const decoder = new TextDecoder();
-  const found = new Map();
+  const props = new Map();
   for (const [field, entry] of fields(bytes)) {
     if (field !== METADATA) continue;
     const {1: key, 2: value} = Object.fromEntries(fields(entry));
-    found.set(decoder.decode(key), decoder.decode(value));
+    props.set(decoder.decode(key), decoder.decode(value));
   }
-  return found;
+  return props;
 }
 
-// Each field of a protobuf message that has a length, as [number, bytes]. The
-// bytes are a view: the weights, hundreds of megabytes, are passed over.
+// The length-delimited fields of a protobuf message, as [number, bytes]. The
+// bytes are views: the weights, hundreds of megabytes, are not copied.
 function* fields(bytes) {
   let at = 0;
   const varint = () => {
@@ -68,18 +69,20 @@ function* fields(bytes) {
       value += (byte & 127) * scale;
       if (byte < 128) return value;
     }
-    throw new Fault('notOnnx');
+    throw new PageError('notOnnx');
   };
   while (at < bytes.length) {
     const tag = varint();
-    const kind = tag % 8;
-    if (kind === 0) {
+    const wireType = tag % 8;
+    if (wireType === 0) {
       varint();
       continue;
     }
-    const size = {1: () => 8, 2: varint, 5: () => 4}[kind]?.();
-    if (!(at + size <= bytes.length)) throw new Fault('notOnnx');
-    if (kind === 2) yield [Math.floor(tag / 8), bytes.subarray(at, at + size)];
+    const size = {1: () => 8, 2: varint, 5: () => 4}[wireType]?.();
+    if (!(at + size <= bytes.length)) throw new PageError('notOnnx');
+    if (wireType === 2) {
+      yield [Math.floor(tag / 8), bytes.subarray(at, at + size)];
+    }
     at += size;
   }
 }

@@ -1,39 +1,39 @@
-// The pixels of an image's view as they are in the file: not turned upright,
-// not converted to the screen's colours, nothing left out for transparency.
+// Decodes an image as Python does: without EXIF rotation, without conversion to
+// the screen's colour space, with the colours of transparent pixels.
 
-import {Fault} from './fault.js';
-import {view} from './pixels.js';
+import {PageError} from './page_error.js';
+import {cropWindow} from './pixels.js';
 
-const MOST_PIXELS = 80_000_000; // inception_jax/models/card.py
-const AS_THEY_ARE = {colorSpaceConversion: 'none', premultiplyAlpha: 'none'};
+const MAX_PIXELS = 80_000_000; // as inception_jax/models/card.py
+const UNCONVERTED = {colorSpaceConversion: 'none', premultiplyAlpha: 'none'};
 
-// ImageData, all opaque.
-export async function decoded(file, card) {
+// The opaque pixels in the card's crop window, as {data, width, height}.
+export async function decode(file, card) {
   const bytes = new Uint8Array(await file.arrayBuffer());
-  forgetOrientation(bytes);
-  const bitmap = await createImageBitmap(new Blob([bytes]), AS_THEY_ARE).catch(
+  removeOrientation(bytes);
+  const bitmap = await createImageBitmap(new Blob([bytes]), UNCONVERTED).catch(
     () => {
-      throw new Fault('badImage');
+      throw new PageError('badImage');
     },
   );
   const {width, height} = bitmap;
-  if (width * height > MOST_PIXELS) {
+  if (width * height > MAX_PIXELS) {
     bitmap.close();
-    throw new Fault('tooLarge', {width, height, most: MOST_PIXELS});
+    throw new PageError('tooLarge', {width, height, max: MAX_PIXELS});
   }
-  const part = view(width, height, card);
-  const canvas = new OffscreenCanvas(part.width, part.height);
+  const crop = cropWindow(width, height, card);
+  const canvas = new OffscreenCanvas(crop.width, crop.height);
   const context = canvas.getContext('2d', {willReadFrequently: true});
-  context.drawImage(bitmap, -part.left, -part.top);
+  context.drawImage(bitmap, -crop.left, -crop.top);
   bitmap.close();
-  const image = context.getImageData(0, 0, part.width, part.height);
+  const image = context.getImageData(0, 0, crop.width, crop.height);
   if (isOpaque(image.data)) return image;
-  return uncovered(bytes, file.type, part).catch(() => image);
+  return decodeUnderAlpha(bytes, file.type, crop).catch(() => image);
 }
 
-// EXIF of a JPEG becomes a comment: browsers turn the image by it whatever
-// createImageBitmap is told.
-function forgetOrientation(bytes) {
+// Turns a JPEG's EXIF segment into a comment, because browsers rotate the image
+// by it regardless of the options of createImageBitmap.
+function removeOrientation(bytes) {
   const [marker, start, exif, scan, comment] = [0xff, 0xd8, 0xe1, 0xda, 0xfe];
   if (bytes[0] !== marker || bytes[1] !== start) return;
   let at = 2;
@@ -48,22 +48,23 @@ function isOpaque(data) {
   return true;
 }
 
-// A canvas keeps colours multiplied by alpha, and so loses those that are
-// transparent, which Python sees. Browsers that have this decoder keep them.
-async function uncovered(data, type, {left: x, top: y, width, height}) {
-  const decoder = new ImageDecoder({data, type, ...AS_THEY_ARE});
+// A canvas stores colours multiplied by alpha, and so loses the colours of
+// transparent pixels, which Python keeps. ImageDecoder, where the browser has
+// it, keeps them, too.
+async function decodeUnderAlpha(data, type, {left: x, top: y, width, height}) {
+  const decoder = new ImageDecoder({data, type, ...UNCONVERTED});
   const {image: frame} = await decoder.decode();
-  const formats = {RGBA: 0, BGRA: 2}; // where red is
-  const place = formats[frame.format];
-  if (place === undefined) throw new Error('not as it is in the file');
+  const formats = {RGBA: 0, BGRA: 2}; // the offset of red
+  const red = formats[frame.format];
+  if (red === undefined) throw new Error(`${frame.format}: not supported`);
   const copy = new Uint8ClampedArray(4 * width * height);
   await frame.copyTo(copy, {rect: {x, y, width, height}});
   decoder.close();
   const pixels = new Uint8ClampedArray(copy.length).fill(255);
   for (let i = 0; i < copy.length; i += 4) {
-    pixels[i] = copy[i + place];
+    pixels[i] = copy[i + red];
     pixels[i + 1] = copy[i + 1];
-    pixels[i + 2] = copy[i + 2 - place];
+    pixels[i + 2] = copy[i + 2 - red];
   }
   return {data: pixels, width, height};
 }

@@ -1,29 +1,32 @@
-// The page: takes images and a network, hands them to the worker, shows what
-// it answers.
+// The page: takes images and a network, sends them to the worker and shows its
+// results.
 
 import {camera} from './camera.js';
 import {fill, text} from './text.js';
 
 const $ = (id) => document.getElementById(id);
-const SMALL = 100; // pixels; below, a picture is drawn in squares
+const SMALL = 100; // pixels; smaller pictures are drawn unsmoothed
 
-const entries = new Map(); // by what the worker calls them
+const entries = new Map(); // {file, card, outcome} by the id of the request
 let worker;
-let asked = 0;
+let nextId = 0;
 
 function start() {
   fill(document);
-  if (typeof WebAssembly === 'undefined') return network('noWasm', {}, true);
-  worker = thread();
-  worker.onmessage = ({data: {kind, ...rest}}) => ANSWERS[kind](rest);
-  worker.onerror = () => network('noVendor', {}, true);
-  const wanted = new URLSearchParams(location.search).get('model');
-  const url = new URL(wanted ?? 'network.onnx', location);
+  if (typeof WebAssembly === 'undefined') {
+    showNetwork('noWasm', {}, true);
+    return;
+  }
+  worker = createWorker();
+  worker.onmessage = ({data: {kind, ...rest}}) => HANDLERS[kind](rest);
+  worker.onerror = () => showNetwork('noRuntimeFiles', {}, true);
+  const model = new URLSearchParams(location.search).get('model');
+  const url = new URL(model ?? 'network.onnx', location);
   if (url.origin === location.origin) load(url.href);
-  else network('elsewhere', {url: url.origin}, true);
+  else showNetwork('otherOrigin', {url: url.origin}, true);
 
-  $('images').onchange = ({target}) => take(target);
-  $('network').onchange = ({target}) => take(target);
+  $('images').onchange = ({target}) => addChosen(target);
+  $('network').onchange = ({target}) => addChosen(target);
   camera({
     open: $('open-camera'),
     close: $('close-camera'),
@@ -31,7 +34,7 @@ function start() {
     panel: $('camera'),
     video: $('video'),
     onPicture: (picture) => add([picture]),
-    onFault: (what) => say('noCamera', {what}, true),
+    onError: (what) => showStatus('noCamera', {what}, true),
   });
   document.ondragover = (event) => {
     event.preventDefault();
@@ -44,27 +47,28 @@ function start() {
     event.preventDefault();
     document.body.classList.remove('dropping');
     if (event.dataTransfer.files.length) add(event.dataTransfer.files);
-    else say('nothing', {}, true);
+    else showStatus('noFiles', {}, true);
   };
 }
 
-// A worker has the policy of the server's answer, which sends none; one that
-// is made from a blob has this page's, and can no more than it send anything.
-function thread() {
+// A worker from a URL has the content security policy of its HTTP response, and
+// servers send none. One from a blob inherits the page's, which allows requests
+// to the page's origin only.
+function createWorker() {
   const url = JSON.stringify(new URL('worker.js', import.meta.url));
   const script = new Blob([`import ${url}`], {type: 'text/javascript'});
   return new Worker(URL.createObjectURL(script), {type: 'module'});
 }
 
-function take(input) {
+function addChosen(input) {
   add(input.files);
-  input.value = ''; // the same file may be chosen again
+  input.value = ''; // so that the same file can be chosen again
 }
 
 function add(files) {
   const isNetwork = ({name}) => name.toLowerCase().endsWith('.onnx');
-  const chosen = Array.from(files).find(isNetwork);
-  if (chosen) load(chosen);
+  const network = Array.from(files).find(isNetwork);
+  if (network) load(network);
   const images = Array.from(files).filter((file) => !isNetwork(file));
   const added = images.map((file) => {
     const card = $('result').content.cloneNode(true).firstElementChild;
@@ -76,84 +80,83 @@ function add(files) {
   added.forEach(submit);
 }
 
-// By a new name: what the worker still says of the one before is not of the
-// network that there is now.
+// The id is new, so that results of an earlier network are ignored.
 function submit(entry) {
   entries.delete(entry.id);
-  entry.id = asked++;
+  entry.id = nextId++;
   entries.set(entry.id, entry);
-  entry.ended = null;
-  state(entry, text('waiting'));
+  entry.outcome = null;
+  showState(entry, text('waiting'));
   worker.postMessage({task: 'classify', id: entry.id, file: entry.file});
 }
 
-// What was classified before is classified anew.
+// Loads a network, and classifies all images again.
 function load(source) {
-  network('loading', {percent: 0});
-  say('waiting');
+  showNetwork('loading', {percent: 0});
+  showStatus('waiting');
   worker.postMessage({task: 'load', source});
   Array.from(entries.values()).forEach(submit);
 }
 
-const ANSWERS = {
-  loading: ({percent}) => network('loading', {percent}),
-  starting: () => network('starting'),
+const HANDLERS = {
+  loading: ({percent}) => showNetwork('loading', {percent}),
+  starting: () => showNetwork('starting'),
   ready({model: {name, num_classes: classes}, size}) {
-    network('about', {name, size, classes});
-    say('ready');
+    showNetwork('loaded', {name, size, classes});
+    showStatus('ready');
   },
   classifying({id}) {
     const entry = entries.get(id);
     if (!entry) return;
     const {name} = entry.file;
-    state(entry, text('classifying', {name}));
-    say('classifying', {name});
+    showState(entry, text('classifying', {name}));
+    showStatus('classifying', {name});
   },
-  classified({id, preparing, running, best, image, size}) {
+  classified({id, preprocessing, running, top, image, size}) {
     const entry = entries.get(id);
     if (!entry) return;
     draw(entry, image, size);
-    const took = {
-      preparing: Math.round(preparing),
+    const times = {
+      preprocessing: Math.round(preprocessing),
       running: Math.round(running),
     };
-    end(entry, text('took', took), 'done');
-    entry.card.querySelector('ol').replaceChildren(...best.map(row));
+    finish(entry, text('times', times), 'done');
+    entry.card.querySelector('ol').replaceChildren(...top.map(row));
   },
-  failed({id, code, mentions}) {
+  failed({id, code, values}) {
     if (id === undefined) {
-      network(code, mentions, true);
-      say('');
+      showNetwork(code, values, true);
+      showStatus('');
     } else if (entries.has(id)) {
-      end(entries.get(id), text(code, mentions), 'failed');
+      finish(entries.get(id), text(code, values), 'failed');
     }
   },
 };
 
-function end(entry, said, ended) {
-  entry.ended = ended;
-  state(entry, said);
-  const all = Array.from(entries.values(), (each) => each.ended);
-  if (all.includes(null)) return;
-  const count = (wanted) => all.filter((each) => each === wanted).length;
-  say('done', {done: count('done'), failed: count('failed')});
+function finish(entry, message, outcome) {
+  entry.outcome = outcome;
+  showState(entry, message);
+  const outcomes = Array.from(entries.values(), (each) => each.outcome);
+  if (outcomes.includes(null)) return;
+  const count = (wanted) => outcomes.filter((each) => each === wanted).length;
+  showStatus('done', {done: count('done'), failed: count('failed')});
 }
 
-function state({card, ended}, said) {
+function showState({card, outcome}, message) {
   const paragraph = card.querySelector('.state');
-  paragraph.textContent = said;
-  paragraph.classList.toggle('bad', ended === 'failed');
-  if (ended !== 'done') card.querySelector('ol').replaceChildren();
+  paragraph.textContent = message;
+  paragraph.classList.toggle('bad', outcome === 'failed');
+  if (outcome !== 'done') card.querySelector('ol').replaceChildren();
 }
 
-function row({name, share}) {
+function row({name, probability}) {
   const [item, label, value, bar] = ['li', 'span', 'data', 'i'].map((tag) =>
     document.createElement(tag),
   );
   label.textContent = label.title = name;
-  value.value = share;
-  value.textContent = `${(100 * share).toFixed(1)} %`;
-  bar.style.setProperty('--share', `${100 * share}%`);
+  value.value = probability;
+  value.textContent = `${(100 * probability).toFixed(1)} %`;
+  bar.style.setProperty('--probability', `${100 * probability}%`);
   item.append(label, value, bar);
   return item;
 }
@@ -162,18 +165,17 @@ function draw({card, file}, image, size) {
   const canvas = card.querySelector('canvas');
   canvas.width = canvas.height = size;
   canvas.classList.toggle('small', size < SMALL);
-  const seen = text('seen', {name: file.name});
-  canvas.setAttribute('aria-label', seen);
+  canvas.setAttribute('aria-label', text('seen', {name: file.name}));
   const pixels = new ImageData(image, size, size);
   canvas.getContext('2d').putImageData(pixels, 0, 0);
 }
 
-// Two lines: what the network does, and what the images do.
-const network = (...said) => line($('about'), ...said);
-const say = (...said) => line($('status'), ...said);
+// Two lines of text: one about the network, one about the images.
+const showNetwork = (...message) => show($('about'), ...message);
+const showStatus = (...message) => show($('status'), ...message);
 
-function line(element, key, mentions = {}, bad = false) {
-  element.textContent = key && text(key, mentions);
+function show(element, key, values = {}, bad = false) {
+  element.textContent = key && text(key, values);
   element.classList.toggle('bad', bad);
 }
 

@@ -1,9 +1,9 @@
-// An image as the network sees it: inception_jax/data/decode.py's eval_image.
+// Preprocessing: crop, resize and normalise, as eval_image in
+// inception_jax/data/decode.py.
 //
-// Pixels are RGBA, as a canvas has them, all opaque; for a network of one
-// channel they are grey, one byte each. `bilinear` and `bicubic` are Pillow's
-// (Resample.c), to the last bit; `area` and `nearest` TensorFlow's, in float32
-// as there.
+// Pixels are opaque RGBA, as in a canvas; for a network of one channel they are
+// grey, one byte each. `bilinear` and `bicubic` give Pillow's pixels
+// (Resample.c) exactly; `area` and `nearest` are TensorFlow's, in float32.
 
 const {abs, ceil, floor, fround, max, min, sign, trunc} = Math;
 
@@ -18,16 +18,16 @@ const KERNELS = {
     },
   },
 };
-const ONE = 2 ** 22; // weights of theirs are whole numbers of its parts
+const UNIT = 2 ** 22; // Pillow's weights are fixed-point numbers of 22 bits
 export const INTERPOLATIONS = [...Object.keys(KERNELS), 'area', 'nearest'];
 export const CROPS = ['central', 'short_side', 'squash'];
 
-// What of an image is looked at, before it is resized.
-export function view(width, height, card) {
+// The part of an image that is resized, as {left, top, width, height}.
+export function cropWindow(width, height, card) {
   if (card.crop_mode !== 'central') return {left: 0, top: 0, width, height};
-  const share = (x) =>
+  const crop = (x) =>
     max(1, roundToEven(fround(x * fround(card.crop_fraction))));
-  const [w, h] = [share(width), share(height)];
+  const [w, h] = [crop(width), crop(height)];
   return {
     left: floor((width - w) / 2),
     top: floor((height - h) / 2),
@@ -36,8 +36,8 @@ export function view(width, height, card) {
   };
 }
 
-// RGBA of the view → that or grey, of input_size × input_size.
-export function prepare(rgba, width, height, card) {
+// RGBA of the crop window → RGBA or grey of input_size × input_size.
+export function preprocess(rgba, width, height, card) {
   const channels = card.mean.length === 1 ? 1 : 4;
   const data = channels === 1 ? grey(rgba) : rgba;
   const image = {data, width, height, channels};
@@ -45,15 +45,15 @@ export function prepare(rgba, width, height, card) {
   if (card.crop_mode !== 'short_side') {
     return resize(image, side, side, card.interpolation).data;
   }
-  // Not to be one too few where the share was itself a quotient, as 299 / 341.
+  // 1e-6: a fraction that is itself a quotient, as 299 / 341, may round down.
   const shorter = floor(side / card.crop_fraction + 1e-6);
   const [across, down] = [width, height].map((extent) =>
     floor((shorter * extent) / min(width, height)),
   );
-  return centre(resize(image, across, down, card.interpolation), side);
+  return centreCrop(resize(image, across, down, card.interpolation), side);
 }
 
-// float32 [channels, S, S] of what `prepare` made: (image − mean) / std.
+// Output of `preprocess` → float32 [channels, S, S]: (image − mean) / std.
 export function normalise(data, card) {
   const step = card.mean.length === 1 ? 1 : 4;
   const count = data.length / step;
@@ -71,8 +71,8 @@ export function normalise(data, card) {
   return tensor;
 }
 
-// As a picture: RGBA of what `prepare` made.
-export function shown(data, card) {
+// Output of `preprocess` → RGBA, for display.
+export function toRgba(data, card) {
   if (card.mean.length !== 1) return data;
   const rgba = new Uint8ClampedArray(4 * data.length).fill(255);
   data.forEach((level, i) => rgba.fill(level, 4 * i, 4 * i + 3));
@@ -93,30 +93,30 @@ function grey(rgba) {
   return data;
 }
 
-// The smooth ones go to whole levels in between, and down first where that
-// loses much, as inception_jax/data/resize.py.
+// One axis after the other. With Pillow's kernels the result is rounded in
+// between; the first axis is that of inception_jax/data/resize.py.
 function resize({data, width, height, channels}, toWidth, toHeight, method) {
-  const between = method in KERNELS ? Uint8ClampedArray : Float32Array;
+  const Partial = method in KERNELS ? Uint8ClampedArray : Float32Array;
   const across = taps(method, width, toWidth);
   const down = taps(method, height, toHeight);
-  const done = new Uint8ClampedArray(toHeight * toWidth * channels);
-  const lost = height - toHeight;
-  if (lost > 0 && lost > 2 * (width - toWidth)) {
-    const low = new between(toHeight * width * channels);
-    resample(data, 1, width * channels, down, low);
-    resample(low, toHeight, channels, across, done);
+  const resized = new Uint8ClampedArray(toHeight * toWidth * channels);
+  const removed = height - toHeight;
+  if (removed > 0 && removed > 2 * (width - toWidth)) {
+    const partial = new Partial(toHeight * width * channels);
+    resample(data, 1, width * channels, down, partial);
+    resample(partial, toHeight, channels, across, resized);
   } else {
-    const wide = new between(height * toWidth * channels);
-    resample(data, height, channels, across, wide);
-    resample(wide, 1, toWidth * channels, down, done);
+    const partial = new Partial(height * toWidth * channels);
+    resample(data, height, channels, across, partial);
+    resample(partial, 1, toWidth * channels, down, resized);
   }
-  return {data: done, width: toWidth, height: toHeight, channels};
+  return {data: resized, width: toWidth, height: toHeight, channels};
 }
 
 // [outer, from, inner] → [outer, to, inner], weighted sums over `from`.
-function resample(source, outer, inner, {from, all, one}, target) {
-  const whole = target instanceof Uint8ClampedArray;
-  const sums = one > 1 ? new Float64Array(inner) : new Float32Array(inner);
+function resample(source, outer, inner, {from, all, unit}, target) {
+  const isInteger = target instanceof Uint8ClampedArray;
+  const sums = unit > 1 ? new Float64Array(inner) : new Float32Array(inner);
   let at = 0;
   for (let block = 0; block < outer; block++) {
     for (const {start, weights} of all) {
@@ -126,27 +126,27 @@ function resample(source, outer, inner, {from, all, one}, target) {
         for (let i = 0; i < inner; i++) sums[i] += weight * source[read++];
       }
       for (let i = 0; i < inner; i++) {
-        // The array itself would round halves to even; it does clip.
-        target[at++] = whole ? floor(sums[i] / one + 0.5) : sums[i];
+        // The array clips, but by itself would round halves to even.
+        target[at++] = isInteger ? floor(sums[i] / unit + 0.5) : sums[i];
       }
     }
   }
 }
 
-// For each pixel of `to`: the first one of `from` in it, and the weights, whose
-// sum is `one`.
+// For each output pixel: the first input pixel that it reads, and the weights,
+// whose sum is `unit`.
 function taps(method, from, to) {
-  const find = {nearest: nearest, area: covered}[method] ?? smooth;
-  const all = Array.from({length: to}, (_, x) => find(x, from, to, method));
-  return {from, all, one: method in KERNELS ? ONE : 1};
+  const tap = {nearest: nearestTap, area: areaTap}[method] ?? kernelTap;
+  const all = Array.from({length: to}, (_, x) => tap(x, from, to, method));
+  return {from, all, unit: method in KERNELS ? UNIT : 1};
 }
 
-function nearest(x, from, to) {
+function nearestTap(x, from, to) {
   const start = floor(fround(fround(x + 0.5) * fround(from / to)));
   return {start: min(start, from - 1), weights: [1]};
 }
 
-function covered(x, from, to) {
+function areaTap(x, from, to) {
   const step = fround(from / to);
   const [begin, end] = [fround(x * step), fround((x + 1) * step)];
   const start = floor(begin);
@@ -157,8 +157,8 @@ function covered(x, from, to) {
   return {start, weights};
 }
 
-// Antialiased: where the image shrinks, the kernel grows with the step.
-function smooth(x, from, to, method) {
+// Antialiased: when downsampling, the kernel is stretched by the step.
+function kernelTap(x, from, to, method) {
   const {radius, at} = KERNELS[method];
   const step = from / to;
   const stretch = max(step, 1);
@@ -171,12 +171,12 @@ function smooth(x, from, to, method) {
   );
   const sum = exact.reduce((total, weight) => total + weight, 0);
   const weights = exact.map((weight) =>
-    trunc((weight / sum) * ONE + 0.5 * sign(weight)),
+    trunc((weight / sum) * UNIT + 0.5 * sign(weight)),
   );
   return {start, weights};
 }
 
-function centre({data, width, height, channels}, side) {
+function centreCrop({data, width, height, channels}, side) {
   const left = roundToEven((width - side) / 2);
   const top = roundToEven((height - side) / 2);
   const square = new Uint8ClampedArray(side * side * channels);

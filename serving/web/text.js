@@ -1,4 +1,4 @@
-// All that the page says, in the reader's language.
+// The page's texts, in English and Chinese.
 
 const en = {
   title: 'What is in the picture?',
@@ -13,27 +13,28 @@ const en = {
   seen: '{name}, as the network sees it',
   loading: 'Loading the network: {percent} %',
   starting: 'Starting the network …',
-  about: '{name}, {size}×{size} pixels, {classes} classes',
+  loaded: '{name}, {size}×{size} pixels, {classes} classes',
   ready: 'Ready: choose images.',
   waiting: 'Waiting for the network …',
   classifying: 'Classifying {name} …',
   done: 'Images classified: {done}. Failed: {failed}.',
-  took: 'Prepared in {preparing} ms, network {running} ms',
-  nothing: 'Nothing was dropped that is a file.',
-  noNetwork: 'No network at {url}: put one beside this page, or choose a file.',
-  elsewhere: 'The network must come from this server, not from {url}.',
-  notOnnx: 'This is not an ONNX file, or a part of one.',
-  noCard: 'This network was not exported by inception_jax: it has no card.',
-  badCard: 'The network’s card says what this page does not know: {what}.',
+  times: 'Preprocessing {preprocessing} ms, network {running} ms',
+  noFiles: 'What was dropped has no files.',
+  noNetwork: 'No network at {url}: put one there, or choose a file.',
+  otherOrigin: 'The network must come from this server, not from {url}.',
+  notOnnx: 'This is not an ONNX file, or it is truncated.',
+  noCard: 'This network was not exported by inception_jax: no metadata.',
+  badCard: 'The network’s metadata has an unsupported value: {what}.',
   badNetwork: 'This network cannot be run: {what}',
-  noWasm: 'This browser has no WebAssembly, which running a network takes.',
-  noRuntime: 'The runtime does not start: {what}',
-  noVendor: 'The runtime is missing, or this browser is too old: make web.',
-  notReady: 'There is no network to classify it.',
+  noWasm: 'This browser has no WebAssembly, so it cannot run a network.',
+  noRuntime: 'onnxruntime-web cannot be started: {what}',
+  noRuntimeFiles:
+    'onnxruntime-web is missing: run make web. Or this browser is too old.',
+  notReady: 'No network is loaded.',
   badImage: 'This is not an image that the browser can read.',
-  tooLarge: '{width}×{height} is more than {most} pixels.',
+  tooLarge: '{width}×{height} is more than {max} pixels.',
   noCamera: 'The camera cannot be used: {what}',
-  insecure: 'a browser allows it on https or localhost only',
+  insecure: 'browsers allow it only on https or localhost',
   unexpected: 'Unexpected: {what}',
 };
 
@@ -47,28 +48,28 @@ const zh = {
   take: '拍照',
   closeCamera: '关闭摄像头',
   picture: '摄像头，{time}',
-  seen: '{name}（网络所见）',
+  seen: '{name}（网络的输入）',
   loading: '正在加载网络：{percent} %',
   starting: '正在启动网络……',
-  about: '{name}，{size}×{size} 像素，{classes} 个类别',
+  loaded: '{name}，{size}×{size} 像素，{classes} 个类别',
   ready: '就绪，请选择图像。',
   waiting: '等待网络……',
   classifying: '正在分类 {name}……',
   done: '已分类 {done} 张，失败 {failed} 张。',
-  took: '预处理 {preparing} 毫秒，网络 {running} 毫秒',
-  nothing: '拖入的内容不是文件。',
-  noNetwork: '{url} 处没有网络：请放在本页面旁，或选择文件。',
-  elsewhere: '网络必须来自本服务器，而不是 {url}。',
+  times: '预处理 {preprocessing} 毫秒，网络 {running} 毫秒',
+  noFiles: '拖入的内容中没有文件。',
+  noNetwork: '{url} 处没有网络：请将网络文件放到该处，或选择一个文件。',
+  otherOrigin: '网络必须来自本服务器，而不是 {url}。',
   notOnnx: '这不是 ONNX 文件，或文件不完整。',
-  noCard: '此网络不是由 inception_jax 导出的：没有卡片。',
-  badCard: '网络的卡片中有本页面不认识的内容：{what}。',
+  noCard: '此网络不是由 inception_jax 导出的：没有元数据。',
+  badCard: '网络的元数据中有不支持的值：{what}。',
   badNetwork: '无法运行此网络：{what}',
   noWasm: '此浏览器没有 WebAssembly，无法运行网络。',
-  noRuntime: '运行库无法启动：{what}',
-  noVendor: '缺少运行库，或浏览器过旧：make web。',
-  notReady: '没有可用的网络。',
+  noRuntime: 'onnxruntime-web 无法启动：{what}',
+  noRuntimeFiles: '缺少 onnxruntime-web：请运行 make web。也可能是浏览器过旧。',
+  notReady: '尚未加载网络。',
   badImage: '浏览器无法读取此图像。',
-  tooLarge: '{width}×{height} 超过 {most} 像素。',
+  tooLarge: '{width}×{height} 超过 {max} 像素。',
   noCamera: '无法使用摄像头：{what}',
   insecure: '浏览器只允许在 https 或 localhost 上使用',
   unexpected: '意外错误：{what}',
@@ -78,11 +79,11 @@ export const LANGUAGES = {en, zh};
 const isChinese = navigator.language.startsWith('zh');
 const texts = isChinese ? zh : en;
 
-export function text(key, mentions = {}) {
-  return texts[key].replace(/\{(\w+)\}/g, (_, name) => mentions[name]);
+export function text(key, values = {}) {
+  return texts[key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
 }
 
-// Fills the elements that name a text.
+// Sets the text of every element with a data-text attribute.
 export function fill(root) {
   root.documentElement.lang = isChinese ? 'zh-CN' : 'en';
   root.title = text('title');

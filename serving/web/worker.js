@@ -1,28 +1,27 @@
-// Loads a network and classifies images, one thing after the other, so that
-// the page stays free. It answers with messages that name their `kind`.
+// Loads a network and classifies images, one task at a time, in a thread of its
+// own, so that the page stays responsive. Its messages name their `kind`.
 
-import * as card from './card.js';
-import {decoded} from './decode.js';
-import {Fault} from './fault.js';
+import {readMetadata} from './card.js';
+import {decode} from './decode.js';
+import {PageError} from './page_error.js';
 import * as pixels from './pixels.js';
 import * as ort from './vendor/ort.wasm.bundle.min.mjs';
 
-const GUESSES = 5;
+const TOP_K = 5;
 
-// More would be workers of their own, which a page has only where its server
-// sends headers that isolate it.
+// More threads need a server that sends cross-origin isolation headers.
 ort.env.wasm.numThreads = 1;
 
 let network = null;
-let turn = Promise.resolve();
+let lastTask = Promise.resolve();
 const TASKS = {load, classify};
 
 self.onmessage = ({data: {task, ...rest}}) => {
-  turn = turn.then(() => TASKS[task](rest)).catch((error) => {
-    const known = error instanceof Fault;
+  lastTask = lastTask.then(() => TASKS[task](rest)).catch((error) => {
+    const known = error instanceof PageError;
     const code = known ? error.code : 'unexpected';
-    const mentions = known ? error.mentions : {what: String(error)};
-    postMessage({kind: 'failed', id: rest.id, code, mentions});
+    const values = known ? error.values : {what: String(error)};
+    postMessage({kind: 'failed', id: rest.id, code, values});
   });
 };
 
@@ -30,21 +29,21 @@ self.onmessage = ({data: {task, ...rest}}) => {
 async function load({source}) {
   await network?.session.release();
   network = null;
-  const bytes = await received(source);
-  const about = card.read(bytes);
+  const bytes = await readBytes(source);
+  const metadata = readMetadata(bytes);
   postMessage({kind: 'starting'});
-  const session = await started(bytes);
-  network = {about, session};
-  const {model, card: {input_size: size}} = about;
+  const session = await createSession(bytes);
+  network = {metadata, session};
+  const {model, card: {input_size: size}} = metadata;
   postMessage({kind: 'ready', model, size});
 }
 
-async function received(source) {
+async function readBytes(source) {
   let stream = source;
   let total = source.size;
   if (!(source instanceof File)) {
     const response = await fetch(source).catch(() => null);
-    if (!response?.ok) throw new Fault('noNetwork', {url: source});
+    if (!response?.ok) throw new PageError('noNetwork', {url: source});
     total = Number(response.headers.get('Content-Length'));
     stream = response;
   }
@@ -56,14 +55,14 @@ async function received(source) {
     if (done) break;
     chunks.push(value);
     count += value.length;
-    // What is compressed on the way has more bytes than the header says.
+    // With compression there are more bytes than the header states.
     const percent = total ? Math.min(100, Math.floor(100 * count / total)) : 0;
     postMessage({kind: 'loading', percent});
   }
   return new Uint8Array(await new Blob(chunks).arrayBuffer());
 }
 
-async function started(bytes) {
+async function createSession(bytes) {
   const options = {executionProviders: ['wasm'], logSeverityLevel: 3};
   let session;
   try {
@@ -71,23 +70,25 @@ async function started(bytes) {
   } catch (error) {
     const runtime = /backend/.test(error.message);
     const what = error.message.slice(0, 200);
-    throw new Fault(runtime ? 'noRuntime' : 'badNetwork', {what});
+    throw new PageError(runtime ? 'noRuntime' : 'badNetwork', {what});
   }
   const names = [...session.inputNames, ...session.outputNames].join();
-  if (names !== 'images,logits') throw new Fault('badNetwork', {what: names});
+  if (names !== 'images,logits') {
+    throw new PageError('badNetwork', {what: names});
+  }
   return session;
 }
 
 async function classify({id, file}) {
-  if (!network) throw new Fault('notReady');
-  const {about, session} = network;
+  if (!network) throw new PageError('notReady');
+  const {metadata: {card, classes}, session} = network;
   postMessage({kind: 'classifying', id});
   const begin = performance.now();
-  const {data, width, height} = await decoded(file, about.card);
-  const image = pixels.prepare(data, width, height, about.card);
-  const tensor = pixels.normalise(image, about.card);
-  const prepared = performance.now();
-  const {mean: {length: channels}, input_size: size} = about.card;
+  const {data, width, height} = await decode(file, card);
+  const image = pixels.preprocess(data, width, height, card);
+  const tensor = pixels.normalise(image, card);
+  const preprocessed = performance.now();
+  const {mean: {length: channels}, input_size: size} = card;
   const {logits} = await session.run({
     images: new ort.Tensor('float32', tensor, [1, channels, size, size]),
   });
@@ -96,23 +97,23 @@ async function classify({id, file}) {
     kind: 'classified',
     id,
     size,
-    image: pixels.shown(image, about.card),
-    best: best(softmax(logits.data), about.classes),
-    preparing: prepared - begin,
-    running: done - prepared,
+    image: pixels.toRgba(image, card),
+    top: topClasses(softmax(logits.data), classes),
+    preprocessing: preprocessed - begin,
+    running: done - preprocessed,
   });
 }
 
 function softmax(logits) {
-  const most = logits.reduce((a, b) => Math.max(a, b));
-  const odds = Array.from(logits, (x) => Math.exp(x - most));
-  const sum = odds.reduce((a, b) => a + b);
-  return odds.map((x) => x / sum);
+  const max = logits.reduce((a, b) => Math.max(a, b));
+  const exponentials = Array.from(logits, (x) => Math.exp(x - max));
+  const sum = exponentials.reduce((a, b) => a + b);
+  return exponentials.map((x) => x / sum);
 }
 
-function best(odds, classes) {
-  return odds
-    .map((share, i) => ({name: classes[i] ?? `output ${i}`, share}))
-    .sort((a, b) => b.share - a.share)
-    .slice(0, GUESSES);
+function topClasses(probabilities, classes) {
+  return probabilities
+    .map((probability, i) => ({name: classes[i] ?? `output ${i}`, probability}))
+    .sort((a, b) => b.probability - a.probability)
+    .slice(0, TOP_K);
 }

@@ -1,4 +1,4 @@
-"""How batches come onto the devices."""
+"""Prefetching of batches onto the devices."""
 
 import threading
 
@@ -7,11 +7,11 @@ import pytest
 
 from inception_jax.distributed import sharding
 
-SECONDS = 60  # to wait for what another thread does at once
+SECONDS = 60  # timeout for another thread
 
 
 class Batches:
-  """Numbered batches; says when each is read."""
+  """Numbered batches; sets an event when each is read."""
 
   def __init__(self, number):
     self.number = number
@@ -25,9 +25,9 @@ class Batches:
     raise OSError('the disk is gone')
 
 
-def test_a_batch_is_read_before_it_is_asked_for():
+def test_next_batch_is_read_ahead():
   batches = Batches(3)
-  arrays = sharding.on_devices(sharding.make_mesh(), iter(batches))
+  arrays = sharding.prefetch_to_devices(sharding.make_mesh(), iter(batches))
   assert batches.begun[0].wait(SECONDS)
   assert not batches.begun[1].is_set()
   for i in range(3):
@@ -37,20 +37,23 @@ def test_a_batch_is_read_before_it_is_asked_for():
     assert batches.begun[i + 1].wait(SECONDS)
 
 
-def test_a_fault_of_reading_is_raised_where_its_batch_is_due():
-  arrays = sharding.on_devices(sharding.make_mesh(), iter(Batches(2)))
+def test_read_error_is_raised_where_its_batch_is_due():
+  arrays = sharding.prefetch_to_devices(sharding.make_mesh(), iter(Batches(2)))
   assert [next(arrays)['label'][0] for _ in range(2)] == [0, 1]
   with pytest.raises(OSError, match='the disk is gone'):
     next(arrays)
 
 
-def test_batches_end_with_what_is_read():
+def test_all_batches_are_yielded():
   rows = [{'label': np.zeros(8, np.int32)}] * 2
-  assert len(list(sharding.on_devices(sharding.make_mesh(), iter(rows)))) == 2
+  assert (
+    len(list(sharding.prefetch_to_devices(sharding.make_mesh(), iter(rows))))
+    == 2
+  )
 
 
-def test_nothing_is_read_after_the_caller_has_stopped():
-  arrays = sharding.on_devices(sharding.make_mesh(), iter(Batches(3)))
+def test_closing_stops_the_reader():
+  arrays = sharding.prefetch_to_devices(sharding.make_mesh(), iter(Batches(3)))
   next(arrays)
   arrays.close()
   assert not [t for t in threading.enumerate() if t.name.startswith('batches')]

@@ -24,7 +24,7 @@ from tests.support import tfds_sets
 from tests.support.pictures import CLASSES
 from tests.support.pictures import config_of
 from tests.support.pictures import network
-from tests.support.pictures import saved
+from tests.support.pictures import save_run
 
 
 @pytest.mark.parametrize(
@@ -120,10 +120,10 @@ def test_protocols_average_what_the_network_says_of_each_view(
   split = registry.load(config, 'val')
   model, variables = network(config, 0)
   means, labels = by_hand(config, model, variables, split)
-  rows = []
-  result = Evaluator([(config, model)], split, one_device)(variables, rows=rows)
+  evaluator = Evaluator([(config, model)], split, one_device)
+  result, batches = evaluator(variables)
   loss = -np.log(means[np.arange(23), labels])
-  found = np.concatenate([row['image_loss'] for row in rows])[:23]
+  found = np.concatenate([batch['image_loss'] for batch in batches])[:23]
   np.testing.assert_allclose(found, loss, rtol=2e-5)
   assert result['count'] == 23
   assert result['loss'] == pytest.approx(loss.mean(), rel=1e-5)
@@ -147,7 +147,8 @@ def test_batches_and_devices_change_nothing(
     config.batch_size = batch_size
     split = registry.load(config, 'val')
     model, variables = network(config, 1)
-    results.append(Evaluator([(config, model)], split, mesh)(variables))
+    evaluator = Evaluator([(config, model)], split, mesh)
+    results.append(evaluator(variables).scores)
   first = results[0]
   assert first['count'] == 23
   for result in results:
@@ -167,8 +168,8 @@ def test_networks_are_averaged_each_with_its_own_preprocessing(
     }
   )
   paths = [
-    saved(tmp_path / 'a', first, 0, step=3),
-    saved(tmp_path / 'b', second, 1),
+    save_run(tmp_path / 'a', first, 0, step=3),
+    save_run(tmp_path / 'b', second, 1),
   ]
   alone = []
   for config, path in ((first, paths[0]), (second, paths[1])):
@@ -201,7 +202,7 @@ def evaluated(pictures, run, mesh, output, **options):
 @pytest.fixture(scope='module')
 def run(pictures, tmp_path_factory):
   where = tmp_path_factory.mktemp('runs') / 'a'
-  return saved(where, config_of(pictures), 0)
+  return save_run(where, config_of(pictures), 0)
 
 
 def test_every_image_is_named_with_its_five_guesses(
@@ -306,17 +307,17 @@ def test_a_subset_of_classes_is_in_the_running_alone(
 def test_classes_go_by_their_names(pictures, one_device, tmp_path, caplog):
   config = config_of(pictures)
   config.model.num_classes = 6
-  straight = saved(tmp_path / 'a', config, 0)
-  turned = saved(tmp_path / 'b', config, 0, CLASSES[::-1])
-  unnamed = saved(tmp_path / 'c', config, 0, ())
-  others = saved(tmp_path / 'd', config, 0, tuple('uvwxyz'))
+  straight = save_run(tmp_path / 'a', config, 0)
+  turned = save_run(tmp_path / 'b', config, 0, CLASSES[::-1])
+  unnamed = save_run(tmp_path / 'c', config, 0, ())
+  others = save_run(tmp_path / 'd', config, 0, tuple('uvwxyz'))
   losses = []
   for i, path in enumerate((straight, unnamed, others, turned)):
     result, found = evaluated(pictures, path, one_device, tmp_path / f'{i}')
     losses.append(result['loss'])
   assert losses[0] == losses[1] == losses[2] != losses[3]
   assert all(line['image'].split('/')[-2] == line['label'] for line in found)
-  some = saved(tmp_path / 'e', config, 0, (*CLASSES[:5], 'lynx'))
+  some = save_run(tmp_path / 'e', config, 0, (*CLASSES[:5], 'lynx'))
   with pytest.raises(UserError, match='1 of 6 classes were not trained'):
     evaluated(pictures, some, one_device, tmp_path / 'no')
   assert not (tmp_path / 'no').exists()
@@ -326,9 +327,9 @@ def test_classes_go_by_their_names(pictures, one_device, tmp_path, caplog):
   ('content', 'fault'),
   [
     ('{', 'is not JSON'),
-    ('[[0]]', 'is of 1 images, the split has 23'),
+    ('[[0]]', 'has labels of 1 images, the split has 23'),
     ('7', 'expected a list or an object'),
-    ('{"nothing.png": 0}', 'has none of the images'),
+    ('{"nothing.png": 0}', 'names no image of the split'),
     ('[' + '6,' * 22 + '-1]', 'not among the 6 classes'),
     ('[' + '"ape",' * 22 + 'null]', 'not among the 6 classes'),
     ('[' + '1.5,' * 22 + 'true]', 'not among the 6 classes'),
@@ -365,8 +366,8 @@ def test_networks_of_other_classes_are_not_averaged(
   pictures, run, one_device, tmp_path
 ):
   config = config_of(pictures)
-  fewer = saved(tmp_path / 'a', config, 0, CLASSES[:5])
-  turned = saved(tmp_path / 'b', config, 0, CLASSES[::-1])
+  fewer = save_run(tmp_path / 'a', config, 0, CLASSES[:5])
+  turned = save_run(tmp_path / 'b', config, 0, CLASSES[::-1])
   options = evaluate.Options((run, fewer, turned))
   with pytest.raises(UserError) as error:
     evaluate.evaluate(config, '', one_device, options)
@@ -410,13 +411,12 @@ def test_records_in_files_are_named_and_shown(
   config.data.source, config.data.eval_split = 'tfds:shapes', 'test'
   split = registry.load(config, 'test')
   model, variables = network(config, 0, 3)
-  rows = []
-  Evaluator([(config, model)], split, one_device)(variables, rows=rows)
-  columns = predictions.concatenate(rows, split.size)
+  evaluator = Evaluator([(config, model)], split, one_device)
+  columns = predictions.concatenate(evaluator(variables).batches, split.size)
   predictions.write(str(tmp_path / 'out'), {}, columns, split, 'abc')
   found = lines(tmp_path / 'out')
   assert len({line['image'] for line in found}) == 7
-  pictures = pipeline.eval_pictures(split, config, [5, 2])
+  pictures = pipeline.eval_images(split, config.data, [5, 2])
   # Grey of i · 9 + 20, in class i % 3, in the order of the files.
   for position, picture in pictures.items():
     (grey,) = np.unique(picture)

@@ -1,32 +1,14 @@
-"""The networks against the published tables and parameter counts."""
+"""Networks against the published tables and parameter counts."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from configs import default
-import inception_jax
-from inception_jax.models import blocks
 from inception_jax.models import factory
-from inception_jax.models import layers
-from inception_jax.models import specs
 from inception_jax.training import train_state
-
-
-def config_of(name, stem='', **model):
-  config = default.get_config()
-  config.model.name = name
-  config.model.stem = stem
-  config.model.update(model)
-  return factory.resolve(config)
-
-
-def shapes(config, num_classes, size=0):
-  size = size or config.data.image_size
-  model = factory.build(config, num_classes)
-  images = jnp.zeros((1, size, size, 3))
-  return jax.eval_shape(model.init, jax.random.key(0), images)
+from tests.support.networks import abstract_variables
+from tests.support.networks import resolved_config
 
 
 @pytest.mark.parametrize(
@@ -51,8 +33,10 @@ def shapes(config, num_classes, size=0):
     ('cifar_inception_resnet_v2', False, 100, 65_442_072, None),
   ],
 )
-def test_parameter_counts(name, aux_head, num_classes, trainable, statistics):
-  variables = shapes(config_of(name, aux_head=aux_head), num_classes)
+def test_parameter_counts_are_the_published_ones(name, aux_head, num_classes, trainable, statistics):
+  variables = abstract_variables(
+    resolved_config(name, aux_head=aux_head), num_classes
+  )
   assert train_state.num_params(variables['params']) == trainable
   if statistics is not None:  # not published for the 32×32 family
     assert train_state.num_params(variables['batch_stats']) == statistics
@@ -122,44 +106,17 @@ CIFAR_RESNET = {
     ('cifar_inception_resnet_v2', 'small', 32, CIFAR_RESNET),
   ],
 )
-def test_grids(name, stem, size, expected):
-  model = factory.build(config_of(name, stem), 10)
+def test_stages_have_the_published_shapes(name, stem, size, expected):
+  model = factory.build(resolved_config(name, stem), 10)
   images = jnp.zeros((2, size, size, 3))
-  _, seen = jax.eval_shape(
+  _, state = jax.eval_shape(
     lambda: model.init_with_output(
       jax.random.key(0), images, capture_intermediates=True
     )
   )
   for stage, (grid, channels) in expected.items():
-    (output,) = seen['intermediates'][stage]['__call__']
+    (output,) = state['intermediates'][stage]['__call__']
     assert output.shape == (2, grid, grid, channels), stage
-
-
-@pytest.mark.parametrize(
-  'name', ['inception_v3', 'inception_v4', 'inception_resnet_v2']
-)
-@pytest.mark.parametrize('stem', ['imagenet', 'small'])
-def test_smallest_image_is_the_smallest(name, stem):
-  config = config_of(name, stem, aux_head=True)
-  least = factory.smallest_image(config)
-  assert least == {'imagenet': 75, 'small': 9}[stem]
-  kernels = jax.tree.leaves(shapes(config, 10, least)['params'])
-  assert all(kernel.size for kernel in kernels)
-  config.data.image_size = least
-  assert factory.check(config) == []
-  config.data.image_size = least - 1
-  (fault,) = factory.check(config)
-  assert f'needs at least {least}' in fault
-
-
-def test_width_rounds_channels_to_multiples_of_eight():
-  params = shapes(config_of('inception_v3', width=0.3), 10)['params']
-  # 0.3 × 32 = 9.6, × 80 = 24, × 192 = 57.6
-  assert params['conv_1a']['conv']['kernel'].shape == (3, 3, 3, 8)
-  assert params['conv_3b']['conv']['kernel'].shape[-1] == 24
-  assert params['conv_4a']['conv']['kernel'].shape[-1] == 56
-  thin = shapes(config_of('inception_v4', width=0.01), 10)['params']
-  assert thin['conv_1a']['conv']['kernel'].shape[-1] == 8
 
 
 def apply(config, variables, images, **kwargs):
@@ -167,7 +124,7 @@ def apply(config, variables, images, **kwargs):
   return jax.jit(lambda v, x: model.apply(v, x, **kwargs))(variables, images)
 
 
-def test_config_reaches_batchnorm_and_dropout(tiny):
+def test_config_sets_dropout_and_batch_norm(tiny):
   images = jax.random.normal(jax.random.key(1), (4, 16, 16, 3))
   variables = jax.jit(factory.build(tiny, 10).init)(jax.random.key(0), images)
   train = {
@@ -179,8 +136,8 @@ def test_config_reaches_batchnorm_and_dropout(tiny):
   assert aux.shape == logits.shape == (4, 10)
 
   tiny.model.dropout_rate = 0.0
-  (without, _), _ = apply(tiny, variables, images, **train)
-  assert not np.allclose(logits, without)
+  (no_dropout, _), _ = apply(tiny, variables, images, **train)
+  assert not np.allclose(logits, no_dropout)
 
   # The old statistic is 0, so the new one scales with 1 − momentum.
   mean = updates['batch_stats']['conv_1a']['bn']['mean']
@@ -192,7 +149,7 @@ def test_config_reaches_batchnorm_and_dropout(tiny):
 
   tiny.model.bn_epsilon = 3.0
   (damped, _), _ = apply(tiny, variables, images, **train)
-  assert not np.allclose(damped, without, rtol=1e-2)
+  assert not np.allclose(damped, no_dropout, rtol=1e-2)
 
 
 def test_evaluation_has_no_auxiliary_logits(tiny):
@@ -205,135 +162,10 @@ def test_evaluation_has_no_auxiliary_logits(tiny):
   assert aux is None
 
 
-def test_features_are_what_the_head_reads(tiny):
-  images = jax.random.normal(jax.random.key(1), (2, 16, 16, 3))
-  model = factory.build(tiny, 10)
-  variables = jax.jit(model.init)(jax.random.key(0), images)
-  seen = jax.jit(inception_jax.features, static_argnums=0)(
-    model, variables, images
+def test_initializers_have_the_published_scales():
+  model = factory.build(
+    resolved_config('inception_v3', 'small', aux_head=True), 10
   )
-  stages = [name for name, _ in model.table]
-  assert seen.keys() == {*stages, 'pooled', 'logits'}
-  assert seen['mixed_2a'].shape == (2, 7, 7, 32)
-  np.testing.assert_allclose(
-    seen['pooled'], seen['mixed_3a'].mean((1, 2)), rtol=1e-6
-  )
-  dense = variables['params']['head']['dense']
-  np.testing.assert_allclose(
-    seen['logits'],
-    seen['pooled'] @ dense['kernel'] + dense['bias'],
-    rtol=1e-5,
-    atol=1e-5,
-  )
-  logits, _ = model.apply(variables, images)
-  np.testing.assert_allclose(seen['logits'], logits, rtol=1e-5, atol=1e-5)
-
-
-def test_average_pools_leave_the_padding_out():
-  # On a constant image, counting the zeros of the padding would show.
-  ones = jnp.ones((1, 5, 5, 2))
-  pool = blocks.stage(specs.AVG_POOL, layers.LayerOptions(), 'pool')
-  np.testing.assert_allclose(pool(ones, False), ones, rtol=1e-6)
-
-
-def test_bfloat16_computes_in_bfloat16_and_keeps_float32(tiny):
-  images = jax.random.normal(jax.random.key(1), (2, 16, 16, 3))
-  model = factory.build(tiny, 10)
-  variables = jax.jit(model.init)(jax.random.key(0), images)
-  exact, _ = apply(tiny, variables, images)
-  tiny.precision = 'bfloat16'
-  half = factory.build(tiny, 10)
-  jaxpr = str(jax.make_jaxpr(half.apply)(variables, images))
-  assert 'bf16' in jaxpr
-  rounded, _ = apply(tiny, variables, images)
-  assert rounded.dtype == jnp.float32
-  assert 0 < np.abs(rounded - exact).max() < 0.1
-  dtypes = {
-    x.dtype
-    for x in jax.tree.leaves(
-      jax.eval_shape(half.init, jax.random.key(0), images)
-    )
-  }
-  assert dtypes == {jnp.dtype('float32')}
-
-
-def test_a_max_pools_gradient_is_summed_in_float32():
-  pool = blocks.stage(specs.MAX_POOL, layers.LayerOptions(), 'pool')
-  image = jnp.zeros((1, 3, 3, 1), jnp.float16).at[0, 1, 1, 0].set(1)
-  pooled, pull = jax.vjp(lambda x: pool(x, True), image)
-  assert pooled.dtype == jnp.float16
-  # Each of the nine windows has the middle as its maximum, and 2049 is no
-  # number of float16.
-  (gradient,) = pull(jnp.ones_like(pooled).at[0, 0, 0, 0].set(2048))
-  assert gradient[0, 1, 1, 0] == 2056
-  assert jnp.count_nonzero(gradient) == 1
-
-
-def test_convolutions_of_one_input_are_one():
-  branches = (
-    (specs.conv(8),),
-    (specs.conv(16), specs.conv(8, 3)),
-    (specs.AVG_POOL, specs.conv(24)),
-    (specs.conv(8, 3),),
-    (specs.MAX_POOL, specs.conv(8)),
-  )
-  options = layers.LayerOptions()
-  block = blocks.stage(specs.Mixed(branches), options, 'block')
-  x = jax.random.normal(jax.random.key(0), (2, 5, 5, 4))
-  variables = block.init(jax.random.key(1), x, True)
-  forward = jax.jit(block.apply, static_argnames=('train', 'mutable'))
-  inputs = {'train': True, 'mutable': ('batch_stats',)}
-  y, updated = forward(variables, x, **inputs)
-  traced = forward.trace(variables, x, **inputs)
-  # On CPUs some are matrix products.
-  text = traced.lower(lowering_platforms=('tpu',)).as_text()
-  # Three of the six read x, and are 1×1 or become so.
-  assert text.count('stablehlo.convolution') == 4
-
-  outputs, stats = [], {}
-  for i, branch in enumerate(branches):
-    apart = x
-    for j, spec in enumerate(branch):
-      name = f'branch{i}_{j}'
-      layer = blocks.stage(spec, options, name)
-      if isinstance(spec, specs.Pool):
-        apart = layer(apart, True)
-        continue
-      own = {kind: tree[name] for kind, tree in variables.items()}
-      apart, update = layer.apply(own, apart, True, mutable=['batch_stats'])
-      stats[name] = update['batch_stats']
-    outputs.append(apart)
-  close = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
-  close(y, jnp.concatenate(outputs, axis=-1))
-  jax.tree.map(close, dict(updated['batch_stats']), stats)
-
-
-@pytest.mark.parametrize('relu', [True, False])
-def test_residual_blocks_scale_then_add_then_cut(relu):
-  spec = specs.Residual(specs.mixed(specs.conv(8)), scale=0.3, relu=relu)
-  block = blocks.stage(spec, layers.LayerOptions(), 'block')
-  x = jax.random.normal(jax.random.key(0), (2, 3, 3, 4))
-  variables = block.init(jax.random.key(1), x, False)
-  up = variables['params']['up']
-  up['bias'] = jnp.arange(4.0)
-  branch = blocks.stage(specs.conv(8), layers.LayerOptions(), 'conv')
-  y = branch.apply(
-    jax.tree.map(
-      lambda v: v,
-      {kind: tree['branches']['branch0_0'] for kind, tree in variables.items()},
-    ),
-    x,
-    False,
-  )
-  expected = x + 0.3 * (y @ up['kernel'][0, 0] + up['bias'])
-  expected = np.maximum(expected, 0) if relu else expected
-  np.testing.assert_allclose(
-    block.apply(variables, x, False), expected, rtol=1e-5, atol=1e-5
-  )
-
-
-def test_initialisers():
-  model = factory.build(config_of('inception_v3', 'small', aux_head=True), 10)
   params = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 16, 16, 3)))
   params = params['params']
   kernel = params['mixed_5b']['branch2_1']['conv']['kernel']  # 3×3×64

@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from inception_jax.models import factory
+from inception_jax.models import architectures
 from inception_jax.weights import convert
+from inception_jax.weights import exporter
 from inception_jax.weights import sources
 from inception_jax.weights.convert import Weights
-from inception_jax.weights.exporter import tensors as named_tensors
 from tests.parity import cases
 from tests.parity import formula
 
@@ -33,7 +33,7 @@ def source_of(case: cases.Case) -> sources.Source:
   (source,) = [
     s
     for s in sources.SOURCES
-    if (s.framework, s.network) == (framework, case.network)
+    if (s.framework, s.network_name) == (framework, case.network)
   ]
   return source
 
@@ -56,7 +56,7 @@ def weights_of(case: cases.Case, golden) -> Weights:
   """What the import of the other side's file gives, without the file."""
   source = source_of(case)
   named = tensors(golden, source.style.oihw)
-  return convert.from_source(named, source, '', 'by formula')
+  return convert.to_weights(named, source, '', 'by formula')
 
 
 # The sums of a user's programs, wherever this is called from: those of the
@@ -75,10 +75,10 @@ def _evaluate(model, variables, images):
 
 def evaluation(case: cases.Case, weights: Weights, golden, size: int) -> float:
   """The relative difference of the logits in evaluation alone."""
-  model = factory.create(**weights.model, card=weights.card)
+  model = architectures.create(weights.network)
   images = formula.images(case.batch, size)
   logits = _evaluate(model, weights.variables, images)
-  if weights.model['head_batch_norm']:  # that network ends so
+  if weights.network.head_batch_norm:  # that network ends so
     logits = jax.nn.log_softmax(logits)
   return relative(logits, golden['eval'])
 
@@ -121,13 +121,13 @@ def differences(
     rounding: whether to measure, too, how far our own gradient moves when
       each pixel moves to the next float32: below that, nothing can agree.
   """
-  model = factory.create(**weights.model, card=weights.card)
+  model = architectures.create(weights.network)
   images = formula.images(case.batch, size)
   labels = formula.labels(case.batch, cases.NUM_CLASSES)
   evaluated, trained, aux, gradients = jax.device_get(
     _run(model, weights.variables, images, labels)
   )
-  if weights.model['head_batch_norm']:  # that network ends so
+  if weights.network.head_batch_norm:  # that network ends so
     evaluated, trained = map(jax.nn.log_softmax, (evaluated, trained))
   result = {
     'eval': relative(evaluated, golden['eval']),
@@ -143,7 +143,7 @@ def differences(
     )
   )
   variables = {**weights.variables, 'params': gradients}
-  ours = named_tensors(weights.model, weights.card, variables, source_of(case))
+  ours = exporter.to_tensors(weights.network, variables, source_of(case))
   result.update(_gradients(ours, theirs))
   if rounding:
     moved = np.nextafter(images, np.float32(np.inf))

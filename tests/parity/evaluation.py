@@ -38,11 +38,11 @@ _SIZES = ((500, 375), (375, 500), (500, 333), (300, 225), (640, 480))
 _GRAIN = 21
 _COLOURS = ((0, 1, 2), (1, 2, 0), (2, 0, 1), (1, 0, 2))
 _EXPLAINED = f"""\
-{COUNTS['val']} JPEGs of ImageNet's sizes, of eight classes: which of
-scikit-learn's two photographs, with its colours in which order. The network's
-head was fitted to {COUNTS['train']} others by logistic regression, on features
-of weights as they begin. There: the library's own transforms (PIL) and forward
-pass. Here: its weights imported, then `main.py --mode=eval`.
+{COUNTS['val']} JPEGs of ImageNet's sizes in eight classes: scikit-learn's two
+photographs, each with four orders of the colour channels. The network's head
+was fitted to {COUNTS['train']} other images by logistic regression, on features
+of initial weights. The library evaluates with its own transforms (PIL) and
+forward pass; we import its weights and run `main.py --mode=eval`.
 Bounds: {POINTS} points of top-1 and top-5, {LOSS:g} of the loss.
 """
 
@@ -144,10 +144,11 @@ def main() -> int:
       lines.append(line)
       all_sound &= sound
   columns = ['network', 'library', 'images']
-  columns += ['top-1 there', 'here', 'top-5 there', 'here', 'loss there']
-  columns += ['here', 'best guesses that differ', '']
+  for score in ('top-1', 'top-5', 'loss'):
+    columns += [f'{score}, library', f'{score}, ours']
+  columns += ['different top-1 predictions', '']
   text = table.page(
-    '# The same evaluation, here and there',
+    '# Evaluation, compared with torchvision and timm',
     f'`make parity-evaluation` on {hardware.machine()}, in float32.',
     _EXPLAINED,
     columns,

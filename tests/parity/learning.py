@@ -52,7 +52,7 @@ side has its own initial weights and its own order of the images.
 def settings_of(config, images: pathlib.Path, clone: str, seed: int) -> dict:
   """What PyTorch needs to know; everything but the paths follows the config."""
   plan = durations.plan(config, fashion_mnist.TRAIN)
-  rate = schedules.make_schedule(config, plan)
+  rate = schedules.make_schedule(config.schedule, config.batch_size, plan)
   assert config.optimizer.name == 'sgd' and not config.optimizer.nesterov
   assert config.data.flip and not config.label_smoothing
   return {
@@ -163,14 +163,14 @@ def main() -> int:
     lines.append(f'| {side} | mean | {mean:.4f} ± {spread:.4f} | – | – | – |')
   sound = ours >= theirs - POINT
   text = table.page(
-    '# Accuracy of a short training, here and in PyTorch',
+    '# Accuracy after a short training, compared with PyTorch',
     f'`make learning CLONES=DIR` on {hardware.machine()}.',
-    f'{_EXPLAINED}\nBound: the mean here, {ours:.4f}, is at most {POINT:g} '
+    f'{_EXPLAINED}\nBound: our mean, {ours:.4f}, is at most {POINT:g} '
     f"below PyTorch's, {theirs:.4f}: {'ok' if sound else 'MISSED'}.",
     ['side', 'seed', 'top-1', 'loss', 'steps', 'minutes'],
     lines,
     [
-      'Minutes are on one core, beside whatever else ran: no measure of speed.',
+      'Minutes of one core, while other jobs ran: not a measure of speed.',
       table.versions(sys.executable),
     ],
   )

@@ -33,7 +33,7 @@ from tests.parity import cases
 from tests.parity import compare
 from tests.parity import formula
 from tests.parity import table
-from tests.support.hostile import hostile_pickle
+from tests.support.malicious_pickle import check_import_is_refused
 
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -92,7 +92,7 @@ def live(case: cases.Case, size: int, clone: str, folder) -> table.Row:
   foreign(case, size, clone, out, save=file)
   weights = importer.load(str(file))
   source = compare.source_of(case)
-  expected = f'{source.framework} {source.network}'
+  expected = f'{source.framework} {source.network_name}'
   assert weights.origin == expected, (weights.origin, expected)
   with np.load(out) as theirs:
     found = compare.differences(case, weights, theirs, size, rounding=True)
@@ -215,7 +215,7 @@ def main() -> int:
   todo, begin = list(jobs(chosen, args.clones)), time.time()
   rows, failed = [], []
   with tempfile.TemporaryDirectory() as folder:
-    notes = [hostile_pickle(pathlib.Path(folder))]
+    notes = [check_import_is_refused(pathlib.Path(folder))]
   for i, (name, job) in enumerate(todo):
     left = (time.time() - begin) / i * (len(todo) - i) if i else None
     says = f', about {left / 60:.0f} min left' if left else ''

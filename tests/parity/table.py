@@ -14,23 +14,24 @@ BOUNDS = {
   'train': ('train', cases.LOGITS),
   'aux': ('aux', cases.LOGITS),
   'gradient': ('gradient', cases.GRADIENTS),
-  'back': ('exported and loaded there', 0.0),
+  'back': ('round trip', 0.0),
   'mindir': ('as MINDIR', cases.LOGITS),
 }
 _PACKAGES = ('jax', 'flax', 'numpy', 'torch', 'torchvision', 'timm', 'keras')
 _PACKAGES += ('tensorflow-cpu', 'tf-slim', 'tf-object-detection')
 _PACKAGES += ('mindspore', 'mindcv')
 _EXPLAINED = """\
-Every weight follows from its name by a formula, in both frameworks, and travels
-here in the file that the other one writes. Differences are relative: of logits
-the largest, over the largest logit; of the gradient of the loss the norm of the
-whole vector's. In `train`, BatchNorm uses the batch's statistics. Two columns
-have no bound: the gradient's worst tensor, and how far our own gradient moves
-when every pixel moves to the next float32 (a max pool passes the gradient to
-the larger of two numbers that may differ by their rounding alone). A round trip
-is import → evaluate → export → load there, every tensor matched: the logits
-that come out there must then be the same, to the last bit. A MINDIR holds the
-graph, too, which mindspore compiles as a whole and may round in another order.
+Both frameworks have the same weights: a formula computes them from the tensors'
+names, and they are imported from a file of the other framework. Differences are
+relative: for logits, the largest difference over the largest logit; for the
+gradient of the loss, the norm of the difference over the norm, all tensors
+together. In `train`, BatchNorm uses the batch's statistics. Two columns have no
+bound: the gradient's worst tensor, and the change of our own gradient when
+every pixel moves to the next float32 (a max pool passes the gradient to the
+larger of two numbers that may differ only by rounding). A round trip is import
+→ evaluate → export → load in the other framework, with every tensor matched;
+its logits must be the same bit for bit. A MINDIR also contains the graph, which
+MindSpore compiles as a whole and may round in another order.
 """
 
 
@@ -73,7 +74,7 @@ def line(row: Row) -> str:
     return f'**{text}**' if kind in missed else text
 
   cells = [
-    row.source.network,
+    row.source.network_name,
     row.source.framework,
     f'{row.size}²',
     row.how,
@@ -92,9 +93,9 @@ def write(
   bounds = '; '.join(f'{column} {bound:g}' for column, bound in BOUNDS.values())
   columns = ['network', 'source', 'size', 'how']
   columns += [column for column, _ in BOUNDS.values()]
-  columns += ['worst tensor', 'by rounding', '']
+  columns += ['worst tensor', 'rounding', '']
   return page(
-    '# Parity with the frameworks that these networks come from',
+    '# Parity with other frameworks',
     f'`{command}` on {hardware.machine()}, in float32.',
     f'{_EXPLAINED}\nBounds: {bounds}.',
     columns,

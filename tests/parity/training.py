@@ -42,11 +42,11 @@ NETWORKS = (
   ('timm-inception_v4', 299),
 )
 _EXPLAINED = """\
-From the same weights, by formula, on the same batches of pixels: the training
-step itself, label smoothing 0.1, weight decay 4e-5 on kernels, the auxiliary
-head's loss where there is one, no dropout and no augmentation; momentum 0.9,
-RMSProp with ε 1.0. Each figure is the largest relative difference of the loss
-over all steps, from PyTorch in float32.
+Both sides start from the same weights, computed by a formula, and train on the
+same batches with the same step: label smoothing 0.1, weight decay 4e-5 on
+kernels, the auxiliary loss if the network has one, no dropout, no augmentation;
+momentum 0.9; RMSProp with ε 1.0. Each figure is the largest relative difference
+of the loss over all steps, from PyTorch in float32.
 """
 
 
@@ -64,20 +64,20 @@ def losses(weights, size: int, optimizer: str, precision: str) -> list[float]:
   )
   config.model.update(
     {
-      'name': weights.model['name'],
-      'aux_head': weights.model['aux_head'],
-      'stem': weights.model['stem'],
+      'name': weights.network.name,
+      'aux_head': weights.network.aux_head,
+      'stem': weights.network.stem,
       'dropout_rate': 0.0,
     }
   )
   config.data.update({'image_size': size, 'flip': False})
   config.optimizer.name = optimizer
-  config = factory.resolve(config, weights.card)
+  config = factory.resolve(config, weights.network, weights.card)
   config.data.mean = config.data.std = (127.5,) * 3
   mesh = sharding.make_mesh(jax.devices()[:1])
   rate = optax.constant_schedule(cases.RATES[optimizer])
   trainer = Trainer(config, mesh, cases.NUM_CLASSES, rate)
-  state = train_state.initialize_from(trainer.init(), weights)
+  state = train_state.fine_tune(trainer.init(), weights)
   step, result = trainer.compile(), []
   for i in range(cases.STEPS):
     images, labels = formula.training_batch(cases.training_batch(size), size, i)
@@ -153,10 +153,10 @@ def main() -> int:
     all_sound &= sound
   bounds = '; '.join(f'{kind} {bound:g}' for kind, bound in BOUNDS.items())
   command = 'make parity-training' + ' CLONES=DIR' * bool(args.clones)
-  columns = ['network', 'source', 'size', 'optimizer', 'steps', 'loss there']
+  columns = ['network', 'source', 'size', 'optimizer', 'steps', 'PyTorch loss']
   columns += [*BOUNDS, '']
   text = table.page(
-    '# Losses of the first steps, here and in PyTorch',
+    '# Losses of the first training steps, compared with PyTorch',
     f'`{command}` on {hardware.machine()}.',
     f'{_EXPLAINED}\nBounds: {bounds}.',
     columns,

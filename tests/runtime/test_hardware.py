@@ -1,4 +1,4 @@
-"""What is said of the machine."""
+"""Advice on faster training on CPUs."""
 
 import logging
 import pathlib
@@ -20,7 +20,7 @@ from tests.conftest import tiniest_config
     ('/usr/lib/libother.so:/usr/lib/libjemalloc.so.2', False),
   ],
 )
-def test_a_training_on_cpus_advises_a_faster_malloc(
+def test_training_on_cpus_advises_a_faster_malloc(
   preloaded, advised, one_device, monkeypatch, caplog
 ):
   monkeypatch.setenv('LD_PRELOAD', preloaded)
@@ -52,7 +52,7 @@ _ZEN_3 = 'vendor_id : AuthenticAMD\nflags : fpu fsrm avx2\n\nvendor_id : other'
     ('processor\t: 0\nBogoMIPS\t: 50', ('glibc', '2.36'), '', False),
   ],
 )
-def test_where_glibc_copies_slowly_a_training_says_what_to_do(
+def test_training_advises_a_setting_where_glibc_copies_slowly(
   cpu, libc, tunables, advised, one_device, monkeypatch, caplog
 ):
   read = pathlib.Path.read_text

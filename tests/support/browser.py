@@ -1,4 +1,4 @@
-"""Pages in headless Chromium: what they show, and what the console says."""
+"""Opens pages in headless Chromium, and records their console and requests."""
 
 from collections.abc import Iterator
 import contextlib
@@ -13,19 +13,19 @@ NAMES = ('chromium', 'chromium-browser', 'google-chrome')
 
 @dataclasses.dataclass
 class Visit:
-  """A page, what its console says, and the addresses that it asked for."""
+  """An open page, its console messages and errors, and the requested URLs."""
 
   page: sync_api.Page
   console: list[str]
-  asked: list[str]
+  requests: list[str]
 
 
 @contextlib.contextmanager
 def chromium(*flags) -> Iterator[sync_api.Browser]:
-  """The browser. While it is open, nothing else can run an event loop."""
+  """Yields a browser. While it is open, no other event loop can run."""
   path = next(filter(None, map(shutil.which, NAMES)), None)
   assert path, f'no browser among {", ".join(NAMES)}: make browser'
-  # It has an allocator of its own, whatever the tests have.
+  # Chromium has its own allocator; that of the tests is not preloaded.
   env = {k: v for k, v in os.environ.items() if k != 'LD_PRELOAD'}
   with sync_api.sync_playwright() as playwright:
     browser = playwright.chromium.launch(
@@ -37,21 +37,21 @@ def chromium(*flags) -> Iterator[sync_api.Browser]:
 
 @contextlib.contextmanager
 def tab(browser, address, width, **options) -> Iterator[Visit]:
-  """A page in a browser that is open; `options` of Playwright's contexts."""
+  """Opens a page in `browser`; `options` are those of `new_context`."""
   viewport = {'width': width, 'height': 900}
   with browser.new_context(viewport=viewport, **options) as context:
     visit = Visit(context.new_page(), [], [])
     page = visit.page
     page.on('console', lambda message: visit.console.append(message.text))
     page.on('pageerror', lambda error: visit.console.append(str(error)))
-    page.on('request', lambda request: visit.asked.append(request.url))
+    page.on('request', lambda request: visit.requests.append(request.url))
     page.goto(address)
     yield visit
 
 
 @contextlib.contextmanager
 def visit(path, width) -> Iterator[Visit]:
-  """A page that is a file, in a browser of its own."""
+  """Opens a local file in a new browser."""
   with (
     chromium() as browser,
     tab(browser, path.absolute().as_uri(), width) as visited,
@@ -60,5 +60,5 @@ def visit(path, width) -> Iterator[Visit]:
 
 
 def overflow(page) -> int:
-  """By how many pixels the page is wider than the screen."""
+  """Returns by how many pixels the page is wider than the window."""
   return page.evaluate('document.documentElement.scrollWidth - innerWidth')

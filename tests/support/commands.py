@@ -1,4 +1,4 @@
-"""Runs commands of the project as their users do: in a process of their own."""
+"""Runs the project's commands in processes of their own, as users do."""
 
 import ctypes.util
 import os
@@ -7,25 +7,25 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).parents[2]
-# Small programs that run a few times: optimising them takes longer, and MLIR's
-# emitters, where nothing is optimised, a third of a test's time.
+# The tests compile small programs and run them a few times: optimising them
+# takes longer than it saves, and MLIR's emitters take a third of a test's time.
 UNOPTIMISED = (
   '--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false'
 )
-_TIMEOUT = 600  # seconds; the longest takes a quarter of it
+_TIMEOUT = 600  # seconds; the slowest command takes a quarter of it
 _MALLOC = ctypes.util.find_library('tcmalloc_minimal')
 
 
 def command(*args, devices=1, program=('main.py',), optimised=False, cwd=ROOT):
-  """Arguments for subprocess.
+  """Returns keyword arguments for subprocess.run or Popen.
 
   Args:
-    *args: of the program.
-    devices: how many CPU devices it sees.
-    program: main.py, or ('-m', the module of a tool).
-    optimised: whether compiled programs are, as a user's: it takes twice as
-      long to compile them, and a tenth of the time to run.
-    cwd: the folder that it starts in.
+    *args: the command's arguments.
+    devices: number of CPU devices that it sees.
+    program: main.py, or ('-m', module) for a tool.
+    optimised: whether XLA optimises, as for users: compiling then takes twice
+      as long and running a tenth of the time.
+    cwd: working directory.
   """
   env = dict(os.environ)
   env['XLA_FLAGS'] = f'--xla_force_host_platform_device_count={devices}'
@@ -46,11 +46,12 @@ def command(*args, devices=1, program=('main.py',), optimised=False, cwd=ROOT):
 
 
 def run(*args, **kwargs):
+  """Runs `command` to its end; returns the CompletedProcess."""
   return subprocess.run(**command(*args, **kwargs), timeout=_TIMEOUT)
 
 
 def tool(name, *args, **kwargs):
-  """Runs a tool that knows the network of tests.support.tiny."""
-  run_it = f"runpy.run_module('inception_jax.tools.{name}', None, '__main__')"
-  program = ('-c', f'import runpy, tests.support.tiny; {run_it}')
+  """Runs a tool to which the networks of tests.support.tiny are known."""
+  code = f"runpy.run_module('inception_jax.tools.{name}', None, '__main__')"
+  program = ('-c', f'import runpy, tests.support.tiny; {code}')
   return run(*args, program=program, **kwargs)

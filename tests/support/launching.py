@@ -1,6 +1,6 @@
-"""Starts launch/'s scripts where launchers and main.py are played.
+"""Starts the scripts of launch/ with stubs of the launchers and of main.py.
 
-Those that play are in tests/system/launchers.
+The stubs are in tests/system/launchers.
 """
 
 import json
@@ -16,7 +16,7 @@ import time
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[2]
-PLAYERS = ROOT / 'tests' / 'launchers'
+STUBS = ROOT / 'tests' / 'system' / 'launchers'
 SCRIPTS = {
   'slurm.sbatch': {'SLURM_JOB_ID': '4711', 'SLURM_CPUS_PER_TASK': '3'},
   'mpirun.sh': {'HOSTS': 'node1:1,node2:1', 'PATIENCE': '0.4'},
@@ -34,16 +34,16 @@ ARGS = ['configs/digits.py', 'gs://bucket/a b', '--config.seed=3']
 
 @pytest.fixture
 def launch(tmp_path):
-  """Starts a script where main.py and every launcher are played."""
+  """Starts a script with stubs of main.py and of every launcher."""
   shutil.copytree(ROOT / 'launch', tmp_path / 'launch')
-  shutil.copy(PLAYERS / 'main.py', tmp_path)
-  (tmp_path / 'played').mkdir()
+  shutil.copy(STUBS / 'main.py', tmp_path)
+  (tmp_path / 'records').mkdir()
   started = []
 
   def start(script, plan=((0, 0),), args=ARGS, **env):
     base = {
-      'PATH': f'{PLAYERS}:{os.environ["PATH"]}',
-      'PLAYED': str(tmp_path / 'played'),
+      'PATH': f'{STUBS}:{os.environ["PATH"]}',
+      'RECORDS': str(tmp_path / 'records'),
       'PLAN': json.dumps(plan),
       'PYTHON': sys._base_executable,
       'PAUSE': '0',
@@ -51,7 +51,7 @@ def launch(tmp_path):
       **SCRIPTS.get(script, {}),
     }
     process = subprocess.Popen(
-      # As in a shell's foreground: what runs in its background ignores it.
+      # As in a shell's foreground; background processes ignore SIGINT.
       ['env', '--default-signal=INT', 'bash', f'launch/{script}', *args],
       cwd=tmp_path,
       env={k: v for k, v in {**base, **env}.items() if v is not None},
@@ -63,7 +63,7 @@ def launch(tmp_path):
     started.append(process)
     return process
 
-  start.played = tmp_path / 'played'
+  start.records = tmp_path / 'records'
   yield start
   for process in started:
     if process.poll() is None:
@@ -71,26 +71,27 @@ def launch(tmp_path):
     process.communicate()
 
 
-def ended(process):
+def finish(process):
+  """The exit status and stderr of a process."""
   _, errors = process.communicate(timeout=30)
   return process.returncode, errors
 
 
-def said(launch):
-  """What the processes said, by (start, process)."""
+def records(launch):
+  """The records of the processes, by (start, process)."""
   return {
     tuple(map(int, path.stem.split('-'))): json.loads(path.read_text())
-    for path in launch.played.glob('*.json')
+    for path in launch.records.glob('*.json')
   }
 
 
-def when_started(launch, count=2):
-  while len(said(launch)) < count:
+def wait_until_started(launch, count=2):
+  while len(records(launch)) < count:
     time.sleep(0.02)
 
 
 def unknown_flags(argv):
-  """Flags that main.py does not have."""
+  """The flags that main.py does not have."""
   text = (ROOT / 'main.py').read_text()
   known = {'config', *re.findall(r"DEFINE_\w+\(\s*'(\w+)'", text)}
   names = {re.match(r'--(\w+)', arg)[1] for arg in argv}
@@ -98,4 +99,4 @@ def unknown_flags(argv):
 
 
 def requeued(launch):
-  return (launch.played / 'scontrol').exists()
+  return (launch.records / 'scontrol').exists()

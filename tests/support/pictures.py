@@ -1,4 +1,4 @@
-"""A folder of a few images, and networks that tell them apart."""
+"""A folder of a few images, and networks whose output differs between them."""
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +11,7 @@ from inception_jax.checkpointing import lookup
 from inception_jax.checkpointing import manager
 from inception_jax.models import card
 from inception_jax.models import factory
+from inception_jax.models import metadata
 from inception_jax.training import train_state
 from inception_jax.weights.convert import Weights
 from tests.conftest import tiny_config
@@ -21,13 +22,13 @@ DIGITS = tuple(f'digit_{i}' for i in range(10))
 
 
 def write(root):
-  """23 images of six classes, upright and across."""
+  """Writes 23 images of noise in six classes, upright, wide and square."""
   rng = np.random.default_rng(0)
   _write(root, CLASSES, lambda i: rng.integers(0, 256, (2, 2, 3), np.uint8))
 
 
 def write_digits(root):
-  """23 of scikit-learn's digits, 0 to 5, upright and across."""
+  """Writes 23 of scikit-learn's digits, 0 to 5, in the same shapes."""
   bunch = datasets.load_digits()
   levels = np.round(bunch.images * (255 / 16)).astype(np.uint8)
   _write(root, DIGITS, lambda i: levels[bunch.target == i % 6][i // 6])
@@ -43,6 +44,7 @@ def _write(root, classes, pixels):
 
 
 def config_of(folder, **data):
+  """Returns the config of the tiny network that evaluates these images."""
   config = tiny_config()
   config.data.source, config.data.dir = 'folder', str(folder)
   config.data.eval_split = 'val'
@@ -51,8 +53,12 @@ def config_of(folder, **data):
   return config
 
 
-def trained(variables, seed, gain=1.0):
-  """As of a network that was trained: biases, statistics, steeper kernels."""
+def perturb(variables, seed, gain=1.0):
+  """Makes initial variables resemble trained ones.
+
+  Biases and statistics become random and positive, kernels are multiplied by
+  `gain`.
+  """
   rng = np.random.default_rng(seed)
   return jax.tree.map(
     lambda x: (
@@ -65,62 +71,68 @@ def trained(variables, seed, gain=1.0):
 
 
 def network(config, seed, num_classes=6):
-  """A network with weights and statistics that tell images apart."""
+  """Returns a network and perturbed initial variables."""
   model = factory.build(config, num_classes)
   size = config.data.image_size
   variables = jax.jit(model.init)(
     jax.random.key(seed), jnp.zeros((1, size, size, 3))
   )
-  return model, trained(variables, seed, 1.25)
+  return model, perturb(variables, seed, 1.25)
 
 
-def drawn(model, size, gain=1.0):
-  """Variables that tell images apart, drawn by numpy.
+def random_variables(model, size, gain=1.0):
+  """Returns perturbed He-normal variables, drawn by numpy.
 
-  To compile what initialises a network of full depth takes ten seconds.
+  Compiling the initialisation of a full-depth network takes ten seconds.
   """
   images = jnp.zeros((1, size, size, 3))
   shapes = jax.eval_shape(model.init, jax.random.key(0), images)
   rng = np.random.default_rng(0)
 
-  def begins(path, x):
+  def initialise(path, x):
     if x.ndim > 1:
-      stddev = np.sqrt(2 / np.prod(x.shape[:-1]))  # He's
+      stddev = np.sqrt(2 / np.prod(x.shape[:-1]))
       return np.float32(stddev) * rng.standard_normal(x.shape, np.float32)
     return np.full(x.shape, path[-1].key in ('scale', 'var'), np.float32)
 
-  return trained(jax.tree_util.tree_map_with_path(begins, shapes), 0, gain)
+  initial = jax.tree_util.tree_map_with_path(initialise, shapes)
+  return perturb(initial, 0, gain)
 
 
-def weights_of(config, num_classes, classes=(), gain=1.0):
-  """The recipe's network, with weights that are `drawn`."""
+def random_weights(config, num_classes, classes=(), gain=1.0):
+  """Returns `Weights` of the recipe's network, with `random_variables`."""
   model = factory.build(config, num_classes)
   return Weights(
-    'drawn',
-    factory.describe(config, num_classes),
-    card.of(config),
-    drawn(model, config.data.image_size, gain),
+    'random weights',
+    factory.network_config(config, num_classes),
+    card.from_config(config.data),
+    random_variables(model, config.data.image_size, gain),
     classes,
   )
 
 
-def digits_network(classes=DIGITS):
-  """Of configs/digits.py, so steep that its answers differ."""
+def digits_weights():
+  """Returns random weights for configs/digits.py.
+
+  The gain makes the predicted class differ between images.
+  """
   config = factory.resolve(digits.get_config())
-  return weights_of(config, len(DIGITS), classes, 1.02)
+  return random_weights(config, len(DIGITS), DIGITS, 1.02)
 
 
-def saved(where, config, seed, classes=CLASSES, step=0):
-  """A run's folder with one checkpoint of `network`."""
-  model, variables = network(config, seed, len(classes) or 6)
-  del model
+def save_run(where, config, seed, classes=CLASSES, step=0):
+  """Writes a workdir with one checkpoint of `network`; returns its path."""
+  num_classes = len(classes) or 6
+  _, variables = network(config, seed, num_classes)
   state = train_state.from_weights(variables)
   state = state.replace(step=jnp.asarray(step, jnp.int32))
-  about = factory.about(
-    factory.describe(config, len(classes) or 6), card.of(config), classes
+  about = metadata.to_dict(
+    factory.network_config(config, num_classes),
+    card.from_config(config.data),
+    classes,
   )
   with manager.CheckpointManager(
     lookup.checkpoint_folder(where)
   ) as checkpoints:
-    checkpoints.save(state, {}, about)
+    checkpoints.save(vars(state), {}, about)
   return str(where)

@@ -2,7 +2,7 @@
 
 import runpy
 
-from inception_jax.models import factory
+from inception_jax.models import architectures
 from inception_jax.models import specs
 from inception_jax.models.card import Card
 from inception_jax.models.specs import conv
@@ -43,7 +43,7 @@ TINIEST = specs.Architecture(
   card=Card(),
 )
 
-factory.ARCHITECTURES.update(tiny=TINY, tiniest=TINIEST)
+architectures.ARCHITECTURES.update(tiny=TINY, tiniest=TINIEST)
 
 if __name__ == '__main__':
   runpy.run_path(str(ROOT / 'main.py'), run_name='__main__')

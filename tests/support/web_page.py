@@ -1,4 +1,4 @@
-"""The page serving/web on a server, and what Python says to the same images."""
+"""Serves serving/web, and computes its expected results in Python."""
 
 import base64
 import contextlib
@@ -17,15 +17,15 @@ from sklearn import datasets
 import tensorflow as tf
 
 from inception_jax.data import decode
-from inception_jax.export import artifact as artifact_lib
 from inception_jax.export import comparison
+from inception_jax.export import formats
 from inception_jax.export import metadata
+from inception_jax.models import architectures
 from inception_jax.models import card as card_lib
-from inception_jax.models import factory
 from inception_jax.weights.convert import Weights
 from tests.support.commands import ROOT
-from tests.support.pictures import digits_network
-from tests.support.pictures import trained
+from tests.support.pictures import digits_weights
+from tests.support.pictures import perturb
 
 PAGE = ROOT / 'serving' / 'web'
 CLASSES = ('<b>cat</b>', '狗 & dog', 'hare', 'newt', 'toad')  # of six outputs
@@ -45,48 +45,41 @@ CARDS = {
   'nearest': dataclasses.replace(CARD, interpolation='nearest'),
   'grey': card_lib.Card(64, mean=(100.0,), std=(60.0,)),
 }
-STRANGE = {
+INVALID_NETWORKS = {
   'future.onnx': 'card.interpolation="lanczos"',
-  'none.onnx': 'it has no card',
+  'none.onnx': 'no metadata',
   'text.onnx': 'not an ONNX file',
   'cut.onnx': 'not an ONNX file',
 }
 
 
-def exported(path, channels):
-  """A network that tells photographs apart."""
+def export(path, channels):
+  """Exports a network whose output differs between photographs."""
   card = CARDS['grey'] if channels == 1 else CARD
-  arguments = {
-    'name': 'tiny',
-    'num_classes': 6,
-    'stem': 'small',
-    'width': 1.0,
-    'aux_head': False,
-    'aux_batch_norm': False,
-    'head_batch_norm': False,
-  }
-  model = factory.create(**arguments, card=card)
+  network = architectures.published('tiny', 6)
+  model = architectures.create(network)
   images = np.zeros((1, 64, 64, channels), np.float32)
   variables = jax.jit(model.init)(jax.random.key(0), images)
-  variables = trained(variables, 0, 1.5)
-  weights = Weights('test', arguments, card, variables, CLASSES)
-  artifact_lib.save(weights, str(path), 'onnx', 0)
+  variables = perturb(variables, 0, 1.5)
+  weights = Weights('test', network, card, variables, CLASSES)
+  formats.FORMATS['onnx'].save(weights, str(path), 0)
 
 
 def with_card(source, path, **changes):
+  """Copies an ONNX file with changes to its card."""
   import onnx
 
   model = onnx.load(source)
-  (says,) = model.metadata_props
-  values = json.loads(says.value)
+  (entry,) = model.metadata_props
+  values = json.loads(entry.value)
   values['card'].update(changes)
-  says.value = json.dumps(values)
-  assert says.key == metadata.KEY
+  entry.value = json.dumps(values)
+  assert entry.key == metadata.KEY
   onnx.save(model, path)
 
 
 def write_site(root, base):
-  """The page's folder, with networks beside it; `base` has what they share."""
+  """Writes the page and its networks to `root`; `base` gets their weights."""
   import onnx
 
   made = (PAGE / 'vendor' / 'ready').exists()
@@ -96,7 +89,7 @@ def write_site(root, base):
       (root / path.name).symlink_to(path)
   base = {channels: base / f'{channels}.onnx' for channels in (1, 3)}
   for channels, path in base.items():
-    exported(path, channels)
+    export(path, channels)
   for name, card in CARDS.items():
     source = base[len(card.mean)]
     with_card(source, root / f'{name}.onnx', **dataclasses.asdict(card))
@@ -104,18 +97,19 @@ def write_site(root, base):
   bare = onnx.load(base[3])
   del bare.metadata_props[:]
   onnx.save(bare, root / 'none.onnx')
-  artifact_lib.save(digits_network(), str(root / 'digits.onnx'), 'onnx', 0)
+  digits = str(root / 'digits.onnx')
+  formats.FORMATS['onnx'].save(digits_weights(), digits, 0)
   (root / 'text.onnx').write_text('<!doctype html><p>not found')
   (root / 'cut.onnx').write_bytes(base[3].read_bytes()[:-1000])
 
 
 def write_photographs(root):
-  """JPEGs, one of which says how to turn it; PNGs, one with hidden colours."""
+  """Two JPEGs, one with EXIF orientation, and two PNGs, one with alpha."""
   first, second = datasets.load_sample_images().images
   paths = [root / name for name in ('a.jpg', 'b.jpg', 'c.png', 'd.png')]
   Image.fromarray(first).save(paths[0], quality=90)
   exif = Image.Exif()
-  exif[0x0112] = 6  # lay the camera on its side
+  exif[0x0112] = 6  # orientation: rotate by 90°
   Image.fromarray(second[:401]).save(paths[1], quality=80, exif=exif)
   Image.fromarray(second[30:331, 200:403]).save(paths[2])
   alpha = np.tile(np.arange(0, 256, dtype=np.uint8), (200, 1))
@@ -124,28 +118,30 @@ def write_photographs(root):
   return paths
 
 
-def in_python(site, photographs, networks=tuple(CARDS)):
-  """Of each network and photograph: pixels and probabilities in Python."""
-  found = {}
+def expected_results(site, photographs, networks=tuple(CARDS)):
+  """Returns {network: (pixels, probabilities) of every photograph}."""
+  expected = {}
   for name in networks:
-    artifact = artifact_lib.load(str(site / f'{name}.onnx'))
+    artifact = formats.load(str(site / f'{name}.onnx'))
     card = artifact.card
-    data = card_lib.data_of(card)
+    data = card_lib.to_config(card)
     encoded = [tf.constant(path.read_bytes()) for path in photographs]
     pixels = np.stack([decode.eval_image(x, data).numpy() for x in encoded])
-    images = comparison.normalised(card, pixels)
-    found[name] = pixels, special.softmax(artifact.classify(images), axis=1)
-  return found
+    images = comparison.normalise(card, pixels)
+    probabilities = special.softmax(artifact.classify(images), axis=1)
+    expected[name] = pixels, probabilities
+  return expected
 
 
-class Quiet(server.SimpleHTTPRequestHandler):
+class _QuietHandler(server.SimpleHTTPRequestHandler):
   def log_message(self, *args):
     pass
 
 
 @contextlib.contextmanager
-def served(root):
-  handler = functools.partial(Quiet, directory=str(root))
+def serve(root):
+  """Yields the address of a server of the folder `root`."""
+  handler = functools.partial(_QuietHandler, directory=str(root))
   with server.ThreadingHTTPServer(('127.0.0.1', 0), handler) as httpd:
     threading.Thread(target=httpd.serve_forever).start()
     try:
@@ -155,15 +151,16 @@ def served(root):
 
 
 def wait(page, status):
+  """Waits until the page shows this status."""
   page.locator('#status', has_text=status).wait_for(timeout=15_000)
 
 
 def results(page):
-  """Of each image: its name, its state, its guesses, its picture."""
+  """Returns name, state, top classes and picture of each image on the page."""
   return page.locator('article').evaluate_all("""cards => cards.map(card => ({
     name: card.querySelector('h2').textContent,
     state: card.querySelector('.state').textContent,
-    guesses: Array.from(card.querySelectorAll('li'), line => [
+    top: Array.from(card.querySelectorAll('li'), line => [
       line.querySelector('span').textContent,
       Number(line.querySelector('data').value),
       line.querySelector('data').textContent,
@@ -172,7 +169,8 @@ def results(page):
   }))""")
 
 
-def pixels_of(found):
-  encoded = found['picture'].partition(',')[2]
+def pixels_of(result):
+  """Returns the picture of one of `results`, int [H, W, 3]."""
+  encoded = result['picture'].partition(',')[2]
   with Image.open(io.BytesIO(base64.b64decode(encoded))) as image:
     return np.asarray(image.convert('RGB')).astype(int)

@@ -1,16 +1,15 @@
-"""Compiles every ImageNet recipe for eight v5e, as it is and by replica.
+"""Compiles every ImageNet recipe for TPUs, with each kind of BatchNorm.
 
   make compile-check                           # and benchmarks/compile.md
   make compile-check ARGS='--topologies=v5e:2x4,v5e:16x16'
   make compile-check ARGS='--recipes=inception_v4'
 
-A process for each, minutes long, 18 for the whole (two hours on two cores), and
-as many at once as there are cores, since libtpu compiles on one. Each adds its
-line to benchmarks/compile.csv as it ends, and the page is made from all of
-those. Exit status 1 if a recipe does not compile, does not fit in a
-chip's memory, or exchanges more than gradients, statistics and metrics where
-BatchNorm is by replica: three all-reduces; or if chips gather what each should
-keep to itself.
+By default for eight v5e chips: 18 compilations of minutes, two hours on two
+cores. libtpu compiles on one core, so that as many processes run as there are
+cores. Each appends a row to benchmarks/compile.csv; the page is written from
+all rows. Exit status 1 if a recipe does not compile, does not fit in a chip's
+memory, needs a collective other than all-reduce, or, with batch_norm=replica,
+more than three all-reduces: for gradients, statistics and metrics.
 """
 
 import argparse
@@ -26,7 +25,7 @@ from tests.parity import table
 from tests.support import commands
 from tests.support import recipes
 
-MOST_REDUCTIONS = 3
+MAX_ALL_REDUCES = 3
 SLOWEST = 5
 LEDGER = commands.ROOT / 'benchmarks' / 'compile.csv'
 PAGE = LEDGER.with_suffix('.md')
@@ -35,49 +34,50 @@ _COLUMNS = (
   'chips',
   'BatchNorm',
   'precision',
-  'images a chip',
-  'GFLOP an image',
-  'HBM MB an image',
-  'step ms, estimated',
-  'of the peak, estimated',
+  'images per chip',
+  'GFLOP per image',
+  'HBM MB per image',
+  'estimated step ms',
+  'estimated MFU',
   'HBM ms',
-  'exchange ms',
-  'memory GB',
-  'of a chip',
+  'collective ms',
+  'peak memory GB',
+  'of HBM',
   'all-reduces',
-  'MB',
-  'efficiency at 8, 64, 256',
-  'compiled in s',
+  'all-reduced MB',
+  'scaling efficiency at 8, 64, 256 chips',
+  'compile s',
 )
 _EXPLAINED = """\
-No TPU was there: libtpu compiled the training step, and this is read from the
-program (`inception_jax/aot/hlo_costs.py`). None of it has been measured.
+Training steps compiled ahead of time by libtpu, without a TPU. All figures are
+estimates from the compiled program (`inception_jax/aot/hlo_costs.py`); none has
+been measured on a TPU.
 
-- FLOPs are those of the step as it is written; HBM bytes are the operands and
-  results of every instruction that lie outside VMEM, tiles filled up.
-- The step's time is the sum of the cycles that the compiler estimates for each
-  fusion, and its share of the bfloat16 peak follows from it. **Left out** are
-  what the compiler gives no estimate for: asynchronous copies and slices, which
-  go on beside the computation, collectives, select-and-scatter (the gradient of
-  a max pool) and numbers apart; the ledger has each with its bytes, as
-  `not_estimated`. Left out, too, is all that only a run shows: waiting for the
-  host, input, launching.
-- "HBM ms" is all of the traffic at the published rate: where it is more than
-  the estimate, memory decides, and the step takes at least that long.
-- "exchange ms" is what the collectives take on paper: each chip sends
-  2 (n − 1)/n of the bytes over all its links at their published rate (two an
-  axis of the torus where that is a ring, else one), and each collective has the
-  way to the farthest chip and back at 1 µs a hop. The efficiency of weak
-  scaling is step / (step + exchange) at as many images a chip: as if nothing
-  were exchanged beside the computation, which makes it too low, and as if links
-  gave all of their rate and the step took no longer, neither of which is known.
-- Memory is arguments, results, temporaries and program, of a chip's 16 GiB.
-- Compile times are of a machine that others used, too.
+- FLOPs are those of the step before optimization by XLA. HBM bytes are the
+  operands and results of all instructions that are not in VMEM, with padding.
+- The estimated step time is the sum of the compiler's cycle estimates; MFU is
+  the step's FLOPs in that time as a fraction of the bfloat16 peak. **Not
+  included** are operations without an estimate: asynchronous copies and slices,
+  which overlap with computation, collectives, select-and-scatter (the gradient
+  of a max pool) and scalar operations; the ledger lists them with their bytes
+  as `not_estimated`. Input, launches and waiting for the host are not included
+  either.
+- "HBM ms" is the time of all HBM traffic at the published bandwidth. It is a
+  lower bound of the step time.
+- "collective ms" is computed: each chip sends 2 (n − 1)/n of the bytes over all
+  its links at their published bandwidth (two links for each torus axis that
+  wraps around, else one), and each collective adds the latency to the farthest
+  chip and back, at 1 µs a hop. Weak-scaling efficiency is step / (step +
+  collectives) at constant images per chip. It assumes no overlap with
+  computation, which makes it too low, and links at full bandwidth and a
+  constant step time, which is not verified.
+- Peak memory is arguments, results, temporaries and program; a chip has 16 GiB.
+- Compile times are from a machine that ran other jobs, too.
 """
 
 
-def imagenet() -> list[str]:
-  """Recipes that train on ImageNet."""
+def imagenet_recipes() -> list[str]:
+  """Returns the recipes that train on ImageNet."""
   return [
     name
     for name, values in recipes.resolved().items()
@@ -86,9 +86,9 @@ def imagenet() -> list[str]:
 
 
 def compile_one(topology: str, recipe: str, batch_norm: str) -> list[str]:
-  """Compiles one, notes it in the ledger; what is wrong with it."""
-  what = f'{recipe} on {topology} with batch_norm={batch_norm}'
-  print(what, file=sys.stderr, flush=True)
+  """Compiles a recipe, appends to the ledger and returns what is wrong."""
+  case = f'{recipe} on {topology} with batch_norm={batch_norm}'
+  print(f'compiling {case}', file=sys.stderr, flush=True)
   done = subprocess.run(
     [
       sys.executable,
@@ -104,43 +104,43 @@ def compile_one(topology: str, recipe: str, batch_norm: str) -> list[str]:
     text=True,
   )
   if done.returncode:
-    return [f'{what}: does not compile (status {done.returncode})']
-  found = json.loads(done.stdout.splitlines()[-1])
-  return [f'{what}: {fault}' for fault in faults(found)]
+    return [f'{case}: does not compile (status {done.returncode})']
+  result = json.loads(done.stdout.splitlines()[-1])
+  return [f'{case}: {fault}' for fault in faults(result)]
 
 
-def faults(found: dict) -> list[str]:
-  """What is wrong with a compiled step."""
+def faults(result: dict) -> list[str]:
+  """Returns the limits that a compiled step exceeds."""
   lines = []
-  if found['hbm_share'] > 1:
-    lines.append(f'needs {found["hbm_share"]:.0%} of a chip’s memory')
-  for kind, exchanged in found['collectives'].items():
+  if result['hbm_share'] > 1:
+    lines.append(f'needs {result["hbm_share"]:.0%} of a chip’s memory')
+  for kind, total in result['collectives'].items():
     if kind != 'all-reduce':
       lines.append(
-        f'{exchanged["count"]} × {kind} of {exchanged["bytes"] / 1e6:.1f} MB'
+        f'{total["count"]} × {kind} of {total["bytes"] / 1e6:.1f} MB'
       )
-  count = found['collectives'].get('all-reduce', {'count': 0})['count']
-  if found['batch_norm'] == 'replica' and count > MOST_REDUCTIONS:
-    lines.append(f'{count} all-reduces, at most {MOST_REDUCTIONS} are right')
+  count = result['collectives'].get('all-reduce', {'count': 0})['count']
+  if result['batch_norm'] == 'replica' and count > MAX_ALL_REDUCES:
+    lines.append(f'{count} all-reduces, expected at most {MAX_ALL_REDUCES}')
   return lines
 
 
-def newest() -> list[dict]:
-  """The last line of the ledger for each step, by recipe. None has remat."""
+def latest_rows() -> list[dict]:
+  """Returns the ledger's last row for each step without remat."""
   with open(LEDGER, newline='') as file:
     rows = [row for row in csv.DictReader(file) if row['remat'] == 'False']
   keys = ('config', 'topology', 'batch_norm', 'batch_size', 'step')
   return list({tuple(row[k] for k in keys): row for row in rows}.values())
 
 
-def line(row: dict) -> str:
-  """Of the page's table."""
+def table_row(row: dict) -> str:
+  """Formats a row of the ledger as a row of the page's table."""
   devices, batch = int(row['devices']), int(row['batch_size'])
-  reductions = json.loads(row['collectives']).get(
+  all_reduces = json.loads(row['collectives']).get(
     'all-reduce', {'count': 0, 'bytes': 0}
   )
   cells = [
-    recipe_of(row),
+    recipe_name(row),
     row['topology'],
     row['batch_norm'],
     row['precision'],
@@ -153,45 +153,44 @@ def line(row: dict) -> str:
     f'{float(row["exchange_ms"]):.2f}',
     f'{int(row["peak_hbm_bytes"]) / 1e9:.2f}',
     f'{float(row["hbm_share"]):.0%}',
-    reductions['count'],
-    f'{reductions["bytes"] / 1e6:.1f}',
+    all_reduces['count'],
+    f'{all_reduces["bytes"] / 1e6:.1f}',
     ', '.join(f'{x:.1%}' for x in json.loads(row['efficiency']).values()),
     f'{float(row["compile_seconds"]):.0f}',
   ]
   return f'| {" | ".join(map(str, cells))} |'
 
 
-def slowest(row: dict) -> str:
-  """The slowest operations of a step, in a line."""
-  found = json.loads(row['slowest'])[:SLOWEST]
-  each = [
-    f'{op["layer"] or "outside of the network"} {op["operation"]} '
+def slowest_operations(row: dict) -> str:
+  """Lists the slowest operations of a step in a line."""
+  operations = [
+    f'{op["layer"] or "outside the network"} {op["operation"]} '
     f'{op["pass"]} {op["ms"]:.2f} ms ({op["share"]:.1%})'
-    for op in found
+    for op in json.loads(row['slowest'])[:SLOWEST]
   ]
   return (
-    f'slowest of {recipe_of(row)}, {row["topology"]}, {row["batch_norm"]}: '
-    + '; '.join(each)
+    f'slowest in {recipe_name(row)}, {row["topology"]}, {row["batch_norm"]}: '
+    + '; '.join(operations)
   )
 
 
-def recipe_of(row: dict) -> str:
-  """'inception_v4' of its file's path."""
+def recipe_name(row: dict) -> str:
+  """Returns 'inception_v4' for configs/inception_v4.py."""
   return row['config'].removeprefix('configs/').removesuffix('.py')
 
 
-def write() -> None:
-  """The page, from the ledger."""
-  rows = newest()
+def write_page() -> None:
+  """Writes the page from the ledger."""
+  rows = latest_rows()
   last = rows[-1]
-  rows.sort(key=lambda r: (int(r['devices']), recipe_of(r), r['batch_norm']))
+  rows.sort(key=lambda r: (int(r['devices']), recipe_name(r), r['batch_norm']))
   text = table.page(
-    '# Compiled for TPUs',
+    '# Recipes compiled for TPUs',
     f'`make compile-check` on {last["machine"]}.',
     _EXPLAINED,
     list(_COLUMNS),
-    [line(row) for row in rows],
-    [*map(slowest, rows), f'versions: {last["versions"]}'],
+    [table_row(row) for row in rows],
+    [*map(slowest_operations, rows), f'versions: {last["versions"]}'],
   )
   PAGE.write_text(text)
 
@@ -200,7 +199,7 @@ def main() -> int:
   parser = argparse.ArgumentParser(
     description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
   )
-  parser.add_argument('--recipes', default=','.join(imagenet()))
+  parser.add_argument('--recipes', default=','.join(imagenet_recipes()))
   parser.add_argument('--topologies', default='v5e:2x4')
   parser.add_argument(
     '--processes', type=int, default=len(os.sched_getaffinity(0))
@@ -212,16 +211,13 @@ def main() -> int:
     ('global', 'replica'),
   )
   with futures.ThreadPoolExecutor(args.processes) as pool:
-    wrong = list(
-      itertools.chain.from_iterable(
-        pool.map(lambda step: compile_one(*step), steps)
-      )
-    )
-  write()
-  for fault in wrong:
+    results = pool.map(lambda step: compile_one(*step), steps)
+    found = list(itertools.chain.from_iterable(results))
+  write_page()
+  for fault in found:
     print(f'error: {fault}', file=sys.stderr)
-  print(json.dumps({'faults': wrong}))
-  return 1 if wrong else 0
+  print(json.dumps({'faults': found}))
+  return 1 if found else 0
 
 
 if __name__ == '__main__':

@@ -73,7 +73,7 @@ DIGITS = '--config=configs/digits.py'
       ['--mode=eval', '--output=/proc/x', '--config.data.eval_protocol=10'],
       ['--output=/proc/x cannot be written', "data.eval_protocol='10'"],
     ),
-    (['--mode=eval', '--checkpoint='], ['--checkpoint names none']),
+    (['--mode=eval', '--checkpoint='], ['--checkpoint is empty']),
     (['--mode=eval'], ['no checkpoint in']),
     (['--mode=eval', '--checkpoint=/tmp/5'], ['/tmp/5: no such file']),
     (['--mode=sing'], ['--mode=sing']),
@@ -241,7 +241,7 @@ def test_killed_run_resumes_trains_to_the_same_end_and_evaluates(tmp_path):
   _, errors = asked.communicate()
   assert asked.returncode == 75
   assert 'SIGTERM: saving after this step' in errors
-  assert 'the same command goes on from here' in errors
+  assert 'the same command resumes from here' in errors
 
   resumed = run(*whole(tmp_path / 'killed'), **TINY)
   assert resumed.returncode == 0, resumed.stderr
@@ -378,10 +378,10 @@ def test_trains_on_a_folder_with_a_bad_image(tmp_path):
   done = run(*arguments, '--config.data.max_bad_fraction=0.05', **TINY)
   assert done.returncode == 0, done.stderr
   assert json.loads(done.stdout)['count'] == 39
-  assert '1 of 40 images cannot be decoded and do not count' in done.stderr
+  assert '1 of 40 images cannot be decoded and are not counted' in done.stderr
   lines = (tmp_path / 'run' / 'bad_images.txt').read_text().splitlines()
   assert lines == [
-    f'{tmp_path}/data/{split}/9/1.png: no image of a known kind'
+    f'{tmp_path}/data/{split}/9/1.png: unknown image format'
     for split in ('train', 'val')
   ]
 

@@ -1,4 +1,4 @@
-"""Signals, locks, hangs: what ends a training, and what it leaves."""
+"""Preemption, hangs, locks and damaged checkpoints, in processes."""
 
 import json
 import os
@@ -13,10 +13,8 @@ import pytest
 
 from inception_jax.checkpointing import lookup
 from inception_jax.checkpointing.directory import CheckpointDirectory
-from inception_jax.errors import RunError
 from inception_jax.errors import UserError
 from inception_jax.runtime import lock
-from inception_jax.runtime import metric_writer
 from inception_jax.runtime import preemption
 from inception_jax.runtime.preemption import Preempted
 from tests.conftest import stored
@@ -28,7 +26,7 @@ from tests.training.test_loop import same
 
 
 def program(text):
-  """A process that runs this, and says 'ready' where the text does."""
+  """Starts a Python program, and waits until it prints 'ready'."""
   process = subprocess.Popen(
     [sys.executable, '-c', text],
     cwd=commands.ROOT,
@@ -40,44 +38,44 @@ def program(text):
   return process
 
 
-LISTENS = """
+INSTALL = """
 import hashlib, threading, time
 from inception_jax.runtime import preemption
 preemption.install()
 print('ready', flush=True)
 """
-# Minutes in C, where no handler of Python's is run.
+# Takes minutes in C, where Python runs no signal handler.
 IN_C = "hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)"
 
 
 @pytest.mark.parametrize('number', preemption.SIGNALS)
-def test_before_there_is_anything_to_save_a_signal_ends_at_once(number):
-  process = program(LISTENS + IN_C)
+def test_signal_before_the_first_step_exits_immediately(number):
+  process = program(INSTALL + IN_C)
   process.send_signal(number)
   _, errors = process.communicate(timeout=60)
   assert process.returncode == preemption.STATUS == 75
   assert f'{number.name} before the first step' in errors
 
 
-def test_in_the_loop_a_signal_asks_and_a_second_one_ends():
+def test_second_signal_exits_without_saving():
   process = program(
-    LISTENS.replace('print(', 'preemption.defer_signals(); print(')
+    INSTALL.replace('print(', 'preemption.defer_signals(); print(')
     + """
 while not preemption.requested():
   time.sleep(0.01)
-print('asked', flush=True)
+print('requested', flush=True)
 """
     + IN_C
   )
   process.send_signal(signal.SIGTERM)
-  assert process.stdout.readline() == 'asked\n'
+  assert process.stdout.readline() == 'requested\n'
   process.send_signal(signal.SIGTERM)
   _, errors = process.communicate(timeout=60)
   assert process.returncode == 128 + signal.SIGTERM
-  assert 'SIGTERM again: ending at once' in errors
+  assert 'second SIGTERM: exiting without saving' in errors
 
 
-def test_two_processes_end_at_the_same_step(request):
+def test_two_processes_stop_at_the_same_step(request):
   with socket.socket() as free:
     free.bind(('localhost', 0))
     port = free.getsockname()[1]
@@ -93,9 +91,9 @@ def test_two_processes_end_at_the_same_step(request):
   ]
   for process in processes:
     request.addfinalizer(process.kill)
-    while process.stdout.readline() != 'ready\n':  # Gloo speaks first
+    while process.stdout.readline() != 'ready\n':  # after lines of Gloo
       assert process.poll() is None
-  processes[1].send_signal(signal.SIGTERM)  # one of them alone
+  processes[1].send_signal(signal.SIGTERM)  # only one of them
   steps = [process.communicate(timeout=60)[0] for process in processes]
   assert steps[0] == steps[1] and int(steps[0]) > 0
   assert [process.returncode for process in processes] == [0, 0]
@@ -120,33 +118,33 @@ print(step)
 """
 
 
-def test_a_hang_ends_with_the_stacks_of_all_threads():
+def test_hang_ends_with_the_stacks_of_all_threads():
   process = program("""
 import time
 from inception_jax.runtime.watchdog import Watchdog
 with Watchdog(0.5 / 60).watching() as dog:
-  for _ in range(10):  # longer than it waits, but it moves
+  for _ in range(10):  # longer than the limit, but with steps
     time.sleep(0.1)
     dog.step_done()
   print('ready', flush=True)
-  def hangs():
+  def hang():
     time.sleep(600)
-  hangs()
+  hang()
 """)
   _, errors = process.communicate(timeout=60)
   assert process.returncode == 70
-  assert 'in hangs' in errors and 'Thread' in errors
+  assert 'in hang' in errors and 'Thread' in errors
   assert errors.splitlines()[-1].startswith('error: no step was finished in')
 
 
-def test_of_many_processes_the_missing_ones_are_named(tmp_path):
-  signs = tmp_path / 'processes'
-  signs.mkdir()
-  (signs / '1').write_text('7 on north')
-  (signs / '2').write_text('1 on south')
-  (signs / '3').write_text('7 on east')
+def test_hang_names_the_late_processes(tmp_path):
+  heartbeats = tmp_path / 'processes'
+  heartbeats.mkdir()
+  (heartbeats / '1').write_text('7 on north')
+  (heartbeats / '2').write_text('1 on south')
+  (heartbeats / '3').write_text('7 on east')
   hour_ago = time.time() - 3600
-  os.utime(signs / '1', (hour_ago, hour_ago))
+  os.utime(heartbeats / '1', (hour_ago, hour_ago))
   process = program(f"""
 import time
 from inception_jax.runtime.watchdog import Watchdog
@@ -158,32 +156,14 @@ with Watchdog(0.5 / 60, {str(tmp_path)!r}, 0, 5).watching() as dog:
 """)
   _, errors = process.communicate(timeout=60)
   assert process.returncode == 70
-  *_, says, _ = errors.splitlines()
-  assert says.startswith('error: process 1 on north has been silent for 3')
-  assert says.endswith(
-    '; process 2 on south is 6 steps behind; process 4 never began'
+  *_, late, _ = errors.splitlines()
+  assert late.startswith('error: process 1 on north: last heartbeat 3')
+  assert late.endswith(
+    ' s ago; process 2 on south is 6 steps behind; process 4 never started'
   )
 
 
-def test_a_workdir_is_one_trainings_own(tmp_path):
-  workdir = str(tmp_path / 'run')
-  with lock.held(workdir) as check:
-    check()
-    with pytest.raises(UserError, match=f'in use .* process {os.getpid()} on'):
-      with lock.held(workdir):
-        pass
-    (tmp_path / 'run').rename(tmp_path / 'moved')
-    with pytest.raises(RunError, match='has gone'):
-      check()
-    (tmp_path / 'run').mkdir()
-    (tmp_path / 'run' / '.lock').touch()
-    with pytest.raises(RunError, match='no longer what it was'):
-      check()
-  with lock.held(str(tmp_path / 'moved')):
-    pass
-
-
-def test_the_lock_goes_with_its_process(tmp_path):
+def test_lock_ends_with_its_process(tmp_path):
   process = program(f"""
 import time
 from inception_jax.runtime import lock
@@ -200,15 +180,15 @@ with lock.held({str(tmp_path)!r}):
     pass
 
 
-def asked_at(monkeypatch, call):
-  """A signal comes before the training asks for the so many'th time."""
+def request_at(monkeypatch, call):
+  """Requests preemption from the given call of `preemption.requested` on."""
   calls = []
 
-  def asked():
+  def requested():
     calls.append(None)
     return len(calls) >= call
 
-  monkeypatch.setattr(preemption, 'requested', asked)
+  monkeypatch.setattr(preemption, 'requested', requested)
 
 
 def config_of_six_steps():
@@ -221,66 +201,39 @@ def config_of_six_steps():
 
 
 @pytest.fixture(scope='module')
-def straight(tmp_path_factory, one_device):
-  workdir = tmp_path_factory.mktemp('straight')
+def uninterrupted(tmp_path_factory, one_device):
+  workdir = tmp_path_factory.mktemp('uninterrupted')
   return workdir, run_of(workdir, config_of_six_steps(), one_device)
 
 
-# The training asks once a step, and before each of an evaluation's 23 batches,
-# twice, of the raw weights and the average.
+# Training calls `requested` once per step, and before each of the 23 batches of
+# an evaluation, which runs twice: for the raw weights and the moving average.
 @pytest.mark.parametrize(('call', 'step'), [(2, 2), (5, 3), (40, 3), (97, 6)])
-def test_a_preempted_training_ends_as_if_it_had_not_been(
-  straight, tmp_path, one_device, monkeypatch, call, step
+def test_preempted_training_resumes_bitwise(
+  uninterrupted, tmp_path, one_device, monkeypatch, call, step
 ):
-  expected_in, expected = straight
+  expected_workdir, expected = uninterrupted
   config = config_of_six_steps()
   with monkeypatch.context() as patch, pytest.raises(Preempted):
-    asked_at(patch, call)
+    request_at(patch, call)
     run_of(tmp_path, config, one_device)
-  history = CheckpointDirectory(lookup.checkpoint_folder(tmp_path))
-  assert history.steps()[-1] == step
-  assert history.record(step)['metrics'] == {}
+  checkpoints = CheckpointDirectory(lookup.checkpoint_folder(tmp_path))
+  assert checkpoints.steps()[-1] == step
+  assert checkpoints.record(step)['metrics'] == {}
   result = run_of(tmp_path, config, one_device)
   for key in ('step', 'loss', 'top1', 'top5', 'count'):
     assert result[key] == expected[key]
-  assert same(stored(tmp_path, 6), stored(expected_in, 6))
+  assert same(stored(tmp_path, 6), stored(expected_workdir, 6))
   for split in ('train', 'eval', 'eval_raw'):
-    ours, theirs = lines(tmp_path, split), lines(expected_in, split)
-    assert [line['step'] for line in ours] == [line['step'] for line in theirs][
-      : len(ours)
-    ]
-    for a, b in zip(ours, theirs, strict=False):
+    resumed, reference = lines(tmp_path, split), lines(expected_workdir, split)
+    for a, b in zip(resumed, reference[: len(resumed)], strict=True):
+      assert a['step'] == b['step']
       assert a['loss'] == b['loss'] and a['top1'] == b['top1']
-  # What was cut off in an evaluation is best by the score it then got.
+  # A checkpoint from within an evaluation gets its scores after the resume.
   if step == 3:
     scores = {line['step']: line['top1'] for line in lines(tmp_path, 'eval')}
-    metrics = CheckpointDirectory(lookup.checkpoint_folder(tmp_path)).record(3)[
-      'metrics'
-    ]
-    assert metrics['top1'] == scores[3]
-
-
-def test_lines_are_whole_and_written_once(tmp_path):
-  with metric_writer.MetricWriter(tmp_path) as first:
-    first.write(1, 'train', {'loss': 1.0})
-    first.write(2, 'train', {'loss': 2.0})
-  path = tmp_path / 'metrics.jsonl'
-  path.write_text(path.read_text() + '{"step": 3, "spl')  # a kill cut it off
-  with metric_writer.MetricWriter(tmp_path) as second:
-    second.write(2, 'train', {'loss': 2.0})
-    second.write(2, 'eval', {'loss': 5.0})
-    second.write(3, 'train', {'loss': 3.0})
-  found = [json.loads(line) for line in path.read_text().splitlines()]
-  assert [(x['step'], x['split']) for x in found] == [
-    (1, 'train'),
-    (2, 'train'),
-    (2, 'eval'),
-    (3, 'train'),
-  ]
-  # Another arithmetic comes to other numbers, and they are wanted.
-  with metric_writer.MetricWriter(tmp_path, repeats=False) as third:
-    third.write(3, 'train', {'loss': 4.0})
-  assert len(path.read_text().splitlines()) == 5
+    resumed = CheckpointDirectory(lookup.checkpoint_folder(tmp_path))
+    assert resumed.record(3)['metrics']['top1'] == scores[3]
 
 
 def verify(*args):
@@ -288,8 +241,8 @@ def verify(*args):
   return done, json.loads(done.stdout) if done.stdout else None
 
 
-def test_verify_finds_what_is_damaged_and_sets_it_aside(straight, tmp_path):
-  workdir = shutil.copytree(straight[0], tmp_path / 'run')
+def test_verify_finds_damage_and_repairs(uninterrupted, tmp_path):
+  workdir = shutil.copytree(uninterrupted[0], tmp_path / 'run')
   steps = CheckpointDirectory(lookup.checkpoint_folder(workdir)).steps()
   record = lookup.checkpoint_folder(workdir) / '6' / 'record' / 'metadata'
   record.write_text(record.read_text().replace('"top1": 0.', '"top1": 1.'))

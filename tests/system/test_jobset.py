@@ -1,4 +1,4 @@
-"""launch/jobset.yaml and the image that it runs."""
+"""launch/jobset.yaml and its image."""
 
 import json
 import math
@@ -10,7 +10,7 @@ import yaml
 from tests.support.launching import ROOT
 from tests.support.launching import unknown_flags
 
-SCHEMA = ROOT / 'tests' / 'schemas' / 'jobset-v0.12.0.json'
+SCHEMA = ROOT / 'tests' / 'system' / 'schemas' / 'jobset-v0.12.0.json'
 
 
 @pytest.fixture(scope='module')
@@ -19,7 +19,7 @@ def jobset():
 
 
 def closed(schema):
-  """The schema, with no fields but its own: kubectl drops the others."""
+  """The schema without additional fields, which kubectl would drop."""
   if isinstance(schema, list):
     return [closed(each) for each in schema]
   if not isinstance(schema, dict):
@@ -31,12 +31,12 @@ def closed(schema):
   return {k: closed(v) for k, v in schema.items()}
 
 
-def test_jobset_is_what_its_schema_says(jobset):
+def test_jobset_matches_its_schema(jobset):
   schema = closed(json.loads(SCHEMA.read_text()))
   jsonschema.Draft202012Validator(schema).validate(jobset)
 
 
-def test_jobset_fills_its_slices(jobset):
+def test_jobset_uses_every_chip_of_a_slice(jobset):
   (group,) = jobset['spec']['replicatedJobs']
   job = group['template']['spec']
   pod = job['template']['spec']
@@ -49,18 +49,18 @@ def test_jobset_fills_its_slices(jobset):
   assert container['resources']['requests'] == container['resources']['limits']
 
 
-def test_jobset_has_flags_of_main(jobset):
+def test_jobset_uses_only_flags_of_main(jobset):
   (group,) = jobset['spec']['replicatedJobs']
   pod = group['template']['spec']['template']['spec']
   assert not unknown_flags(pod['containers'][0]['args'])
 
 
-def test_jobset_starts_again_after_all_but_1_and_2(jobset):
+def test_jobset_restarts_after_every_status_but_1_and_2(jobset):
   policy = jobset['spec']['failurePolicy']
   job = jobset['spec']['replicatedJobs'][0]['template']['spec']
   pod = job['template']['spec']
   assert 0 < policy['maxRestarts'] < 100
-  # What no rule is for restarts them all, and counts.
+  # Without a rule, all pods restart, and maxRestarts counts it.
   (rule,) = policy['rules']
   assert rule['action'] == 'FailJobSet'
   assert rule['onJobFailureReasons'] == ['PodFailurePolicy']
@@ -69,23 +69,23 @@ def test_jobset_starts_again_after_all_but_1_and_2(jobset):
   codes = failing['onExitCodes']
   assert (codes['operator'], codes['values']) == ('In', [1, 2])
   assert codes['containerName'] == pod['containers'][0]['name']
-  # Kubernetes takes a podFailurePolicy with this alone.
+  # podFailurePolicy requires this.
   assert pod['restartPolicy'] == 'Never'
   assert job['backoffLimit'] == 0
   assert pod['terminationGracePeriodSeconds'] >= 120
 
 
-def test_image_has_the_libtpu_that_jax_asks_for():
+def test_image_has_the_libtpu_that_jax_requires():
   from importlib import metadata
 
   from packaging.requirements import Requirement
 
   docker = (ROOT / 'launch/Dockerfile').read_text()
   (pin,) = [word for word in docker.split() if word.startswith('libtpu==')]
-  (asked,) = [
+  (required,) = [
     requirement
     for requirement in map(Requirement, metadata.requires('jax'))
     if requirement.name == 'libtpu'
     and requirement.marker.evaluate({'extra': 'tpu'})
   ]
-  assert asked.specifier.contains(pin.removeprefix('libtpu=='))
+  assert required.specifier.contains(pin.removeprefix('libtpu=='))

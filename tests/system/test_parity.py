@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from inception_jax.errors import UserError
-from inception_jax.models import factory
+from inception_jax.models import architectures
 from inception_jax.weights import convert
 from tests.parity import cases
 from tests.parity import compare
@@ -48,7 +48,7 @@ def transpose(monkeypatch):
   """Makes a network wrong: 1×7 for 7×1 in one pair of a block, and back."""
 
   def apply(name, block):
-    own = factory.ARCHITECTURES[name]
+    own = architectures.ARCHITECTURES[name]
     body = dict(own.body)
     branches = list(body[block].branches)
     branches[1] = tuple(
@@ -57,7 +57,7 @@ def transpose(monkeypatch):
     )
     body[block] = dataclasses.replace(body[block], branches=tuple(branches))
     wrong = dataclasses.replace(own, body=tuple(body.items()))
-    monkeypatch.setitem(factory.ARCHITECTURES, name, wrong)
+    monkeypatch.setitem(architectures.ARCHITECTURES, name, wrong)
 
   return apply
 
@@ -70,10 +70,10 @@ def test_a_transposed_pair_does_not_fit(transpose):
       compare.weights_of(case, golden)
   _, *faults = error.value.faults
   assert [fault.strip() for fault in faults] == [
-    'Mixed_6b.branch7x7_2.conv.weight: (1, 7, 128, 128) as ours, '
-    '(7, 1, 128, 128) expected',
-    'Mixed_6b.branch7x7_3.conv.weight: (7, 1, 128, 192) as ours, '
-    '(1, 7, 128, 192) expected',
+    'Mixed_6b.branch7x7_2.conv.weight: '
+    "shape (1, 7, 128, 128) in flax's layout, expected (7, 1, 128, 128)",
+    'Mixed_6b.branch7x7_3.conv.weight: '
+    "shape (7, 1, 128, 192) in flax's layout, expected (1, 7, 128, 192)",
   ]
 
 
@@ -83,10 +83,10 @@ def test_wrong_networks_fail_the_parity(transpose):
   source, size = compare.source_of(case), case.golden
   with np.load(compare.golden_path(case)) as golden:
     tensors = compare.tensors(golden, source.style.oihw)
-    right = convert.from_source(dict(tensors), source, '', 'file')
-    assert right.card.count_include_pad
-    wrong = dataclasses.replace(right.card, count_include_pad=False)
-    wrong = dataclasses.replace(right, card=wrong)
+    right = convert.to_weights(dict(tensors), source, '', 'file')
+    assert right.network.count_include_pad
+    wrong = dataclasses.replace(right.network, count_include_pad=False)
+    wrong = dataclasses.replace(right, network=wrong)
     assert compare.evaluation(case, wrong, golden, size) > 10 * cases.LOGITS
 
     # One pair of nine, as if its kernels lay transposed in the file and fitted.
@@ -94,5 +94,5 @@ def test_wrong_networks_fail_the_parity(transpose):
     for name in ('branch7x7.1', 'branch7x7.2'):
       name = f'Mixed_6d.{name}.conv.weight'
       tensors[name] = tensors[name].swapaxes(2, 3)
-    wrong = convert.from_source(tensors, source, '', 'file')
+    wrong = convert.to_weights(tensors, source, '', 'file')
     assert compare.evaluation(case, wrong, golden, size) > 10 * cases.LOGITS

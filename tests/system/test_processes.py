@@ -1,4 +1,4 @@
-"""Several processes, each with some of the devices: the same result."""
+"""Evaluation by several processes gives the result of one."""
 
 import json
 import subprocess
@@ -14,13 +14,14 @@ from tests.support.hosts import free_port
 from tests.support.pictures import config_of
 from tests.support.pictures import network
 
-# Evaluates what `evaluated` does; its arguments follow.
+# Calls `evaluated` in one of several processes.
 PROGRAM = """
 import json, sys
-folder, port, number, count = sys.argv[1:]
+folder, port, index, count = sys.argv[1:]
 import jax
-jax.distributed.initialize(f'localhost:{port}', int(count), int(number))
-from tests import conftest, test_processes
+jax.distributed.initialize(f'localhost:{port}', int(count), int(index))
+from tests import conftest
+from tests.system import test_processes
 result, rows = test_processes.evaluated(folder)
 guesses = [row['classes'].tolist() for row in rows]
 print(json.dumps([jax.device_count(), result, guesses]))
@@ -33,9 +34,8 @@ def evaluated(folder):
   split = registry.load(config, 'val')
   model, variables = network(config, 1)
   variables = {key: dict(value) for key, value in variables.items()}
-  rows = []
   evaluator = Evaluator([(config, model)], split, sharding.make_mesh())
-  return evaluator(variables, rows=rows), rows
+  return evaluator(variables)
 
 
 @pytest.mark.slow
@@ -50,7 +50,7 @@ def test_two_processes_evaluate_as_one(pictures):
         PROGRAM,
         str(pictures),
         str(port),
-        str(number),
+        str(index),
         '2',
       ],
       cwd=ROOT,
@@ -58,7 +58,7 @@ def test_two_processes_evaluate_as_one(pictures):
       stderr=subprocess.PIPE,
       text=True,
     )
-    for number in range(2)
+    for index in range(2)
   ]
   outputs = [process.communicate(timeout=300) for process in processes]
   for process, (out, error) in zip(processes, outputs, strict=True):

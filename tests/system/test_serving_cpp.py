@@ -1,4 +1,4 @@
-"""serving/cpp says of images what Python says of them."""
+"""serving/cpp classifies images as Python does."""
 
 import io
 import json
@@ -14,23 +14,23 @@ from scipy import special
 
 from inception_jax.data import decode
 from inception_jax.data.sources import folder
-from inception_jax.export import artifact as artifact_lib
+from inception_jax.export import formats
 from inception_jax.models import card
 from tests.conftest import tiny_config
 from tests.support.commands import ROOT
 from tests.support.pictures import DIGITS
-from tests.support.pictures import digits_network
-from tests.support.pictures import weights_of
+from tests.support.pictures import digits_weights
+from tests.support.pictures import random_weights
 from tests.support.pictures import write_digits
 
 BINARY = ROOT / 'serving' / 'cpp' / 'build' / 'classify'
-# As a user's shell has them not: the program sets them itself.
-OURS = ('TF_CPP_MIN_LOG_LEVEL', 'TF_ENABLE_ONEDNN_OPTS', 'LD_LIBRARY_PATH')
+# Not set in a user's shell; the program sets what it needs.
+UNSET = ('TF_CPP_MIN_LOG_LEVEL', 'TF_ENABLE_ONEDNN_OPTS', 'LD_LIBRARY_PATH')
 
 
 def classify(*args, cwd=None):
   assert BINARY.exists(), f'no {BINARY.relative_to(ROOT)}: make cpp'
-  env = {key: value for key, value in os.environ.items() if key not in OURS}
+  env = {key: value for key, value in os.environ.items() if key not in UNSET}
   return subprocess.run(
     [BINARY, *map(str, args)],
     capture_output=True,
@@ -41,8 +41,8 @@ def classify(*args, cwd=None):
   )
 
 
-def answers(done, status=0):
-  """(of each image its guesses, the result)."""
+def parse(done, status=0):
+  """({image: its top classes}, the result)."""
   assert done.returncode == status, done.stderr
   *lines, result = map(json.loads, done.stdout.splitlines())
   assert len(lines) == result['images']
@@ -66,41 +66,41 @@ def images(tmp_path_factory):
 def model(tmp_path_factory):
   """The network of configs/digits.py."""
   path = str(tmp_path_factory.mktemp('serving') / 'model')
-  artifact_lib.save(digits_network(), path, 'savedmodel', 5)
+  formats.FORMATS['savedmodel'].save(digits_weights(), path, 5)
   return path
 
 
 @pytest.fixture(scope='module')
 def wanted(model):
-  """Path of an image → probabilities, by Python."""
+  """Path of an image → its probabilities in Python."""
   import tensorflow as tf
 
-  artifact = artifact_lib.load(model)
-  data = card.data_of(artifact.card)
+  artifact = formats.load(model)
+  data = card.to_config(artifact.card)
 
-  def odds(path):
-    # As the artifact does it itself.
+  def probabilities(path):
+    # Normalised as in the artifact's `encoded` signature.
     image = decode.eval_image(tf.constant(path.read_bytes()), data, False)
     image = (np.float32(image) - np.float32(127.5)) / np.float32(127.5)
     return special.softmax(artifact.classify(image[None])[0])
 
-  return odds
+  return probabilities
 
 
 @pytest.fixture
 def other(model, tmp_path):
-  """A copy of the model and of what it says of itself, to be spoiled."""
+  """A copy of the model to damage: its path, metadata file and metadata."""
   path = tmp_path / 'other'
   shutil.copytree(model, path)
-  says = path / 'assets.extra' / 'inception_jax.json'
-  return path, says, json.loads(says.read_text())
+  metadata = path / 'assets.extra' / 'inception_jax.json'
+  return path, metadata, json.loads(metadata.read_text())
 
 
-def agree(guesses, odds, names=DIGITS):
-  order = np.argsort(-odds, kind='stable')[:5]
-  assert [x['class'] for x in guesses] == [names[i] for i in order]
-  found = [x['probability'] for x in guesses]
-  np.testing.assert_allclose(found, odds[order], rtol=0, atol=1e-5)
+def assert_same(top, probabilities, names=DIGITS):
+  order = np.argsort(-probabilities, kind='stable')[:5]
+  assert [x['class'] for x in top] == [names[i] for i in order]
+  found = [x['probability'] for x in top]
+  np.testing.assert_allclose(found, probabilities[order], rtol=0, atol=1e-5)
 
 
 @pytest.fixture(scope='module')
@@ -108,66 +108,66 @@ def of_folder(model, images):
   return classify(f'--model={model}', '--json', '--batch_size=4', images)
 
 
-def test_a_folder_is_classified_as_python_does(images, wanted, of_folder):
-  found, result = answers(of_folder)
+def test_folder_is_classified_as_in_python(images, wanted, of_folder):
+  found, result = parse(of_folder)
   paths = sorted(images.rglob('*.png'))
   assert list(found) == list(map(str, paths))
   assert len(paths) == 23
   ranks = []
   for path in paths:
-    odds = wanted(path)
-    agree(found[str(path)], odds)
+    probabilities = wanted(path)
+    assert_same(found[str(path)], probabilities)
     label = DIGITS.index(path.parent.name)
-    ranks.append(np.sum(odds > odds[label]))
+    ranks.append(np.sum(probabilities > probabilities[label]))
   ranks = np.array(ranks)
   assert 0 < np.mean(ranks < 1) < np.mean(ranks < 5) < 1
   assert result['top1'] == pytest.approx(np.mean(ranks < 1))
   assert result['top5'] == pytest.approx(np.mean(ranks < 5))
   assert result['count'] == 23
   assert result['failed'] == {}
-  # It may say what it does, but TensorFlow may not.
+  # One line of its own, and nothing from TensorFlow.
   assert len(of_folder.stderr.splitlines()) == 1
 
 
-def test_times_are_of_whole_batches_and_in_order(of_folder):
-  _, result = answers(of_folder)
+def test_latencies_are_of_whole_batches(of_folder):
+  _, result = parse(of_folder)
   assert result['batch_size'] == 4
   ms = result['latency_ms']
   assert list(ms) == ['mean', 'p50', 'p90', 'p99']
   assert 0 < ms['p50'] <= ms['p90'] <= ms['p99']
-  # Six batches of 23 images take no longer than all of it.
+  # The six batches take no longer than the whole run.
   assert 6 * ms['mean'] / 1000 <= 1.01 * 23 / result['images_per_sec']
 
 
-def test_compiling_does_not_count(images, tmp_path):
-  # It takes as long as 150 batches, of a network as small as this one. The last
-  # is as large as the others, or it would be compiled for. Another process may
-  # come in between, once.
+def test_compilation_is_not_timed(images, tmp_path):
+  # Compiling takes as long as 150 batches of this small network. The last batch
+  # is padded, or it would be compiled separately. Three attempts, because other
+  # processes may disturb the timing.
   model = tmp_path / 'tiny'
-  weights = weights_of(tiny_config(), 10, DIGITS)
-  artifact_lib.save(weights, str(model), 'savedmodel', 5)
+  weights = random_weights(tiny_config(), 10, DIGITS)
+  formats.FORMATS['savedmodel'].save(weights, str(model), 5)
 
   def in_batches():
     flags = (f'--model={model}', '--json', '--batch_size=4')
-    _, result = answers(classify(*flags, images))
+    _, result = parse(classify(*flags, images))
     seconds = 23 / result['images_per_sec']
     return seconds / (result['latency_ms']['p50'] / 1000)
 
   assert any(in_batches() < 30 for _ in range(3))  # six, and reading
 
 
-def test_a_table_is_that_of_predict(model, images, wanted):
+def test_table_equals_that_of_predict(model, images, wanted):
   path = images / 'digit_0' / '00.png'
   done = classify(f'--model={model}', path)
   assert done.returncode == 0
   line, result = done.stdout.splitlines()
-  odds = wanted(path)
-  order = np.argsort(-odds)[:5]
-  guesses = '  '.join(f'{100 * odds[i]:5.1f} % {DIGITS[i]}' for i in order)
-  assert line == f'{path}  {guesses}'
+  probabilities = wanted(path)
+  order = np.argsort(-probabilities)[:5]
+  top = '  '.join(f'{100 * probabilities[i]:5.1f} % {DIGITS[i]}' for i in order)
+  assert line == f'{path}  {top}'
   result = json.loads(result)
   assert result['batch_size'] == 1
-  # In no folder of classes: nothing is right or wrong.
+  # A single file has no class folder, and so no label.
   assert not {'top1', 'top5', 'count'} & result.keys()
 
 
@@ -176,7 +176,7 @@ def header(width, height):
   return b'\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR' + size + b'\x08\x02\0\0\0'
 
 
-def test_broken_images_are_named_and_the_others_served(
+def test_unreadable_images_are_reported_and_others_classified(
   model, images, wanted, tmp_path
 ):
   good = tmp_path / 'digit_0'
@@ -192,13 +192,13 @@ def test_broken_images_are_named_and_the_others_served(
   large.write(struct.pack('>HH', 9000, 9000))
   whole = (good / '06.png').read_bytes()
   broken = {
-    # First in their batches, so that the others change places.
-    '000.jpg': (b'junk', 'no image of a known kind'),
-    '19.jpg': (b'junk', 'no image of a known kind'),
+    # First in their batches, so that the other images change position.
+    '000.jpg': (b'junk', 'unknown image format'),
+    '19.jpg': (b'junk', 'unknown image format'),
     '05.png': (whole[: len(whole) // 2], 'PNG'),
     '051.jpg': (large.getvalue(), 'more pixels than data.max_pixels'),
-    '07.jpg': (b'junk', 'no image of a known kind'),
-    '08.jpg': (b'', 'no image of a known kind'),
+    '07.jpg': (b'junk', 'unknown image format'),
+    '08.jpg': (b'', 'unknown image format'),
     '09.png': (
       header(9000, 9000),
       '9000×9000 is more than data.max_pixels=80000000',
@@ -211,11 +211,11 @@ def test_broken_images_are_named_and_the_others_served(
   for name, (content, _) in broken.items():
     (good / name).write_bytes(content)
   image.convert('P').save(good / '11.bmp')
-  broken['11.bmp'] = None, 'a BMP with a palette: not supported'
+  broken['11.bmp'] = None, 'a BMP with a palette is not supported'
   (good / '13.jpg').symlink_to(tmp_path / 'nowhere.jpg')
   (good / 'notes.txt').write_text('no image')
   done = classify(f'--model={model}', '--json', '--batch_size=3', tmp_path)
-  found, result = answers(done, status=1)
+  found, result = parse(done, status=1)
   names = ['00.png', '01.JPG', '02.webp', '03.bmp', '04.gif']
   names += ['06.png', '12.png', '18.png']
   served = [good / name for name in names]
@@ -223,9 +223,9 @@ def test_broken_images_are_named_and_the_others_served(
   assert list(found) == list(map(str, served))
   right = 0
   for path in served:
-    odds = wanted(path)
-    agree(found[str(path)], odds)
-    right += DIGITS[np.argmax(odds)] == path.parent.name
+    probabilities = wanted(path)
+    assert_same(found[str(path)], probabilities)
+    right += DIGITS[np.argmax(probabilities)] == path.parent.name
   assert result['top1'] == pytest.approx(right / 12)
   assert result['failed'].keys() == {str(good / name) for name in broken}
   for name, (_, reason) in broken.items():
@@ -235,7 +235,7 @@ def test_broken_images_are_named_and_the_others_served(
   assert result['images'] == result['count'] == 12
 
 
-def test_labels_of_a_list(model, images, wanted, tmp_path):
+def test_labels_from_a_list(model, images, wanted, tmp_path):
   shutil.copytree(images, tmp_path / 'an image' / 'val')
   paths = sorted((tmp_path / 'an image').rglob('*.png'))
   labels, lines = {}, []
@@ -246,7 +246,7 @@ def test_labels_of_a_list(model, images, wanted, tmp_path):
   lines.insert(3, '')
   lines.append('not/asked/for.png digit_9')
   (tmp_path / 'val_list.txt').write_text('\n'.join(lines))
-  # Not by the names that the list has, and from another folder than its own.
+  # With other paths than in the list, and from another folder.
   done = classify(
     f'--model={model}',
     '--json',
@@ -254,11 +254,11 @@ def test_labels_of_a_list(model, images, wanted, tmp_path):
     '../an image',
     cwd=tmp_path / 'an image',
   )
-  _, result = answers(done)
+  _, result = parse(done)
   ranks = []
   for path, label in labels.items():
-    odds = wanted(path)
-    ranks.append(np.sum(odds > odds[label]))
+    probabilities = wanted(path)
+    ranks.append(np.sum(probabilities > probabilities[label]))
   ranks = np.array(ranks)
   assert result['count'] == len(labels) == 21
   assert result['images'] == 23
@@ -266,36 +266,36 @@ def test_labels_of_a_list(model, images, wanted, tmp_path):
   assert result['top5'] == pytest.approx(np.mean(ranks < 5))
 
 
-def test_folders_of_no_class_do_not_count(model, images, tmp_path):
+def test_folders_without_a_class_are_not_counted(model, images, tmp_path):
   shutil.copytree(images / 'digit_1', tmp_path / 'digit_1' / 'deep')
   shutil.copytree(images / 'digit_0', tmp_path / 'kitten')
   done = classify(f'--model={model}', '--json', tmp_path)
-  _, result = answers(done)
+  _, result = parse(done)
   assert (result['images'], result['count']) == (8, 4)
-  says = f'4 of 8 images have no label and do not count, {tmp_path}/kitten/'
-  assert says in done.stderr
+  count = '4 of 8 images have no label and are not counted'
+  assert f'{count}, for example {tmp_path}/kitten/' in done.stderr
 
 
-def test_labels_that_are_wrong_are_named_by_line(model, images, tmp_path):
+def test_invalid_labels_are_reported_by_line(model, images, tmp_path):
   image = images / 'digit_0' / '00.png'
   labels = tmp_path / 'list.txt'
   labels.write_text(
     f'{image} digit_0\nalone\nx.png digit_10\nx.png 10\n{image} digit_1\n'
   )
   done = classify(f'--model={model}', f'--labels={labels}', image)
-  words = 'is not the name of a class, and no number from 0 to 9'
+  words = 'is neither a class name nor a number from 0 to 9'
   assert faults(done) == [
     f'{labels}, line 2: expected "relative/path label", not "alone"',
     f'{labels}, line 3: digit_10 {words}',
     f'{labels}, line 4: 10 {words}',
-    f'{labels}, line 5: {image} has another label before',
+    f'{labels}, line 5: {image} already has another label',
   ]
   labels.write_text('other.png digit_0\n')
   done = classify(f'--model={model}', f'--labels={labels}', image)
-  assert faults(done) == [f'--labels={labels} names none of the images']
+  assert faults(done) == [f'--labels={labels} contains none of the images']
 
 
-def test_all_mistakes_are_named_at_once(tmp_path):
+def test_all_invalid_arguments_are_reported(tmp_path):
   (tmp_path / 'empty').mkdir()
   os.mkfifo(tmp_path / 'pipe.png')
   done = classify(
@@ -309,9 +309,9 @@ def test_all_mistakes_are_named_at_once(tmp_path):
     'pipe.png',
     cwd=tmp_path,
   )
-  flags = '--model=, --labels=, --batch_size=, --json and --help'
+  flags = '--model=, --labels=, --batch_size=, --json or --help'
   assert faults(done) == [
-    f'--modle=x: no such flag; there are {flags}',
+    f'--modle=x: unknown flag; expected {flags}',
     '--batch_size=0: expected a number from 1 to 4096',
     '--json=yes: takes no value',
     '--model=none: no such folder',
@@ -322,62 +322,62 @@ def test_all_mistakes_are_named_at_once(tmp_path):
   ]
   assert faults(classify()) == [
     '--model= is missing: the folder of a SavedModel',
-    'name an image, or a folder of them',
+    'no images: give image files or folders of images',
   ]
   done = classify('--help')
   assert done.returncode == 0
   assert '--labels=FILE' in done.stdout
 
 
-def spoiled(values, **changes):
+def changed(values, **changes):
   return json.dumps({**values, **changes})
 
 
-def test_a_model_that_is_none_of_ours_is_refused(other, images):
-  path, says, values = other
+def test_models_without_valid_metadata_are_rejected(other, images):
+  path, metadata, values = other
   image = images / 'digit_0' / '00.png'
   refused = lambda: faults(classify(f'--model={path}', image))
-  damaged = 'assets.extra/inception_jax.json is damaged'
+  damaged = ': assets.extra/inception_jax.json is damaged'
   for text, fault in [
     (
-      spoiled(values, classes=[*DIGITS, 'digit_10']),
-      f' names 11 of 10 outputs: {damaged}',
+      changed(values, classes=[*DIGITS, 'digit_10']),
+      f'{damaged}: it has 11 class names for 10 outputs',
     ),
     (
-      spoiled(values, model={**values['model'], 'num_classes': -1}),
-      f' names 10 of 18446744073709551615 outputs: {damaged}',
+      changed(values, model={**values['model'], 'num_classes': -1}),
+      f'{damaged}: it has 10 class names for 18446744073709551615 outputs',
     ),
-    (spoiled(values, version=2), ' has a card of version 2, not 1'),
     (
-      spoiled(values, classes=[1, 2]),
-      f' does not say which network it is of: {damaged}',
+      changed(values, version=2),
+      ' has metadata of version 2; this program reads version 1',
     ),
-    ('[' * 100_000, f' does not say which network it is of: {damaged}'),
+    (changed(values, classes=[1, 2]), damaged),
+    ('[' * 100_000, damaged),
   ]:
-    says.write_text(text)
+    metadata.write_text(text)
     assert refused() == [f'--model={path}{fault}']
-  says.unlink()
+  metadata.unlink()
   (fault,) = refused()
   assert 'was not exported by tools.export' in fault
   (path / 'saved_model.pb').unlink()
   (fault,) = refused()
-  assert fault.endswith('is no SavedModel: it has no saved_model.pb')
+  assert fault.endswith('is not a SavedModel: it has no saved_model.pb')
 
 
-def test_outputs_without_names_have_numbers(other, images, wanted):
-  path, says, values = other
-  says.write_text(spoiled(values, classes=DIGITS[:8]))
+def test_outputs_without_a_name_are_numbered(other, images, wanted):
+  path, metadata, values = other
+  metadata.write_text(changed(values, classes=DIGITS[:8]))
   image = images / 'digit_0' / '00.png'
-  found, _ = answers(classify(f'--model={path}', '--json', image))
+  found, _ = parse(classify(f'--model={path}', '--json', image))
   names = (*DIGITS[:8], 'output 8', 'output 9')
-  agree(found[str(image)], wanted(image), names)
+  assert_same(found[str(image)], wanted(image), names)
 
 
-def test_what_is_damaged_or_another_network_is_refused(other, images):
-  path, says, values = other
+def test_damaged_and_mismatched_models_are_rejected(other, images):
+  path, metadata, values = other
   image = images / 'digit_0' / '00.png'
   values['model']['num_classes'] = 11
-  says.write_text(spoiled(values, classes=[*DIGITS, 'digit_10']))
+  metadata.write_text(changed(values, classes=[*DIGITS, 'digit_10']))
   done = classify(f'--model={path}', image)
   assert done.returncode == 1
   assert "error: the network's output is not 1×11 floats" in done.stderr

@@ -1,4 +1,4 @@
-"""The page that classifies in the browser, against what Python says."""
+"""serving/web classifies in the browser as Python does."""
 
 import contextlib
 from urllib.parse import urlsplit
@@ -29,20 +29,20 @@ def photographs(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def expected(site, photographs):
-  return web_page.in_python(site, photographs)
+  return web_page.expected_results(site, photographs)
 
 
 @pytest.fixture(scope='module')
 def digits(site, tmp_path_factory):
-  """PNGs of digits: by path, pixels and probabilities in Python."""
+  """{path of a PNG: (pixels, probabilities)} of digits, in Python."""
   root = tmp_path_factory.mktemp('digits')
   pictures.write_digits(root)
   paths = sorted(root.rglob('*.png'))
-  found = web_page.in_python(site, paths, ['digits'])['digits']
+  found = web_page.expected_results(site, paths, ['digits'])['digits']
   return dict(zip(paths, zip(*found, strict=True), strict=True))
 
 
-# After all that runs an event loop of its own: these two come first.
+# After `expected` and `digits`, because these run event loops of their own.
 @pytest.fixture(scope='module')
 def chromium(expected, digits):
   flags = (
@@ -55,13 +55,13 @@ def chromium(expected, digits):
 
 @pytest.fixture(scope='module')
 def address(site):
-  with web_page.served(site) as found:
+  with web_page.serve(site) as found:
     yield found
 
 
 @pytest.fixture
 def visit(chromium, address):
-  """Opens the page; at the end, its console must have been silent."""
+  """Opens the page; its console must stay empty, its requests local."""
   with contextlib.ExitStack() as stack:
     visits = []
 
@@ -76,43 +76,45 @@ def visit(chromium, address):
     yield opened
     for seen in visits:
       assert seen.console == []
-      origins = {urlsplit(x)[:2] for x in seen.asked if x[:5] != 'data:'}
+      origins = {urlsplit(x)[:2] for x in seen.requests if x[:5] != 'data:'}
       assert origins <= {urlsplit(address)[:2], ('blob', '')}
 
 
-def assert_same(found, pixels, odds, off=0.0):
-  """That share of the pixels may be a level off."""
-  assert_guessed(found, odds, (*web_page.CLASSES, 'output 5'))
+def assert_same(found, pixels, probabilities, fraction=0.0):
+  """At most this fraction of the pixels may differ, by one level."""
+  assert_top_classes(found, probabilities, (*web_page.CLASSES, 'output 5'))
   difference = np.abs(pixels_of(found) - pixels)
   assert difference.max() <= 1
-  assert (difference > 0).mean() <= off
+  assert (difference > 0).mean() <= fraction
 
 
-def assert_guessed(found, odds, names):
-  best = np.argsort(-odds, kind='stable')[:5]
-  assert [name for name, _, _ in found['guesses']] == [names[i] for i in best]
-  shares = [share for _, share, _ in found['guesses']]
-  np.testing.assert_allclose(shares, odds[best], atol=1e-3)
-  said = [text for _, _, text in found['guesses']]
-  assert said == [f'{100 * share:.1f} %' for share in shares]
+def assert_top_classes(found, probabilities, names):
+  best = np.argsort(-probabilities, kind='stable')[:5]
+  assert [name for name, _, _ in found['top']] == [names[i] for i in best]
+  values = [value for _, value, _ in found['top']]
+  np.testing.assert_allclose(values, probabilities[best], atol=1e-3)
+  texts = [text for _, _, text in found['top']]
+  assert texts == [f'{100 * value:.1f} %' for value in values]
 
 
-def test_the_page_says_what_python_does(visit, site, photographs, expected):
+def test_pixels_and_probabilities_equal_python(
+  visit, site, photographs, expected
+):
   page = visit()
   page.set_input_files('#images', photographs)
-  for name, (pixels, odds) in expected.items():
+  for name, (pixels, probabilities) in expected.items():
     page.set_input_files('#network', site / f'{name}.onnx')
     wait(page, 'Images classified: 4. Failed: 0.')
     assert page.inner_text('#about') == 'tiny, 64×64 pixels, 6 classes'
     for i, found in enumerate(results(page)):
       assert found['name'] == photographs[i].name
-      assert found['state'].startswith('Prepared in ')
-      # As TensorFlow, which adds its float32 in another order.
-      off = 1e-3 if name == 'squash_area' else 0.0
-      assert_same(found, pixels[i], odds[i], off)
+      assert found['state'].startswith('Preprocessing ')
+      # TensorFlow's `area` sums float32 in another order.
+      fraction = 1e-3 if name == 'squash_area' else 0.0
+      assert_same(found, pixels[i], probabilities[i], fraction)
 
 
-def test_answers_of_the_network_before_do_not_count(
+def test_results_of_the_previous_network_are_ignored(
   visit, site, photographs, expected
 ):
   page = visit()
@@ -120,8 +122,8 @@ def test_answers_of_the_network_before_do_not_count(
     const status = document.getElementById('status');
     const note = () => {
       if (window.seen || !status.textContent.includes('classified:')) return;
-      const shares = document.querySelectorAll('article data');
-      window.seen = Array.from(shares, (share) => Number(share.value));
+      const values = document.querySelectorAll('article data');
+      window.seen = Array.from(values, ({value}) => Number(value));
     };
     new MutationObserver(note).observe(status, {childList: true});
   }""")
@@ -133,19 +135,19 @@ def test_answers_of_the_network_before_do_not_count(
   np.testing.assert_allclose(seen, best, atol=1e-3)
 
 
-def test_the_network_that_make_train_makes(visit, digits):
+def test_digits_network(visit, digits):
   page = visit('?model=digits.onnx')
   page.set_input_files('#images', list(digits))
   wait(page, 'Images classified: 23. Failed: 0.')
   assert page.inner_text('#about') == 'inception_v3, 16×16 pixels, 10 classes'
   for found, path in zip(results(page), digits, strict=True):
     assert found['name'] == path.name
-    pixels, odds = digits[path]
-    assert_guessed(found, odds, pictures.DIGITS)
+    pixels, probabilities = digits[path]
+    assert_top_classes(found, probabilities, pictures.DIGITS)
     np.testing.assert_array_equal(pixels_of(found), pixels)
 
 
-def test_broken_images_are_named_and_the_others_served(
+def test_unreadable_images_are_reported_and_others_classified(
   visit, photographs, expected, tmp_path
 ):
   page = visit()
@@ -159,13 +161,11 @@ def test_broken_images_are_named_and_the_others_served(
   assert first['name'] == 'broken.jpg'
   assert first['state'] == 'This is not an image that the browser can read.'
   assert third['state'] == '8001×10000 is more than 80000000 pixels.'
-  assert first['guesses'] == third['guesses'] == []
+  assert first['top'] == third['top'] == []
   assert_same(second, *(x[0] for x in expected['network']))
 
 
-def test_dropped_files_another_network_among_them(
-  visit, site, photographs, expected
-):
+def test_dropping_images_and_a_network(visit, site, photographs, expected):
   page = visit()
   page.set_input_files('#images', photographs[2])
   wait(page, 'Images classified: 1. Failed: 0.')
@@ -186,12 +186,12 @@ def test_dropped_files_another_network_among_them(
     files,
   )
   wait(page, 'Images classified: 2. Failed: 0.')
-  # The newest first; the one from before, by the network of now.
+  # The newest image comes first; the earlier one is classified again.
   for found, i in zip(results(page), (0, 2), strict=True):
     assert_same(found, *(x[i] for x in expected['bicubic']))
 
 
-def test_pictures_from_the_camera(visit):
+def test_camera(visit):
   page = visit()
   page.click('#open-camera')
   page.click('#take')
@@ -199,37 +199,39 @@ def test_pictures_from_the_camera(visit):
   (found,) = results(page)
   assert found['name'].startswith('Camera, ')
   assert len(np.unique(pixels_of(found))) > 2
-  assert sum(share for _, share, _ in found['guesses']) > 0.5
+  assert sum(probability for _, probability, _ in found['top']) > 0.5
   page.click('#close-camera')
   assert page.is_hidden('video')
   assert page.is_visible('#open-camera')
 
 
-def test_strange_networks_are_refused_in_words(chromium, address, site):
+def test_invalid_networks_are_rejected_with_a_reason(chromium, address, site):
   missing = f'{address}?model=missing.onnx'
   with browser.tab(chromium, missing, 360) as seen:
-    said = seen.page.locator('#about.bad')
-    said.filter(has_text=f'No network at {address}missing.onnx').wait_for()
-    for name, text in web_page.STRANGE.items():
+    message = seen.page.locator('#about.bad')
+    message.filter(has_text=f'No network at {address}missing.onnx').wait_for()
+    for name, text in web_page.INVALID_NETWORKS.items():
       seen.page.set_input_files('#network', site / name)
-      said.filter(has_text=text).wait_for()
+      message.filter(has_text=text).wait_for()
       assert browser.overflow(seen.page) == 0
   assert [line for line in seen.console if '404' not in line] == []
 
 
-def test_an_image_waits_for_a_network(visit, site, photographs, expected):
+def test_images_are_classified_once_a_network_is_loaded(
+  visit, site, photographs, expected
+):
   page = visit('?model=none.onnx')
   page.set_input_files('#images', photographs[0])
   wait(page, 'Images classified: 0. Failed: 1.')
-  assert results(page)[0]['state'] == 'There is no network to classify it.'
+  assert results(page)[0]['state'] == 'No network is loaded.'
   page.set_input_files('#network', site / 'short.onnx')
   wait(page, 'Images classified: 1. Failed: 0.')
   assert_same(results(page)[0], *(x[0] for x in expected['short']))
 
 
-def test_nothing_leaves_the_browser(chromium, address, tmp_path):
+def test_nothing_is_sent_to_another_origin(chromium, address, tmp_path):
   fetch = 'url => fetch(url, {mode: "no-cors"}).then(() => 1, () => 0)'
-  with web_page.served(tmp_path) as elsewhere:
+  with web_page.serve(tmp_path) as elsewhere:
     with browser.tab(chromium, f'{address}?model={elsewhere}x', 360) as seen:
       text = 'The network must come from this server'
       seen.page.locator('#about.bad', has_text=text).wait_for()
@@ -247,7 +249,7 @@ def test_nothing_leaves_the_browser(chromium, address, tmp_path):
 @pytest.mark.parametrize(
   ('width', 'scheme', 'darkest'), [(360, 'dark', 0), (1280, 'light', 200)]
 )
-def test_it_fits_the_screen_and_its_colours(
+def test_layout_fits_the_screen_and_the_color_scheme(
   visit, photographs, width, scheme, darkest
 ):
   page = visit(width=width, color_scheme=scheme)
@@ -261,9 +263,9 @@ def test_it_fits_the_screen_and_its_colours(
   assert darkest <= min(levels) <= max(levels) <= darkest + 55
 
 
-def test_in_chinese_by_the_keyboard(visit, photographs):
+def test_chinese_texts_and_keyboard_operation(visit, photographs):
   page = visit(locale='zh-CN')
-  # At once: Playwright does not wait until it hears of them.
+  # A handler, because Playwright does not wait for file choosers.
   page.on('filechooser', lambda chooser: chooser.set_files(photographs[0]))
   wait(page, '就绪')
   assert page.title() == '图片里是什么？'
@@ -278,7 +280,7 @@ def test_in_chinese_by_the_keyboard(visit, photographs):
   wait(page, '已分类 1 张，失败 0 张。')
 
 
-def test_both_languages_say_the_same(visit):
+def test_both_languages_have_the_same_texts(visit):
   page = visit()
   keys = page.evaluate("""async () => {
     const {LANGUAGES} = await import('./text.js');

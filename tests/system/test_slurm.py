@@ -1,45 +1,45 @@
-"""launch/slurm.sbatch: when the job goes back into the queue."""
+"""launch/slurm.sbatch: when the job is requeued."""
 
 import signal
 
 import pytest
 
 from tests.support.launching import ROOT
-from tests.support.launching import ended
+from tests.support.launching import finish
+from tests.support.launching import records
 from tests.support.launching import requeued
-from tests.support.launching import said
-from tests.support.launching import when_started
+from tests.support.launching import wait_until_started
 
 
 @pytest.mark.parametrize('status', [70, 75])
 def test_slurm_requeues(launch, status):
-  code, errors = ended(launch('slurm.sbatch', plan=[[status, 0]]))
+  code, errors = finish(launch('slurm.sbatch', plan=[[status, 0]]))
   assert code == status
-  assert (launch.played / 'scontrol').read_text() == 'requeue 4711\n', errors
+  assert (launch.records / 'scontrol').read_text() == 'requeue 4711\n', errors
 
 
-def test_slurm_may_tell_the_script_and_the_tasks(launch):
+def test_slurm_may_signal_both_script_and_tasks(launch):
   process = launch('slurm.sbatch', plan=[['saves', 'saves']], SLURMD_TERM='1')
-  when_started(launch)
+  wait_until_started(launch)
   process.send_signal(signal.SIGTERM)
-  assert ended(process)[0] == 75
-  assert [said(launch)[0, i]['told'] for i in (0, 1)] == [1, 1]
+  assert finish(process)[0] == 75
+  assert [records(launch)[0, i]['signals'] for i in (0, 1)] == [1, 1]
   assert not requeued(launch)
 
 
 def test_slurm_requeues_at_the_time_limit(launch):
   plan = [['saves', 'saves']]
-  code, _ = ended(launch('slurm.sbatch', plan=plan, SLURMD_TERM='1'))
+  code, _ = finish(launch('slurm.sbatch', plan=plan, SLURMD_TERM='1'))
   assert code == 75
-  assert [said(launch)[0, i]['told'] for i in (0, 1)] == [1, 1]
+  assert [records(launch)[0, i]['signals'] for i in (0, 1)] == [1, 1]
   assert requeued(launch)
 
 
 @pytest.mark.parametrize(
   'env', [{'SLURM_RESTART_COUNT': '20'}, {'STATE': 'COMPLETING'}], ids=str
 )
-def test_slurm_does_not_requeue_for_ever_nor_what_was_cancelled(launch, env):
-  assert ended(launch('slurm.sbatch', plan=[[75, 75]], **env))[0] == 75
+def test_slurm_does_not_requeue_a_cancelled_job_or_for_ever(launch, env):
+  assert finish(launch('slurm.sbatch', plan=[[75, 75]], **env))[0] == 75
   assert not requeued(launch)
 
 
@@ -50,7 +50,7 @@ def test_slurm_options():
     for line in lines
     if line.startswith('#SBATCH')
   )
-  # After the first command Slurm no longer looks for any.
+  # Slurm reads options only before the first command.
   assert lines.index('set -u') > max(
     i for i, line in enumerate(lines) if line.startswith('#SBATCH')
   )

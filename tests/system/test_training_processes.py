@@ -1,4 +1,4 @@
-"""Several processes, each with some of the devices: the same result."""
+"""Training by several processes gives the result of one."""
 
 import json
 import shutil
@@ -15,9 +15,8 @@ from tests.support.commands import ROOT
 from tests.support.hosts import ends
 from tests.support.hosts import hosts
 
-TINY = {
-  'program': ('-m', 'tests.support.tiny')
-}  # main.py, with a network of its own
+# main.py with the networks of tests.support.tiny.
+TINY = {'program': ('-m', 'tests.support.tiny')}
 # The second checkpoint is at the end.
 STEPS, CHECKPOINT, LOST = 20, 10, 3
 CHANGES = {
@@ -30,7 +29,7 @@ CHANGES = {
   'checkpoint_every': f'{CHECKPOINT} steps',
   'eval_every': f'{STEPS} steps',
   'log_every': '1 step',
-  # Each array is one more to exchange, and takes its time on a CPU.
+  # Fewer arrays to all-reduce, which is slow on a CPU.
   'ema_decay': 0.0,
   'model.aux_head': False,
 }
@@ -61,7 +60,7 @@ def losses(workdir):
 
 
 def finished(processes):
-  """What process 0 prints; the others print nothing."""
+  """The result that process 0 prints; the others print none."""
   results = []
   for status, out, error in ends(processes):
     assert status == 0, error
@@ -71,36 +70,38 @@ def finished(processes):
 
 
 @pytest.fixture(scope='module')
-def alone(tmp_path_factory, eight_devices):
-  """The same training by one process, this one."""
-  workdir = tmp_path_factory.mktemp('alone')
+def single(tmp_path_factory, eight_devices):
+  """The same training by this process."""
+  workdir = tmp_path_factory.mktemp('single')
   config = digits.get_config()
   config.update_from_flattened_dict(CHANGES)
   return workdir, loop.train(config, str(workdir), eight_devices)
 
 
-def assert_same(workdir, result, alone):
-  expected, scores = alone
-  train, evaluated = losses(workdir)
-  ours, theirs = losses(expected)
-  np.testing.assert_allclose(train, ours, atol=1e-5)
-  assert [x['count'] for x in evaluated] == [x['count'] for x in theirs]
+def assert_same(workdir, result, single):
+  expected, scores = single
+  train, evaluations = losses(workdir)
+  expected_train, expected_evaluations = losses(expected)
+  np.testing.assert_allclose(train, expected_train, atol=1e-5)
+  assert [x['count'] for x in evaluations] == [
+    x['count'] for x in expected_evaluations
+  ]
   for key in ('top1', 'top5', 'count'):
     assert result[key] == scores[key]
   assert result['loss'] == pytest.approx(scores['loss'], abs=1e-5)
 
 
 @pytest.mark.slow
-def test_four_processes_train_as_one(alone, tmp_path):
+def test_four_processes_train_as_one(single, tmp_path):
   with hosts(4, tmp_path) as four:
     result = finished(
       four.start(*training(tmp_path / 'run'), devices=2, **TINY)
     )
-  assert_same(tmp_path / 'run', result, alone)
+  assert_same(tmp_path / 'run', result, single)
 
 
 def beyond_checkpoint(workdir) -> bool:
-  """Whether there is one, and LOST more steps have been logged."""
+  """Whether the first checkpoint is saved, and LOST more steps are logged."""
   if not (workdir / 'checkpoints' / str(CHECKPOINT)).exists():
     return False
   lines = (workdir / 'metrics.jsonl').read_text().count('\n')
@@ -108,9 +109,9 @@ def beyond_checkpoint(workdir) -> bool:
 
 
 @pytest.mark.slow
-def test_one_is_killed_the_other_says_so_and_all_resume(alone, tmp_path):
+def test_killed_process_is_reported_and_all_resume(single, tmp_path):
   workdir = tmp_path / 'run'
-  # The optimizer's state split over them all.
+  # Shards the optimizer's state over all processes.
   args = (*training(workdir), '--config.optimizer.shard_state')
   with hosts(2, tmp_path) as two:
     first, second = two.start(*args, devices=4, **TINY)
@@ -119,12 +120,12 @@ def test_one_is_killed_the_other_says_so_and_all_resume(alone, tmp_path):
       time.sleep(0.01)
     second.send_signal(signal.SIGKILL)
     (status, _, error), _ = ends([first, second])
-    assert f'error: process 1 on {two.names[1]} has gone' in error
+    assert f'error: lost process 1 on {two.names[1]}' in error
     assert status == 75, error
     before = logged(workdir)['train']
     result = finished(two.start(*args, devices=4, **TINY))
-  assert_same(workdir, result, alone)
-  # What was lost with the kill came again, to the last bit.
+  assert_same(workdir, result, single)
+  # The steps lost by the kill are repeated bitwise.
   after = logged(workdir)['train']
   lost = [step for step in before if step > CHECKPOINT]
   assert len(lost) >= LOST
@@ -134,8 +135,8 @@ def test_one_is_killed_the_other_says_so_and_all_resume(alone, tmp_path):
 
 
 @pytest.mark.slow
-def test_hosts_with_other_files_say_so(tmp_path):
-  """A folder of the same path that has an image less on one of them."""
+def test_hosts_with_different_files_are_reported(tmp_path):
+  """A folder that lacks an image on one of the hosts."""
   for i in range(2):
     for name in ('a/0.png', 'a/1.png', 'b/0.png', 'b/1.png')[i:]:
       path = tmp_path / str(i) / 'data' / 'train' / name
@@ -150,8 +151,8 @@ def test_hosts_with_other_files_say_so(tmp_path):
   )
   with hosts(2, tmp_path) as two:
     cwds = [str(tmp_path / str(i)) for i in range(2)]
-    found = ends(two.start(*args, devices=1, cwds=cwds, **TINY))
-  for status, _, error in found:
+    outcomes = ends(two.start(*args, devices=1, cwds=cwds, **TINY))
+  for status, _, error in outcomes:
     assert status == 2, error
     faults = [x for x in error.splitlines() if x.startswith('error: ')]
     assert faults[:2] == [

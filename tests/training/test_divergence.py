@@ -1,4 +1,4 @@
-"""The guard: which layer went bad, and how many overflows are too many."""
+"""Which layer diverged first, and how many overflows are too many."""
 
 import types
 
@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from inception_jax.models import factory
+from inception_jax.models import architectures
 from inception_jax.training import train_step
 from inception_jax.training.divergence import MAX_SKIPPED_STEPS
 from inception_jax.training.divergence import DivergenceMonitor
@@ -15,14 +15,14 @@ from inception_jax.training.divergence import DivergenceMonitor
 
 @pytest.fixture(scope='module')
 def variables():
-  model = factory.create('tiny', 10, aux_head=True)
+  model = architectures.create_model('tiny', 10, aux_head=True)
   images = jnp.zeros((1, 16, 16, 3))
   shapes = jax.eval_shape(model.init, jax.random.key(0), images)
   return jax.tree.map(lambda x: jnp.ones(x.shape), shapes)
 
 
-def planted(tree, *names):
-  """The tree with a NaN in each of the leaves so named."""
+def with_nan(tree, *names):
+  """Puts a NaN into each of the named leaves."""
 
   def of_leaf(path, x):
     name = jax.tree_util.keystr(path, simple=True, separator='/')
@@ -33,40 +33,40 @@ def planted(tree, *names):
 
 @pytest.fixture
 def check(tiny, variables):
-  model = factory.create('tiny', 10, aux_head=True)
+  model = architectures.create_model('tiny', 10, aux_head=True)
   state = types.SimpleNamespace(**variables)
-  guard = DivergenceMonitor(
-    model, tiny, state, lambda: 'there is no checkpoint'
+  monitor = DivergenceMonitor(
+    model, tiny.data, state, lambda: 'there is no checkpoint'
   )
 
   def apply(step=7, loss=1.0, grads=(), params=(), stats=(), **more):
-    health = train_step.layer_norms(
-      planted(variables['params'], *grads),
-      planted(variables['params'], *params),
-      planted(variables['batch_stats'], *stats),
+    norms = train_step.layer_norms(
+      with_nan(variables['params'], *grads),
+      with_nan(variables['params'], *params),
+      with_nan(variables['batch_stats'], *stats),
     )
-    metrics = {'loss': loss, 'count': 1.0, 'health': health, **more}
-    guard.check(step, jax.device_get(metrics))
+    metrics = {'loss': loss, 'count': 1.0, 'norms': norms, **more}
+    monitor.check(step, jax.device_get(metrics))
 
   return apply
 
 
-def test_sound_steps_pass(check):
+def test_finite_steps_pass(check):
   check()
 
 
-def test_activations_go_bad_from_their_layer_on(check):
+def test_the_first_layer_with_nonfinite_activations_is_named(check):
   stats = ('mixed_3a/branch0_0/bn/mean', 'mixed_2a/branch2_1/bn/var')
   grads = ('conv_1a/conv/kernel',)
   with pytest.raises(
     FloatingPointError,
-    match='step 7: the loss is nan; the first layer that went bad is '
-    'mixed_2a/branch2_1/bn, in its activations; there is no checkpoint',
+    match='training diverged at step 7: the loss is nan; the first '
+    'non-finite layer is mixed_2a/branch2_1/bn, in its activations; there is no checkpoint',
   ):
     check(loss=np.nan, stats=stats, grads=grads)
 
 
-def test_gradients_go_bad_from_the_last_layer_down(check):
+def test_the_last_layer_with_a_nonfinite_gradient_is_named(check):
   grads = ('conv_1a/conv/kernel', 'mixed_2a/branch0_0/conv/kernel')
   # By name, 'aux' would be the first of all; the image meets it after 2a.
   with pytest.raises(FloatingPointError, match='branch0_0/conv, in its grad'):
@@ -75,7 +75,7 @@ def test_gradients_go_bad_from_the_last_layer_down(check):
     check(grads=(*grads, 'aux/conv_0/conv/kernel'))
 
 
-def test_weights_go_bad_by_their_update(check):
+def test_the_first_layer_with_nonfinite_weights_is_named(check):
   names = ('head/dense/bias', 'mixed_3a/branch0_0/conv/kernel')
   with pytest.raises(
     FloatingPointError, match='mixed_3a/branch0_0/conv, in its weights'
@@ -83,7 +83,7 @@ def test_weights_go_bad_by_their_update(check):
     check(params=names)
 
 
-def test_overflows_are_skipped_but_not_for_ever(check):
+def test_overflows_are_skipped_up_to_a_limit(check):
   bad = {'grads': ('head/dense/kernel',), 'skipped': 1.0, 'loss_scale': 1.0}
   for _ in range(MAX_SKIPPED_STEPS):
     check(**bad)
@@ -92,6 +92,7 @@ def test_overflows_are_skipped_but_not_for_ever(check):
     check(**bad)
   with pytest.raises(
     FloatingPointError,
-    match='21 steps in a row overflowed, the last at a loss scale of 1;',
+    match='gradients overflowed in 21 steps in a row, the last at a loss scale '
+    'of 1;',
   ):
     check(**bad)

@@ -49,7 +49,7 @@ class Stopped(Exception):
 
 def stop_after(monkeypatch, steps):
   """The data breaks off after `steps` batches."""
-  real = sharding.on_devices
+  real = sharding.prefetch_to_devices
 
   def breaking(mesh, batches):
     for i, batch in enumerate(real(mesh, batches)):
@@ -57,7 +57,7 @@ def stop_after(monkeypatch, steps):
         raise Stopped
       yield batch
 
-  monkeypatch.setattr(sharding, 'on_devices', breaking)
+  monkeypatch.setattr(sharding, 'prefetch_to_devices', breaking)
 
 
 @pytest.mark.parametrize(('devices', 'split'), [(1, False), (8, True)])
@@ -151,9 +151,12 @@ def test_a_new_best_is_saved_between_checkpoints(
   scores = {2: 0.1, 4: 0.9, 6: 0.3, 8: 0.95, 10: 0.5, 12: 0.2}
   calls = []
 
-  def scripted(self, variables):
+  def scripted(self, variables, before_batch):
     calls.append(2 * len(calls) + 2)
-    return {'loss': 1.0, 'top1': scores[calls[-1]], 'top5': 1.0, 'count': 360}
+    top1 = scores[calls[-1]]
+    return evaluator.Evaluation(
+      {'loss': 1.0, 'top1': top1, 'top5': 1.0, 'count': 360}, []
+    )
 
   monkeypatch.setattr(evaluator.Evaluator, '__call__', scripted)
   on_disk = lambda: sorted(
@@ -187,9 +190,9 @@ def test_changed_keys_are_named_on_resume(
   assert run_of(workdir, config, one_device) == result
   # It is complete, so what it was trained with stays on record.
   assert (workdir / 'config.json').read_text() == before
-  assert 'not as this run began: seed: 0 → 7' in caplog.text
+  assert 'changed since this run began: seed: 0 → 7' in caplog.text
   assert 'schedule.learning_rate: 0.05 → 0.5' in caplog.text
-  assert caplog.text.count('not as this run began') == 3
+  assert caplog.text.count('changed since this run began') == 3
 
   # With steps left to train, what changes the arithmetic is refused.
   config.train_for = '7 steps'
@@ -214,7 +217,7 @@ def test_a_diverged_training_ends(tiny, tmp_path, one_device):
   tiny.schedule.learning_rate = 1e30
   tiny.checkpoint_every = '1 step'
   tiny.ema_decay = 0.0
-  with pytest.raises(FloatingPointError, match='step 2: the loss is') as caught:
+  with pytest.raises(FloatingPointError, match='step 2: the loss') as caught:
     run_of(tmp_path, tiny, one_device)
   (good,) = (path.name for path in lookup.checkpoint_folder(tmp_path).iterdir())
   assert good == '1'
@@ -426,3 +429,23 @@ def test_fine_tuning_the_head_alone_leaves_the_rest_bitwise(
   config.fine_tune.freeze = ('conv_9z',)
   with pytest.raises(UserError, match="'conv_9z' matches no parameter"):
     run_of(tmp_path / 'other', config, one_device)
+
+
+def test_the_raw_weights_are_not_evaluated_unless_asked(tmp_path, one_device):
+  config = short_config()
+  config.model.update(name='tiniest', aux_head=False)
+  config.train_for, config.eval_raw = '2 steps', False
+  result = run_of(tmp_path, config, one_device)
+  assert not lines(tmp_path, 'eval_raw')
+  assert lines(tmp_path, 'eval')[0]['loss'] == result['loss']
+
+
+def test_a_profile_traces_the_steps_asked_for(tmp_path, one_device, caplog):
+  config = short_config()
+  config.model.update(name='tiniest', aux_head=False)
+  config.profile, config.profile_from = '2 steps', '3 steps'
+  with caplog.at_level('INFO', 'inception_jax'):
+    run_of(tmp_path, config, one_device)
+  assert 'tracing steps 4 to 5' in caplog.text
+  traces = list(tmp_path.glob('plugins/profile/*/*'))
+  assert {path.suffix for path in traces} >= {'.pb', '.gz'}

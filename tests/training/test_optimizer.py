@@ -18,8 +18,17 @@ def config():
   return config
 
 
+def make(config, rate):
+  return optimizer.make_optimizer(
+    config.optimizer,
+    rate,
+    config.weight_decay,
+    config.fine_tune.freeze,
+  )
+
+
 def test_rmsprop_is_tensorflows(config):
-  tx = optimizer.make_optimizer(config, optax.constant_schedule(0.05))
+  tx = make(config, optax.constant_schedule(0.05))
   rng = np.random.default_rng(0)
   start = rng.normal(size=(7, 5)).astype(np.float32)
   params = {'kernel': jnp.asarray(start)}
@@ -50,7 +59,7 @@ def test_rmsprop_is_tensorflows(config):
 def test_sgd_is_tensorflows(config, nesterov):
   config.optimizer.name = 'sgd'
   config.optimizer.nesterov = nesterov
-  tx = optimizer.make_optimizer(config, optax.constant_schedule(0.05))
+  tx = make(config, optax.constant_schedule(0.05))
   params = {'kernel': jnp.ones((3,))}
   state = tx.init(params)
   theirs, momentum = tf.Variable(tf.ones((3,))), tf.Variable(tf.zeros((3,)))
@@ -76,7 +85,7 @@ def test_adaptive_optimizers_are_their_authors(config, name):
   config.optimizer.nesterov = bool(nesterov)
   config.weight_decay = 0.1
   rate = 0.05
-  tx = optimizer.make_optimizer(config, optax.constant_schedule(rate))
+  tx = make(config, optax.constant_schedule(rate))
   rng = np.random.default_rng(0)
   weights = rng.normal(size=(7, 5))
   params = {'dense': {'kernel': jnp.asarray(weights, jnp.float32)}}
@@ -110,7 +119,7 @@ def test_decoupled_decay_is_taken_off_by_the_rate_of_the_step(config, name):
   config.weight_decay = 0.1
   config.optimizer.decoupled_decay = True
   config.optimizer.decay_on = ('conv*', '*/bias')
-  tx = optimizer.make_optimizer(config, lambda step: 0.5 / (step + 1))
+  tx = make(config, lambda step: 0.5 / (step + 1))
   params = {
     'conv_1': {'kernel': jnp.full((2,), 3.0), 'scale': jnp.full((2,), 2.0)},
     'dense': {'kernel': jnp.full((2,), 3.0), 'bias': jnp.ones((2,))},
@@ -136,7 +145,7 @@ def test_gradients_are_clipped_before_anything_else(config):
   }
 
   def update():
-    tx = optimizer.make_optimizer(config, optax.constant_schedule(1.0))
+    tx = make(config, optax.constant_schedule(1.0))
     updates, _ = tx.update(gradients, tx.init(params), params)
     return np.concatenate([updates[k]['kernel'] for k in 'ab']) + 0.1
 
@@ -151,7 +160,7 @@ def test_weight_decay_is_coupled_and_on_kernels_only(config):
   config.optimizer.name = 'sgd'
   config.optimizer.momentum = 0.0
   config.weight_decay = 0.1
-  tx = optimizer.make_optimizer(config, optax.constant_schedule(0.5))
+  tx = make(config, optax.constant_schedule(0.5))
   params = {
     'conv': {'kernel': jnp.full((2,), 3.0)},
     'bn': {'scale': jnp.ones((2,)), 'bias': jnp.ones((2,))},
@@ -169,7 +178,7 @@ def test_weight_decay_is_coupled_and_on_kernels_only(config):
 
   # Coupled: it passes through RMSProp's scaling like any gradient.
   config.optimizer.name = 'rmsprop'
-  tx = optimizer.make_optimizer(config, optax.constant_schedule(0.5))
+  tx = make(config, optax.constant_schedule(0.5))
   updates, _ = tx.update(zeros, tx.init(params), params)
   mean_square = 0.9 + 0.1 * 0.3**2
   expected = -0.5 * 0.3 / (mean_square + 1.0) ** 0.5
@@ -188,7 +197,7 @@ def test_rates_by_path_scale_every_update(config, name):
 
   def trained(rates):
     config.optimizer.rates = rates
-    tx = optimizer.make_optimizer(config, optax.constant_schedule(0.05))
+    tx = make(config, optax.constant_schedule(0.05))
     state, current = tx.init(params), params
     for _ in range(3):  # momentum is scaled, too
       updates, state = tx.update(gradients, state, current)

@@ -35,7 +35,7 @@ def sums(top1):
     'learning_rate': np.float32(0.5),
     'grad_norm': np.float32(3.0),
     'param_norm': np.float32(4.0),
-    'health': {},
+    'norms': {},
   }
 
 
@@ -87,10 +87,10 @@ def test_every_step_is_checked_once_and_in_turn(clock):
     plan(), 8, lambda step, sums: seen.append(step)
   )
   steps(progress, clock, 2, waiting=0.0, working=1.0)
-  progress.settle(2)
+  progress.check_divergence(2)
   assert seen == [1, 2]
   steps(progress, clock, 1, waiting=0.0, working=1.0)
-  progress.settle(3)
+  progress.check_divergence(3)
   assert progress.report(3)['count'] == 24
   steps(progress, clock, 1, waiting=0.0, working=1.0)
   assert progress.report(4)['count'] == 8

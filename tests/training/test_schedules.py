@@ -21,7 +21,7 @@ def config():
 
 def rates(config, steps):
   plan = durations.plan(config, 1000)
-  schedule = schedules.make_schedule(config, plan)
+  schedule = schedules.make_schedule(config.schedule, config.batch_size, plan)
   return [float(schedule(step)) for step in steps]
 
 
@@ -129,7 +129,8 @@ def test_rates_grow_with_the_batch_and_say_so(config, caplog):
     got = rates(config, steps)
   np.testing.assert_allclose(got, np.multiply(4, before), rtol=1e-5)
   assert (
-    'learning rates × 4: batches of 40, the recipe is for 10' in caplog.text
+    'learning rates × 4: the batch size is 40, the recipe is for 10'
+    in caplog.text
   )
 
 

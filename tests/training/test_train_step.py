@@ -3,17 +3,16 @@
 import math
 import re
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
-from inception_jax import metrics as metrics_lib
 from inception_jax.distributed import sharding
-from inception_jax.models import factory
+from inception_jax.models import architectures
 from inception_jax.models import specs
-from inception_jax.models.batch_norm import GroupedBatchNorm
 from inception_jax.models.card import Card
 from inception_jax.training import losses as losses_lib
 from inception_jax.training import train_step
@@ -56,39 +55,6 @@ def test_binary_cross_entropy_is_tensorflows():
   close_to_largest(ours, theirs)
 
 
-def test_hits_count_ranks_ties_and_nan():
-  logits = jnp.array(
-    [
-      [5.0, 4.0, 3.0, 2.0, 1.0, 0.0],
-      [1.0, 1.0, 0.0, 0.0, 0.0, 0.0],
-      [1.0, jnp.nan, 0.0, 0.0, 0.0, 0.0],
-    ]
-  )
-  hit = lambda label, k: metrics_lib.hits(
-    logits, jnp.full((3,), label), k
-  ).tolist()
-  assert hit(0, 1) == [True, True, False]
-  assert hit(1, 1) == [False, False, False]
-  assert hit(1, 2) == [True, True, False]
-  assert hit(4, 5) == [True, True, False]
-  assert hit(5, 5) == [False, False, False]
-  random = jax.random.normal(jax.random.key(0), (50, 7))
-  labels = jnp.arange(50) % 7
-  np.testing.assert_array_equal(
-    metrics_lib.hits(random, labels, 1), random.argmax(-1) == labels
-  )
-
-
-def test_masked_rows_do_not_count():
-  logits = jnp.array([[2.0, 0.0], [0.0, 2.0], [jnp.nan, jnp.nan]])
-  labels = jnp.array([0, 0, 0])
-  loss = losses_lib.cross_entropy(logits, jax.nn.one_hot(labels, 2), 0.0)
-  sums = metrics_lib.sums(loss, logits, labels, jnp.array([1.0, 1.0, 0.0]))
-  assert float(sums['count']) == 2
-  assert float(sums['top1']) == 1
-  np.testing.assert_allclose(sums['loss'], loss[0] + loss[1])
-
-
 def test_ema_ramps_up():
   at = lambda t: float(train_step.ema_decay(0.99, jnp.asarray(t)))
   np.testing.assert_allclose([at(0), at(9), at(10**6)], [0.1, 10 / 19, 0.99])
@@ -125,7 +91,12 @@ def losses(config, mesh):
   return result, jax.device_get(state)
 
 
-def test_one_and_eight_devices_agree(tiny, one_device, eight_devices):
+def test_one_and_eight_devices_agree(
+  tiny, one_device, eight_devices, monkeypatch
+):
+  # A smooth activation: at ReLU's kink, an input within rounding of 0 may fall
+  # on either side, and the difference grows from step to step.
+  monkeypatch.setattr(nn, 'relu', nn.softplus)
   tiny.data.rotate, tiny.data.policy = 15.0, 'autoaugment'
   tiny.data.erase, tiny.data.mixup, tiny.data.cutmix = 0.25, 0.2, 1.0
   one, state_one = losses(tiny, one_device)
@@ -332,7 +303,7 @@ def test_sums_of_residual_blocks_are_not_computed_again(tiny, monkeypatch):
   network = specs.Architecture(
     stems={'small': layers}, body=(('block_2', block),), card=Card()
   )
-  monkeypatch.setitem(factory.ARCHITECTURES, 'residual', network)
+  monkeypatch.setitem(architectures.ARCHITECTURES, 'residual', network)
   tiny.model.update(name='residual', aux_head=False)
   found = []
   for tiny.remat in (False, True):
@@ -343,27 +314,6 @@ def test_sums_of_residual_blocks_are_not_computed_again(tiny, monkeypatch):
     of_blocks = f'tensor<{tiny.batch_size}x{side}x{side}x24xf32>'
     found.append(len(re.findall(f'stablehlo.add .* : {of_blocks}', lowered)))
   assert found[1] == found[0] + 1  # of the first BatchNorm
-
-
-def test_replicas_normalise_their_own_part():
-  import flax.linen as nn
-
-  x = jax.random.normal(jax.random.key(0), (8, 3, 3, 4)) * 5 + 2
-  x *= jnp.arange(1, 9)[:, None, None, None]
-  options = {'use_running_average': False, 'momentum': 0.5}
-  variables = nn.BatchNorm(**options).init(jax.random.key(0), x)
-  variables['params']['scale'] = jnp.arange(1.0, 5.0)
-  apply = lambda bn, x: bn.apply(variables, x, mutable=['batch_stats'])
-  y, updated = apply(GroupedBatchNorm(**options, groups=4), x)
-  parts = [
-    apply(nn.BatchNorm(**options), part) for part in x.reshape(4, 2, 3, 3, 4)
-  ]
-  np.testing.assert_allclose(
-    y, jnp.concatenate([p for p, _ in parts]), rtol=1e-5
-  )
-  mean = jax.tree.map(lambda *x: sum(x) / 4, *(u for _, u in parts))
-  close(updated, mean, rtol=1e-5)
-  assert jax.tree.structure(updated) == jax.tree.structure(mean)
 
 
 def test_overflows_of_float16_are_skipped(plain, one_device):

@@ -1,5 +1,5 @@
-"""Augmentation and normalisation on the device, as pure functions of a key and
-a batch.
+"""Augmentation and normalisation on the device: pure functions of a key and a
+batch.
 
 No TensorFlow.
 """

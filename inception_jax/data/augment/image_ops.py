@@ -1,8 +1,8 @@
-"""The operations of AutoAugment's family on one image, in JAX.
+"""AutoAugment's operations on one image, in JAX.
 
-An image is float32 [H, W, C] of whole numbers in 0…255, and stays so: each
-operation computes what PIL does with uint8, but for those that move pixels,
-which interpolate bilinearly.
+An image is float32 [H, W, C] of whole numbers in 0…255, before and after each
+operation. The results are PIL's for uint8, except that operations which move
+pixels interpolate bilinearly.
 """
 
 import jax
@@ -11,7 +11,7 @@ from jax.scipy import ndimage
 
 from inception_jax.data.augment import tpu_ops
 
-# The first five move pixels, the next four blend with another image.
+# The first five move pixels. The next four blend with a degenerate image.
 NAMES = (
   'shear_x',
   'shear_y',
@@ -28,20 +28,22 @@ NAMES = (
   'equalize',
   'identity',
 )
-
+# Operations whose level is negated at random.
 SIGNED = frozenset(NAMES[:9])
 
 
 def apply(image, name, level, fill):
-  """One operation, chosen by data: XLA computes each family once.
+  """Applies one operation, chosen by data, to an image.
+
+  XLA computes each family of operations once and selects a result.
 
   Args:
     image: float32 [H, W, C].
     name: int32 scalar, index into `NAMES`.
-    level: float32 scalar: pixels across a pixel of the other axis, pixels,
-      degrees; 1 + level is the factor of a blend; bits that are kept; the
-      threshold of solarize, where 0 inverts the whole image.
-    fill: float32 [C], for what comes from outside of the image.
+    level: float32 scalar. Shears: pixels per pixel of the other axis;
+      translations: pixels; rotation: degrees; blends: the factor − 1;
+      posterize: bits to keep; solarize: the threshold, 0 to invert the image.
+    fill: float32 [C], the colour outside of the image.
   """
   is_ = lambda *names: jnp.isin(
     name, jnp.array([NAMES.index(n) for n in names])
@@ -57,7 +59,7 @@ def apply(image, name, level, fill):
     ],
     [
       jnp.round(warp(image, _motion(name, level), fill)),
-      _blend(_plain(image, name), image, 1 + level),
+      _blend(_degenerate(image, name), image, 1 + level),
       _posterize(image, level),
       jnp.where(image < level, image, 255 - image),
       _autocontrast(image),
@@ -68,7 +70,7 @@ def apply(image, name, level, fill):
 
 
 def grey(x):
-  """Luma of ITU-R BT.601, keeping the channel axis; grey is its own."""
+  """Returns the luma of ITU-R BT.601, [..., 1]; grey images unchanged."""
   if x.shape[-1] == 1:
     return x
   weights = jnp.asarray([0.299, 0.587, 0.114], jnp.float32)
@@ -76,14 +78,14 @@ def grey(x):
 
 
 def warp(image, motion, fill):
-  """Moves the pixels of an image, interpolating bilinearly.
+  """Applies an affine transform, with bilinear interpolation.
 
   Args:
     image: float32 [H, W, C] of whole numbers, 0…255.
-    motion: (matrix [2, 2], pivot [2] in shares of the size, offset [2] in
-      pixels), in (row, column): what is at p comes from matrix · (p − pivot)
-      + pivot + offset.
-    fill: float32 [C], for what comes from outside of the image.
+    motion: (matrix [2, 2], pivot [2] as fractions of the size, offset [2] in
+      pixels), in (row, column). The output at p is the input at
+      matrix · (p − pivot) + pivot + offset.
+    fill: float32 [C], the colour outside of the image.
   """
   matrix, pivot, offset = motion
   size = jnp.asarray(image.shape[:2], jnp.float32)
@@ -91,7 +93,7 @@ def warp(image, motion, fill):
   grid = jnp.stack(
     jnp.meshgrid(*map(jnp.arange, image.shape[:2]), indexing='ij')
   )
-  # TPUs would round to half a pixel, GPUs to a tenth.
+  # At the default precision, TPUs are half a pixel off, GPUs a tenth.
   source = jnp.einsum(
     'ij,jhw->ihw', matrix, grid - pivot, precision=jax.lax.Precision.HIGHEST
   )
@@ -102,56 +104,58 @@ def warp(image, motion, fill):
 
 
 def interpolate(image, source, fill):
-  """As `tpu_ops.interpolate`, of any numbers."""
+  """As `tpu_ops.interpolate`, for any float32 values."""
   plane = lambda x: ndimage.map_coordinates(x, list(source), 1, 'constant')
   return jax.vmap(plane, -1, -1)(image - fill) + fill
 
 
 def rotation(degrees):
-  """The motion of `warp` that turns an image counter-clockwise."""
+  """Returns the motion for `warp` that rotates counter-clockwise."""
   c, s = jnp.cos(jnp.deg2rad(degrees)), jnp.sin(jnp.deg2rad(degrees))
   matrix = jnp.array([[c, s], [-s, c]])
   return matrix, jnp.array([0.5, 0.5]), jnp.zeros(2)
 
 
 def _motion(name, level):
+  """Returns the motion of the first five operations."""
   index = jnp.minimum(name, 4)
-  turned, middle, _ = rotation(level)
+  rotated, centre, _ = rotation(level)
   unit = jnp.eye(2)
   shear_x = unit.at[1, 0].set(level)
   shear_y = unit.at[0, 1].set(level)
-  matrix = jnp.stack([shear_x, shear_y, unit, unit, turned])[index]
-  pivot = jnp.where(index == 4, middle, 0.0)
+  matrix = jnp.stack([shear_x, shear_y, unit, unit, rotated])[index]
+  pivot = jnp.where(index == 4, centre, 0.0)
   offset = jnp.array([[0, 0], [0, 0], [0, level], [level, 0], [0, 0]])[index]
   return matrix, pivot, offset
 
 
-def _blend(plain, image, factor):
-  """PIL's Image.blend, which cuts fractions off."""
-  return jnp.floor(jnp.clip(plain + factor * (image - plain), 0, 255))
+def _blend(degenerate, image, factor):
+  """PIL's Image.blend, which truncates."""
+  blended = degenerate + factor * (image - degenerate)
+  return jnp.floor(jnp.clip(blended, 0, 255))
 
 
-def _plain(image, name):
-  """What ImageEnhance's Brightness, Color, Contrast, Sharpness blend with."""
-  # PIL's own integers: the usual weights in units of 2⁻¹⁶.
+def _degenerate(image, name):
+  """The image that PIL's Brightness, Color, Contrast, Sharpness blend with."""
+  # PIL's integer luma weights, in units of 2⁻¹⁶.
   if image.shape[-1] == 1:
     luma = image
   else:
     weights = jnp.asarray([19595, 38470, 7471], jnp.int32)
     luma = jnp.sum(image.astype(jnp.int32) * weights, -1, keepdims=True)
     luma = ((luma + 2**15) >> 16).astype(jnp.float32)
-  everywhere = jnp.broadcast_to(jnp.floor(jnp.mean(luma) + 0.5), image.shape)
-  planes = [jnp.zeros_like(image), jnp.broadcast_to(luma, image.shape)]
-  planes += [everywhere, _smooth(image)]
-  return jnp.select([name == i for i in range(5, 9)], planes, image)
+  mean = jnp.broadcast_to(jnp.floor(jnp.mean(luma) + 0.5), image.shape)
+  images = [jnp.zeros_like(image), jnp.broadcast_to(luma, image.shape)]
+  images += [mean, _smooth(image)]
+  return jnp.select([name == i for i in range(5, 9)], images, image)
 
 
 def _smooth(image):
-  """PIL's ImageFilter.SMOOTH; the outermost pixels stay as they are."""
+  """PIL's ImageFilter.SMOOTH, which leaves the outermost pixels unchanged."""
   height, width, _ = image.shape
   shifted = lambda y, x: image[y : height - 2 + y, x : width - 2 + x]
-  around = sum(shifted(y, x) for y in range(3) for x in range(3))
-  inner = jnp.floor((around + 4 * shifted(1, 1)) / 13 + 0.5)
+  total = sum(shifted(y, x) for y in range(3) for x in range(3))
+  inner = jnp.floor((total + 4 * shifted(1, 1)) / 13 + 0.5)
   return image.at[1:-1, 1:-1].set(inner)
 
 
@@ -169,18 +173,18 @@ def _autocontrast(image):
 
 
 def _equalize(image):
-  """PIL's ImageOps.equalize: a table from the histogram of each channel."""
+  """PIL's ImageOps.equalize: each channel through a table of its histogram."""
   levels = image.astype(jnp.int32)
   counts = jax.lax.platform_dependent(
     levels, tpu=tpu_ops.histograms, default=histograms
   )
 
   def table(counts, highest):
-    # All pixels but those of the highest level there is.
+    # PIL leaves out the pixels of the highest level.
     step = (jnp.sum(counts) - counts[highest]) // 255
-    before = jnp.cumsum(counts) - counts
-    spread = jnp.minimum((step // 2 + before) // jnp.maximum(step, 1), 255)
-    return jnp.where(step > 0, spread, jnp.arange(256))
+    below = jnp.cumsum(counts) - counts
+    equalized = jnp.minimum((step // 2 + below) // jnp.maximum(step, 1), 255)
+    return jnp.where(step > 0, equalized, jnp.arange(256))
 
   tables = jax.vmap(table, -1, -1)(counts, jnp.max(levels, (0, 1)))
   return jax.lax.platform_dependent(

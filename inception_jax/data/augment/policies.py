@@ -1,4 +1,4 @@
-"""Which operations AutoAugment and RandAugment draw for an image."""
+"""AutoAugment and RandAugment: which operations are drawn for an image."""
 
 import jax
 import jax.numpy as jnp
@@ -7,12 +7,11 @@ import numpy as np
 from inception_jax.data.augment import image_ops
 
 NAMES = ('autoaugment', 'randaugment')
+MAX_MAGNITUDE = 30  # of RandAugment, on torchvision's scale
 
-MOST_MAGNITUDE = 30  # of RandAugment, on torchvision's scale
-
-# Pairs of (operation, odds, magnitude of 0…9): the policy that Cubuk et al.
-# 2018 found on ImageNet (table 9), as torchvision and timm ('original') have
-# it. A magnitude that means nothing is 0.
+# Pairs of (operation, probability, magnitude in 0…9): the policy that Cubuk et
+# al. 2018 learned on ImageNet (table 9), as in torchvision and timm
+# ('original'). The magnitude is 0 for operations that have none.
 _IMAGENET = (
   (('posterize', 0.4, 8), ('rotate', 0.6, 9)),
   (('solarize', 0.6, 5), ('autocontrast', 0.6, 0)),
@@ -43,13 +42,13 @@ _IMAGENET = (
 
 
 def apply(key, image, data):
-  """`data.policy` on one image: float32 [H, W, C] of whole numbers, 0…255."""
+  """Applies `data.policy` to float32 [H, W, C] of whole numbers, 0…255."""
   if data.policy == 'autoaugment':
     drawn = autoaugment(key)
   else:
     drawn = randaugment(key, image.shape, data)
   fill = jnp.asarray(data.mean, jnp.float32)
-  # Without `scan`, the operations would stand in the program once each.
+  # Without `scan`, the program would contain every operation once per draw.
   image, _ = jax.lax.scan(
     lambda x, op: (image_ops.apply(x, *op, fill), None), image, drawn
   )
@@ -57,8 +56,8 @@ def apply(key, image, data):
 
 
 def autoaugment(key):
-  """Two operations: (int32 [2], indices of them, float32 [2], levels)."""
-  indices, odds, levels = (
+  """Draws two operations: int32 [2] into `image_ops.NAMES`, float32 levels."""
+  indices, probabilities, levels = (
     np.array([[column(op) for op in pair] for pair in _IMAGENET])
     for column in (
       lambda op: _index(op[0]),
@@ -66,28 +65,28 @@ def autoaugment(key):
       lambda op: _level(op[0], op[2] / 9),
     )
   )
-  which, happens, sign = jax.random.split(key, 3)
-  which = jax.random.randint(which, (), 0, len(_IMAGENET))
-  happens = jax.random.uniform(happens, (2,)) < jnp.asarray(odds)[which]
+  pair, applied, sign = jax.random.split(key, 3)
+  pair = jax.random.randint(pair, (), 0, len(_IMAGENET))
+  applied = jax.random.uniform(applied, (2,)) < jnp.asarray(probabilities)[pair]
   return _signed(
     sign,
-    jnp.where(happens, jnp.asarray(indices)[which], _index('identity')),
-    jnp.asarray(levels, jnp.float32)[which],
+    jnp.where(applied, jnp.asarray(indices)[pair], _index('identity')),
+    jnp.asarray(levels, jnp.float32)[pair],
   )
 
 
 def randaugment(key, shape, data):
-  """`data.rand_ops` operations, as `autoaugment` (Cubuk et al. 2019)."""
-  part = data.rand_magnitude / MOST_MAGNITUDE
-  levels = jnp.array([_level(name, part, shape) for name in image_ops.NAMES])
-  which, sign = jax.random.split(key)
-  shape = (data.rand_ops,)
-  which = jax.random.randint(which, shape, 0, len(image_ops.NAMES))
-  return _signed(sign, which, levels[which])
+  """Draws `data.rand_ops` operations (Cubuk et al. 2019), as `autoaugment`."""
+  fraction = data.rand_magnitude / MAX_MAGNITUDE
+  names = image_ops.NAMES
+  levels = jnp.array([_level(name, fraction, shape) for name in names])
+  indices, sign = jax.random.split(key)
+  indices = jax.random.randint(indices, (data.rand_ops,), 0, len(names))
+  return _signed(sign, indices, levels[indices])
 
 
 def _signed(key, indices, levels):
-  """Turns about half of the levels round that can be."""
+  """Negates the levels of signed operations with probability 1/2."""
   signed = [name in image_ops.SIGNED for name in image_ops.NAMES]
   flip = jax.random.bernoulli(key, shape=indices.shape)
   flip &= jnp.asarray(signed)[indices]
@@ -98,16 +97,16 @@ def _index(name: str) -> int:
   return image_ops.NAMES.index('solarize' if name == 'invert' else name)
 
 
-def _level(name: str, part: float, shape=(0, 0, 0)) -> float:
-  """What torchvision makes of the share `part` of the greatest magnitude."""
+def _level(name: str, fraction: float, shape=(0, 0, 0)) -> float:
+  """torchvision's level for a fraction of the largest magnitude."""
   if name.startswith('shear'):
-    return 0.3 * part
+    return 0.3 * fraction
   if name.startswith('translate'):
-    return float(int(150 / 331 * part * shape[name == 'translate_x']))
+    return float(int(150 / 331 * fraction * shape[name == 'translate_x']))
   if name == 'rotate':
-    return 30.0 * part
+    return 30.0 * fraction
   if name == 'posterize':
-    return 8.0 - round(4 * part)
+    return 8.0 - round(4 * fraction)
   if name == 'solarize':
-    return 255 * (1 - part)
-  return 0.9 * part if name in image_ops.SIGNED else 0.0
+    return 255 * (1 - fraction)
+  return 0.9 * fraction if name in image_ops.SIGNED else 0.0

@@ -1,7 +1,7 @@
 """Augmentation and normalisation on the device, in JAX.
 
 Batches arrive as uint8 and leave as normalised float32. Every draw depends on
-the key alone, which the step folds from the seed and its own number.
+the key alone, which the training step folds from the seed and its number.
 """
 
 import dm_pix
@@ -15,27 +15,27 @@ from inception_jax.data.augment.image_ops import warp
 
 
 def normalise(images, data):
-  """uint8 or float [B, S, S, C] in 0…255 → (x − mean) / std, float32."""
+  """Returns (x − mean) / std in float32, of [B, S, S, C] in 0…255."""
   mean = jnp.asarray(data.mean, jnp.float32)
   std = jnp.asarray(data.std, jnp.float32)
   return (images.astype(jnp.float32) - mean) / std
 
 
 def train_batch(key, batch, data, num_classes: int):
-  """Augments and normalises a batch, each image by draws of its own.
+  """Augments and normalises a batch, each image independently.
 
-  In this order, as torchvision's and timm's recipes have it: shift, flip,
-  rotation, policy, colours, erasing, mixing.
+  The order is that of torchvision's and timm's recipes: shift, flip, rotation,
+  policy, colour jitter, random erasing, mixup or CutMix.
 
   Args:
-    key: all that the draws depend on.
+    key: the draws depend on nothing else.
     batch: {'image': uint8 [B, S, S, C], 'label': int32 [B]}.
     data: `config.data`, resolved.
     num_classes: N.
 
   Returns:
-    float32 images [B, S, S, C], and targets [B, N]: each row a distribution,
-    over two classes where images have been mixed.
+    float32 images [B, S, S, C] and float32 targets [B, N]. Each target is a
+    distribution, over two classes after mixup or CutMix.
   """
   keys = iter(jax.random.split(key, 7))
   images = batch['image']
@@ -48,27 +48,27 @@ def train_batch(key, batch, data, num_classes: int):
 
   images = images.astype(jnp.float32)
   if data.rotate:
-    images = _each(next(keys), images, _rotated, data.rotate)
+    images = _map_images(_rotate, next(keys), images, data.rotate)
   if data.policy:
-    images = _each(next(keys), images, policies.apply, data)
+    images = _map_images(policies.apply, next(keys), images, data)
   if any(data.color_jitter) or data.brightness_shift:
-    images = _colours(next(keys), images, data)
+    images = _jitter_colours(next(keys), images, data)
   if data.erase:
-    images = _each(next(keys), images, _erased, data)
+    images = _map_images(_erase, next(keys), images, data)
   targets = jax.nn.one_hot(batch['label'], num_classes)
   if data.mixup or data.cutmix:
-    images, targets = _mixed(next(keys), images, targets, data)
+    images, targets = _mix(next(keys), images, targets, data)
   return normalise(images, data), targets
 
 
-def _each(key, images, function, argument):
-  """`function(key, image, argument)` of each, with a key of its own."""
+def _map_images(function, key, images, argument):
+  """Maps `function(key, image, argument)` over images, with a key for each."""
   keys = jax.random.split(key, images.shape[0])
   return jax.vmap(lambda k, x: function(k, x, argument))(keys, images)
 
 
 def _shift(key, images, pad: int):
-  """Pads with black and crops back at random, each image on its own."""
+  """Pads each image with black and crops it back at a random place."""
   batch, height, width, channels = images.shape
   padded = jnp.pad(images, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
   corners = jax.random.randint(key, (batch, 2), 0, 2 * pad + 1)
@@ -80,26 +80,26 @@ def _shift(key, images, pad: int):
   return jax.vmap(crop)(padded, corners)
 
 
-def _rotated(key, image, most: float):
-  """By up to `most` degrees to either side, with black around it."""
-  degrees = jax.random.uniform(key, minval=-most, maxval=most)
-  turned = warp(image, rotation(degrees), jnp.zeros(image.shape[-1]))
-  return jnp.round(turned)  # as PIL has it, and policies need it
+def _rotate(key, image, max_degrees: float):
+  """Rotates by up to `max_degrees` to either side, on black."""
+  degrees = jax.random.uniform(key, minval=-max_degrees, maxval=max_degrees)
+  rotated = warp(image, rotation(degrees), jnp.zeros(image.shape[-1]))
+  return jnp.round(rotated)  # as PIL does, and as policies require
 
 
-def _colours(key, x, data):
-  """Brightness, contrast, saturation and hue, in this order.
+def _jitter_colours(key, x, data):
+  """Changes brightness, contrast, saturation and hue, in this order.
 
-  The first three by a factor in 1 ± their share, contrast and saturation
-  against the grey of ITU-R BT.601, as torchvision's ColorJitter; hue by a
-  share of its circle; brightness also by a share of white that is added, as
-  TensorFlow's `random_brightness`.
+  The first three are multiplied by 1 ± `color_jitter`, contrast and saturation
+  around the luma of ITU-R BT.601, as in torchvision's ColorJitter. Hue moves
+  by a fraction of its circle. Brightness also moves by a fraction of white, as
+  in TensorFlow's `random_brightness`.
   """
-  most = jnp.asarray([data.brightness_shift, *data.color_jitter])
+  limits = jnp.asarray([data.brightness_shift, *data.color_jitter])
   shape = (5, x.shape[0], 1, 1, 1)
   draws = jax.random.uniform(key, shape, minval=-1.0)
   shift, brightness, contrast, saturation, hue = (
-    draws * most[:, None, None, None, None]
+    draws * limits[:, None, None, None, None]
   )
   x = jnp.clip(x * (1 + brightness) + 255 * shift, 0, 255)
   mean = jnp.mean(grey(x), axis=(1, 2), keepdims=True)
@@ -112,8 +112,8 @@ def _colours(key, x, data):
   return x
 
 
-def _erased(key, image, data):
-  """Random erasing (Zhong et al. 2017), of a rectangle with odds `erase`."""
+def _erase(key, image, data):
+  """Random erasing (Zhong et al. 2017) with probability `data.erase`."""
   height, width, channels = image.shape
   keys = jax.random.split(key, 5)
   area = (
@@ -130,17 +130,17 @@ def _erased(key, image, data):
   free = jnp.asarray([height, width]) - box
   start = jnp.floor(jax.random.uniform(keys[2], (2,)) * (free + 1))
   inside = _in_box(start, start + box, height, width)
-  drawn = jax.random.bernoulli(keys[3], data.erase)
-  # What is the mean here is 0 once it is normalised.
-  filling = jnp.asarray(data.mean, jnp.float32)
+  erased = jax.random.bernoulli(keys[3], data.erase)
+  # Normalisation turns the mean into 0, and this noise into a unit normal.
+  fill = jnp.asarray(data.mean, jnp.float32)
   if data.erase_with == 'noise':
     noise = jax.random.normal(keys[4], (height, width, channels))
-    filling += noise * jnp.asarray(data.std, jnp.float32)
-  return jnp.where(inside & drawn, filling, image)
+    fill += noise * jnp.asarray(data.std, jnp.float32)
+  return jnp.where(inside & erased, fill, image)
 
 
 def _in_box(start, end, height: int, width: int):
-  """bool [H, W, 1], for [2] of the first row and column, and past the last."""
+  """bool [H, W, 1]: start ≤ (row, column) < end."""
   rows = jnp.arange(height)[:, None, None]
   columns = jnp.arange(width)[None, :, None]
   return (
@@ -151,37 +151,37 @@ def _in_box(start, end, height: int, width: int):
   )
 
 
-def _mixed(key, images, targets, data):
+def _mix(key, images, targets, data):
   """Mixup (Zhang et al. 2017) or CutMix (Yun et al. 2019) with the next image.
 
-  One share for the whole batch, and with both one of the two for the whole
-  batch, at equal odds, as in the reference implementations and timm.
+  The whole batch has one λ and, with both enabled, one of the two methods with
+  probability 1/2, as in the reference implementations and timm.
   """
-  which, first, second, place = jax.random.split(key, 4)
-  # The next one, so that devices exchange one image, not all of them.
-  others, their_targets = (jnp.roll(x, -1, axis=0) for x in (images, targets))
+  method, mixup_key, cutmix_key, centre_key = jax.random.split(key, 4)
+  # With the next image, devices exchange one image instead of all of them.
+  others, other_targets = (jnp.roll(x, -1, axis=0) for x in (images, targets))
   _, height, width, _ = images.shape
 
   def mixup():
-    share = jax.random.beta(first, data.mixup, data.mixup)
-    return jnp.full((height, width, 1), share), share
+    lam = jax.random.beta(mixup_key, data.mixup, data.mixup)
+    return jnp.full((height, width, 1), lam), lam
 
   def cutmix():
-    share = jax.random.beta(second, data.cutmix, data.cutmix)
+    lam = jax.random.beta(cutmix_key, data.cutmix, data.cutmix)
     extent = jnp.asarray([height, width])
-    middle = jnp.floor(jax.random.uniform(place, (2,)) * extent)
-    half = jnp.floor(extent * jnp.sqrt(1 - share) / 2)
-    start = jnp.maximum(middle - half, 0)
-    end = jnp.minimum(middle + half, extent)
-    cut = jnp.prod(end - start) / (height * width)
+    centre = jnp.floor(jax.random.uniform(centre_key, (2,)) * extent)
+    half = jnp.floor(extent * jnp.sqrt(1 - lam) / 2)
+    start = jnp.maximum(centre - half, 0)
+    end = jnp.minimum(centre + half, extent)
+    pasted = jnp.prod(end - start) / (height * width)
     keep = ~_in_box(start, end, height, width)
-    return keep.astype(jnp.float32), 1 - cut
+    return keep.astype(jnp.float32), 1 - pasted
 
   if data.mixup and data.cutmix:
-    weight, share = jax.lax.cond(jax.random.bernoulli(which), mixup, cutmix)
+    mask, lam = jax.lax.cond(jax.random.bernoulli(method), mixup, cutmix)
   else:
-    weight, share = mixup() if data.mixup else cutmix()
+    mask, lam = mixup() if data.mixup else cutmix()
   return (
-    images * weight + others * (1 - weight),
-    targets * share + their_targets * (1 - share),
+    images * mask + others * (1 - mask),
+    targets * lam + other_targets * (1 - lam),
   )

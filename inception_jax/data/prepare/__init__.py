@@ -1,4 +1,4 @@
-"""Unpacking, building and verifying a dataset before a training depends on it.
+"""Unpacking, building and verifying a dataset before training depends on it.
 
-Nothing a training imports.
+Nothing that training imports.
 """

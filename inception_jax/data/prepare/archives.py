@@ -1,7 +1,7 @@
-"""Archives of data sets: whether they are the published ones, and unpacking.
+"""Dataset archives: comparing them with the published ones, and unpacking.
 
-An archive comes from outside: nothing in it may name a place that is not its
-own, be anything but a file or a folder, or grow beyond what is allowed.
+Archives are not trusted: a member must be a file or folder inside the target,
+and the total size is limited.
 """
 
 from collections.abc import Callable
@@ -16,9 +16,8 @@ import zlib
 from inception_jax.errors import UserError
 
 _BLOCK = 2**22
-
-# What tarfile and what is below it raise of an archive that is not whole.
-_DAMAGE = (
+# What tarfile and the modules below it raise for a damaged archive.
+_DAMAGE_ERRORS = (
   tarfile.TarError,
   OSError,
   EOFError,
@@ -30,13 +29,13 @@ _DAMAGE = (
 
 @dataclasses.dataclass(frozen=True)
 class Published:
-  """What an archive's authors published: its bytes, and their SHA-256."""
+  """A published archive: its size in bytes, and its SHA-256."""
 
   size: int
   sha256: str
 
 
-# As tensorflow-datasets and Keras check them.
+# The values that tensorflow-datasets and Keras check.
 PUBLISHED = {
   'ILSVRC2012_img_train.tar': Published(
     147_897_477_120,
@@ -66,102 +65,105 @@ PUBLISHED = {
 
 
 def verify(paths: list[str]) -> list[str]:
-  """Compares archives with the published ones of their names.
+  """Compares archives with the published ones of the same names.
 
-  All sizes come first, since they take no time; a sum of 148 GB takes minutes.
+  Sizes are compared first, because hashing 148 GB takes minutes.
 
   Returns:
-    The paths of those that are known, and as published.
+    The paths of the published archives; others are not checked.
 
   Raises:
-    UserError: all that are not as published.
+    UserError: every archive that differs from the published one.
   """
   known = [p for p in paths if os.path.basename(p) in PUBLISHED]
   published = {path: PUBLISHED[os.path.basename(path)] for path in known}
-  faults = [
+  problems = [
     f'{path} has {os.path.getsize(path)} bytes, the published one '
-    f'{published[path].size}: it is cut short or another'
+    f'{published[path].size}: it is truncated, or another archive'
     for path in known
     if os.path.getsize(path) != published[path].size
   ]
-  faults = faults or [
-    f'{path} is not the published one: its SHA-256 is {found}, not '
+  problems = problems or [
+    f'{path} is not the published one: its SHA-256 is {digest}, not '
     f'{published[path].sha256}'
     for path in known
-    if (found := _sha256(path)) != published[path].sha256
+    if (digest := _sha256(path)) != published[path].sha256
   ]
-  if faults:
-    raise UserError(*faults)
+  if problems:
+    raise UserError(*problems)
   return known
 
 
 def _sha256(path: str) -> str:
+  # hashlib.file_digest could not report the progress over 148 GB.
   digest = hashlib.sha256()
-  with open(path, 'rb') as file, progress(f'verifying {path}', path) as bar:
+  with open(path, 'rb') as file, _progress(f'verifying {path}', path) as bar:
     while block := file.read(_BLOCK):
       digest.update(block)
       bar.update(len(block))
   return digest.hexdigest()
 
 
-def progress(what: str, path: str):
-  """A bar over the bytes of a file."""
+def _progress(description: str, path: str):
+  """Returns a progress bar over the bytes of a file."""
   import tqdm
 
   size = os.path.getsize(path)
-  return tqdm.tqdm(desc=what, total=size, unit='B', unit_scale=True)
+  return tqdm.tqdm(desc=description, total=size, unit='B', unit_scale=True)
 
 
 def unpack(
   path: str,
   folder: str,
-  most_bytes: int,
+  max_bytes: int,
   place: Callable[[str], str] = str,
 ) -> int:
-  """Unpacks a .tar, also compressed, into a folder that it makes.
+  """Unpacks a .tar, compressed or not, into a new folder.
 
-  An archive within it, as of each class of ImageNet, becomes a folder of its
-  name.
+  An archive within it, such as that of each ImageNet class, becomes a folder
+  of the same name.
 
   Args:
-    path: of the archive.
-    folder: for what is in it; what it holds is of no use after an error.
-    most_bytes: of all files together.
-    place: a file's name in the archive → where it goes in `folder`.
+    path: the archive.
+    folder: the folder to make; its contents are incomplete after an error.
+    max_bytes: limit for all files together.
+    place: maps a file's name in the archive to its path in `folder`.
 
   Returns:
-    How many files there are.
+    The number of files.
 
   Raises:
-    UserError: an archive that is damaged, or no archive, or that holds what
-      does not belong there.
+    UserError: a file that is damaged or not an archive, a member outside of
+      the target, a link or device, or more than `max_bytes`.
   """
   os.makedirs(folder)
   try:
-    with progress(f'unpacking {path}', path) as bar, open(path, 'rb') as file:
+    with _progress(f'unpacking {path}', path) as bar, open(path, 'rb') as file:
       with tarfile.open(fileobj=file) as archive:
-        writer = _Writer(path, pathlib.Path(folder), most_bytes, place)
-        writer.all_of(archive, lambda: bar.update(file.tell() - bar.n))
-        # The sum of what was packed comes last.
+        writer = _Writer(path, pathlib.Path(folder), max_bytes, place)
+        writer.write_all(archive, lambda: bar.update(file.tell() - bar.n))
+        # Read to the end, where a compressed file has its checksum.
         while archive.fileobj.read(_BLOCK):
           pass
-  except _DAMAGE as error:
+  except _DAMAGE_ERRORS as error:
     raise UserError(f'{path} cannot be unpacked: {error}') from error
   return writer.count
 
 
 class _Writer:
-  """Files of an archive on their way to disk."""
+  """Writes the members of an archive to a folder, and counts them."""
 
-  def __init__(self, path, folder: pathlib.Path, most_bytes: int, place):
+  def __init__(self, path, folder: pathlib.Path, max_bytes: int, place):
     self.count = 0
     self._path, self._folder, self._place = path, folder, place
-    self._left = self._most = most_bytes
+    self._left = self._max_bytes = max_bytes
 
-  def all_of(self, archive: tarfile.TarFile, done, inside='') -> None:
-    """Writes the members of an archive that is called `inside` in another."""
+  def write_all(self, archive: tarfile.TarFile, report, parent='') -> None:
+    """Writes the members below `parent`; calls `report` after each."""
     for member in archive:
-      name = os.path.join(inside, member.name)
+      name = os.path.join(parent, member.name)
+      # Stricter than tarfile.data_filter, which strips a leading slash, allows
+      # '..' that stays inside, and keeps links.
       parts = pathlib.PurePosixPath(member.name).parts
       if member.name.startswith('/') or '..' in parts:
         raise UserError(f'{self._path}: {name} lies outside of the archive')
@@ -170,23 +172,23 @@ class _Writer:
       if not member.isfile():
         raise UserError(f'{self._path}: {name} is a link or a device')
       content = archive.extractfile(member)
-      if name.endswith('.tar') and not inside:
+      if name.endswith('.tar') and not parent:
         with tarfile.open(fileobj=content, mode='r:') as inner:
-          self.all_of(inner, done, name.removesuffix('.tar'))
+          self.write_all(inner, report, name.removesuffix('.tar'))
       else:
         self._write(content, member.size, name)
-      done()
+      report()
 
   def _write(self, content, size: int, name: str) -> None:
     self._left -= size
     if self._left < 0:
       raise UserError(
-        f'{self._path} unpacks to more than {self._most} bytes; if that is '
-        'right, say so with --max_gb'
+        f'{self._path} unpacks to more than {self._max_bytes} bytes; if that '
+        'is right, raise --max_gb'
       )
     path = self._folder / self._place(name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Not over what is there: an archive that holds a name twice is damaged.
+    # Mode x: an archive with the same name twice is damaged.
     with open(path, 'xb') as file:
       while block := content.read(_BLOCK):
         file.write(block)

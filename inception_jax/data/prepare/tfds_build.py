@@ -1,4 +1,4 @@
-"""Has tensorflow-datasets prepare a set, once it can be expected to succeed."""
+"""Preparing a dataset with tensorflow-datasets, after checks of its inputs."""
 
 import difflib
 import logging
@@ -16,16 +16,16 @@ MANUAL = os.path.join('downloads', 'manual')
 
 
 def build(name: str, data_dir: str, file_format: str, paths: list[str]) -> None:
-  """Prepares a set.
+  """Prepares a dataset.
 
   Args:
-    name: of the set, as tfds writes it.
-    data_dir: where it goes.
+    name: the dataset's name in tfds.
+    data_dir: the folder to prepare it in.
     file_format: array_record or tfrecord.
-    paths: archives that tfds does not download, in one folder.
+    paths: archives that tfds does not download, all in one folder.
 
   Raises:
-    UserError: no such set, or tfds cannot prepare it.
+    UserError: an unknown dataset, or tfds cannot prepare it.
   """
   import tensorflow_datasets as tfds
 
@@ -33,12 +33,12 @@ def build(name: str, data_dir: str, file_format: str, paths: list[str]) -> None:
   folders = {os.path.dirname(os.path.abspath(path)) for path in paths}
   manual = pathlib.Path(folders.pop() if folders else f'{data_dir}/{MANUAL}')
   if folders:
-    raise UserError('--archive: tfds wants all of them in one folder')
-  base = tfds_lib.base_name(name)
+    raise UserError('--archive: tfds needs all archives in one folder')
+  dataset = tfds_lib.dataset_name(name)
   known = tfds.list_builders()
-  if base not in known:
-    near = ', '.join(difflib.get_close_matches(base, known)) or 'none'
-    raise UserError(f'tfds has no set {name}; of a similar name: {near}')
+  if dataset not in known:
+    similar = ', '.join(difflib.get_close_matches(dataset, known)) or 'none'
+    raise UserError(f'tfds has no dataset {name}; similar names: {similar}')
   try:
     builder = tfds.builder(name, data_dir=data_dir, file_format=file_format)
     _check_network(builder.url_infos, data_dir, manual)
@@ -50,23 +50,23 @@ def build(name: str, data_dir: str, file_format: str, paths: list[str]) -> None:
     )
   except UserError:
     raise
-  except Exception as error:  # of the network, the disk or the set's own code
+  except Exception as error:  # from network, disk or the dataset's own code
     reason = ' '.join(str(error).split())[:400]
     raise UserError(f'tfds cannot prepare {name}: {reason}') from error
 
 
 def _check_network(urls, data_dir: str, manual: pathlib.Path) -> None:
-  """Says what to fetch by hand; tfds would try for ten minutes first."""
+  """Raises UserError without a network; tfds would retry for ten minutes."""
   if any(pathlib.Path(data_dir, 'downloads').rglob('*.INFO')):
-    return  # some of it is there
-  faults = []
+    return  # something was downloaded before
+  problems = []
   for url, info in urls.items():
     host = urllib.parse.urlparse(url).hostname
     path = manual / (info.filename or os.path.basename(url))
     if not path.exists() and host and not _resolves(host):
-      faults.append(f'{host} cannot be reached: put {url} into {manual}')
-  if faults:
-    raise UserError(*faults)
+      problems.append(f'{host} cannot be reached: download {url} into {manual}')
+  if problems:
+    raise UserError(*problems)
 
 
 def _resolves(host: str) -> bool:

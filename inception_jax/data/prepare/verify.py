@@ -1,4 +1,4 @@
-"""Opens a data set as a training would, counts its images, decodes them."""
+"""Verifying a dataset: opens it as training does, counts and decodes images."""
 
 import os
 
@@ -13,55 +13,56 @@ _BATCH = 128
 
 
 def open_splits(config, names: list[str]) -> dict:
-  """Every split of `config.data.source`, or those named, opened.
+  """Opens splits of `config.data.source`: those in `names`, or all if empty.
 
   Raises:
-    UserError: what a training would say.
+    UserError: the mistakes that training would report.
   """
-  names = names or _splits(config) or list(imagenet.COUNTS)
+  names = names or _split_names(config) or list(imagenet.COUNTS)
   config.data.train_split, config.data.eval_split = names[0], names[-1]
-  if faults := registry.check(config):
-    raise UserError(*faults)
+  if problems := registry.check(config):
+    raise UserError(*problems)
   return {name: registry.load(config, name) for name in names}
 
 
-def _splits(config) -> list[str]:
-  """All that there are, as far as the names are known."""
+def _split_names(config) -> list[str]:
+  """Returns all splits; [] if the source does not list them."""
   if tfds.is_tfds(config):
-    return tfds.splits(config)
+    return tfds.split_names(config)
   if config.data.source == 'cifar':
     return list(cifar.SPLITS)
-  return folder.splits(config) if config.data.source == 'folder' else []
+  return folder.split_names(config) if config.data.source == 'folder' else []
 
 
-def counts(source: str, splits: dict, known: list[str]) -> None:
-  """Compares the sizes of well-known sets with what was published.
+def check_counts(source: str, splits: dict, archives: list[str]) -> None:
+  """Compares the counts of well-known datasets with the published ones.
 
   Args:
     source: `data.source`.
-    splits: those opened.
-    known: archives, as published, that the set was made of.
+    splits: the opened splits, by name.
+    archives: the published archives that the dataset was made from.
 
   Raises:
-    UserError: all that differ.
+    UserError: every count that differs.
   """
-  expected, classes = _expected(source, known)
-  faults = [
+  expected, num_classes = _published(source, archives)
+  problems = [
     f'{source}: {name} has {split.size} images, expected {expected[name]}'
     for name, split in splits.items()
     if split.size != expected.get(name, split.size)
   ]
-  found = len(next(iter(splits.values())).class_names)
-  if classes and found != classes:
-    faults.append(f'{source} has {found} classes, expected {classes}')
-  if faults:
-    raise UserError(*faults)
+  classes = len(next(iter(splits.values())).class_names)
+  if num_classes and classes != num_classes:
+    problems.append(f'{source} has {classes} classes, expected {num_classes}')
+  if problems:
+    raise UserError(*problems)
 
 
-def _expected(source: str, known: list[str]) -> tuple[dict[str, int], int]:
-  name = tfds.base_name(source.removeprefix(tfds.PREFIX))
-  unpacked = any(os.path.basename(path) in imagenet.FOLDERS for path in known)
-  if name == imagenet.TFDS_NAME or unpacked:
+def _published(source: str, archives: list[str]) -> tuple[dict[str, int], int]:
+  """Returns images per split and number of classes; {} and 0 if unknown."""
+  name = tfds.dataset_name(source.removeprefix(tfds.PREFIX))
+  is_imagenet = any(os.path.basename(a) in imagenet.FOLDERS for a in archives)
+  if is_imagenet or name == imagenet.TFDS_NAME:
     return imagenet.COUNTS, imagenet.CLASSES
   if name in ('cifar', 'cifar10', 'cifar100'):
     return {'train': 50_000, 'test': 10_000}, 0
@@ -69,23 +70,24 @@ def _expected(source: str, known: list[str]) -> tuple[dict[str, int], int]:
 
 
 def bad_images(config, splits: dict) -> list[str]:
-  """Decodes every image; returns a line for each that cannot be.
+  """Decodes every image; returns a line for each that cannot be decoded.
 
   Raises:
-    UserError: records that cannot be read at all.
+    UserError: records that cannot be read.
   """
   import tqdm
 
   from inception_jax.data import pipeline
   from inception_jax.data.bad_images import BadImages
 
-  config.data.max_bad_fraction = 1.0  # all are to be found
-  config.data.eval_crop_mode = 'squash'  # of others, a part is decoded
+  config.data.max_bad_fraction = 1.0  # report all of them
+  config.data.eval_crop_mode = 'squash'  # other modes look at a part
   config.data.image_size = 32
   lines = []
   for name, split in splits.items():
-    bad = BadImages(split, config)
-    batches = pipeline.eval_batches(split, config, _BATCH, range(_BATCH), bad)
+    bad = BadImages(split, config.data)
+    rows = range(_BATCH)
+    batches = pipeline.eval_batches(split, config.data, _BATCH, rows, bad)
     with tqdm.tqdm(desc=f'decoding {name}', total=split.size) as bar:
       for _ in batches:
         bar.update(min(_BATCH, split.size - bar.n))

@@ -1,5 +1,4 @@
-"""Where images come from: one module a source, and the registry that
-`data.source` names.
+"""The sources that `data.source` names: one module each, and the registry.
 
-Each returns a split of undecoded records; no decoding, no order.
+Each opens a split of undecoded records; no decoding, no order.
 """

@@ -1,8 +1,8 @@
-"""`cifar`: CIFAR-10 and CIFAR-100 as their authors' archives hold them.
+"""`cifar`: CIFAR-10 and CIFAR-100 from their authors' archives.
 
-https://www.cs.toronto.edu/~kriz/cifar.html: the binary and the Python version,
-unpacked under any name in `data.dir` or the .tar.gz itself. The names of the
-files say which images are for training; the others never reach it.
+https://www.cs.toronto.edu/~kriz/cifar.html: the binary or the Python version.
+`data.dir` is the .tar.gz, or a folder in which it was unpacked under any name.
+File names separate the training images from the test images.
 """
 
 from collections.abc import Callable
@@ -21,117 +21,112 @@ from inception_jax.data.sources import safe_pickle
 log = logging.getLogger(__name__)
 
 SPLITS = ('train', 'test')
-
 _PIXELS = 3 * 32 * 32
-
-_MOST_BYTES = 2**28  # of a file; CIFAR-100's largest has 155 MB
-
-_CIFAR10 = 'airplane automobile bird cat deer dog frog horse ship truck'
-
+_MAX_FILE_BYTES = 2**28  # CIFAR-100's largest file has 155 MB
+_CIFAR10_NAMES = 'airplane automobile bird cat deer dog frog horse ship truck'
 _BATCHES = [f'data_batch_{i}' for i in range(1, 6)]
 
 
 @dataclasses.dataclass(frozen=True)
 class _Version:
-  """One of the archives.
+  """The contents of one of the archives.
 
   Attributes:
-    name: of the data set.
+    name: of the dataset.
     files: of each split.
-    names: the file of the names of the classes.
-    classes: how many there are.
-    label: where a label lies: a column of the binary version's records, a key
-      of the Python version's dictionaries.
-    labels: how many columns are labels.
+    names_file: the file with the class names.
+    num_classes: number of classes.
+    label: the label's column in the binary version's records, or its key in
+      the Python version's dictionaries.
+    label_columns: number of label columns; binary version only.
   """
 
   name: str
   files: dict[str, list[str]]
-  names: str
-  classes: int
+  names_file: str
+  num_classes: int
   label: int | bytes
-  labels: int = 0
+  label_columns: int = 0
 
 
-VERSIONS = (
+_VERSIONS = (
   _Version(
     'CIFAR-10',
     {'train': [f'{b}.bin' for b in _BATCHES], 'test': ['test_batch.bin']},
-    names='batches.meta.txt',
-    classes=10,
+    names_file='batches.meta.txt',
+    num_classes=10,
     label=0,
-    labels=1,
+    label_columns=1,
   ),
   _Version(
     'CIFAR-100',
     {'train': ['train.bin'], 'test': ['test.bin']},
-    names='fine_label_names.txt',
-    classes=100,
+    names_file='fine_label_names.txt',
+    num_classes=100,
     label=1,  # the coarse one comes first
-    labels=2,
+    label_columns=2,
   ),
   _Version(
     'CIFAR-10',
     {'train': _BATCHES, 'test': ['test_batch']},
-    names='batches.meta',
-    classes=10,
+    names_file='batches.meta',
+    num_classes=10,
     label=b'labels',
   ),
   _Version(
     'CIFAR-100',
     {'train': ['train'], 'test': ['test']},
-    names='meta',
-    classes=100,
+    names_file='meta',
+    num_classes=100,
     label=b'fine_labels',
   ),
 )
-
-_KNOWN = {version.names for version in VERSIONS} | {
+_FILE_NAMES = {version.names_file for version in _VERSIONS} | {
   name
-  for version in VERSIONS
+  for version in _VERSIONS
   for names in version.files.values()
   for name in names
 }
 
 
 def check(config) -> list[str]:
-  """Says what is missing; reads no image."""
-  faults = splits.unknown(config, SPLITS)
+  """Returns a message for each wrong key; reads no image."""
+  problems = splits.check_splits(config, SPLITS)
   if not config.data.dir or not _root(config).exists():
-    faults.append(f'data.dir={config.data.dir!r}: no such folder or .tar.gz')
-  return faults
+    problems.append(f'data.dir={config.data.dir!r}: no such folder or .tar.gz')
+  return problems
 
 
 def load(config, split: str) -> splits.Indexed:
   """Reads a split into memory.
 
   Raises:
-    UserError: no CIFAR, a part of it, two of them, or one that is damaged.
+    UserError: no dataset, two datasets, or an incomplete or damaged one.
   """
   root = _root(config)
   try:
     files = _archived(root) if root.is_file() else _unpacked(root)
   except (OSError, EOFError, tarfile.TarError) as error:
     raise errors.UserError(f'{root} cannot be read: {error}') from error
-  version = _version(files, root)
-  wanted = version.files[split]
-  if missing := [name for name in wanted if name not in files]:
+  version = _find_version(files, root)
+  names = version.files[split]
+  if missing := [name for name in names if name not in files]:
     raise errors.UserError(
       *(f'{root}: {version.name} lacks {name}' for name in missing)
     )
   images, labels = [], []
-  for name in wanted:
+  for name in names:
     try:
       content = files[name]()
       if isinstance(version.label, int):
-        image, label = _binary(content, version)
+        image, label = _parse_binary(content, version)
       else:
-        image, label = _pickled(content, version)
-      if label.min() < 0 or label.max() >= version.classes:
-        raise ValueError(f'labels beyond {version.classes} classes')
-    except Exception as error:  # of pickle, numpy or the file system
+        image, label = _parse_pickle(content, version)
+      if label.min() < 0 or label.max() >= version.num_classes:
+        raise ValueError(f'labels outside of {version.num_classes} classes')
+    except Exception as error:  # from pickle, numpy or the file system
       raise errors.UserError(
-        f'{root}: {name} is not {version.name}, or damaged: {error}'
+        f'{root}: {name} is not from {version.name}, or damaged: {error}'
       ) from error
     images.append(image)
     labels.append(label)
@@ -148,38 +143,38 @@ def _root(config) -> pathlib.Path:
 
 
 def _unpacked(root: pathlib.Path) -> dict[str, Callable[[], bytes]]:
-  """Name → how it is read, of the known files in a folder and those in it."""
+  """Returns {name: function that reads it} of a folder and its subfolders."""
   files = {}
   for path in sorted([*root.glob('*'), *root.glob('*/*')], reverse=True):
-    if path.name in _KNOWN and path.is_file():
-      if path.stat().st_size > _MOST_BYTES:
+    if path.name in _FILE_NAMES and path.is_file():
+      if path.stat().st_size > _MAX_FILE_BYTES:
         raise OSError(f'{path} is too large to be CIFAR')
       files[path.name] = path.read_bytes
   return files
 
 
 def _archived(path: pathlib.Path) -> dict[str, Callable[[], bytes]]:
-  """The same of an archive; nothing is unpacked to disk."""
+  """Returns the same for an archive; nothing is unpacked to disk."""
   files = {}
   with tarfile.open(path) as archive:
     for member in archive:
       name = os.path.basename(member.name)
-      if name in _KNOWN and member.isfile():
-        if member.size > _MOST_BYTES:
+      if name in _FILE_NAMES and member.isfile():
+        if member.size > _MAX_FILE_BYTES:
           raise OSError(f'{member.name} in it is too large to be CIFAR')
         content = archive.extractfile(member).read()
         files[name] = lambda content=content: content
   return files
 
 
-def _version(files, root: pathlib.Path) -> _Version:
-  """The version that these are files of, the most of them."""
+def _find_version(files, root: pathlib.Path) -> _Version:
+  """Returns the version that most of these files belong to."""
   count = lambda version: sum(
     name in files for names in version.files.values() for name in names
   )
-  found = [version for version in VERSIONS if count(version)]
-  names = sorted({version.name for version in found})
-  if not found:
+  versions = [version for version in _VERSIONS if count(version)]
+  names = sorted({version.name for version in versions})
+  if not versions:
     raise errors.UserError(
       f'{root} has none of the files of CIFAR-10 and CIFAR-100, such as '
       'data_batch_1.bin or train'
@@ -188,44 +183,50 @@ def _version(files, root: pathlib.Path) -> _Version:
     raise errors.UserError(
       f'{root} has {" and ".join(names)}: set data.dir to the folder of one'
     )
-  return max(found, key=count)
+  return max(versions, key=count)
 
 
-def _binary(content: bytes, version: _Version):
-  """uint8 [N, 3072], uint8 [N]."""
-  width = version.labels + _PIXELS
+def _parse_binary(content: bytes, version: _Version):
+  """Returns images, uint8 [N, 3072], and labels, uint8 [N]."""
+  width = version.label_columns + _PIXELS
   if not content or len(content) % width:
-    raise ValueError(f'its {len(content)} bytes are no records of {width}')
+    raise ValueError(
+      f'its {len(content)} bytes are not a multiple of {width}, a record'
+    )
   records = np.frombuffer(content, np.uint8).reshape(-1, width)
-  return records[:, version.labels :], records[:, version.label]
+  return records[:, version.label_columns :], records[:, version.label]
 
 
-def _pickled(content: bytes, version: _Version):
-  """uint8 [N, 3072], int64 [N]."""
+def _parse_pickle(content: bytes, version: _Version):
+  """Returns images, uint8 [N, 3072], and labels, int64 [N]."""
   batch = safe_pickle.loads(content)
   images = np.asarray(batch[b'data'])
   labels = np.asarray(batch[version.label])
   if images.dtype != np.uint8 or images.shape != (len(labels), _PIXELS):
-    raise ValueError(f'it holds {images.dtype} {images.shape}')
+    raise ValueError(
+      f'its images are {images.dtype} {images.shape}, expected uint8 '
+      f'({len(labels)}, {_PIXELS})'
+    )
   if labels.ndim != 1 or labels.dtype.kind not in 'iu' or not labels.size:
-    raise ValueError('its labels are not numbers')
+    raise ValueError('its labels are not a list of integers')
   return images, labels
 
 
 def _class_names(files, version: _Version) -> list[str]:
-  """As the archive has them; of CIFAR-10 known, else numbers."""
+  """Reads the class names; without them, CIFAR-100's are numbers."""
   try:
-    content = files[version.names]()
+    content = files[version.names_file]()
     if isinstance(version.label, int):
       names = content.decode().split()
     else:
       meta = safe_pickle.loads(content)
-      key = b'fine_label_names' if version.classes == 100 else b'label_names'
+      is_cifar100 = version.num_classes == 100
+      key = b'fine_label_names' if is_cifar100 else b'label_names'
       names = [name.decode() for name in meta[key]]
-    if len(names) == version.classes:
+    if len(names) == version.num_classes:
       return names
-  except Exception as error:  # names are worth no more than a warning
-    log.warning('%s: no names of the classes: %s', version.names, error)
-  if version.classes == 10:
-    return _CIFAR10.split()
-  return [str(i) for i in range(version.classes)]
+  except Exception as error:  # the images are usable without names
+    log.warning('%s: no class names: %s', version.names_file, error)
+  if version.num_classes == 10:
+    return _CIFAR10_NAMES.split()
+  return [str(i) for i in range(version.num_classes)]

@@ -5,7 +5,7 @@ from inception_jax.data.splits import Indexed
 
 
 def load(config, split: str) -> Indexed:
-  """scikit-learn's handwritten digits: 1,797 images, 8×8, grey, 10 classes.
+  """Returns a split of 1,797 images, 8×8, grey, 10 classes.
 
   Every fifth image, from the first, is in 'test' (360); the others are in
   'train' (1,437). The intensities 0…16 become 0…255.

@@ -1,11 +1,11 @@
-"""`folder`: images in a folder for each class, or as a list file names them.
+"""`folder`: images in one folder per class, or listed in a file.
 
   DIR/train/CLASS/…/image.jpg    DIR/val/CLASS/…/image.jpg
   DIR/train_list.txt             DIR/val_list.txt, of `relative/path label`
 
-`data.dir` may be the folder of one split, too. A list goes before the folder
-of its name. Classes are numbered in the order of their names, those of `train`
-where it is there, so that a label means the same in every split.
+`data.dir` may also be the folder of one split. A list takes precedence over a
+folder. Labels follow the sorted class names of `train` if it exists, so that a
+label means the same in every split.
 """
 
 from collections.abc import Iterator
@@ -20,26 +20,23 @@ from inception_jax.data.splits import Indexed
 log = logging.getLogger(__name__)
 
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.webp', '.bmp', '.gif')
-
 TRAIN = 'train'
-
-# What the systems that wrote these folders call the held-out images.
+# Names of the held-out split, as different frameworks write it.
 HELD_OUT = ('validation', 'val', 'validation_preprocess')
-
 _MOST_NAMES = 6
 
 
 def check(config) -> list[str]:
-  """Says which folder is missing; reads no image."""
+  """Returns a message for each missing folder; reads no image."""
   data = config.data
   if not data.dir:
     return ['data.dir is missing: the folder of the images']
   root = os.path.expanduser(data.dir)
   if not os.path.isdir(root):
-    return [f'data.dir={data.dir!r} is no folder']
+    return [f'data.dir={data.dir!r} is not a folder']
   return [
     f'data.{key}={split!r}: neither a folder {split} nor {split}_list.txt in '
-    f'{data.dir}; it has {_listing(root)}'
+    f'{data.dir}, which contains {_listing(root)}'
     for key, split in (
       ('train_split', data.train_split),
       ('eval_split', data.eval_split),
@@ -49,11 +46,11 @@ def check(config) -> list[str]:
 
 
 def load(config, split: str) -> Indexed:
-  """Lists a split; images are read when they are asked for.
+  """Lists the files of a split; each image is read when it is fetched.
 
   Raises:
-    UserError: classes without images or that training does not know, lines of
-      a list that name no file or no class; all of them.
+    UserError: all classes without images or unknown to training, or all
+      malformed lines, labels out of range and missing files of a list.
   """
   where = _find(config, split)
   log.info('listing %s', where)
@@ -69,8 +66,8 @@ def load(config, split: str) -> Indexed:
   return _indexed(paths, labels, names)
 
 
-def splits(config) -> list[str]:
-  """Of the usual names those that are there; the held-out images have one."""
+def split_names(config) -> list[str]:
+  """Returns which of 'train', 'test' and 'validation' exist."""
   held_out = ('test', HELD_OUT[0])
   return [name for name in (TRAIN, *held_out) if _find(config, name)]
 
@@ -78,7 +75,7 @@ def splits(config) -> list[str]:
 def _indexed(paths: list[str], labels: list[int], names) -> Indexed:
   import tensorflow as tf
 
-  # Once, outside of the graph that reads them.
+  # Converted once, outside of the graph that reads them.
   files, numbers = tf.constant(paths), tf.constant(labels, tf.int64)
 
   def fetch(index):
@@ -91,7 +88,7 @@ def _indexed(paths: list[str], labels: list[int], names) -> Indexed:
 
 
 def _find(config, split: str) -> pathlib.Path | None:
-  """The folder or the list of a split; `data.dir` may be a split itself."""
+  """Returns a split's list or folder; `data.dir` may itself be a split."""
   root = pathlib.Path(os.path.abspath(os.path.expanduser(config.data.dir)))
   names = [split, *(HELD_OUT if split in HELD_OUT else ())]
   roots = [root]
@@ -107,6 +104,7 @@ def _find(config, split: str) -> pathlib.Path | None:
 
 
 def _listing(folder: str) -> str:
+  """Describes the contents of a folder, for messages."""
   names = sorted(os.listdir(folder))
   more = len(names) - _MOST_NAMES
   some = ', '.join(names[:_MOST_NAMES]) or 'nothing'
@@ -121,33 +119,33 @@ def _subfolders(folder: pathlib.Path) -> list[str]:
 
 
 def _of_classes(where: pathlib.Path, names: list[str]):
-  """Paths and labels of a folder that has one for each class."""
-  own = set(_subfolders(where))
-  if not own:
+  """Returns the paths and labels of a folder with one subfolder per class."""
+  subfolders = set(_subfolders(where))
+  if not subfolders:
     raise errors.UserError(
-      f'{where} has no folders of classes; it has {_listing(str(where))}'
+      f'{where} has no class folders; it contains {_listing(str(where))}'
     )
-  faults = [
-    f'{where / name}: training has no class of this name'
-    for name in sorted(own - set(names))
+  problems = [
+    f'{where / name}: the training split has no class of this name'
+    for name in sorted(subfolders - set(names))
   ]
   paths, labels = [], []
   for label, name in enumerate(names):
     images = list(_images(str(where / name)))
     if not images:
-      faults.append(f'{where / name}: the class has no images')
+      problems.append(f'{where / name}: the class has no images')
     paths += images
     labels += [label] * len(images)
-  if faults:
-    raise errors.UserError(*errors.shorten(faults))
+  if problems:
+    raise errors.UserError(*errors.shorten(problems))
   return paths, labels
 
 
 def _images(folder: str) -> Iterator[str]:
-  """The images in a folder and all below it, in the order of their names."""
+  """Yields the images in a folder and below it, sorted within each folder."""
   seen = set()
   for where, folders, files in os.walk(folder, followlinks=True):
-    # A link to a folder above would never end.
+    # A symbolic link to a parent folder would be followed without end.
     if (real := os.path.realpath(where)) in seen:
       folders.clear()
       continue

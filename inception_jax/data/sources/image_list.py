@@ -1,8 +1,8 @@
 """List files: a line `relative/path label` for each image.
 
-Paths are relative to the folder of the list; they may have spaces. Labels
-count from 0. A class is called as the folder of its images, where it has one
-of its own, and otherwise by its number.
+Paths are relative to the list's folder and may contain spaces. Labels start at
+0. Where each class has a folder of its own, that is its name; otherwise its
+number is.
 """
 
 import os
@@ -14,10 +14,10 @@ _MOST_CLASSES = 1_000_000
 
 
 def class_names(where: pathlib.Path) -> list[str]:
-  """The names of the classes of a list, by label.
+  """Returns the class names of a list, by label.
 
   Raises:
-    UserError: labels that are not 0, 1, … without a gap; lines that are none.
+    UserError: missing labels below the largest one, or malformed lines.
   """
   paths, labels = _lines(where)
   folders = {}
@@ -31,34 +31,34 @@ def class_names(where: pathlib.Path) -> list[str]:
       )
     )
   names = [folders[label].pop() for label in range(count)]
-  # Not one folder for each class: all images in `train/`, for one.
+  # A class has several folders, or shares one: all images in `train/`, say.
   if any(folders.values()) or len({*names, ''}) <= count:
     return [str(label) for label in range(count)]
   return names
 
 
 def read(where: pathlib.Path, num_classes: int) -> tuple[list[str], list[int]]:
-  """The paths and labels of a list.
+  """Returns the paths and labels of a list.
 
   Raises:
-    UserError: lines without a label, labels that are no class, files that are
-      not there; all of them.
+    UserError: malformed lines, labels out of range, and missing files.
   """
   paths, labels = _lines(where)
   paths = [os.path.join(where.parent, path) for path in paths]
-  faults = [
+  problems = [
     f'{where}: {path} has label {label}, training has 0 to {num_classes - 1}'
     for path, label in zip(paths, labels, strict=True)
     if label >= num_classes
   ]
-  faults += [f'{where}: no file {path}' for path in _missing(paths)]
-  if faults:
-    raise errors.UserError(*errors.shorten(faults))
+  problems += [f'{where}: missing file {path}' for path in _missing(paths)]
+  if problems:
+    raise errors.UserError(*errors.shorten(problems))
   return paths, labels
 
 
 def _lines(where: pathlib.Path) -> tuple[list[str], list[int]]:
-  paths, labels, faults = [], [], []
+  """Parses a list into paths, as they are written there, and labels."""
+  paths, labels, problems = [], [], []
   with open(where, encoding='utf-8', errors='surrogateescape') as file:
     for number, line in enumerate(file, 1):
       match line.strip().rsplit(None, 1):
@@ -66,14 +66,14 @@ def _lines(where: pathlib.Path) -> tuple[list[str], list[int]]:
           paths.append(path)
           labels.append(int(label))
         case [*words] if words:
-          faults.append(
+          problems.append(
             f'{where}, line {number}: expected "relative/path label", not '
             f'{line.strip()[:80]!r}'
           )
-  if not (paths or faults):
-    faults.append(f'{where} names no images')
-  if faults:
-    raise errors.UserError(*errors.shorten(faults))
+  if not (paths or problems):
+    problems.append(f'{where} lists no images')
+  if problems:
+    raise errors.UserError(*errors.shorten(problems))
   return paths, labels
 
 
@@ -82,16 +82,16 @@ def _is_label(word: str) -> bool:
 
 
 def _missing(paths: list[str]) -> list[str]:
-  """Those that are no files; each folder is listed once."""
-  there, missing = {}, []
+  """Returns the paths that are not files, with one listing per folder."""
+  files, missing = {}, []
   for path in paths:
     folder, name = os.path.split(path)
-    if folder not in there:
+    if folder not in files:
       try:
         with os.scandir(folder) as entries:
-          there[folder] = {entry.name for entry in entries if entry.is_file()}
+          files[folder] = {entry.name for entry in entries if entry.is_file()}
       except OSError:
-        there[folder] = set()
-    if name not in there[folder]:
+        files[folder] = set()
+    if name not in files[folder]:
       missing.append(path)
   return missing

@@ -1,11 +1,10 @@
-"""Where images come from: `config.data.source` → splits of undecoded records.
+"""The sources by name: `config.data.source` → splits of undecoded records.
 
 A record is {'image': encoded scalar string or raw uint8 [H, W, 1 or 3],
-'label': int64 scalar, perhaps 'boxes': float32 [N, 4] in shares of the height
-and width, (ymin, xmin, ymax, xmax)}, as TensorFlow tensors. A split is
-`Indexed` where any record can be had by its number, `Sequential` where they
-come in file order. TensorFlow is imported where it is used: checks answer
-before it has loaded.
+'label': int64 scalar, optionally 'boxes': float32 [N, 4] as fractions of the
+height and width, (ymin, xmin, ymax, xmax)}, as TensorFlow tensors. A split is
+`Indexed` if records can be read by number, `Sequential` if only in file order.
+TensorFlow is imported where it is used, so that checks need not wait for it.
 """
 
 from collections.abc import Callable
@@ -25,7 +24,7 @@ from inception_jax.data.splits import Sequential
 
 @dataclasses.dataclass(frozen=True)
 class _Source:
-  """How a source is opened, and what can be said of a config before that."""
+  """A source: how to open a split, and how to check a config before that."""
 
   load: Callable[[Any, str], Indexed | Sequential]
   check: Callable[[Any], list[str]]
@@ -33,26 +32,28 @@ class _Source:
 
 SOURCES = {
   'digits': _Source(
-    digits_lib.load, lambda c: splits.unknown(c, ('train', 'test'))
+    digits_lib.load, lambda c: splits.check_splits(c, ('train', 'test'))
   ),
   'synthetic': _Source(
-    synthetic_lib.load, lambda c: splits.unknown(c, synthetic_lib.SIZES)
+    synthetic_lib.load, lambda c: splits.check_splits(c, synthetic_lib.SIZES)
   ),
   'folder': _Source(folder.load, folder.check),
   'cifar': _Source(cifar.load, cifar.check),
   'tfrecord': _Source(tfrecord.load, tfrecord.check),
 }
-
 _TFDS = _Source(tfds.load, tfds.check)
 
 
 def load(config, split: str) -> Indexed | Sequential:
-  """The split named `split` of `config.data.source`."""
+  """Opens the split named `split` of `config.data.source`."""
   return _of(config).load(config, split)
 
 
 def check(config) -> list[str]:
-  """Faults of the source and the splits; reads no data, waits on nothing."""
+  """Returns a message for each mistake in the source and the split names.
+
+  Reads no data and makes no network request.
+  """
   source = config.data.source
   if source not in SOURCES and not tfds.is_tfds(config):
     known = ', '.join(SOURCES)

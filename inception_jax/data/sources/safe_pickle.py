@@ -1,6 +1,6 @@
-"""Pickles of plain containers and numpy arrays, and of nothing else.
+"""Unpickling restricted to plain containers and numpy arrays.
 
-A pickle may call any function that it can name.
+An unrestricted pickle can call any function by name.
 """
 
 import io
@@ -11,10 +11,10 @@ import numpy as np
 
 
 def loads(content: bytes) -> Any:
-  """What a pickle of Python 2 or 3 holds; its strings come as bytes.
+  """Loads a pickle of Python 2 or 3; strings of Python 2 become bytes.
 
   Raises:
-    pickle.UnpicklingError: it names anything but what arrays are made of.
+    pickle.UnpicklingError: it refers to anything but numpy arrays.
   """
   return _Unpickler(io.BytesIO(content), encoding='bytes').load()
 
@@ -28,11 +28,11 @@ class _Unpickler(pickle.Unpickler):
         return getattr(np, name)
       case '_codecs', 'encode':
         return _as_latin1
-    raise pickle.UnpicklingError(f'it names {module}.{name}')
+    raise pickle.UnpicklingError(f'it refers to {module}.{name}')
 
 
 def _as_latin1(text: str, encoding: str) -> bytes:
-  """How Python 3 writes bytes for Python 2."""
+  """Stands in for the `_codecs.encode` with which protocol 2 writes bytes."""
   if encoding != 'latin1':
-    raise pickle.UnpicklingError(f'it names the encoding {encoding}')
+    raise pickle.UnpicklingError(f'it refers to the encoding {encoding}')
   return text.encode('latin1')

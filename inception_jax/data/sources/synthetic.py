@@ -1,18 +1,18 @@
-"""`synthetic`: random images, for trying a setup and measuring its speed."""
+"""`synthetic`: random images, to try a setup and to measure its speed."""
 
 from inception_jax.data.splits import Indexed
 
 CLASSES = 1000
 
-# Few for evaluation: on a CPU, a full network classifies a few a second.
+# Few for evaluation: on a CPU, a full network classifies a few per second.
 SIZES = {'train': 1024, 'validation': 64, 'test': 64}
 
 
 def load(config, split: str) -> Indexed:
-  """Random images as large as the network's, in 1000 classes unless told.
+  """Returns random images of the network's input size.
 
-  Image and label are functions of the index, so they can be learnt by heart,
-  and no disk is read: for trying a setup and for measuring its speed.
+  There are `model.num_classes` classes, or 1000 where that is 0. Image and
+  label are functions of the index, so that a network can memorise them.
   """
   classes = config.model.num_classes or CLASSES
   size = config.data.image_size
@@ -22,7 +22,7 @@ def load(config, split: str) -> Indexed:
     import tensorflow as tf
 
     seed = tf.stack([index, tf.constant(split != 'train', tf.int64)])
-    # Coarse noise: cheaper to draw, and unlike fine noise it survives crops.
+    # Coarse noise is cheaper to draw than fine noise, and survives cropping.
     image = tf.random.stateless_uniform(
       (8, 8, 3), seed, maxval=256, dtype=tf.int32
     )

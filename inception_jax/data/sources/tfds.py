@@ -1,8 +1,8 @@
-"""`tfds:NAME`: sets that tensorflow-datasets has prepared on disk.
+"""`tfds:NAME`: datasets that tensorflow-datasets has prepared on disk.
 
-They are read from their folder alone: neither the code that prepared them
-nor a network is needed. `NAME` is as tfds writes it: `cifar10`,
-`imagenet2012:5.1.0`, `cats_vs_dogs/default:4.0.1`.
+Only their folder is read: neither the code that prepared them nor a network is
+needed. `NAME` is written as in tfds: `cifar10`, `imagenet2012:5.1.0`,
+`cats_vs_dogs/default:4.0.1`.
 """
 
 import logging
@@ -19,33 +19,31 @@ from inception_jax.data.splits import Sequential
 log = logging.getLogger(__name__)
 
 PREFIX = 'tfds:'
-
-FILES_AT_ONCE = 16
-
+_INTERLEAVED_FILES = 16
 _NAME = re.compile(
   r'(?P<name>\w+)(/(?P<config>[\w.-]+))?(:(?P<version>[\d.]+))?'
 )
 
 
 def is_tfds(config) -> bool:
-  """Whether `data.source` is a set of tfds's."""
+  """Whether `data.source` is `tfds:NAME`."""
   return config.data.source.startswith(PREFIX)
 
 
-def base_name(name: str) -> str:
-  """Of 'imagenet2012:5.1.0' or 'set/config' the set's; '' of what is none."""
+def dataset_name(name: str) -> str:
+  """Strips config and version: 'a/b:1.0.0' → 'a'; '' if malformed."""
   match = _NAME.fullmatch(name)
   return match['name'] if match else ''
 
 
 def data_dir(config) -> epath.Path:
-  """`data.dir`, or tfds's own default where that is empty."""
+  """Returns `data.dir`, or tfds's default folder where that is empty."""
   default = os.environ.get('TFDS_DATA_DIR', '~/tensorflow_datasets')
   return epath.Path(config.data.dir or default).expanduser()
 
 
 def builder_dirs(config) -> list[epath.Path]:
-  """The newest prepared version of each config of the set that fits."""
+  """Returns the newest prepared version of each matching config."""
   name = _NAME.fullmatch(config.data.source.removeprefix(PREFIX))
   newest = {}
   for pattern in ('*', '*/*'):
@@ -57,8 +55,8 @@ def builder_dirs(config) -> list[epath.Path]:
         and (pattern == '*/*' or not name['config'])
         and (folder / 'dataset_info.json').exists()
       ):
-        best = newest.get(folder.parent, folder)
-        newest[folder.parent] = max(folder, best, key=_version)
+        other = newest.get(folder.parent, folder)
+        newest[folder.parent] = max(folder, other, key=_version)
   return sorted(newest.values())
 
 
@@ -67,54 +65,53 @@ def _version(folder: epath.Path) -> tuple[int, ...]:
 
 
 def check(config) -> list[str]:
-  """Says what is missing and how to prepare it, and asks no network for it."""
+  """Returns a message if there is no prepared dataset; uses no network."""
   source = config.data.source
   name = source.removeprefix(PREFIX)
   where = data_dir(config)
   if not _NAME.fullmatch(name):
     return [f'data.source={source!r}: expected tfds:NAME[/CONFIG][:VERSION]']
   try:
-    found = builder_dirs(config)
+    folders = builder_dirs(config)
   except Exception as error:  # whatever a remote file system may raise
     return [f'data.dir={str(where)!r} cannot be read: {error}']
-  if len(found) > 1:
-    names = ', '.join(folder.parent.name for folder in found)
+  if len(folders) > 1:
+    names = ', '.join(folder.parent.name for folder in folders)
     return [f'data.source={source!r}: name one of its configs: {names}']
-  if not found:
+  if not folders:
     return [
-      f'data.source={source!r}: no prepared data in {where}; prepare it with '
-      '`python -m inception_jax.tools.prepare '
-      f'--source={source} --data_dir={where}` or say where it lies with '
-      '--config.data.dir=DIR'
+      f'data.source={source!r}: no prepared dataset in {where}; prepare it '
+      'with `python -m inception_jax.tools.prepare '
+      f'--source={source} --data_dir={where}` or set --config.data.dir=DIR'
     ]
   return []
 
 
 def disable_gcs() -> None:
-  """Otherwise tfds looks for the set in its own bucket, offline too."""
+  """Keeps tfds from looking for datasets in its bucket on Google Cloud.
+
+  There is no public switch; tests/data/sources/test_tfds.py checks that this
+  one has its effect.
+  """
   from tensorflow_datasets.core.utils import gcs_utils
 
   gcs_utils._is_gcs_disabled = True
 
 
 def _builder(config):
-  """The prepared set.
-
-  Raises:
-    UserError: a damaged one.
-  """
+  """Opens the prepared dataset; raises UserError if it is damaged."""
   import tensorflow_datasets as tfds
 
   disable_gcs()
   (folder,) = builder_dirs(config)
   try:
     return tfds.builder_from_directory(folder)
-  except Exception as error:  # of JSON, protobuf or tfds, as the damage is
+  except Exception as error:  # from JSON, protobuf or tfds
     raise errors.UserError(f'{folder} is damaged: {error}') from error
 
 
-def splits(config) -> list[str]:
-  """The names of all splits of the prepared set; none if there is no set."""
+def split_names(config) -> list[str]:
+  """Returns the splits of the prepared dataset; [] if there is none."""
   return [] if check(config) else list(_builder(config).info.splits)
 
 
@@ -122,8 +119,8 @@ def load(config, split: str) -> Indexed | Sequential:
   """Opens `split`, any tfds split expression such as 'train[:99%]'.
 
   Raises:
-    UserError: a damaged set, no such split, no records in it, or not a set of
-      images with one label each.
+    UserError: a damaged dataset, an unknown or empty split, or not a dataset
+      of images with one label each.
   """
   import tensorflow_datasets as tfds
 
@@ -164,26 +161,26 @@ def load(config, split: str) -> Indexed | Sequential:
 
 
 def _image_and_label(features, source: str) -> tuple[str, str]:
-  """The names of the only image and the only class label among `features`."""
+  """Returns the keys of the one image and the one class label."""
   import tensorflow_datasets as tfds
 
   images, labels = (
     [key for key, feature in features.items() if isinstance(feature, kind)]
     for kind in (tfds.features.Image, tfds.features.ClassLabel)
   )
-  # More than one: the conventional name decides.
+  # Of several, take the one with the conventional name.
   images = ['image'] if 'image' in images else images
   labels = ['label'] if 'label' in labels else labels
   if len(images) != 1 or len(labels) != 1:
     raise errors.UserError(
-      f'{source} is not an image classification set: it has images '
+      f'{source} is not an image classification dataset: it has images '
       f'{images} and class labels {labels}, expected one of each'
     )
   return images[0], labels[0]
 
 
 def _epochs(files, size: int, shuffle_buffer: int):
-  """`Sequential.epoch` over TFRecord files."""
+  """Returns the `Sequential.epoch` of TFRecord files."""
   import tensorflow as tf
 
   paths = [str(f.filename) for f in files]
@@ -209,7 +206,7 @@ def _epochs(files, size: int, shuffle_buffer: int):
       shuffled = tuple(tf.gather(c, order) for c in (paths, skips, takes))
       records = table(shuffled).interleave(
         read,
-        cycle_length=min(len(paths), FILES_AT_ONCE),
+        cycle_length=min(len(paths), _INTERLEAVED_FILES),
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
       )
@@ -219,14 +216,14 @@ def _epochs(files, size: int, shuffle_buffer: int):
         seed=tf.cast(buffer_seed, tf.int64),
         reshuffle_each_iteration=False,
       )
-    # Every position of the training depends on the size being true.
+    # The position of every training image depends on this size.
     return records.apply(tf.data.experimental.assert_cardinality(size))
 
   return epoch
 
 
 def _indexed(builder, split, names, image, label, decoders) -> Indexed:
-  """Records of ArrayRecord files, read by number."""
+  """Returns the split of ArrayRecord files, read by number."""
   records = builder.as_data_source(split=split, decoders=decoders)
 
   def read(index):

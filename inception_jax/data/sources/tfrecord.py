@@ -1,11 +1,11 @@
-"""`tfrecord`: ImageNet as TF-slim's and the TPU recipes' scripts write it.
+"""`tfrecord`: ImageNet as the scripts of TF-slim and the TPU recipes write it.
 
   DIR/train-00000-of-01024 …    DIR/validation-00000-of-00128 …
 
-Examples with `image/encoded` and `image/class/label`, which counts from
-`data.label_offset`, and `image/object/bbox/{xmin,xmax,ymin,ymax}` where there
-are any. Where each record begins is found once, from the lengths in the files
-alone: records can be had by number then, and none is read in vain.
+The examples have `image/encoded`, `image/class/label`, which starts at
+`data.label_offset`, and optionally `image/object/bbox/{xmin,xmax,ymin,ymax}`.
+An index of the records is built once from the lengths in the files, so that
+records can be read by number.
 """
 
 import logging
@@ -22,75 +22,74 @@ from inception_jax.data.splits import Indexed
 log = logging.getLogger(__name__)
 
 _SHARD = re.compile(r'(?P<split>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})')
-
-# A record: length, its checksum, the data, their checksum.
+# Bytes of a record before its data (length, checksum) and after (checksum).
 _HEADER, _FOOTER = 12, 4
-
 _EDGES = ('ymin', 'xmin', 'ymax', 'xmax')
-
 _BOX = 'image/object/bbox/'
 
 
 def check(config) -> list[str]:
-  """Says which files are missing; reads none."""
+  """Returns a message for each missing file; reads no record."""
   data = config.data
   root = _root(config)
   if not data.dir or not root.is_dir():
-    return [f'data.dir={data.dir!r} is no folder']
-  faults = []
+    return [f'data.dir={data.dir!r} is not a folder']
+  problems = []
   for key in ('train_split', 'eval_split'):
     split = getattr(data, key)
-    there = _shards(root, split)
-    if not there:
-      known = sorted({s['split'] for s in _names(root)}) or ['no such files']
-      faults.append(
-        f'data.{key}={split!r}: no {split}-00000-of-… in {root}; it has '
+    shards = _shards(root, split)
+    if not shards:
+      known = sorted({s['split'] for s in _all_shards(root)}) or ['none']
+      problems.append(
+        f'data.{key}={split!r}: no {split}-00000-of-… in {root}; its splits: '
         f'{", ".join(known)}'
       )
       continue
-    counts = {int(shard['count']) for shard in there}
+    counts = {int(shard['count']) for shard in shards}
     if len(counts) > 1:
-      faults.append(f'{root}: {split} is there in {sorted(counts)} files')
+      problems.append(
+        f'{root}: the files of {split} belong to sets of {sorted(counts)} files'
+      )
       continue
-    found = {int(shard['number']) for shard in there}
-    faults += errors.shorten(
+    present = {int(shard['number']) for shard in shards}
+    problems += errors.shorten(
       [
         f'{root} lacks {split}-{i:05}-of-{max(counts):05}'
         for i in range(max(counts))
-        if i not in found
+        if i not in present
       ]
     )
   if not config.model.num_classes and _class_names(config) is None:
-    faults.append(
+    problems.append(
       f'{root} has no labels.txt: set --config.model.num_classes, the number '
       'of classes'
     )
-  return faults
+  return problems
 
 
 def load(config, split: str) -> Indexed:
-  """Finds where every record begins.
+  """Indexes the records of a split.
 
   Raises:
-    UserError: files that are cut short, or none but empty ones.
+    UserError: truncated or unreadable files, or no records.
   """
   root = _root(config)
   paths = [str(root / shard[0]) for shard in _shards(root, split)]
-  log.info('finding the records of %d files in %s', len(paths), root)
-  faults, files, begins, lengths = [], [], [], []
+  log.info('indexing the records of %d files in %s', len(paths), root)
+  problems, files, begins, lengths = [], [], [], []
   for number, path in enumerate(paths):
     try:
       begin, length = _records(path)
     except (OSError, ValueError) as error:
-      faults.append(f'{path} is damaged: {error}')
+      problems.append(f'{path} is damaged: {error}')
       continue
     files.append(np.full(len(begin), number, np.int32))
     begins.append(begin)
     lengths.append(length)
-  if not faults and not sum(map(len, files)):
-    faults.append(f'{root}: {split} has no records')
-  if faults:
-    raise errors.UserError(*errors.shorten(faults))
+  if not problems and not sum(map(len, files)):
+    problems.append(f'{root}: {split} has no records')
+  if problems:
+    raise errors.UserError(*errors.shorten(problems))
   index = [np.concatenate(x) for x in (files, begins, lengths)]
   return _indexed(config, paths, *index)
 
@@ -99,17 +98,17 @@ def _root(config) -> pathlib.Path:
   return pathlib.Path(os.path.expanduser(config.data.dir))
 
 
-def _names(root: pathlib.Path) -> list[re.Match]:
+def _all_shards(root: pathlib.Path) -> list[re.Match]:
   matches = map(_SHARD.fullmatch, sorted(os.listdir(root)))
   return [match for match in matches if match]
 
 
 def _shards(root: pathlib.Path, split: str) -> list[re.Match]:
-  return [match for match in _names(root) if match['split'] == split]
+  return [match for match in _all_shards(root) if match['split'] == split]
 
 
 def _class_names(config) -> list[str] | None:
-  """The lines of labels.txt; TF-slim's are `number:name`."""
+  """Reads labels.txt if there is one; TF-slim's lines are `number:name`."""
   path = _root(config) / 'labels.txt'
   if not path.is_file():
     return None
@@ -118,7 +117,7 @@ def _class_names(config) -> list[str] | None:
 
 
 def _records(path: str) -> tuple[np.ndarray, np.ndarray]:
-  """Where the data of each record begin, and how long they are."""
+  """Returns the offset and the length in bytes of each record's data."""
   begins, lengths = [], []
   size, at = os.path.getsize(path), 0
   with open(path, 'rb') as file:
@@ -135,10 +134,11 @@ def _records(path: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _indexed(config, paths, files, begins, lengths) -> Indexed:
+  """Returns the split whose record i is in `paths[files[i]]` at `begins[i]`."""
   import tensorflow as tf
 
   def read(index):
-    # Opened each time: there are often more files than may be open at once.
+    # Opened each time: a process may not open as many files as there are.
     with open(paths[files[index]], 'rb') as file:
       file.seek(begins[index])
       return file.read(lengths[index])

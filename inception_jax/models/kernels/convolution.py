@@ -1,179 +1,149 @@
-"""Convolutions as each platform computes them fastest: the same sums.
+"""Convolutions, computed on each platform in the fastest way.
 
-On CPUs XLA leaves them to YNNPACK where that knows them, else to Eigen, which
-is the faster by up to nine times (jaxlib 0.10.2, two cores, the shapes of
-Inception-v4, eight images). YNNPACK knows none whose output, or whose kernel,
-has more rows or columns than the input (`IsConvolutionOpSupportedByYnn` in
-xla/backends/cpu/ynn_support.cc): a few that are cut off, or zeros, make Eigen
-do it. A kernel of one pixel takes up to three times as long as the matrix
-product that it is; and the gradient of a kernel, where the output is small, up
-to three times as long as a product for each of the kernel's pixels. Other
-platforms get what they always did.
-
-As with all that has a gradient of its own, forward-mode differentiation (jvp)
-is not to be had.
+⟨grad, conv(x, kernel)⟩ is linear in each of grad, x and kernel. So each of the
+primitives `_conv`, `_input_gradient` and `_kernel_gradient` is bilinear, and
+its transposes are the other two. This gives forward-mode and reverse-mode
+derivatives of any order.
 """
 
 import functools
-from typing import NamedTuple
 
 import jax
 from jax import lax
 from jax.ad_checkpoint import checkpoint_name
+from jax.interpreters import ad
+from jax.interpreters import batching
 import jax.numpy as jnp
-import numpy as np
 
-KEPT = 'kept'  # the name of its output for policies of `jax.checkpoint`
+from inception_jax.models.kernels import convolution_lowerings as lowerings
+from inception_jax.models.kernels.primitives import primitive
 
-# Of an output: what is the fastest way to its kernel's gradient changes there.
-_SOME_PIXELS, _MANY_PIXELS = 64, 1024
-
-_POINTWISE = (1, 1), (1, 1), ((0, 0), (0, 0))
-
-_LAYOUT = ('NHWC', 'HWIO', 'NHWC')
+# The name of the output in `jax.checkpoint` policies.
+CHECKPOINT_NAME = 'conv_output'
 
 
 def conv_general_dilated(x, kernel, strides, padding, **kwargs):
   """`lax.conv_general_dilated`, for `flax.linen.Conv` to call.
+
+  Inside `jax.shard_map`, differentiate with `check_vma=False`.
 
   Args:
     x: [B, H, W, C].
     kernel: [h, w, C, features].
     strides: of rows and columns.
     padding: 'SAME', 'VALID' or ((top, bottom), (left, right)).
-    **kwargs: what else linen.Conv says, of which the precision counts; there
-      is neither dilation nor are there groups in these networks.
+    **kwargs: the other arguments of linen.Conv. Only `precision` is used: these
+      networks have neither dilations nor groups.
 
   Returns:
     [B, H', W', features].
   """
+  sizes = x.shape[1:3], kernel.shape[:2]
   if isinstance(padding, str):
-    sizes = x.shape[1:3], kernel.shape[:2]
     padding = lax.padtype_to_pads(*sizes, strides, padding)
   pads = tuple(tuple(pad) for pad in padding)
-  how = _How(tuple(strides), pads, kwargs['precision'])
-  return checkpoint_name(_conv(x, kernel, how), KEPT)
-
-
-class _How(NamedTuple):
-  """What a convolution is, beside its arrays."""
-
-  strides: tuple[int, int]
-  pads: tuple[tuple[int, int], tuple[int, int]]
-  precision: lax.Precision | None
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _conv(x, kernel, how):
-  return by_platform(_cpu, _plain, how, x, kernel)
-
-
-def _forward(x, kernel, how):
-  return _conv(x, kernel, how), (x, kernel)
-
-
-def _backward(how, inputs, grad):
-  return by_platform(_cpu_gradients, _plain_gradients, how, *inputs, grad)
-
-
-_conv.defvjp(_forward, _backward)
-
-
-def by_platform(cpu, default, how, *arrays):
-  """Either of two functions of arrays and `how`: the lowering decides."""
-  cpu, default = (functools.partial(f, how=how) for f in (cpu, default))
-  return lax.platform_dependent(*arrays, cpu=cpu, default=default)
-
-
-def _plain(x, kernel, how):
-  return lax.conv_general_dilated(
-    x,
-    kernel,
-    how.strides,
-    how.pads,
-    dimension_numbers=_LAYOUT,
-    precision=how.precision,
+  options = lowerings.ConvOptions(
+    *sizes, tuple(strides), pads, kwargs['precision']
   )
+  y = _conv.bind(*_pvary(x, kernel), options=options)
+  return checkpoint_name(y, CHECKPOINT_NAME)
 
 
-def _plain_gradients(x, kernel, grad, how):
-  return jax.vjp(functools.partial(_plain, how=how), x, kernel)[1](grad)
+def _pvary(*arrays):
+  """Makes arrays vary over the same axes of `jax.shard_map`.
 
-
-def _cpu(x, kernel, how):
-  if _is_product(kernel, how):
-    return _product(x, kernel[0, 0], 3, 0, how.precision)
-  return _wide(x, kernel, how)
-
-
-def _wide(x, kernel, how):
-  """`_plain` with as many columns of padding as the kernel has, cut off."""
-  (height, width), (rows, columns) = kernel.shape[:2], how.pads
-  if sum(rows) >= height or sum(columns) >= width:
-    return _plain(x, kernel, how)
-  end = max(0, (x.shape[2] + sum(columns) - width) // how.strides[1] + 1)
-  pads = (rows, (columns[0], width - columns[0]))
-  return _plain(x, kernel, how._replace(pads=pads))[:, :, :end]
-
-
-def _cpu_gradients(x, kernel, grad, how):
-  # Whichever of these is not returned is never computed.
-  of_x, of_kernel = _plain_gradients(x, kernel, grad, how)
-  is_product = _is_product(kernel, how)
-  if is_product:
-    of_x = _product(grad, kernel[0, 0], 3, 1, how.precision)
-  elif how.strides == (1, 1):
-    around = tuple(
-      (size - 1 - low, size - 1 - high)
-      for size, (low, high) in zip(kernel.shape[:2], how.pads, strict=True)
-    )
-    turned = jnp.flip(kernel, (0, 1)).swapaxes(2, 3)
-    of_x = _wide(grad, turned, how._replace(pads=around))
-  pixels = grad.shape[1] * grad.shape[2]
-  if not is_product and how.strides == (1, 1) and pixels >= _MANY_PIXELS:
-    of_kernel = _by_image(x, kernel.shape, grad, how)
-  elif is_product or pixels >= _SOME_PIXELS:
-    of_kernel = _by_pixel(x, kernel.shape, grad, how)
-  return of_x, of_kernel
-
-
-def _by_image(x, shape, grad, how):
-  """The kernel's gradient: all that a channel met by all that came of it."""
-  # Along one axis more zeros than would fit the input.
-  longer = np.argmin(shape[:2])
-  zeros = [(0, shape[i] if i == longer else 0) for i in range(2)]
-  grad = jnp.pad(grad, ((0, 0), *zeros, (0, 0))).transpose(1, 2, 0, 3)
-  x = jnp.pad(x, ((0, 0), *how.pads, (0, 0))).transpose(3, 1, 2, 0)
-  how = _How((1, 1), tuple(zeros), how.precision)
-  return _plain(x, grad, how).transpose(1, 2, 0, 3)
-
-
-def _by_pixel(x, shape, grad, how):
-  """The kernel's gradient: of each pixel, what it met by what came of it."""
-  x = jnp.pad(x, ((0, 0), *how.pads, (0, 0)))
-  rows, columns = (
-    stride * (size - 1) + 1
-    for stride, size in zip(how.strides, grad.shape[1:3], strict=True)
-  )
-  down, across = how.strides
-  flat = lambda a: a.reshape(-1, a.shape[-1])
-  pixels = [
-    _product(
-      flat(x[:, i : i + rows : down, j : j + columns : across]),
-      flat(grad),
-      *(0, 0, how.precision),
-    )
-    for i in range(shape[0])
-    for j in range(shape[1])
+  Otherwise the gradient of a replicated kernel would not be summed.
+  """
+  axes = [jax.typeof(a).manual_axis_type.varying for a in arrays]
+  every = frozenset.union(*axes)
+  return [
+    lax.pcast(a, tuple(every - own), to='varying')
+    for a, own in zip(arrays, axes, strict=True)
   ]
-  return jnp.stack(pixels).reshape(shape)
 
 
-def _is_product(kernel, how) -> bool:
-  return (kernel.shape[:2], how.strides, how.pads) == _POINTWISE
+def _bilinear(name: str, cpu, default):
+  """Returns the primitive of a bilinear function."""
+
+  def batched(function):
+    def apply(a, b, options):
+      f = functools.partial(function, options=options)
+      for _ in range(options.batched):
+        f = jax.vmap(f)
+      return f(a, b)
+
+    return apply
+
+  return primitive(name, batched(cpu), batched(default))
 
 
-def _product(a, b, axis_of_a: int, axis_of_b: int, precision):
-  """Σ over an axis of each."""
-  axes = (axis_of_a,), (axis_of_b,)
-  return lax.dot_general(a, b, (axes, ((), ())), precision=precision)
+# (x, kernel) → y
+_conv = _bilinear('inception_conv', lowerings.cpu_conv, lowerings.conv)
+# (grad, kernel) → x
+_input_gradient = _bilinear(
+  'inception_conv_input_gradient',
+  lowerings.cpu_input_gradient,
+  lowerings.input_gradient,
+)
+# (x, grad) → kernel
+_kernel_gradient = _bilinear(
+  'inception_conv_kernel_gradient',
+  lowerings.cpu_kernel_gradient,
+  lowerings.kernel_gradient,
+)
+
+ad.defbilinear(
+  _conv,
+  lambda grad, x, kernel, **o: _input_gradient.bind(grad, kernel, **o),
+  lambda grad, x, kernel, **o: _kernel_gradient.bind(x, grad, **o),
+)
+ad.defbilinear(
+  _input_gradient,
+  lambda x, grad, kernel, **o: _conv.bind(x, kernel, **o),
+  lambda x, grad, kernel, **o: _kernel_gradient.bind(x, grad, **o),
+)
+ad.defbilinear(
+  _kernel_gradient,
+  lambda kernel, x, grad, **o: _input_gradient.bind(grad, kernel, **o),
+  lambda kernel, x, grad, **o: _conv.bind(x, kernel, **o),
+)
+
+
+def _batch(bilinear, shared_axes, args, dims, options):
+  """The batching rule of a bilinear primitive.
+
+  If one argument is mapped, the mapped axis is merged into an axis that only
+  this argument and the result have.
+
+  Args:
+    bilinear: the primitive.
+    shared_axes: of each argument, this axis in the argument and in the result.
+    args: the two arguments.
+    dims: the mapped axis of each, or None.
+    options: of the primitive.
+
+  Returns:
+    The result and its mapped axis.
+  """
+  if None not in dims:
+    args = [jnp.moveaxis(a, dim, 0) for a, dim in zip(args, dims, strict=True)]
+    options = options._replace(batched=options.batched + 1)
+    return bilinear.bind(*args, options=options), 0
+  i = dims.index(None) ^ 1
+  axis, y_axis = (options.batched + axis for axis in shared_axes[i])
+  mapped = jnp.moveaxis(args[i], dims[i], axis)
+  args = list(args)
+  args[i] = lax.collapse(mapped, axis, axis + 2)
+  y = bilinear.bind(*args, options=options)
+  parts = mapped.shape[axis : axis + 2]
+  return y.reshape(*y.shape[:y_axis], *parts, *y.shape[y_axis + 1 :]), y_axis
+
+
+for _primitive, *_axes in (
+  (_conv, (0, 0), (3, 3)),
+  (_input_gradient, (0, 0), (2, 3)),
+  (_kernel_gradient, (3, 2), (3, 3)),
+):
+  batching.primitive_batchers[_primitive] = functools.partial(
+    _batch, _primitive, _axes
+  )

@@ -1,4 +1,4 @@
-"""One table a network, as it was published.
+"""One table per network, as published.
 
-Data only: the modules that walk the tables are one folder up.
+Data only: the modules that the tables become are one folder up.
 """

@@ -2,8 +2,8 @@
 
 `models/inceptionv3.py` and `models/inceptionv4.py` there: the paper's order
 of 1×7 and 7×1, average pools that count the padding, no auxiliary head. Their
-`Dropout2d` sits on 1×1 grids, where it is plain dropout: of 0.5 in v3, of 0.2
-in the others.
+`Dropout2d` follows the global pool, where it equals plain dropout: 0.5 in v3,
+0.2 in the others.
 """
 
 from inception_jax.models.card import Card
@@ -21,13 +21,12 @@ from inception_jax.models.specs import mixed
 
 _CARD = Card(
   input_size=32,
-  # Of CIFAR-100's training images.
+  # Statistics of CIFAR-100's training images.
   mean=tuple(255 * x for x in (0.50707516, 0.48654887, 0.44091784)),
   std=tuple(255 * x for x in (0.26733429, 0.25643846, 0.27615047)),
   crop_fraction=1.0,
-  count_include_pad=True,
-  bn_epsilon=1e-5,
 )
+_PYTORCH = {'bn_epsilon': 1e-5, 'count_include_pad': True}
 
 
 def _v3_block_a(pool_features: int):
@@ -77,7 +76,7 @@ _V3_BODY = (
 )
 
 CIFAR_INCEPTION_V3 = Architecture(
-  {'small': inception_v3.STEMS['small']}, _V3_BODY, _CARD
+  {'small': inception_v3.STEMS['small']}, _V3_BODY, _CARD, **_PYTORCH
 )
 
 _STEM = (
@@ -97,7 +96,7 @@ _STEM = (
 
 
 def _reduction_a(k: int, l: int, m: int, n: int):  # noqa: E741
-  """The paper's table 1 has these names."""
+  """Reduction-A; the parameters are named as in the paper's table 1."""
   return mixed(
     (conv(k), conv(l, 3), conv(m, 3, **DOWN)),
     conv(n, 3, **DOWN),
@@ -157,7 +156,7 @@ _V4_BODY = (
   *((f'mixed_7{c}', _V4_BLOCK_C) for c in 'bcd'),  # 7×7×1536
 )
 
-CIFAR_INCEPTION_V4 = Architecture({'small': _STEM}, _V4_BODY, _CARD)
+CIFAR_INCEPTION_V4 = Architecture({'small': _STEM}, _V4_BODY, _CARD, **_PYTORCH)
 
 _RESNET_BLOCK_A = ProjectedResidual(
   mixed(
@@ -168,13 +167,11 @@ _RESNET_BLOCK_A = ProjectedResidual(
   features=384,
   scale=1.0,
 )
-
 _RESNET_BLOCK_B = ProjectedResidual(
   mixed(conv(192), (conv(128), conv(160, 1, 7), conv(192, 7, 1))),
   features=1154,
   scale=0.1,
 )
-
 _RESNET_BLOCK_C = ProjectedResidual(
   mixed(conv(192), (conv(192), conv(224, 1, 3), conv(256, 3, 1))),
   features=2048,
@@ -197,4 +194,6 @@ _RESNET_BODY = (
   *((f'block_c_{i}', _RESNET_BLOCK_C) for i in range(1, 6)),  # 6×6×2048
 )
 
-CIFAR_INCEPTION_RESNET_V2 = Architecture({'small': _STEM}, _RESNET_BODY, _CARD)
+CIFAR_INCEPTION_RESNET_V2 = Architecture(
+  {'small': _STEM}, _RESNET_BODY, _CARD, **_PYTORCH
+)

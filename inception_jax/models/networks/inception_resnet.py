@@ -1,7 +1,7 @@
-"""Inception-ResNet-v2 (Szegedy et al., arXiv:1602.07261; TF-slim's).
+"""Inception-ResNet-v2 (Szegedy et al., arXiv:1602.07261).
 
-Channels and scales are TF-slim's `inception_resnet_v2`, as in Keras and timm,
-which differ from the paper's (1088 and 2080 channels for 1154 and 2048).
+Channels and scales are those of TF-slim's `inception_resnet_v2`, Keras and
+timm, which differ from the paper's: 1088 and 2080 channels, not 1154 and 2048.
 """
 
 from inception_jax.models.card import Card
@@ -29,9 +29,7 @@ _BLOCK_17 = Residual(
 )
 
 _BRANCHES_8 = mixed(conv(192), (conv(192), conv(224, 1, 3), conv(256, 3, 1)))
-
 _BLOCK_8 = Residual(_BRANCHES_8, scale=0.20)
-
 _LAST_BLOCK_8 = Residual(_BRANCHES_8, scale=1.0, relu=False)
 
 _BODY = (

@@ -33,7 +33,7 @@ def _block_b(c: int):
 
 
 def block_c():
-  """The block of the last grid, with its split ends."""
+  """Block of the last grid; two branches end in parallel convolutions."""
   return mixed(
     conv(320),
     (conv(384), mixed(conv(384, 1, 3), conv(384, 3, 1))),
@@ -52,7 +52,7 @@ STEMS = {
     ('conv_4a', conv(192, 3, **VALID)),  # 71×71×192
     ('pool_5a', MAX_POOL_DOWN),  # 35×35×192
   ),
-  # The same convolutions without a stride or a pool, for 32×32 images
+  # The same convolutions without strides and pools, for 32×32 images
   # (weiaicunzai/pytorch-cifar100, models/inceptionv3.py).
   'small': (
     ('conv_1a', conv(32, 3)),  # 32×32×32

@@ -48,7 +48,7 @@ _BLOCK_C = mixed(
 
 
 def _stem(first: dict, down: dict, last: dict, max_pool):
-  """The stem; the strides and padding of its steps are what varies."""
+  """Stem with these strides and paddings of its convolutions."""
   return (
     ('conv_1a', conv(32, 3, **first)),  # 149×149×32
     ('conv_2a', conv(32, 3, **last)),  # 147×147×32
@@ -67,9 +67,8 @@ def _stem(first: dict, down: dict, last: dict, max_pool):
 
 _STEMS = {
   'imagenet': _stem(DOWN, DOWN, VALID, MAX_POOL_DOWN),
-  # The same steps at stride 1 and padded but for the first, for 32×32
-  # images: 30×30 throughout (weiaicunzai/pytorch-cifar100,
-  # models/inceptionv4.py).
+  # The same layers at stride 1, padded except for the first, for 32×32 images:
+  # 30×30 throughout (weiaicunzai/pytorch-cifar100, models/inceptionv4.py).
   'small': _stem(VALID, {}, {}, MAX_POOL),
 }
 

@@ -67,18 +67,18 @@ BLENDS = [
     ('identity', 0),
   ],
 )
-def test_colours_are_pils(photo, apply, name, level):
-  ours = apply(
+def test_colour_operations_equal_pils(photo, apply, name, level):
+  out = apply(
     jnp.float32(photo), image_ops.NAMES.index(name), level, jnp.zeros(3)
   )
-  theirs = np.asarray(PIL[name](Image.fromarray(photo), level), np.int32)
-  # Fractions are cut off: what is a whole number but for rounding differs.
+  expected = np.asarray(PIL[name](Image.fromarray(photo), level), np.int32)
+  # Both truncate, so that a rounding error below a whole number costs a level.
   most = 1 if (name, level) in BLENDS or name == 'autocontrast' else 0
-  difference = np.abs(np.asarray(ours) - theirs)
+  difference = np.abs(np.asarray(out) - expected)
   assert difference.max() <= most
   assert np.mean(difference > 0) < 0.01
   assert (name, level) in [('identity', 0), ('posterize', 8)] or (
-    np.abs(theirs - photo).max() > 6 or (name, level) == ('solarize', 255)
+    np.abs(expected - photo).max() > 6 or (name, level) == ('solarize', 255)
   )
 
 
@@ -93,14 +93,14 @@ def test_colours_are_pils(photo, apply, name, level):
     ('translate_y', -9),
   ],
 )
-def test_motions_are_pils(photo, apply, name, level):
-  ours = apply(
+def test_geometric_operations_equal_pils(photo, apply, name, level):
+  out = apply(
     jnp.float32(photo), image_ops.NAMES.index(name), level, jnp.float32(FILL)
   )
-  theirs = np.asarray(PIL[name](Image.fromarray(photo), level), np.int32)
-  difference = np.abs(np.asarray(ours) - theirs)
-  # At the border, PIL repeats the outermost pixel and we mix it with the fill.
-  filled = (theirs == FILL).all(-1)
+  expected = np.asarray(PIL[name](Image.fromarray(photo), level), np.int32)
+  difference = np.abs(np.asarray(out) - expected)
+  # At the border, PIL repeats the outermost pixel; ours blends with the fill.
+  filled = (expected == FILL).all(-1)
   inside, outside = without_border(~filled), without_border(filled)
   assert inside.mean() > 0.6 and outside.mean() > 0.02
   assert difference[inside].max() <= 1
@@ -113,7 +113,7 @@ def without_border(mask):
   return window.all((-1, -2))
 
 
-def test_flat_and_grey_images_pass_through_what_needs_a_range(apply):
+def test_flat_and_grey_images_are_unchanged(apply):
   flat = jnp.full((8, 8, 3), 77.0)
   for name in ('autocontrast', 'equalize', 'color', 'contrast', 'sharpness'):
     out = apply(flat, image_ops.NAMES.index(name), 0.5, jnp.zeros(3))
@@ -129,7 +129,7 @@ def data():
 
 
 @pytest.mark.parametrize('policy', policies.NAMES)
-def test_policies_draw_for_each_image_and_repeat(data, photo, policy):
+def test_policies_draw_per_image_and_are_deterministic(data, photo, policy):
   data.policy = policy
   image = jnp.float32(photo)
   keys = jax.random.split(jax.random.key(0), 24)
@@ -141,9 +141,9 @@ def test_policies_draw_for_each_image_and_repeat(data, photo, policy):
   assert 0 <= out.min() and out.max() <= 255
 
 
-# Of 25 pairs of the policy, the odds of each operation added up (Cubuk et al.
-# 2018, table 9, by hand). Inverting is solarizing from 0 on.
-ODDS = {
+# Sums of each operation's probabilities over the 25 pairs of the policy (Cubuk
+# et al. 2018, table 9, by hand). Invert is solarize with threshold 0.
+PROBABILITIES = {
   'equalize': 11.2,
   'solarize': 5.4,
   'color': 3.8,
@@ -158,7 +158,7 @@ DRAWS = 20_000
 
 
 def drawn(draw):
-  """Operation → the levels that it was drawn with."""
+  """Returns operation → the levels that were drawn for it."""
   keys = jax.random.split(jax.random.key(0), DRAWS)
   indices, levels = (np.ravel(x) for x in jax.jit(jax.vmap(draw))(keys))
   return {
@@ -174,10 +174,10 @@ def assert_both_signs(levels):
 def test_autoaugment_draws_the_published_policy():
   levels = drawn(policies.autoaugment)
   for name in image_ops.NAMES[:-1]:
-    share = ODDS.get(name, 0) / 25
+    fraction = PROBABILITIES.get(name, 0) / 25
     # Four standard deviations.
-    most = 4 * (share / DRAWS) ** 0.5
-    assert abs(levels[name].size / DRAWS - share) <= most, name
+    most = 4 * (fraction / DRAWS) ** 0.5
+    assert abs(levels[name].size / DRAWS - fraction) <= most, name
   assert set(abs(levels['rotate'])) == {10, np.float32(26.6667), 30}
   assert set(levels['posterize']) == {4, 5, 6}
   assert set(levels['solarize']) == set(
@@ -188,7 +188,7 @@ def test_autoaugment_draws_the_published_policy():
     assert_both_signs(levels[name])
 
 
-def test_randaugment_draws_all_alike_at_its_magnitude(data):
+def test_randaugment_draws_uniformly_at_its_magnitude(data):
   data.rand_ops, data.rand_magnitude = 3, 9.0
   levels = drawn(lambda key: policies.randaugment(key, (299, 280, 3), data))
   for name in image_ops.NAMES:

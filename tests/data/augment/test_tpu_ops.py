@@ -1,4 +1,4 @@
-"""What TPUs compute in place of scatters and gathers, beside the plain ways."""
+"""The TPU versions of scatters and gathers equal the default ones."""
 
 import jax
 import jax.numpy as jnp
@@ -13,11 +13,11 @@ from inception_jax.data.augment import tpu_ops
 def image(request):
   shape = (37, 53, request.param)
   image = np.random.default_rng(0).integers(0, 256, shape)
-  image[:5] = 255  # one level that is more frequent than all others
+  image[:5] = 255  # the most frequent level
   return jnp.float32(image)
 
 
-def test_histograms_and_tables(image):
+def test_histograms_and_look_up_equal_the_default(image):
   levels = image.astype(jnp.int32)
   counts = tpu_ops.histograms(levels)
   assert counts.shape == (256, image.shape[-1])
@@ -29,8 +29,8 @@ def test_histograms_and_tables(image):
   )
 
 
-def test_interpolation(image):
-  # Around the image, up to far outside of it, and exactly on its pixels.
+def test_interpolation_equals_the_default(image):
+  # Inside, just outside, far outside, and exactly on pixels.
   size = np.array(image.shape[:2])[:, None, None]
   random = np.random.default_rng(2)
   source = random.uniform(-3, size + 2, (2, *image.shape[:2]))
@@ -39,24 +39,24 @@ def test_interpolation(image):
   source[:, 2, :2] = [-1e-3, size[1, 0, 0] - 1]
   source = jnp.float32(source)
   fill = jnp.arange(1.0, 1 + image.shape[-1])
-  ours = tpu_ops.interpolate(image, source, fill)
+  out = tpu_ops.interpolate(image, source, fill)
   np.testing.assert_allclose(
-    ours, image_ops.interpolate(image, source, fill), atol=1e-3
+    out, image_ops.interpolate(image, source, fill), atol=1e-3
   )
-  np.testing.assert_array_equal(ours[0], jnp.broadcast_to(fill, ours[0].shape))
+  np.testing.assert_array_equal(out[0], jnp.broadcast_to(fill, out[0].shape))
 
 
 def lowered(platform):
-  # In a loop over images of many levels, as policies have them.
+  # Vectorized over images, as in policies.
   apply = jax.vmap(lambda x: image_ops.apply(x, 12, 0.0, jnp.zeros(3)))
   images = jax.ShapeDtypeStruct((2, 9, 9, 3), jnp.float32)
   traced = jax.jit(apply).trace(images)
   return traced.lower(lowering_platforms=(platform,)).as_text()
 
 
-def test_tpus_get_them_and_cpus_do_not():
+def test_only_tpus_get_the_tpu_versions():
   on_cpu, on_tpu = lowered('cpu'), lowered('tpu')
-  # Others, of a few elements, are everywhere.
+  # Other scatters, of a few elements, are in both.
   scatters = [text.count('"stablehlo.scatter"(') for text in (on_cpu, on_tpu)]
   assert scatters[0] == scatters[1] + 1
   assert on_cpu.count('optimization_barrier') == 0

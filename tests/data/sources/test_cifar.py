@@ -1,4 +1,4 @@
-"""`cifar`: the authors' archives, written small in their real formats."""
+"""`cifar`: small archives in the authors' formats."""
 
 import io
 import pickle
@@ -12,7 +12,7 @@ from inception_jax import errors
 from inception_jax.data import pipeline
 from inception_jax.data.sources import registry
 from inception_jax.models import factory
-from tests.support.hostile import RunsCode
+from tests.support.malicious_pickle import MaliciousPickle
 
 CLASSES = {10: 'batches.meta', 100: 'meta'}
 
@@ -28,7 +28,7 @@ def labels(seed, classes, count=4):
 
 
 def files(classes, version):
-  """Name → content, as the archive has it; split i has images(i)."""
+  """Name → content of an archive's files; the i-th split has images(i)."""
   names = [f'class {i}'.replace(' ', '_') for i in range(classes)]
   if classes == 10:
     parts = [f'data_batch_{i}' for i in range(1, 6)] + ['test_batch']
@@ -48,7 +48,7 @@ def files(classes, version):
         batch[b'labels'] = fine
       else:
         batch |= {b'fine_labels': fine, b'coarse_labels': [19] * 4}
-      # As the authors' numpy named its modules.
+      # The authors' numpy had other module names.
       result[part] = pickle.dumps(batch, protocol=2).replace(
         b'cnumpy._core.', b'cnumpy.core.'
       )
@@ -78,10 +78,10 @@ def config_of(where):
 
 
 def read(config, split):
-  """The images as the files have them, the labels, the names."""
+  """Returns images [N, 3072] as in the files, labels and class names."""
   opened = registry.load(config, split)
   (batch,) = pipeline.eval_batches(
-    opened, config, opened.size, range(opened.size)
+    opened, config.data, opened.size, range(opened.size)
   )
   planes = batch['image'].transpose(0, 3, 1, 2).reshape(-1, 3072)
   return planes, batch['label'].tolist(), opened.class_names
@@ -90,7 +90,7 @@ def read(config, split):
 @pytest.mark.parametrize('classes', [10, 100])
 @pytest.mark.parametrize('version', ['binary', 'python'])
 @pytest.mark.parametrize('packed', [False, True])
-def test_both_versions_of_both_sets(tmp_path, classes, version, packed):
+def test_both_versions_of_both_datasets(tmp_path, classes, version, packed):
   contents = files(classes, version)
   if packed:
     where = tmp_path / 'c.tar.gz'
@@ -105,18 +105,18 @@ def test_both_versions_of_both_sets(tmp_path, classes, version, packed):
   config = config_of(where)
   assert registry.check(config) == []
   last = 5 if classes == 10 else 1
-  planes, found, names = read(config, 'train')
+  planes, targets, names = read(config, 'train')
   np.testing.assert_array_equal(
     planes, np.concatenate([images(i) for i in range(last)])
   )
-  assert found == [x for i in range(last) for x in labels(i, classes)]
+  assert targets == [x for i in range(last) for x in labels(i, classes)]
   assert names == tuple(f'class_{i}' for i in range(classes))
-  planes, found, _ = read(config, 'test')
+  planes, targets, _ = read(config, 'test')
   np.testing.assert_array_equal(planes, images(last))
-  assert found == labels(last, classes)
+  assert targets == labels(last, classes)
 
 
-def test_splits_in_folders_of_their_own(tmp_path):
+def test_splits_in_separate_folders(tmp_path):
   contents = files(10, 'binary')
   test = {'test_batch.bin': contents.pop('test_batch.bin')}
   contents.pop('batches.meta.txt')
@@ -129,46 +129,52 @@ def test_splits_in_folders_of_their_own(tmp_path):
   assert names[0] == 'airplane' and names[9] == 'truck'
 
 
-def test_what_is_wrong_with_a_set_is_said(tmp_path):
+def test_missing_damaged_and_mixed_files_are_reported(tmp_path):
   contents = files(10, 'python')
   trace = tmp_path / 'trace'
   write(tmp_path / 'a', contents)
   config = config_of(tmp_path / 'a')
 
-  def fault(split='train'):
+  def load_error(split='train'):
     with pytest.raises(errors.UserError) as error:
       registry.load(config, split)
     return '; '.join(error.value.faults)
 
   path = tmp_path / 'a' / 'data_batch_2'
   path.unlink()
-  assert fault() == f'{tmp_path}/a: CIFAR-10 lacks data_batch_2'
+  assert load_error() == f'{tmp_path}/a: CIFAR-10 lacks data_batch_2'
   for content, expected in (
-    (pickle.dumps(RunsCode(str(trace))), 'it names io.open'),
-    (pickle.dumps({b'data': images(0), b'labels': [1, 2]}), 'it holds uint8'),
-    (pickle.dumps({b'data': images(0), b'labels': [1, 2, 3, 10]}), 'beyond 10'),
+    (pickle.dumps(MaliciousPickle(str(trace))), 'it refers to io.open'),
+    (
+      pickle.dumps({b'data': images(0), b'labels': [1, 2]}),
+      'its images are uint8 (4, 3072), expected uint8 (2, 3072)',
+    ),
+    (
+      pickle.dumps({b'data': images(0), b'labels': [1, 2, 3, 10]}),
+      'outside of 10',
+    ),
     (contents['data_batch_1'][:-9000], 'or damaged'),
     (b'', 'or damaged'),
   ):
     path.write_bytes(content)
-    assert expected in fault()
-    assert 'data_batch_2 is not CIFAR-10' in fault()
+    assert expected in load_error()
+    assert 'data_batch_2 is not from CIFAR-10' in load_error()
   assert not trace.exists()
   assert registry.load(config, 'test').size == 4
 
   write(tmp_path / 'a' / 'b', files(100, 'binary'))
-  assert 'has CIFAR-10 and CIFAR-100: set data.dir' in fault()
+  assert 'has CIFAR-10 and CIFAR-100: set data.dir' in load_error()
   config.data.dir = str(tmp_path / 'a' / 'b')
   assert registry.load(config, 'train').size == 4
   (tmp_path / 'a' / 'b' / 'train.bin').write_bytes(bytes(3073))
-  assert 'its 3073 bytes are no records of 3074' in fault()
+  assert 'its 3073 bytes are not a multiple of 3074' in load_error()
   config.data.dir = str(tmp_path)
   (tmp_path / 'x').mkdir()
   config.data.dir = str(tmp_path / 'x')
-  assert 'has none of the files of CIFAR-10 and CIFAR-100' in fault()
+  assert 'has none of the files of CIFAR-10 and CIFAR-100' in load_error()
   (tmp_path / 'c.tar.gz').write_bytes(b'junk')
   config.data.dir = str(tmp_path / 'c.tar.gz')
-  assert 'cannot be read' in fault()
+  assert 'cannot be read' in load_error()
   config.data.dir = str(tmp_path / 'gone')
   config.data.train_split = 'all'
   split, missing = registry.check(config)

@@ -1,4 +1,4 @@
-"""`tfrecord`: files as TF-slim's scripts write them."""
+"""`tfrecord`: files in the format of TF-slim's scripts."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ SIZE = 23
 
 
 def example(number, box=None):
-  """Image `number`: its grey says which, its label is number % 3 + 1."""
+  """Returns image `number`, of grey 10 · number and label number % 3 + 1."""
   image = np.full((10, 12, 3), 10 * number, np.uint8)
   feature = {
     'image/encoded': [tf.io.encode_jpeg(image, quality=100).numpy()],
@@ -65,11 +65,11 @@ def numbers(batch):
   return [round(float(image.mean()) / 10) for image in batch['image']]
 
 
-def test_every_record_once_and_with_its_label(folder):
+def test_every_record_is_read_once_with_its_label(folder):
   config = config_of(folder)
   assert registry.check(config) == []
   opened = registry.load(config, 'validation')
-  batches = list(pipeline.eval_batches(opened, config, 4, range(4)))
+  batches = list(pipeline.eval_batches(opened, config.data, 4, range(4)))
   seen = [
     (number, int(label))
     for batch in batches
@@ -88,19 +88,19 @@ def test_every_record_once_and_with_its_label(folder):
   assert sorted(seen[:SIZE]) == sorted(seen[SIZE : 2 * SIZE])
   assert sorted(seen[:SIZE]) == list(range(SIZE))
   assert seen[:SIZE] != seen[SIZE : 2 * SIZE]
-  # Any step is reached at once, and any host count reads the same.
+  # A resume at any step, by any number of hosts, reads the same.
   resumed = next(pipeline.train_batches(opened, config, 9, range(4)))
   np.testing.assert_array_equal(resumed['image'], straight[9]['image'])
   half = next(pipeline.train_batches(opened, config, 9, range(2, 4)))
   np.testing.assert_array_equal(half['image'], straight[9]['image'][2:])
 
 
-def test_names_of_classes(folder):
+def test_class_names(folder):
   config = config_of(folder)
   assert registry.load(config, 'train').class_names == ('0', '1', '2')
   config.model.num_classes = 0
-  (fault,) = registry.check(config)
-  assert 'has no labels.txt: set --config.model.num_classes' in fault
+  (problem,) = registry.check(config)
+  assert 'has no labels.txt: set --config.model.num_classes' in problem
   (folder / 'labels.txt').write_text('0:tench\n1:great white: shark\n2:hen\n')
   assert registry.check(config) == []
   names = registry.load(config, 'train').class_names
@@ -108,7 +108,7 @@ def test_names_of_classes(folder):
   config.data.label_offset = 2
   opened = registry.load(config, 'train')
   with pytest.raises(errors.UserError, match='label -1 is not one of'):
-    list(pipeline.eval_batches(opened, config, 4, range(4)))
+    list(pipeline.eval_batches(opened, config.data, 4, range(4)))
 
 
 def test_missing_and_damaged_files(folder):
@@ -120,9 +120,9 @@ def test_missing_and_damaged_files(folder):
     f'{folder} lacks train-00003-of-00004',
   ]
   config.data.train_split = 'training'
-  (fault,) = registry.check(config)
-  assert 'no training-00000-of-' in fault
-  assert fault.endswith('it has train, validation')
+  (problem,) = registry.check(config)
+  assert 'no training-00000-of-' in problem
+  assert problem.endswith('its splits: train, validation')
   config.data.train_split = 'validation'
   path = folder / 'validation-00001-of-00002'
   content = path.read_bytes()
@@ -130,24 +130,24 @@ def test_missing_and_damaged_files(folder):
     path.write_bytes(damaged)
     with pytest.raises(errors.UserError) as error:
       registry.load(config, 'validation')
-    (fault,) = error.value.faults
-    assert f'{path} is damaged: its last record ends at' in fault
-  # A record that is whole and holds no image is left out, and named.
+    (problem,) = error.value.faults
+    assert f'{path} is damaged: its last record ends at' in problem
+  # A record without an image is skipped and named.
   path.write_bytes(content.replace(b'image/encoded', b'image/encrypt'))
   config.data.max_bad_fraction = 0.5
   opened = registry.load(config, 'validation')
-  batches = pipeline.eval_batches(opened, config, 4, range(4))
+  batches = pipeline.eval_batches(opened, config.data, 4, range(4))
   assert sum(batch['mask'].sum() for batch in batches) == 4
   config.data.max_bad_fraction = 0.0
   with pytest.raises(errors.UserError) as error:
-    list(pipeline.eval_batches(opened, config, 7, range(7)))
+    list(pipeline.eval_batches(opened, config.data, 7, range(7)))
   assert f'{path}, byte 12: ' in error.value.faults[1]
   write(folder, 'empty', 0, 1)
   with pytest.raises(errors.UserError, match='empty has no records'):
     registry.load(config, 'empty')
 
 
-def test_crops_keep_a_part_of_the_object(tmp_path):
+def test_crops_cover_a_part_of_the_object(tmp_path):
   # A small object in a corner, which most small crops would miss.
   path = tmp_path / 'train-00000-of-00001'
   box = (0.0, 0.0, 0.2, 0.2)

@@ -1,8 +1,8 @@
-"""Plays a training's process: says that it started, ends as $PLAN has it.
+"""Stub of main.py: writes a record and exits as $PLAN says.
 
-PLAN: for every start, for every process, an exit status; or 'saves', which
-waits for SIGTERM, takes its time, and ends in 75; or 'lost', which misses
-another process after a while, and ends so too; or 'late', which fails then.
+PLAN: for every start and process an exit status; or 'saves', which waits for
+SIGTERM and exits with 75 after a while; or 'lost', which exits with 75 after a
+while, as if another process had ended; or 'late', which then fails with 2.
 """
 
 import json
@@ -12,40 +12,40 @@ import signal
 import sys
 import time
 
-ours = [arg for arg in sys.argv if arg.startswith('--process_id=')]
+index_flags = [arg for arg in sys.argv if arg.startswith('--process_id=')]
 names = ('SLURM_PROCID', 'OMPI_COMM_WORLD_RANK', 'WORKER')
 index = int(
-  ours[0].partition('=')[2]
-  if ours
+  index_flags[0].partition('=')[2]
+  if index_flags
   else next(os.environ[name] for name in names if name in os.environ)
 )
-folder = pathlib.Path(os.environ['PLAYED'])
+folder = pathlib.Path(os.environ['RECORDS'])
 start = len(list(folder.glob(f'*-{index}.json')))
-signal.alarm(60)  # of a test that failed nothing stays behind
-told = []
-signal.signal(signal.SIGTERM, lambda number, _: told.append(number))
+signal.alarm(60)  # ends the process if its test failed
+signals = []
+signal.signal(signal.SIGTERM, lambda number, _: signals.append(number))
 
 
-def say():
+def write_record():
   env = {k: v for k, v in os.environ.items() if k.startswith(('SLURM', 'OMPI'))}
-  said = {'argv': sys.argv[1:], 'told': len(told), 'env': env}
+  record = {'argv': sys.argv[1:], 'signals': len(signals), 'env': env}
   path = folder / f'{start}-{index}.json'
-  path.with_suffix('.new').write_text(json.dumps(said))
+  path.with_suffix('.new').write_text(json.dumps(record))
   path.with_suffix('.new').rename(path)
 
 
-say()
+write_record()
 plan = json.loads(os.environ['PLAN'])[start]
-while len(list(folder.glob(f'{start}-*.json'))) < len(plan):  # as jax waits
+while len(list(folder.glob(f'{start}-*.json'))) < len(plan):  # as jax does
   time.sleep(0.02)
 status = plan[index]
 if status == 'saves':
-  while not told:
+  while not signals:
     time.sleep(0.02)
   time.sleep(0.1 + 0.2 * index)
   status = 75
 elif status in ('lost', 'late'):
   time.sleep(0.3)
   status = {'lost': 75, 'late': 2}[status]
-say()
+write_record()
 sys.exit(status)

@@ -1,0 +1,232 @@
+"""The formats that networks are exported to."""
+
+import dataclasses
+import os
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from inception_jax.errors import RunError
+from inception_jax.errors import UserError
+from inception_jax.export import artifact
+from inception_jax.export import comparison
+from inception_jax.export import litert_file
+from inception_jax.export import metadata
+from inception_jax.export import mindir
+from inception_jax.export import onnx_file
+from inception_jax.export import saved_model
+from inception_jax.export import stablehlo_file
+from inception_jax.models import architectures
+from inception_jax.models import fold
+from inception_jax.weights import exporter
+from inception_jax.weights import importer
+from inception_jax.weights.convert import Weights
+
+# Of the calibration images, to compare on: a batch of all may exhaust memory.
+_COMPARED = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+  """What single formats need besides the weights.
+
+  Attributes:
+    calibration: uint8 [n, S, S, C], images for the ranges of int8; None:
+      `comparison.sample_images`.
+    mindspore: a Python interpreter with mindspore and mindcv.
+  """
+
+  calibration: np.ndarray | None = None
+  mindspore: str = ''
+
+
+_DEFAULTS = Options()
+
+
+class Format:
+  """How a network is saved, loaded and compared in a format.
+
+  Attributes:
+    ending: of file names; '' for a folder.
+    bounded: the key of the difference that must not exceed `bound`.
+    bound: the default allows for float32 sums in another order.
+    calibrated: whether `save` uses `options.calibration`.
+    not_loaded: why files are not loaded here; '' if they are.
+  """
+
+  ending = ''
+  bounded = 'relative_diff'
+  bound = 1e-3
+  calibrated = False
+  not_loaded = ''
+
+  def cannot_save(self, options: Options) -> str:
+    """Returns what prevents saving on this machine; '' if nothing does."""
+    del options
+    return ''
+
+  def without_unsupported(self, weights: Weights) -> Weights:
+    """Returns `weights` without the parts that the format cannot hold."""
+    return weights
+
+  def save(
+    self, weights: Weights, path: str, step: int, options: Options = _DEFAULTS
+  ) -> Any:
+    """Writes a network and reads the file back.
+
+    Args:
+      weights: the network, without what is unsupported.
+      path: of the file or folder.
+      step: of training, for the metadata.
+      options: calibration images, the interpreter of mindspore.
+
+    Returns:
+      The exported network as a function, see `Artifact.classify`; of a weight
+      file its `Weights`.
+    """
+    raise NotImplementedError
+
+  def load(self, path: str) -> artifact.Artifact:
+    """Reads what `save` wrote; see `artifact.read`."""
+    raise UserError(f'{path}: {self.not_loaded}')
+
+  def compare(
+    self, weights: Weights, read_back: Any, options: Options = _DEFAULTS
+  ) -> dict[str, float]:
+    """Returns the differences between a network and what `save` returned."""
+    images = options.calibration
+    if images is not None:
+      images = images[:: -(-len(images) // _COMPARED)]
+    return comparison.compare(weights, read_back, images)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Runnable(Format):
+  """A format that this package can run, with BatchNorm folded.
+
+  Attributes:
+    file: the module that writes and reads it.
+    portable: whether readers support only standard operations, or gain nothing
+      from a choice of operations by platform (TensorFlow).
+  """
+
+  file: ModuleType
+  ending: str = ''
+  portable: bool = True
+  calibrated: bool = False
+  bound: float = Format.bound
+
+  def save(self, weights, path, step, options=_DEFAULTS):
+    model, variables = fold.fold(
+      architectures.create(weights.network),
+      weights.variables,
+      portable=self.portable,
+      int8=self.calibrated,
+    )
+    apply = lambda variables, images: model.apply(variables, images)[0]
+    metadata_json = metadata.to_json(weights, variables, step)
+    extra = {}
+    if self.calibrated:
+      images = comparison.normalise(weights.card, options.calibration)
+      extra['calibration'] = images
+    self.file.save(path, apply, variables, weights.card, metadata_json, **extra)
+    return self.load(path).classify
+
+  def load(self, path):
+    return artifact.read(path, self.file.load)
+
+
+class _Mindir(Format):
+  ending = '.mindir'
+  not_loaded = 'a MINDIR is run by mindspore (ms.load, nn.GraphCell), not here'
+
+  def cannot_save(self, options):
+    python = options.mindspore
+    fault = mindir.cannot_export(python)
+    return f'--mindspore={python} {fault}' if fault else ''
+
+  def without_unsupported(self, weights):
+    return exporter.without_aux(weights)
+
+  def save(self, weights, path, step, options=_DEFAULTS):
+    images = comparison.normalise(weights.card)
+    logits, _ = mindir.save(weights, path, step, options.mindspore, images)
+    return lambda images: logits  # `compare` asks for the same images
+
+
+@dataclasses.dataclass(frozen=True)
+class _WeightFile(Format):
+  """Weights of another framework; `name` is one of `exporter.FORMATS`."""
+
+  name: str
+  bounded = 'max_abs_diff'
+  bound = 0.0
+  not_loaded = (
+    'a weight file: pass it to main.py or tools.predict as --checkpoint'
+  )
+
+  @property
+  def ending(self):
+    _, ending, _ = exporter.FORMATS[self.name]
+    return ending
+
+  def without_unsupported(self, weights):
+    return exporter.without_unsupported_aux(weights, self.name)
+
+  def save(self, weights, path, step, options=_DEFAULTS):
+    del step, options
+    exporter.save(weights, path, self.name)
+    return importer.load(path)
+
+  def compare(self, weights, read_back, options=_DEFAULTS):
+    del options
+    return {'max_abs_diff': exporter.max_abs_diff(weights, read_back)}
+
+
+FORMATS: dict[str, Format] = {
+  'onnx': _Runnable(onnx_file, '.onnx'),
+  'stablehlo': _Runnable(stablehlo_file, '.stablehlo', portable=False),
+  'savedmodel': _Runnable(saved_model),
+  'litert': _Runnable(litert_file, '.tflite'),
+  'litert_int8': _Runnable(litert_file, '.tflite', calibrated=True, bound=0.1),
+  'timm': _WeightFile('timm'),
+  'mindcv': _WeightFile('mindcv'),
+  'mindir': _Mindir(),
+}
+# Those that `load` reads.
+LOADED = tuple(name for name, f in FORMATS.items() if not f.not_loaded)
+
+
+def check_bound(name: str, differences: dict[str, float]) -> None:
+  """Checks what `Format.compare` returned for the format `name`.
+
+  Raises:
+    RunError: the file differs too much from the network.
+  """
+  key, bound = FORMATS[name].bounded, FORMATS[name].bound
+  if not differences[key] <= bound:  # NaN is not
+    raise RunError(
+      f'--format={name} differs too much from the network: {key} is '
+      f'{differences[key]:.1e}, the bound is {bound:g}; nothing was written'
+    )
+
+
+def load(path: str) -> artifact.Artifact:
+  """Reads an exported network of any format in `LOADED`.
+
+  Raises:
+    UserError: there is none, it is damaged, or was not exported by this
+      project.
+  """
+  path = os.path.expanduser(path)
+  if not os.path.exists(path):
+    raise UserError(f'{path}: no such artifact')
+  if os.path.exists(os.path.join(path, 'saved_model.pb')):
+    return FORMATS['savedmodel'].load(path)
+  for file_format in FORMATS.values():
+    if file_format.ending and path.endswith(file_format.ending):
+      return file_format.load(path)
+  endings = dict.fromkeys(FORMATS[name].ending for name in LOADED)
+  known = ', '.join(f'*{ending}' for ending in endings if ending)
+  raise UserError(f'{path}: expected {known} or the folder of a SavedModel')

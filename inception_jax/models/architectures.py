@@ -1,0 +1,109 @@
+"""The networks by name, and their construction."""
+
+import dataclasses
+
+from inception_jax.errors import UserError
+from inception_jax.models import layers
+from inception_jax.models import network as network_lib
+from inception_jax.models import precision as precision_lib
+from inception_jax.models.network_config import NetworkConfig
+from inception_jax.models.networks import cifar
+from inception_jax.models.networks import inception_resnet
+from inception_jax.models.networks import inception_v3
+from inception_jax.models.networks import inception_v4
+
+ARCHITECTURES = {
+  'inception_v3': inception_v3.INCEPTION_V3,
+  'inception_v4': inception_v4.INCEPTION_V4,
+  'inception_resnet_v2': inception_resnet.INCEPTION_RESNET_V2,
+  'cifar_inception_v3': cifar.CIFAR_INCEPTION_V3,
+  'cifar_inception_v4': cifar.CIFAR_INCEPTION_V4,
+  'cifar_inception_resnet_v2': cifar.CIFAR_INCEPTION_RESNET_V2,
+}
+
+
+def default_stem(name: str) -> str:
+  """Returns the stem for the image size that a network was published for."""
+  return next(iter(ARCHITECTURES[name].stems))
+
+
+def published(name: str, num_classes: int, **overrides) -> NetworkConfig:
+  """Returns a network as published, with some fields overridden."""
+  architecture = ARCHITECTURES[name]
+  network = NetworkConfig(
+    name,
+    num_classes,
+    stem=default_stem(name),
+    bn_epsilon=architecture.bn_epsilon,
+    count_include_pad=architecture.count_include_pad,
+  )
+  return dataclasses.replace(network, **overrides)
+
+
+def create(
+  network: NetworkConfig,
+  *,
+  dropout_rate: float = 0.0,
+  bn_momentum: float = 0.9997,
+  precision: str = 'float32',
+  frozen: tuple[str, ...] = (),
+  replicas: int = 1,
+) -> network_lib.Inception:
+  """Builds a network.
+
+  Args:
+    network: the network.
+    dropout_rate: fraction of features dropped before the classifier.
+    bn_momentum: decay of BatchNorm's moving statistics.
+    precision: one of `precision.PRECISIONS`.
+    frozen: see `LayerOptions`.
+    replicas: see `LayerOptions`.
+
+  Returns:
+    A linen module: `model.init(key, images)` returns {'params',
+    'batch_stats'}; `model.apply(variables, images)` returns (logits, None).
+  """
+  architecture = ARCHITECTURES[network.name]
+  return network_lib.Inception(
+    table=architecture.stems[network.stem] + architecture.body,
+    aux_after=architecture.aux_after,
+    num_classes=network.num_classes,
+    aux_head=network.aux_head,
+    aux_batch_norm=network.aux_batch_norm,
+    head_batch_norm=network.head_batch_norm,
+    dropout_rate=dropout_rate,
+    options=layers.LayerOptions(
+      width=network.width,
+      policy=precision_lib.policy(precision),
+      precision=precision_lib.matmul_precision(precision),
+      bn_momentum=bn_momentum,
+      bn_epsilon=network.bn_epsilon,
+      count_include_pad=network.count_include_pad,
+      frozen=frozen,
+      replicas=replicas,
+    ),
+  )
+
+
+def create_model(
+  name: str, num_classes: int = 1000, **kwargs
+) -> network_lib.Inception:
+  """Builds a network of the family by name; see `create` for the result.
+
+  Args:
+    name: a key of `ARCHITECTURES`.
+    num_classes: width of the logits.
+    **kwargs: other fields of `NetworkConfig`, which override the published
+      ones: stem ('imagenet' or 'small'), width, aux_head, aux_batch_norm,
+      head_batch_norm, bn_epsilon, count_include_pad; and those of `create`:
+      dropout_rate, bn_momentum, precision, frozen, replicas.
+
+  Raises:
+    UserError: there is no such network.
+  """
+  if name not in ARCHITECTURES:
+    known = ', '.join(ARCHITECTURES)
+    raise UserError(f'model {name!r}: expected one of {known}')
+  fields = {field.name for field in dataclasses.fields(NetworkConfig)}
+  overrides = {key: kwargs.pop(key) for key in fields & kwargs.keys()}
+  return create(published(name, num_classes, **overrides), **kwargs)

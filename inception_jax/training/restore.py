@@ -1,0 +1,71 @@
+"""The state that a training starts from: restored, fine-tuned or initial."""
+
+import dataclasses
+import logging
+from typing import Any
+
+from inception_jax import trees
+from inception_jax.checkpointing import compatibility
+from inception_jax.checkpointing import lookup
+from inception_jax.checkpointing.manager import CheckpointManager
+from inception_jax.evaluation import evaluate
+from inception_jax.training import train_state
+from inception_jax.training.run import Run
+from inception_jax.training.train_state import TrainState
+
+log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Start:
+  """Where a training starts.
+
+  Attributes:
+    step: steps done.
+    state: after that step; None if nothing is left to train.
+    scores: of the evaluation after that step; {} if there was none.
+    complete: whether nothing is left to train.
+    changed: whether the config differs from that of the checkpoint.
+  """
+
+  step: int = 0
+  state: TrainState | None = None
+  scores: dict[str, Any] = dataclasses.field(default_factory=dict)
+  complete: bool = False
+  changed: bool = False
+
+
+def restore_or_initialize(run: Run, checkpoints: CheckpointManager) -> Start:
+  """Restores the newest sound checkpoint, or creates the first state.
+
+  Raises:
+    UserError: no checkpoint of the run is sound, or the config has changed in
+      a way that a resume must not.
+  """
+  if not lookup.has_checkpoints(run.workdir):
+    state = run.trainer.init()
+    return Start(state=train_state.fine_tune(state, run.weights))
+  step, record, arrays = checkpoints.resume()
+  scores = record['metrics']
+  complete = step >= run.plan.total or run.reached_target(scores)
+  changed = compatibility.check(
+    run.config, run.split.class_names, record, run.workdir, complete
+  )
+  if complete:
+    log.info('%s is complete: step %d of %d', run.workdir, step, run.plan.total)
+    return Start(step, scores=scores, complete=True)
+  state = trees.restore(
+    vars(run.trainer.abstract), arrays, checkpoints.path(step)
+  )
+  return Start(step, TrainState(**state), scores, changed=changed)
+
+
+def final_scores(run: Run, start: Start) -> dict[str, Any]:
+  """Returns the result of a complete run, evaluated now if it was not yet."""
+  scores = start.scores
+  if not scores:  # train_for was shortened to a checkpoint between evaluations
+    found = evaluate.evaluate(
+      run.config, run.workdir, run.mesh, evaluate.Options()
+    )
+    scores = {**found.result, 'images_per_sec': None}
+  return {'step': start.step, **scores}

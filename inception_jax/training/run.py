@@ -1,0 +1,163 @@
+"""A run before its first step: what is trained, on what, and for how long."""
+
+import dataclasses
+import logging
+from typing import Any
+
+from etils import epath
+import jax
+
+from inception_jax import errors
+from inception_jax.checkpointing import lookup
+from inception_jax.checkpointing.manager import CheckpointManager
+from inception_jax.config import durations
+from inception_jax.config import serialization
+from inception_jax.data.sources import registry
+from inception_jax.distributed import session
+from inception_jax.evaluation import evaluate
+from inception_jax.evaluation.evaluator import Evaluator
+from inception_jax.models import card
+from inception_jax.models import factory
+from inception_jax.models import metadata
+from inception_jax.runtime import files
+from inception_jax.training import schedules
+from inception_jax.training import train_state
+from inception_jax.training.trainer import Trainer
+from inception_jax.weights import pretrained
+from inception_jax.weights.convert import Weights
+
+log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+  """Everything that is known of a training before it starts.
+
+  Attributes:
+    config: the whole config, resolved.
+    workdir: where it writes.
+    mesh: the devices.
+    split: the training images.
+    eval_split: the evaluation images.
+    plan: the config's durations in steps.
+    trainer: the network, the optimizer and the training step.
+    evaluator: of `eval_split`.
+    network: the network's metadata, for checkpoints.
+    weights: to fine-tune; None to start from scratch or to resume.
+  """
+
+  config: Any
+  workdir: str
+  mesh: jax.sharding.Mesh
+  split: Any
+  eval_split: Any
+  plan: durations.Plan
+  trainer: Trainer
+  evaluator: Evaluator
+  network: dict[str, Any]
+  weights: Weights | None
+
+  def reached_target(self, scores: dict[str, float]) -> bool:
+    """Returns whether an evaluation reaches `config.stop_at_top1`."""
+    return evaluate.reached(self.config.stop_at_top1, scores)
+
+
+def prepare(config, workdir: str, mesh: jax.sharding.Mesh) -> Run:
+  """Opens the data and plans the training; writes nothing.
+
+  Raises:
+    UserError: data or weights are missing or do not fit, processes see
+      different data, or the disk is too full for a checkpoint.
+  """
+  config, weights = pretrained.resolve_for_training(config, workdir, mesh)
+  split = registry.load(config, config.data.train_split)
+  eval_split = registry.load(config, config.data.eval_split)
+  session.check_equal(
+    {
+      'classes': split.class_names,
+      'images to train on': split.size,
+      'images to evaluate on': eval_split.size,
+    }
+  )
+  num_classes = factory.num_classes(config, split.class_names)
+  plan = durations.plan(config, split.size)
+  rate = schedules.make_schedule(config.schedule, config.batch_size, plan)
+  trainer = Trainer(config, mesh, num_classes, rate)
+  evaluator = Evaluator([(config, trainer.model)], eval_split, mesh, workdir)
+  _check_disk_space(workdir, trainer.abstract)
+  network = metadata.to_dict(
+    factory.network_config(config, num_classes),
+    card.from_config(config.data),
+    split.class_names,
+  )
+  return Run(
+    config=config,
+    workdir=workdir,
+    mesh=mesh,
+    split=split,
+    eval_split=eval_split,
+    plan=plan,
+    trainer=trainer,
+    evaluator=evaluator,
+    network=network,
+    weights=weights,
+  )
+
+
+def open_checkpoints(run: Run) -> CheckpointManager:
+  """Opens the run's checkpoints for writing; use it in a `with`."""
+  return CheckpointManager(
+    lookup.checkpoint_folder(run.workdir),
+    run.config.checkpoint_keep,
+    lambda step: run.plan.due(run.plan.keep_every, step),
+    run.config.best_by,
+  )
+
+
+def write_description(run: Run, start: int) -> None:
+  """Writes config.json and parameters.txt, and logs what is trained.
+
+  Args:
+    run: the run.
+    start: steps done before.
+  """
+  config, plan, params = run.config, run.plan, run.trainer.abstract.params
+  if jax.process_index() == 0:
+    folder = epath.Path(run.workdir)
+    files.atomic_write(folder / 'config.json', serialization.to_json(config))
+    table = train_state.overview_table(params)
+    files.atomic_write(folder / 'parameters.txt', table)
+  platform = run.mesh.devices.flat[0].platform
+  log.info(
+    '%s, %.2f M parameters, %s, on %d %s device(s)',
+    config.model.name,
+    train_state.num_params(params) / 1e6,
+    config.precision,
+    run.mesh.size,
+    platform,
+  )
+  if platform == 'gpu' and not config.deterministic:
+    log.info(
+      'runs on GPUs are not reproducible bit for bit, nor is a resume: '
+      '--config.deterministic=True makes them so, but slower'
+    )
+  log.info(
+    '%s: %d images of %d classes; %d steps of %d images, %.2f epochs',
+    config.data.source,
+    run.split.size,
+    len(run.split.class_names),
+    plan.total,
+    config.batch_size,
+    plan.total / plan.steps_per_epoch,
+  )
+  if start:
+    log.info('resuming after step %d of %d', start, plan.total)
+
+
+def _check_disk_space(workdir: str, abstract) -> None:
+  """Raises a UserError if the disk has no room for a checkpoint."""
+  needed = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(abstract))
+  if '://' not in workdir and (
+    faults := files.check_free_space(workdir, needed)
+  ):
+    raise errors.UserError(*faults)

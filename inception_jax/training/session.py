@@ -1,0 +1,210 @@
+"""One process's part of a training: what happens around each step."""
+
+import contextlib
+import logging
+import math
+from typing import Any
+
+from flax import traverse_util
+import jax
+
+from inception_jax.checkpointing.manager import CheckpointManager
+from inception_jax.data import pipeline
+from inception_jax.data.bad_images import BadImages
+from inception_jax.distributed import sharding
+from inception_jax.runtime import preemption
+from inception_jax.runtime.metric_writer import MetricWriter
+from inception_jax.runtime.preemption import Preempted
+from inception_jax.runtime.profiler import Profiler
+from inception_jax.runtime.watchdog import Watchdog
+from inception_jax.training.divergence import DivergenceMonitor
+from inception_jax.training.progress import Progress
+from inception_jax.training.restore import Start
+from inception_jax.training.run import Run
+from inception_jax.training.train_state import TrainState
+
+log = logging.getLogger(__name__)
+
+
+class Session(contextlib.ExitStack):
+  """Feeds, logs, evaluates, saves and watches the steps of a training.
+
+  Each method does one thing and can be left out of a loop of one's own.
+
+  Attributes:
+    train_step: the compiled (state, batch) → (state, sums).
+  """
+
+  def __init__(
+    self,
+    run: Run,
+    start: Start,
+    checkpoints: CheckpointManager,
+    check_lock,
+  ):
+    """Compiles the step; the data and the step continue after `start`.
+
+    Args:
+      run: the run.
+      start: where it starts.
+      checkpoints: of the run.
+      check_lock: raises RunError if the workdir is not ours any more.
+    """
+    super().__init__()
+    config = run.config
+    self._run, self._start = run, start
+    self._checkpoints, self._check_lock = checkpoints, check_lock
+    self._any_process = sharding.any_process(run.mesh)
+    self._batches = sharding.prefetch_to_devices(
+      run.mesh,
+      pipeline.train_batches(
+        run.split,
+        config,
+        start.step,
+        sharding.host_rows(config.batch_size),
+        BadImages(run.split, config.data, run.workdir),
+      ),
+    )
+    self.train_step = run.trainer.compile()
+    self._divergence = DivergenceMonitor(
+      run.trainer.model,
+      config.data,
+      run.trainer.abstract,
+      checkpoints.last_good_message,
+    )
+    self._watchdog = Watchdog(
+      config.watchdog_minutes,
+      run.workdir,
+      jax.process_index(),
+      jax.process_count(),
+    )
+
+  def __enter__(self):
+    super().__enter__()
+    run, start = self._run, self._start
+    self._writer = self.enter_context(
+      MetricWriter(run.workdir, not start.changed)
+    )
+    self._progress = self.enter_context(
+      Progress(
+        run.plan, run.config.batch_size, self._divergence.check, start.step
+      )
+    )
+    first_traced = start.step + run.plan.profile_from + 1
+    self._profiler = self.enter_context(
+      Profiler(run.workdir, first_traced, run.plan.profile)
+    )
+    self.enter_context(self._watchdog.watching())
+    return self
+
+  def next_batch(self, step: int) -> dict[str, jax.Array]:
+    """Returns the batch of `step`; waiting for it counts as `data_wait`."""
+    self._profiler.step(step)
+    return self._progress.next(self._batches)
+
+  def count(self, sums: dict[str, jax.Array]) -> None:
+    """Counts the step just dispatched, whose metrics will be `sums`.
+
+    Raises:
+      RunError: a checkpoint could not be saved.
+    """
+    self._progress.add(sums)
+    self._watchdog.step_done()
+    self._checkpoints.check_for_errors()
+
+  def log_if_due(self, step: int, state: TrainState) -> None:
+    """Logs and writes the metrics since the last time, and histograms.
+
+    Raises:
+      FloatingPointError: training diverged.
+    """
+    plan = self._run.plan
+    if plan.due(plan.log_every, step):
+      self._writer.write(step, 'train', self._progress.report(step))
+      norms = self._divergence.norms_by_stage(self._progress.norms)
+      self._writer.write_scalars(step, norms)
+    if plan.due(plan.histogram_every, step):
+      params = traverse_util.flatten_dict(state.params, sep='/')
+      self._writer.write_histograms(step, params)
+
+  def evaluate_if_due(self, step: int, state: TrainState) -> dict[str, Any]:
+    """Evaluates and writes the scores; {} if none is due or it is interrupted.
+
+    Raises:
+      FloatingPointError: training diverged.
+    """
+    plan = self._run.plan
+    if not plan.due(plan.eval_every, step):
+      return {}
+    self._progress.check_divergence(step)
+    try:
+      scores = self._evaluate(step, state)
+    except Preempted:  # evaluated after the resume
+      return {}
+    scores['images_per_sec'] = self._progress.images_per_sec
+    self._writer.write_evaluation(step, scores)
+    return scores
+
+  def scores_of_start(self) -> dict[str, Any]:
+    """Returns the scores of the restored state.
+
+    A run that was preempted in the evaluation that was due there makes up for
+    it now, and adds the scores to the checkpoint.
+    """
+    plan, step = self._run.plan, self._start.step
+    due = step and plan.due(plan.eval_every, step)
+    if self._start.scores or not due:
+      return self._start.scores
+    scores = self._evaluate(step, self._start.state)
+    scores['images_per_sec'] = math.nan
+    self._writer.write_evaluation(step, scores)
+    self._checkpoints.add_metrics(step, scores)
+    return scores
+
+  def stop_requested(self, step: int, scores: dict[str, Any]) -> bool:
+    """Returns whether a signal asks any process to stop before the end."""
+    requested = self._any_process(preemption.requested())
+    ends = scores and step == self._run.plan.total
+    return requested and not (ends or self._run.reached_target(scores))
+
+  def save_if_due(
+    self, step: int, state: TrainState, scores: dict[str, Any], stop: bool
+  ) -> None:
+    """Starts to save a checkpoint: periodic, best, last, or before a stop.
+
+    Raises:
+      FloatingPointError: training diverged.
+      RunError: the save before it failed, or the workdir is gone.
+    """
+    plan = self._run.plan
+    if (
+      stop
+      or self._run.reached_target(scores)
+      or self._checkpoints.is_new_best(scores)
+      or plan.due(plan.checkpoint_every, step)
+    ):
+      self._progress.check_divergence(step)
+      self._check_lock()
+      self._checkpoints.save(
+        vars(state), scores, self._run.network, self._run.config.to_dict()
+      )
+
+  def _evaluate(self, step: int, state: TrainState) -> dict[str, Any]:
+    """Returns the scores of the moving average if there is one."""
+    config = self._run.config
+    if config.ema_decay and config.eval_raw:
+      raw = self._run.evaluator(
+        state.variables(ema=False), before_batch=self._before_eval_batch
+      ).scores
+      self._writer.write_evaluation(step, raw, raw=True)
+    # With optimizer.shard_state, the average is sharded.
+    variables = state.variables(ema=bool(config.ema_decay))
+    variables = sharding.replicate(self._run.mesh, variables)
+    return self._run.evaluator(
+      variables, before_batch=self._before_eval_batch
+    ).scores
+
+  def _before_eval_batch(self) -> None:
+    self._watchdog.step_done()
+    if self._any_process(preemption.requested()):
+      raise Preempted('in an evaluation')

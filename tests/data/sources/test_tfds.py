@@ -1,0 +1,117 @@
+"""`tfds:NAME`: versions, configs, splits and damage of prepared datasets."""
+
+import time
+
+import pytest
+import tensorflow as tf
+
+from inception_jax import errors
+from inception_jax.data import pipeline
+from inception_jax.data.sources import registry
+from inception_jax.data.sources import tfds
+from tests.support import tfds_sets
+from tests.support.tfds_sets import config_of
+from tests.support.tfds_sets import numbers
+from tests.support.tfds_sets import take
+from tests.support.tfds_sets import train_batches
+
+
+def test_disable_gcs_keeps_tfds_from_its_bucket(monkeypatch):
+  # tfds has no public switch. If this test fails, a new version of tfds has
+  # changed the private one, and `tfds.disable_gcs` needs another.
+  from tensorflow_datasets.core.utils import gcs_utils
+
+  requests = []
+  monkeypatch.setattr(gcs_utils, 'exists', requests.append)
+  # Raises AttributeError where it does not exist.
+  monkeypatch.setattr(gcs_utils, '_is_gcs_disabled', False)
+  gcs_utils.is_dataset_on_gcs('mnist/3.0.1')
+  gcs_utils.gcs_dataset_info_files('mnist/3.0.1')
+  assert len(requests) == 2
+  tfds.disable_gcs()
+  assert gcs_utils.is_dataset_on_gcs('mnist/3.0.1') is False
+  assert gcs_utils.gcs_dataset_info_files('mnist/3.0.1') is None
+  assert len(requests) == 2
+
+
+def test_sub_splits(shapes_dir):
+  config = config_of(shapes_dir)
+  head, tail = (
+    registry.load(config, split) for split in ('train[:17]', 'train[17:]')
+  )
+  assert (head.size, tail.size) == (17, 6)
+  seen = []
+  for split in (head, tail):
+    for batch in pipeline.eval_batches(split, config.data, 1, range(1)):
+      seen += numbers(batch)
+  assert sorted(seen) == list(range(23))
+
+
+def test_the_newest_version_is_read_unless_one_is_named(tmp_path):
+  config = config_of(tmp_path)
+  for version in ('1.0.0', '1.10.0', '1.9.0'):
+    folder = tmp_path / 'shapes' / version
+    folder.mkdir(parents=True)
+    (folder / 'dataset_info.json').touch()
+  (tmp_path / 'shapes' / '2.0.0').mkdir()  # unfinished
+  newest = lambda: [path.name for path in tfds.builder_dirs(config)]
+  assert newest() == ['1.10.0']
+  config.data.source = 'tfds:shapes:1.9.0'
+  assert newest() == ['1.9.0']
+  config.data.source = 'tfds:shapes/other'
+  assert newest() == []
+
+
+def test_one_of_several_configs_must_be_named(tmp_path):
+  config = config_of(tmp_path)
+  for name in ('red', 'blue'):
+    folder = tmp_path / 'shapes' / name / '1.0.0'
+    folder.mkdir(parents=True)
+    (folder / 'dataset_info.json').touch()
+  (problem,) = registry.check(config)
+  assert 'name one of its configs: blue, red' in problem
+  config.data.source = 'tfds:shapes/red'
+  assert registry.check(config) == []
+
+
+def test_a_missing_record_is_an_error(tmp_path):
+  tfds_sets.write(tmp_path)
+  config = config_of(tmp_path)
+  path = str(tfds_sets.shards_of_test(tmp_path)[0])
+  records = list(tf.data.TFRecordDataset(path))
+  with tf.io.TFRecordWriter(path) as writer:
+    for record in records[1:]:
+      writer.write(record.numpy())
+  split = registry.load(config, 'test')
+  with pytest.raises(errors.UserError, match='tfds:shapes cannot be read'):
+    list(pipeline.eval_batches(split, config.data, 4, range(4)))
+  with pytest.raises(errors.UserError, match='tfds:shapes cannot be read'):
+    take(train_batches(config, split='test'), 4)
+
+
+def test_damaged_and_missing_files(tmp_path):
+  tfds_sets.write(tmp_path)
+  config = config_of(tmp_path)
+  tfds_sets.shards_of_test(tmp_path)[0].unlink()
+  with pytest.raises(errors.UserError, match=r'lacks .*shapes-test'):
+    registry.load(config, 'test')
+  (tmp_path / 'shapes' / '1.0.0' / 'dataset_info.json').write_text('{')
+  with pytest.raises(errors.UserError, match='is damaged'):
+    registry.load(config, 'train')
+
+
+def test_a_missing_dataset_is_an_immediate_error(tmp_path):
+  config = config_of(tmp_path)
+  config.data.source = 'tfds:imagenet2012'
+  start = time.monotonic()
+  (problem,) = registry.check(config)
+  assert time.monotonic() - start < 5
+  assert f'--source=tfds:imagenet2012 --data_dir={tmp_path}' in problem
+  assert str(tmp_path) in problem
+
+
+def test_unknown_and_empty_splits_are_errors(shapes_dir):
+  with pytest.raises(errors.UserError, match='is empty'):
+    registry.load(config_of(shapes_dir), 'train[5:3]')
+  with pytest.raises(errors.UserError, match="no split 'validation'"):
+    registry.load(config_of(shapes_dir), 'validation')

@@ -1,0 +1,144 @@
+"""Decoding and cropping, against Pillow."""
+
+import io
+
+import numpy as np
+from PIL import Image
+import pytest
+import tensorflow as tf
+
+from configs import digits
+from inception_jax.data import decode
+from inception_jax.models import factory
+
+
+def test_central_crop_of_raw_png_and_jpeg_images():
+  config = factory.resolve(digits.get_config())
+  config.data.image_size = 10
+  config.data.eval_crop_fraction = 0.5
+  image = np.zeros((20, 20, 3), np.uint8)
+  image[5:15, 5:15] = 200  # the crop
+  for given in (
+    image,
+    tf.io.encode_png(image),
+    tf.io.encode_jpeg(image, quality=100),
+  ):
+    out = decode.eval_image(tf.convert_to_tensor(given), config.data)
+    assert out.shape == (10, 10, 3)
+    assert abs(int(out.numpy()[2:8, 2:8].mean()) - 200) <= 2
+
+
+@pytest.mark.parametrize('mode', ['central', 'short_side', 'squash'])
+@pytest.mark.parametrize('interpolation', ['bilinear', 'bicubic'])
+@pytest.mark.parametrize('shape', [(70, 101), (90, 61), (40, 40), (80, 36)])
+def test_evaluation_crops_equal_pillows(mode, interpolation, shape):
+  config = factory.resolve(digits.get_config())
+  config.data.image_size = size = 32
+  config.data.eval_crop_mode = mode
+  config.data.eval_crop_fraction = 0.875
+  config.data.interpolation = interpolation
+  noise = np.random.default_rng(0).integers(0, 256, (9, 7, 3), np.uint8)
+  image = Image.fromarray(noise).resize(shape[::-1], Image.BICUBIC)
+  method = {'bilinear': Image.BILINEAR, 'bicubic': Image.BICUBIC}[interpolation]
+  width, height = image.size
+  if mode == 'squash':
+    expected = image.resize((size, size), method)
+  elif mode == 'central':
+    w, h = round(0.875 * width), round(0.875 * height)
+    x, y = (width - w) // 2, (height - h) // 2
+    cropped = image.crop((x, y, x + w, y + h))
+    expected = cropped.resize((size, size), method)
+  else:  # torchvision: Resize(36), CenterCrop(32)
+    w, h = (
+      (36, int(36 * height / width))
+      if width < height
+      else (int(36 * width / height), 36)
+    )
+    x, y = round((w - size) / 2), round((h - size) / 2)
+    resized = image.resize((w, h), method)
+    expected = resized.crop((x, y, x + size, y + size))
+  expected = np.asarray(expected)
+  png = tf.io.encode_png(np.asarray(image))
+  for given in (tf.convert_to_tensor(np.asarray(image)), png):
+    crop = decode.eval_image(given, config.data).numpy()
+    np.testing.assert_array_equal(crop, expected)
+  crop = decode.eval_image(png, config.data, python=False).numpy().astype(int)
+  assert crop.shape == (size, size, 3)
+  error = np.abs(crop - expected)
+  # Bilinear weights often give halves, which Pillow's integer weights round
+  # either way.
+  most, mean = {'bilinear': (2, 0.07), 'bicubic': (1, 0.01)}[interpolation]
+  assert error.max() <= most
+  assert error.mean() < mean
+
+
+def test_max_pixels_limits_a_jpeg_without_python():
+  config = factory.resolve(digits.get_config())
+  config.data.max_pixels = 99
+  jpeg = tf.io.encode_jpeg(np.zeros((10, 10, 3), np.uint8))
+  with pytest.raises(tf.errors.InvalidArgumentError, match='more pixels than'):
+    decode.eval_image(jpeg, config.data, python=False)
+  config.data.max_pixels = 100
+  decode.eval_image(jpeg, config.data, python=False)
+
+
+@pytest.mark.parametrize('mode', ['central', 'short_side', 'squash'])
+def test_evaluation_decodes_a_jpeg_as_pillow_does(mode):
+  config = factory.resolve(digits.get_config())
+  config.data.image_size = 64
+  config.data.eval_crop_mode = mode
+  config.data.eval_crop_fraction = 0.875
+  noise = np.random.default_rng(0).integers(0, 256, (96, 128, 3), np.uint8)
+  file = io.BytesIO()
+  Image.fromarray(noise).save(file, 'jpeg', quality=95)
+  decoded = np.asarray(Image.open(file).convert('RGB'))
+  crop, expected = (
+    decode.eval_image(tf.constant(x), config.data).numpy().astype(int)
+    for x in (file.getvalue(), decoded)
+  )
+  np.testing.assert_array_equal(crop, expected)
+
+
+def test_random_crops_differ_between_positions():
+  config = factory.resolve(digits.get_config())
+  config.data.crop_area = (0.08, 1.0)
+  image = tf.constant(np.arange(64, dtype=np.uint8).reshape(8, 8, 1))
+  crops = {
+    decode.train_image(image, tf.constant([0, p], tf.int64), config.data)
+    .numpy()
+    .tobytes()
+    for p in range(20)
+  }
+  assert len(crops) > 15
+
+
+@pytest.mark.parametrize(
+  'side, by',
+  [(63, 1), (64, 2), (127, 2), (128, 4), (255, 4), (256, 8), (999, 8)],
+)
+def test_training_decodes_a_large_jpeg_at_a_fraction_of_its_size(side, by):
+  config = factory.resolve(digits.get_config())
+  config.data.image_size = 32
+  config.data.train_crop = 'random'
+  config.data.crop_area = config.data.crop_ratio = (1.0, 1.0)
+  config.data.channels = 3
+  random = np.random.default_rng(0)
+  coarse = random.integers(0, 256, (4, 4, 3), np.uint8)
+  photo = np.asarray(Image.fromarray(coarse).resize((side, side)), np.int16)
+  photo = (photo + random.integers(-9, 10, photo.shape)).clip(0, 255)
+  jpeg = tf.io.encode_jpeg(
+    photo.astype(np.uint8), quality=95, chroma_downsampling=False
+  )
+  seed = tf.constant([0, 0], tf.int64)
+  crop = decode.train_crop(jpeg, seed, config.data).numpy()
+  assert crop.shape == (side // by, side // by, 3)
+  whole = np.asarray(Image.open(io.BytesIO(jpeg.numpy())))
+  last = by * (side // by)
+  squares = whole[:last, :last].reshape(side // by, by, side // by, by, 3)
+  error = crop - squares.mean((1, 3))
+  assert np.abs(error).mean() < 1.5
+  # At full size, the fast inverse transform is biased.
+  assert np.abs(error.mean((0, 1))).max() < (1.5 if by == 1 else 0.5)
+  image = decode.train_image(jpeg, seed, config.data).numpy()
+  exact = Image.fromarray(whole).resize((32, 32), Image.BILINEAR)
+  assert np.abs(image - np.asarray(exact, float)).mean() < 3

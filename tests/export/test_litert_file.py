@@ -1,0 +1,25 @@
+import numpy as np
+
+from inception_jax.export import comparison
+from inception_jax.export import formats
+
+
+def test_int8_ranges_come_from_the_calibration_images(weights, tmp_path):
+  from ai_edge_litert import interpreter
+
+  file_format = formats.FORMATS['litert_int8']
+  images = comparison.sample_images(16, 3)
+  network_input = comparison.normalise(weights.card, images)
+  logits = []
+  for name, calibration in {'all': images, 'dark': images // 16}.items():
+    path = tmp_path / f'{name}.tflite'
+    options = formats.Options(calibration=calibration)
+    file_format.save(weights, str(path), 5, options)
+    (first, *_) = interpreter.Interpreter(str(path)).get_input_details()
+    assert first['dtype'] == np.float32
+    assert list(first['shape']) == [1, 16, 16, 3]
+    classify = formats.load(str(path)).classify
+    differences = comparison.compare(weights, classify, calibration)
+    assert differences['relative_diff'] < 0.05
+    logits.append(classify(network_input))
+  assert not np.allclose(*logits)

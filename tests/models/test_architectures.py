@@ -1,0 +1,24 @@
+import pytest
+
+from inception_jax.errors import UserError
+from inception_jax.models import architectures
+
+
+def test_unknown_names_are_rejected():
+  with pytest.raises(UserError, match="'inception_v9': expected one of incept"):
+    architectures.create_model('inception_v9')
+
+
+def test_published_networks_differ_in_padding_and_epsilon():
+  own = architectures.published('inception_v3', 10)
+  assert (own.stem, own.bn_epsilon, own.count_include_pad) == (
+    'imagenet',
+    1e-3,
+    False,
+  )
+  pytorch = architectures.published('cifar_inception_v3', 10)
+  assert (pytorch.stem, pytorch.bn_epsilon, pytorch.count_include_pad) == (
+    'small',
+    1e-5,
+    True,
+  )

@@ -1,0 +1,29 @@
+"""Lines of metrics.jsonl."""
+
+import json
+
+from inception_jax.runtime import metric_writer
+
+
+def test_lines_are_complete_and_written_once(tmp_path):
+  with metric_writer.MetricWriter(tmp_path) as first:
+    first.write(1, 'train', {'loss': 1.0})
+    first.write(2, 'train', {'loss': 2.0})
+  path = tmp_path / 'metrics.jsonl'
+  # A killed process left a partial line.
+  path.write_text(path.read_text() + '{"step": 3, "spl')
+  with metric_writer.MetricWriter(tmp_path) as second:
+    second.write(2, 'train', {'loss': 2.0})
+    second.write(2, 'eval', {'loss': 5.0})
+    second.write(3, 'train', {'loss': 3.0})
+  lines = [json.loads(line) for line in path.read_text().splitlines()]
+  assert [(x['step'], x['split']) for x in lines] == [
+    (1, 'train'),
+    (2, 'train'),
+    (2, 'eval'),
+    (3, 'train'),
+  ]
+  # A changed config gives other numbers, which are written.
+  with metric_writer.MetricWriter(tmp_path, skip_written=False) as third:
+    third.write(3, 'train', {'loss': 4.0})
+  assert len(path.read_text().splitlines()) == 5

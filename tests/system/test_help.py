@@ -1,0 +1,45 @@
+"""--help of every command: exit status 0, and its flags on stdout."""
+
+import subprocess
+
+import pytest
+
+from tests.support.commands import ROOT
+from tests.support.commands import command
+from tests.support.commands import run
+
+TOOLS = sorted(
+  path.stem
+  for path in (ROOT / 'inception_jax' / 'tools').glob('*.py')
+  if path.stem != '__init__'
+)
+PROGRAMS = [
+  ('main.py',),
+  *(('-m', f'inception_jax.tools.{name}') for name in TOOLS),
+  ('-m', 'benchmarks.run'),
+]
+
+
+@pytest.mark.parametrize('program', PROGRAMS, ids=lambda p: p[-1])
+def test_help_exits_0(program):
+  done = run('--help', program=program)
+  assert done.returncode == 0, done.stderr
+  assert done.stdout.strip() and not done.stderr
+
+
+@pytest.mark.parametrize('flag', ['--helpfull', '--helpshort', '-?'])
+def test_other_help_flags_exit_0(flag):
+  done = run(flag)
+  assert done.returncode == 0, done.stderr
+  assert '--workdir' in done.stdout
+
+
+def test_help_after_other_flags_exits_0():
+  assert run('--config=configs/digits.py', '--help').returncode == 0
+
+
+def test_recipe_that_exits_keeps_its_status(tmp_path):
+  recipe = tmp_path / 'recipe.py'
+  recipe.write_text('import sys\nsys.exit(3)\n')
+  done = subprocess.run(**command(f'--config={recipe}', '--workdir=x'))
+  assert done.returncode == 3

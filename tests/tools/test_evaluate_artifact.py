@@ -1,0 +1,44 @@
+"""The command tools.evaluate_artifact."""
+
+import json
+
+import pytest
+
+from inception_jax.export import formats
+from tests.support.commands import tool
+from tests.support.pictures import CLASSES
+from tests.support.pictures import config_of
+from tests.support.pictures import random_weights
+
+
+@pytest.mark.slow
+def test_artifact_is_evaluated_on_a_folder(pictures, tmp_path):
+  path = str(tmp_path / 'network.onnx')
+  weights = random_weights(config_of(pictures), len(CLASSES), CLASSES)
+  formats.FORMATS['onnx'].save(weights, path, 5)
+  done = tool(
+    'evaluate_artifact',
+    '--config=configs/digits.py',
+    f'--artifact={path}',
+    '--config.data.source=folder',
+    f'--config.data.dir={pictures}',
+    '--config.data.eval_split=val',
+    f'--output={tmp_path}/output',
+  )
+  assert done.returncode == 0, done.stderr
+  assert json.loads(done.stdout.splitlines()[-1])['count'] == 23
+  assert (tmp_path / 'output' / 'predictions.csv').exists()
+
+
+def test_every_fault_is_one_line(tmp_path):
+  done = tool('evaluate_artifact')
+  assert done.returncode == 2
+  assert len(done.stderr.splitlines()) == 2
+  done = tool(
+    'evaluate_artifact',
+    '--config=configs/digits.py',
+    f'--artifact={tmp_path}/none.onnx',
+  )
+  assert done.returncode == 2
+  (line,) = done.stderr.splitlines()
+  assert line == f'error: {tmp_path}/none.onnx: no such artifact'
