@@ -1,13 +1,12 @@
-"""Eight CPU devices, a shared compilation cache, and a network that compiles
-in seconds."""
+"""Eight CPU devices, a shared compilation cache, and shared fixtures."""
 
 import gc
 import os
 
 from tests.support.commands import UNOPTIMISED
 
-# Before jax is imported: it reads these once. Optimised as a user's are the
-# commands that tests start as `optimised`.
+# JAX reads these when it is imported. Tests that need the optimisation that
+# users get start a command with `optimised`.
 os.environ['XLA_FLAGS'] = (
   f'--xla_force_host_platform_device_count=8 {UNOPTIMISED}'
 )
@@ -22,51 +21,15 @@ os.environ.setdefault(
 os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0')
 
 import jax
-import numpy as np
 import pytest
 
-from configs import digits
-from inception_jax.checkpointing import lookup
 from inception_jax.distributed import sharding
-from inception_jax.models import factory
 from tests.support.launching import launch  # noqa: F401 (a fixture)
-import tests.support.tiny  # noqa: F401 (makes the network known)
+from tests.support.tiny import tiny_config
 
-# Tracing makes millions of objects that stay: to look through them for garbage
-# as often as Python does takes a thirtieth of the time.
+# Tracing creates millions of long-lived objects: collecting garbage as often as
+# Python does by default takes a thirtieth of the time.
 gc.set_threshold(100_000, 20, 20)
-
-
-def tiny_config():
-  """The digits recipe with a network of eight convolutions, everything on."""
-  config = digits.get_config()
-  config.model.name = 'tiny'
-  config.model.width = 1.0
-  config.model.dropout_rate = 0.2
-  config.data.color_jitter = (0.2, 0.2, 0.2, 0.0)
-  config.batch_size = 16
-  config.schedule.warmup = '2 steps'
-  return factory.resolve(config)
-
-
-def tiniest_config():
-  """With three convolutions: where it is not the network that counts."""
-  config = tiny_config()
-  config.model.update(name='tiniest', aux_head=False)
-  return config
-
-
-def stored(workdir, step):
-  """Every leaf of a checkpoint, as it lies on disk."""
-  import orbax.checkpoint as ocp
-
-  path = lookup.checkpoint_folder(str(workdir)).absolute() / str(step) / 'state'
-  checkpointer = ocp.PyTreeCheckpointer()
-  as_numpy = jax.tree.map(
-    lambda _: ocp.RestoreArgs(restore_type=np.ndarray),
-    checkpointer.metadata(path).item_metadata.tree,
-  )
-  return checkpointer.restore(path, restore_args=as_numpy)
 
 
 @pytest.fixture
@@ -87,9 +50,18 @@ def eight_devices():
 @pytest.fixture(scope='session')
 def pictures(tmp_path_factory):
   """The folder that tests.support.pictures writes."""
-  # Imported here: it imports this file.
+  # A fixture imports what most tests do not need.
   from tests.support import pictures
 
   root = tmp_path_factory.mktemp('pictures')
   pictures.write(root)
   return root
+
+
+@pytest.fixture(scope='session')
+def finished_run(tmp_path_factory, one_device):
+  """A read-only run of `runs.short_config`: (workdir, result)."""
+  from tests.support import runs
+
+  workdir = tmp_path_factory.mktemp('finished')
+  return workdir, runs.train(workdir, runs.short_config(), one_device)

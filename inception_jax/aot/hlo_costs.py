@@ -1,5 +1,6 @@
 """Estimates what a compiled program costs: bytes, cycles and collectives."""
 
+import itertools
 import re
 
 from inception_jax.aot import hlo_text
@@ -105,6 +106,8 @@ def parse_op_name(op_name: str) -> tuple[str, str, str]:
   for i, part in enumerate(path):
     if 'Inception' in part:
       inside = [name for name in path[i + 1 :] if '(' not in name]
+      # The branches of a `cond` are part of its layer.
+      inside = list(itertools.takewhile('cond'.__ne__, inside))
       direction = 'backward' if 'transpose' in part else 'forward'
       return '/'.join(inside), operation, direction
   return '', operation, ''

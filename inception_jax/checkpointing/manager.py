@@ -81,7 +81,7 @@ class CheckpointManager(CheckpointDirectory):
       self._executor.shutdown()
 
   def last_good_message(self) -> str:
-    """Returns a clause on the newest checkpoint, for an error of a later step."""
+    """Returns a clause on the newest checkpoint, for error messages."""
     if not self._steps:
       return 'there is no earlier checkpoint'
     return f'the last good checkpoint is {self.path(self._steps[-1])}'

@@ -11,9 +11,6 @@ from inception_jax.export import metadata
 from inception_jax.models.card import Card
 from inception_jax.models.network_config import NetworkConfig
 
-# float32 [B, S, S, C] → float32 logits [B, N].
-Classify = Callable[[np.ndarray], np.ndarray]
-
 
 @dataclasses.dataclass(frozen=True)
 class Artifact:
@@ -31,12 +28,10 @@ class Artifact:
   network: NetworkConfig
   card: Card
   classes: tuple[str, ...]
-  classify: Classify
+  classify: Callable[[np.ndarray], np.ndarray]
 
 
-def read(
-  path: str, load: Callable[[str], tuple[Classify, str | None]]
-) -> Artifact:
+def read(path: str, load: Callable[[str], tuple]) -> Artifact:
   """Reads an exported network.
 
   Args:

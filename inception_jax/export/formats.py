@@ -27,23 +27,6 @@ from inception_jax.weights.convert import Weights
 _COMPARED = 8
 
 
-@dataclasses.dataclass(frozen=True)
-class Options:
-  """What single formats need besides the weights.
-
-  Attributes:
-    calibration: uint8 [n, S, S, C], images for the ranges of int8; None:
-      `comparison.sample_images`.
-    mindspore: a Python interpreter with mindspore and mindcv.
-  """
-
-  calibration: np.ndarray | None = None
-  mindspore: str = ''
-
-
-_DEFAULTS = Options()
-
-
 class Format:
   """How a network is saved, loaded and compared in a format.
 
@@ -51,7 +34,7 @@ class Format:
     ending: of file names; '' for a folder.
     bounded: the key of the difference that must not exceed `bound`.
     bound: the default allows for float32 sums in another order.
-    calibrated: whether `save` uses `options.calibration`.
+    calibrated: whether `save` uses calibration images.
     not_loaded: why files are not loaded here; '' if they are.
   """
 
@@ -61,9 +44,9 @@ class Format:
   calibrated = False
   not_loaded = ''
 
-  def cannot_save(self, options: Options) -> str:
+  def cannot_save(self, mindspore: str) -> str:
     """Returns what prevents saving on this machine; '' if nothing does."""
-    del options
+    del mindspore
     return ''
 
   def without_unsupported(self, weights: Weights) -> Weights:
@@ -71,15 +54,22 @@ class Format:
     return weights
 
   def save(
-    self, weights: Weights, path: str, step: int, options: Options = _DEFAULTS
+    self,
+    weights: Weights,
+    path: str,
+    step: int,
+    calibration: np.ndarray | None = None,
+    mindspore: str = '',
   ) -> Any:
     """Writes a network and reads the file back.
 
     Args:
-      weights: the network, without what is unsupported.
+      weights: the network, `without_unsupported` parts.
       path: of the file or folder.
       step: of training, for the metadata.
-      options: calibration images, the interpreter of mindspore.
+      calibration: uint8 [n, S, S, C], images for the ranges of int8; None:
+        `comparison.sample_images`.
+      mindspore: a Python interpreter with mindspore and mindcv.
 
     Returns:
       The exported network as a function, see `Artifact.classify`; of a weight
@@ -92,13 +82,12 @@ class Format:
     raise UserError(f'{path}: {self.not_loaded}')
 
   def compare(
-    self, weights: Weights, read_back: Any, options: Options = _DEFAULTS
+    self, weights: Weights, read_back, calibration: np.ndarray | None = None
   ) -> dict[str, float]:
     """Returns the differences between a network and what `save` returned."""
-    images = options.calibration
-    if images is not None:
-      images = images[:: -(-len(images) // _COMPARED)]
-    return comparison.compare(weights, read_back, images)
+    if calibration is not None:
+      calibration = calibration[:: -(-len(calibration) // _COMPARED)]
+    return comparison.compare(weights, read_back, calibration)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,20 +106,17 @@ class _Runnable(Format):
   calibrated: bool = False
   bound: float = Format.bound
 
-  def save(self, weights, path, step, options=_DEFAULTS):
+  def save(self, weights, path, step, calibration=None, mindspore=''):
+    model = architectures.create(weights.network)
     model, variables = fold.fold(
-      architectures.create(weights.network),
-      weights.variables,
-      portable=self.portable,
-      int8=self.calibrated,
+      model, weights.variables, self.portable, int8=self.calibrated
     )
     apply = lambda variables, images: model.apply(variables, images)[0]
     metadata_json = metadata.to_json(weights, variables, step)
-    extra = {}
+    images = ()
     if self.calibrated:
-      images = comparison.normalise(weights.card, options.calibration)
-      extra['calibration'] = images
-    self.file.save(path, apply, variables, weights.card, metadata_json, **extra)
+      images = (comparison.normalise(weights.card, calibration),)
+    self.file.save(path, apply, variables, weights.card, metadata_json, *images)
     return self.load(path).classify
 
   def load(self, path):
@@ -141,17 +127,16 @@ class _Mindir(Format):
   ending = '.mindir'
   not_loaded = 'a MINDIR is run by mindspore (ms.load, nn.GraphCell), not here'
 
-  def cannot_save(self, options):
-    python = options.mindspore
-    fault = mindir.cannot_export(python)
-    return f'--mindspore={python} {fault}' if fault else ''
+  def cannot_save(self, mindspore):
+    fault = mindir.cannot_export(mindspore)
+    return f'--mindspore={mindspore} {fault}' if fault else ''
 
   def without_unsupported(self, weights):
     return exporter.without_aux(weights)
 
-  def save(self, weights, path, step, options=_DEFAULTS):
+  def save(self, weights, path, step, calibration=None, mindspore=''):
     images = comparison.normalise(weights.card)
-    logits, _ = mindir.save(weights, path, step, options.mindspore, images)
+    logits, _ = mindir.save(weights, path, step, mindspore, images)
     return lambda images: logits  # `compare` asks for the same images
 
 
@@ -160,27 +145,19 @@ class _WeightFile(Format):
   """Weights of another framework; `name` is one of `exporter.FORMATS`."""
 
   name: str
+  ending: str
   bounded = 'max_abs_diff'
   bound = 0.0
-  not_loaded = (
-    'a weight file: pass it to main.py or tools.predict as --checkpoint'
-  )
-
-  @property
-  def ending(self):
-    _, ending, _ = exporter.FORMATS[self.name]
-    return ending
+  not_loaded = 'a weight file, read by main.py and tools.predict --checkpoint='
 
   def without_unsupported(self, weights):
     return exporter.without_unsupported_aux(weights, self.name)
 
-  def save(self, weights, path, step, options=_DEFAULTS):
-    del step, options
+  def save(self, weights, path, step, calibration=None, mindspore=''):
     exporter.save(weights, path, self.name)
     return importer.load(path)
 
-  def compare(self, weights, read_back, options=_DEFAULTS):
-    del options
+  def compare(self, weights, read_back, calibration=None):
     return {'max_abs_diff': exporter.max_abs_diff(weights, read_back)}
 
 
@@ -190,8 +167,8 @@ FORMATS: dict[str, Format] = {
   'savedmodel': _Runnable(saved_model),
   'litert': _Runnable(litert_file, '.tflite'),
   'litert_int8': _Runnable(litert_file, '.tflite', calibrated=True, bound=0.1),
-  'timm': _WeightFile('timm'),
-  'mindcv': _WeightFile('mindcv'),
+  'timm': _WeightFile('timm', '.safetensors'),
+  'mindcv': _WeightFile('mindcv', '.ckpt'),
   'mindir': _Mindir(),
 }
 # Those that `load` reads.

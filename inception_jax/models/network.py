@@ -15,6 +15,8 @@ from inception_jax.models.specs import conv
 END_POINTS = 'end_points'
 # In linen, a variable and a submodule may not have the same name.
 END_POINT_PREFIX = 'after_'
+# ε of the head's BatchNorms, MindSpore's Inception-v4's.
+HEAD_EPSILONS = {'bn_features': 1e-3, 'bn_logits': 1e-5}
 
 
 def _sow_end_point(module: nn.Module, name: str, x) -> None:
@@ -22,10 +24,6 @@ def _sow_end_point(module: nn.Module, name: str, x) -> None:
   if not module.is_initializing():
     replace = {'reduce_fn': lambda _, new: new, 'init_fn': lambda: None}
     module.sow(END_POINTS, END_POINT_PREFIX + name, x, **replace)
-
-
-# Those of MindSpore's Inception-v4.
-HEAD_EPSILONS = {'bn_features': 1e-3, 'bn_logits': 1e-5}
 
 
 class AuxHead(nn.Module):

@@ -80,13 +80,15 @@ def main():
   if _CONFIG.value is not None:
     pretrained.resolve(_CONFIG.value, weights)  # checks the network
   file_format = formats.FORMATS[_FORMAT.value]
-  options = formats.Options(_calibration_images(weights.card), _mindspore())
+  calibration = _calibration_images(weights.card)
   exported = file_format.without_unsupported(weights)
   log.info('exporting; a full-size network takes a minute or two')
   os.makedirs(os.path.dirname(os.path.abspath(output)), exist_ok=True)
   with files.atomic_path(output) as unfinished:
-    read_back = file_format.save(exported, unfinished, step, options)
-    differences = file_format.compare(exported, read_back, options)
+    read_back = file_format.save(
+      exported, unfinished, step, calibration, _mindspore()
+    )
+    differences = file_format.compare(exported, read_back, calibration)
     formats.check_bound(_FORMAT.value, differences)
   return {
     'step': step,
@@ -105,14 +107,13 @@ def _check_flags(workdir: str, output: str) -> None:
 
   name, calibration = _FORMAT.value, _CALIBRATION.value
   file_format = formats.FORMATS.get(name, formats.Format())
-  options = formats.Options(mindspore=_mindspore())
   faults = []
   if not workdir and '/' not in _CHECKPOINT.value:
     faults.append('--workdir is missing: the folder of the run to export')
   if name not in formats.FORMATS:
     known = ', '.join(formats.FORMATS)
     faults.append(f'--format={name}: expected one of {known}')
-  if fault := file_format.cannot_save(options):
+  if fault := file_format.cannot_save(_mindspore()):
     faults.append(fault)
   if not output:
     faults.append('--output is missing: the file or folder to create')

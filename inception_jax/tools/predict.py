@@ -62,14 +62,13 @@ def main(paths: list[str]) -> dict[str, Any]:
   if faults:
     raise UserError(*faults)
   images = image_files.find(paths)
-  network, classify = _load_network()
-  names = _output_names(network)
+  loaded, classify = _load_network()
+  names = _output_names(loaded.classes, loaded.network.num_classes)
   cli.use_compilation_cache()
   predictions, failed = [], {}
   with progress_bar.progress_bar(len(images), 'predicting', 'images') as bar:
-    for path, probabilities in _classify_files(
-      images, classify, network.card, failed
-    ):
+    results = _probabilities(images, classify, loaded.card, failed)
+    for path, probabilities in results:
       if probabilities is not None:
         predictions.append(_prediction(path, probabilities, names))
         bar.write(_line(predictions[-1]))
@@ -115,26 +114,21 @@ def _load_network():
   return weights, lambda x: np.asarray(forward(weights.variables, x))
 
 
-def _output_names(network) -> tuple[str, ...]:
+def _output_names(classes: tuple[str, ...], number: int) -> tuple[str, ...]:
   from inception_jax.evaluation import labels
 
-  number = network.network.num_classes
   if _CLASSES.value:
     return labels.class_names(_CLASSES.value, number)
-  unnamed = (f'output {i}' for i in range(len(network.classes), number))
-  return (*network.classes, *unnamed)
+  unnamed = (f'output {i}' for i in range(len(classes), number))
+  return (*classes, *unnamed)
 
 
-def _classify_files(
+def _probabilities(
   paths: list[str], classify, card, failed: dict[str, str]
 ) -> Iterator[tuple[str, Any]]:
-  """Yields each path and its probabilities [N], None for a bad image.
+  """Yields each path and its probabilities [N].
 
-  Args:
-    paths: of the images.
-    classify: see `Artifact`.
-    card: of the network.
-    failed: gets the path of each bad image and the reason.
+  For a bad image, yields None and adds the reason to `failed`.
   """
   import numpy as np
   from scipy import special

@@ -8,16 +8,6 @@ import optax
 from inception_jax import trees
 from inception_jax.config import validation
 
-# ε and betas if the config leaves them open: TensorFlow's RMSProp as in the
-# Inception papers, and optax's (the authors') for the others.
-DEFAULT_EPSILON = {'rmsprop': 1.0, 'adamw': 1e-8, 'lamb': 1e-6}
-DEFAULT_BETAS = {
-  'adamw': (0.9, 0.999),
-  'lamb': (0.9, 0.999),
-  'lion': (0.9, 0.99),
-}
-OPTIMIZERS = ('rmsprop', 'sgd', *DEFAULT_BETAS)
-
 
 def make_optimizer(
   options, rate: optax.Schedule, weight_decay: float, freeze: tuple[str, ...]
@@ -41,18 +31,9 @@ def make_optimizer(
     chain.append(optax.clip(options.clip_value))
   if options.clip_norm:
     chain.append(optax.clip_by_global_norm(options.clip_norm))
-  decayed = _decay_mask(options.decay_on)
-  if options.name in DEFAULT_BETAS:
-    chain.append(_adaptive(options, rate, weight_decay, decayed))
-  else:
-    make = {'rmsprop': _rmsprop, 'sgd': _sgd}[options.name]
-    scaling = make(options, rate)
-    # Before the scaling, decay is part of the gradient; after it, separate.
-    if options.decoupled_decay:
-      decay = lambda step: -rate(step) * weight_decay
-      chain += [scaling, optax.add_decayed_weights(decay, decayed)]
-    else:
-      chain += [optax.add_decayed_weights(weight_decay, decayed), scaling]
+  mask = _decay_mask(options.decay_on)
+  decay = {'weight_decay': weight_decay, 'mask': mask}
+  chain += OPTIMIZERS[options.name](options, rate, **decay)
   chain = optax.chain(*chain)
   if options.rates:
     chain = optax.chain(chain, _scale_by_path(options.rates))
@@ -68,32 +49,56 @@ def make_optimizer(
   return chain
 
 
-def _rmsprop(options, rate) -> optax.GradientTransformation:
-  return optax.rmsprop(
+def _rmsprop(options, rate, **decay):
+  scaling = optax.rmsprop(
     rate,
     decay=options.decay,
-    eps=options.epsilon or DEFAULT_EPSILON['rmsprop'],
+    eps=options.epsilon or 1.0,  # TensorFlow's, as in the Inception papers
     initial_scale=1.0,
     momentum=options.momentum,
     nesterov=options.nesterov,
   )
+  return _add_decay(scaling, options, rate, **decay)
 
 
-def _sgd(options, rate) -> optax.GradientTransformation:
-  return optax.sgd(rate, momentum=options.momentum, nesterov=options.nesterov)
+def _sgd(options, rate, **decay):
+  scaling = optax.sgd(rate, options.momentum, options.nesterov)
+  return _add_decay(scaling, options, rate, **decay)
 
 
-def _adaptive(
-  options, rate, weight_decay: float, decayed
-) -> optax.GradientTransformation:
-  b1, b2 = options.betas or DEFAULT_BETAS[options.name]
-  arguments = {'b1': b1, 'b2': b2, 'mask': decayed}
-  if options.name in DEFAULT_EPSILON:
-    arguments['eps'] = options.epsilon or DEFAULT_EPSILON[options.name]
-  if options.name == 'adamw':
-    arguments['nesterov'] = options.nesterov
-  make = getattr(optax, options.name)
-  return make(rate, weight_decay=weight_decay, **arguments)
+def _add_decay(scaling, options, rate, weight_decay: float, mask):
+  # Before the scaling, decay is part of the gradient; after it, separate.
+  if options.decoupled_decay:
+    decay = lambda step: -rate(step) * weight_decay
+    return [scaling, optax.add_decayed_weights(decay, mask)]
+  return [optax.add_decayed_weights(weight_decay, mask), scaling]
+
+
+# ε and betas that the config leaves open are the authors', as in optax.
+def _adamw(options, rate, **decay):
+  betas, epsilon = options.betas or (0.9, 0.999), options.epsilon or 1e-8
+  nesterov = options.nesterov
+  return [optax.adamw(rate, *betas, epsilon, nesterov=nesterov, **decay)]
+
+
+def _lamb(options, rate, **decay):
+  betas, epsilon = options.betas or (0.9, 0.999), options.epsilon or 1e-6
+  return [optax.lamb(rate, *betas, epsilon, **decay)]
+
+
+def _lion(options, rate, **decay):
+  return [optax.lion(rate, *(options.betas or (0.9, 0.99)), **decay)]
+
+
+# `config.optimizer.name` → (config.optimizer, schedule, weight_decay=, mask=) →
+# the transformations to chain. Checkpoints hold their states in this order.
+OPTIMIZERS = {
+  'rmsprop': _rmsprop,
+  'sgd': _sgd,
+  'adamw': _adamw,
+  'lamb': _lamb,
+  'lion': _lion,
+}
 
 
 def _scale_by_path(rates) -> optax.GradientTransformation:

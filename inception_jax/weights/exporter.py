@@ -52,10 +52,10 @@ def _write_mindspore(path: str, tensors, weights: Weights) -> None:
   mindspore_file.write(path, tensors)
 
 
-# Format → networks by name, file suffix, writer.
+# Format → networks by name, writer.
 FORMATS = {
-  'timm': (TIMM, '.safetensors', _write_safetensors),
-  'mindcv': (MINDCV, '.ckpt', _write_mindspore),
+  'timm': (TIMM, _write_safetensors),
+  'mindcv': (MINDCV, _write_mindspore),
 }
 
 
@@ -63,18 +63,15 @@ def save(weights: Weights, path: str, file_format: str) -> None:
   """Writes `weights` in `file_format`, one of `FORMATS`.
 
   Raises:
-    UserError: the framework does not have this network, or `path` has another
-      suffix; nothing is written.
+    UserError: the framework does not have this network; nothing is written.
   """
-  sources, suffix, write = FORMATS[file_format]
+  sources, write = FORMATS[file_format]
   name = weights.network.name
   if name not in sources:
     framework = next(iter(sources.values())).framework
     raise UserError(
       f'{framework} does not have {name}, only {", ".join(sources)}'
     )
-  if not path.endswith(suffix):
-    raise UserError(f'--output={path}: expected a name that ends in {suffix}')
   source = sources[name]
   if faults := _unsupported(weights.network, source):
     raise UserError(
@@ -86,7 +83,7 @@ def save(weights: Weights, path: str, file_format: str) -> None:
 
 def without_unsupported_aux(weights: Weights, file_format: str) -> Weights:
   """Drops the auxiliary head if the framework's network has none; logs it."""
-  sources, _, _ = FORMATS[file_format]
+  sources, _ = FORMATS[file_format]
   source = sources.get(weights.network.name)
   if source is None or source.names.aux or not weights.network.aux_head:
     return weights

@@ -22,7 +22,7 @@ from tests.system import compile_check
 @pytest.fixture(scope='module')
 def collectives():
   """Collectives on eight devices by batch_norm, and the parameter count."""
-  from tests.conftest import tiny_config
+  from tests.support.tiny import tiny_config
 
   config, totals = tiny_config(), {}
   for config.batch_norm in ('global', 'replica'):

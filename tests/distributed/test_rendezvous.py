@@ -11,9 +11,9 @@ from inception_jax.distributed import cluster
 from inception_jax.distributed import fingerprint
 from inception_jax.distributed import rendezvous
 from inception_jax.errors import UserError
-from tests.conftest import tiny_config
 from tests.support.commands import ROOT
 from tests.support.hosts import free_port
+from tests.support.tiny import tiny_config
 
 
 def meet(*processes, configs=None, workdir='', timeout=30.0):
@@ -147,7 +147,7 @@ import sys
 from inception_jax.distributed import cluster
 from inception_jax.distributed import rendezvous
 from inception_jax.errors import UserError
-from tests.conftest import tiny_config
+from tests.support.tiny import tiny_config
 
 process = cluster.ProcessInfo(sys.argv[1], 2, int(sys.argv[2]))
 try:

@@ -1,13 +1,31 @@
-"""Prefetching of batches onto the devices."""
+"""Batch sizes, and prefetching of batches onto the devices."""
 
 import threading
 
+import jax
 import numpy as np
 import pytest
 
 from inception_jax.distributed import sharding
 
 SECONDS = 60  # timeout for another thread
+
+
+@pytest.mark.parametrize('devices', [3, 5, 7])
+def test_round_up_gives_the_next_multiple_of_the_devices(devices):
+  mesh = sharding.make_mesh(jax.devices()[:devices])
+  assert sharding.round_up(16, mesh) % devices == 0
+  assert 16 <= sharding.round_up(16, mesh) < 16 + devices
+
+
+def test_batch_must_divide_over_devices_and_accumulation(tiny):
+  tiny.gradient_accumulation = 2
+  assert sharding.check(tiny, 8) == []
+  tiny.gradient_accumulation = 3
+  assert sharding.check(tiny, 2) == [
+    'batch_size=16 does not divide over 3 times 2 devices; nearest that do: '
+    '12, 18'
+  ]
 
 
 class Batches:

@@ -1,6 +1,5 @@
-"""An evaluation that follows a training."""
+"""Evaluating the checkpoints of a training in another process."""
 
-import json
 import threading
 
 import pytest
@@ -10,8 +9,9 @@ from inception_jax.errors import UserError
 from inception_jax.evaluation import evaluate
 from inception_jax.evaluation import follow
 from inception_jax.runtime import lock
-from inception_jax.training import loop
-from tests.conftest import tiniest_config
+from tests.support.runs import metrics
+from tests.support.runs import train
+from tests.support.tiny import tiniest_config
 
 
 @pytest.fixture
@@ -25,64 +25,59 @@ def config():
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch):
+def poll_often(monkeypatch):
   monkeypatch.setattr(follow, 'POLL_SECONDS', 0.05)
 
 
-def lines(workdir):
-  text = (workdir / 'metrics.jsonl').read_text()
-  return [json.loads(line) for line in text.splitlines()]
-
-
-def followed(config, workdir, mesh, patience=1.0):
+def follow_run(config, workdir, mesh, patience=1.0):
   return follow.follow(config, str(workdir), mesh, patience)
 
 
-def test_evaluates_each_checkpoint_once_while_it_trains(
+def test_each_checkpoint_is_evaluated_once_while_training_runs(
   config, one_device, tmp_path
 ):
-  found = {}
+  scores = {}
   follower = threading.Thread(
-    target=lambda: found.update(followed(config, tmp_path, one_device))
+    target=lambda: scores.update(follow_run(config, tmp_path, one_device))
   )
-  follower.start()  # before there is anything
-  result = loop.train(config, str(tmp_path), one_device)
+  follower.start()  # before the workdir exists
+  result = train(tmp_path, config, one_device)
   follower.join(60)
   assert not follower.is_alive()
-  evaluations = [x for x in lines(tmp_path) if x['split'] == 'eval']
+  evaluations = metrics(tmp_path, 'eval')
   assert sorted(x['step'] for x in evaluations) == [2, 4, 6, 8]
-  # Of steps 6 and 8, the training's own.
+  # The training itself evaluates steps 6 and 8.
   assert [x['step'] for x in evaluations if 'images_per_sec' in x] == [6, 8]
-  assert found == {key: result[key] for key in found}
+  assert scores == {key: result[key] for key in scores}
   for x in evaluations:
     options = evaluate.Options((str(x['step']),))
     again = evaluate.evaluate(config, str(tmp_path), one_device, options).result
     assert again == {key: x[key] for key in again}
-  before = lines(tmp_path)
-  assert followed(config, tmp_path, one_device) == found
-  assert lines(tmp_path) == before
+  before = metrics(tmp_path)
+  assert follow_run(config, tmp_path, one_device) == scores
+  assert metrics(tmp_path) == before
 
 
-def test_a_line_that_is_being_written_is_left_alone(
-  config, one_device, tmp_path
-):
-  loop.train(config, str(tmp_path), one_device)
+def test_partial_line_of_metrics_is_preserved(config, one_device, tmp_path):
+  train(tmp_path, config, one_device)
   with open(tmp_path / 'metrics.jsonl', 'a') as file:
     file.write('{"step": 9, "spl')
-  followed(config, tmp_path, one_device)
+  follow_run(config, tmp_path, one_device)
   assert '{"step": 9, "spl' in (tmp_path / 'metrics.jsonl').read_text()
 
 
-def test_waits_for_a_training_and_not_for_ever(config, one_device, tmp_path):
+def test_waits_while_training_runs_else_until_patience_ends(
+  config, one_device, tmp_path
+):
   with pytest.raises(RunError, match='no training in'):
-    followed(config, tmp_path, one_device, patience=0.001)
-  ended = []
+    follow_run(config, tmp_path, one_device, patience=0.001)
+  errors = []
 
   def wait():
     try:
-      followed(config, tmp_path, one_device, patience=0.001)
+      follow_run(config, tmp_path, one_device, patience=0.001)
     except RunError as error:
-      ended.append(error)
+      errors.append(error)
 
   with lock.held(str(tmp_path)):
     follower = threading.Thread(target=wait)
@@ -90,22 +85,22 @@ def test_waits_for_a_training_and_not_for_ever(config, one_device, tmp_path):
     follower.join(1)
     assert follower.is_alive()
   follower.join(30)
-  assert ended
+  assert errors
 
 
-def test_ends_with_a_training_that_was_good_enough(
+def test_ends_with_a_training_that_reached_its_target(
   config, one_device, tmp_path
 ):
   config.stop_at_top1 = 0.01
-  result = loop.train(config, str(tmp_path), one_device)
+  result = train(tmp_path, config, one_device)
   assert result['step'] == 6
-  assert followed(config, tmp_path, one_device)['step'] == 6
+  assert follow_run(config, tmp_path, one_device)['step'] == 6
 
 
-def test_another_network_is_refused(config, one_device, tmp_path):
+def test_config_of_another_network_is_refused(config, one_device, tmp_path):
   config.eval_every = '8 steps'
-  loop.train(config, str(tmp_path), one_device)
+  train(tmp_path, config, one_device)
   config.model.width = 2.0
   with pytest.raises(UserError, match='set --config'):
-    followed(config, tmp_path, one_device)
-  assert [x['step'] for x in lines(tmp_path) if x['split'] == 'eval'] == [8]
+    follow_run(config, tmp_path, one_device)
+  assert [x['step'] for x in metrics(tmp_path, 'eval')] == [8]

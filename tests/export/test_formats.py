@@ -52,7 +52,7 @@ def test_full_size_network_in_every_format(tmp_path):
   for name in formats.LOADED:
     file_format = formats.FORMATS[name]
     path = str(tmp_path / f'v3{file_format.ending}')
-    file_format.save(weights, path, 0, formats.Options(calibration=images))
+    file_format.save(weights, path, 0, images)
     artifact = formats.load(path)
     assert artifact.card == weights.card
     differences = comparison.compare(weights, artifact.classify, images)
@@ -77,16 +77,15 @@ def test_comparison_notices_another_network(weights, artifact, format_name):
 def test_calibration_images_are_compared_too(weights, tmp_path):
   file_format = formats.FORMATS['litert_int8']
   images = np.repeat(comparison.sample_images(16, 3), 3, axis=0)
-  options = formats.Options(calibration=images)
   path = str(tmp_path / 'x.tflite')
-  classify = file_format.save(weights, path, 5, options)
+  classify = file_format.save(weights, path, 5, images)
   batches = []
 
   def recorded(images):
     batches.append(images)
     return classify(images)
 
-  differences = file_format.compare(weights, recorded, options)
+  differences = file_format.compare(weights, recorded, images)
   assert 1e-4 < differences['relative_diff'] < 0.05
   np.testing.assert_array_equal(
     *batches, comparison.normalise(weights.card, images[::3])

@@ -99,15 +99,12 @@ def test_logits_of_mindspore_are_compared(tmp_path, v3):
   answer = tmp_path / 'answer.npy'
   np.save(answer, logits)
   python, _ = stand_in(tmp_path, f'np.load({str(answer)!r})')
-  options = formats.Options(mindspore=python)
   path = str(tmp_path / 'x.mindir')
-  classify = file_format.save(exported, path, 0, options)
-  differences = file_format.compare(exported, classify, options)
+  classify = file_format.save(exported, path, 0, mindspore=python)
+  differences = file_format.compare(exported, classify)
   assert differences['relative_diff'] < 1e-5
   formats.check_bound('mindir', differences)
-  differences = file_format.compare(
-    exported, lambda x: 1.01 * classify(x), options
-  )
+  differences = file_format.compare(exported, lambda x: 1.01 * classify(x))
   assert differences['relative_diff'] == pytest.approx(0.01, abs=1e-5)
   with pytest.raises(RunError, match='differs too much'):
     formats.check_bound('mindir', differences)

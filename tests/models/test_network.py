@@ -33,7 +33,9 @@ from tests.support.networks import resolved_config
     ('cifar_inception_resnet_v2', False, 100, 65_442_072, None),
   ],
 )
-def test_parameter_counts_are_the_published_ones(name, aux_head, num_classes, trainable, statistics):
+def test_parameter_counts_are_the_published_ones(
+  name, aux_head, num_classes, trainable, statistics
+):
   variables = abstract_variables(
     resolved_config(name, aux_head=aux_head), num_classes
   )

@@ -1,15 +1,17 @@
-"""What is compared with what, and how closely; needs the standard library."""
+"""The compared networks and their bounds; imports the standard library only."""
 
 import dataclasses
 
 NUM_CLASSES = 7
-LOGITS = 1e-4  # |difference| over the largest |logit|
-GRADIENTS = 1e-3  # norm of the difference over the gradient's norm
+# Bounds: the largest |difference| of logits over the largest |logit|; the norm
+# of the gradients' difference over the gradient's norm.
+LOGITS = 1e-4
+GRADIENTS = 1e-3
 AUX_LOSS_WEIGHT = 0.4
-# Where the world's evaluations run, and another. At the other the last grids
-# are 4×4, enough positions for batch statistics to be well conditioned.
+# Image sizes: the usual one, and one whose last feature maps are 4×4, enough
+# positions for well-conditioned batch statistics.
 FULL, OTHER = 299, 171
-# Of the trainings that are compared (training.py).
+# Hyperparameters of training.py.
 STEPS = 30
 RATES = {'sgd': 1e-4, 'rmsprop': 1e-4}
 WEIGHT_DECAY = 4e-5
@@ -17,7 +19,7 @@ SMOOTHING = 0.1
 
 
 def training_batch(size: int) -> int:
-  """Images a step, by their size."""
+  """Returns the batch size of training.py for images of a size."""
   return 4 if size == FULL else 16
 
 
@@ -26,15 +28,15 @@ class Case:
   """A network of a framework.
 
   Attributes:
-    source: the framework.
-    network: our name of it.
-    suffix: of the weight file that it writes.
-    aux_head: whether to compare that, too, at 299.
-    batch: images.
-    sizes: of the images, live.
-    golden: of the images in the golden file.
-    clone: the repository, where the network is in no package.
-    exports: whether `tools.export` writes a file for it.
+    source: the framework or package.
+    network: the network's name in inception_jax.
+    suffix: of the weight file that the framework writes.
+    aux_head: whether to compare the auxiliary head too, at size 299.
+    batch: number of images.
+    sizes: of the images when the framework runs.
+    golden: size of the images of the golden file.
+    clone: GitHub repository, for networks that no package contains.
+    exports: whether `tools.export` writes a file for the framework.
   """
 
   source: str
@@ -49,7 +51,7 @@ class Case:
 
   @property
   def name(self) -> str:
-    """'timm-inception_v3'."""
+    """The name of the case, such as 'timm-inception_v3'."""
     return f'{self.source}-{self.network}'
 
 
@@ -79,7 +81,7 @@ CASES = (
   Case('weiaicunzai', 'cifar_inception_v3', **_CIFAR),
   Case('weiaicunzai', 'cifar_inception_v4', **_CIFAR),
   Case('weiaicunzai', 'cifar_inception_resnet_v2', **_CIFAR),
-  # It pools 8×8 whatever the grid.
+  # Its last pooling window is 8×8 at any image size.
   Case(
     'mindspore', _V3, **_MINDSPORE, aux_head=True, sizes=(FULL,), golden=FULL
   ),
@@ -88,6 +90,6 @@ CASES = (
 
 
 def named(name: str) -> Case:
-  """The case called 'timm-inception_v3', for one."""
+  """Returns the case with this name."""
   (case,) = [case for case in CASES if case.name == name]
   return case

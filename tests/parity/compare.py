@@ -1,4 +1,4 @@
-"""Our side: imports what the other side wrote, and compares."""
+"""Compares our networks with the results of reference.py."""
 
 import functools
 import json
@@ -18,6 +18,7 @@ from tests.parity import cases
 from tests.parity import formula
 
 GOLDEN = pathlib.Path(__file__).parent / 'golden'
+# Gradients below this fraction of the mean norm are rounding errors.
 NOISE = 1e-2
 _FRAMEWORKS = {
   'slim': 'TF-slim',
@@ -28,7 +29,7 @@ _FRAMEWORKS = {
 
 
 def source_of(case: cases.Case) -> sources.Source:
-  """What a file of `case` must be recognised as."""
+  """Returns the source that a weight file of `case` must be recognised as."""
   framework = _FRAMEWORKS.get(case.source, case.source)
   (source,) = [
     s
@@ -38,9 +39,9 @@ def source_of(case: cases.Case) -> sources.Source:
   return source
 
 
-def tensors(golden, oihw: bool) -> dict[str, np.ndarray]:
-  """The weights that the other side had, by the formula."""
-  shapes = json.loads(str(golden['tensors']))
+def tensors(reference, oihw: bool) -> dict[str, np.ndarray]:
+  """Returns the weights by formula of the reference network."""
+  shapes = json.loads(str(reference['tensors']))
   return {
     name: formula.tensor(name, tuple(shape), oihw)
     for name, shape in shapes.items()
@@ -48,19 +49,18 @@ def tensors(golden, oihw: bool) -> dict[str, np.ndarray]:
 
 
 def golden_path(case: cases.Case) -> pathlib.Path:
-  """Of what the other side has computed once."""
+  """Returns the path of the case's golden file, written by reference.py."""
   return GOLDEN / f'{case.name}-{case.golden}.npz'
 
 
-def weights_of(case: cases.Case, golden) -> Weights:
-  """What the import of the other side's file gives, without the file."""
+def weights_of(case: cases.Case, reference) -> Weights:
+  """Converts the weights by formula, as if imported from the framework's file."""
   source = source_of(case)
-  named = tensors(golden, source.style.oihw)
+  named = tensors(reference, source.style.oihw)
   return convert.to_weights(named, source, '', 'by formula')
 
 
-# The sums of a user's programs, wherever this is called from: those of the
-# emitters that make the tests fast are less exact.
+# The default of XLA, which the tests change, and whose sums are more exact.
 _jit = functools.partial(
   jax.jit,
   static_argnums=0,
@@ -73,19 +73,21 @@ def _evaluate(model, variables, images):
   return model.apply(variables, images)[0]
 
 
-def evaluation(case: cases.Case, weights: Weights, golden, size: int) -> float:
-  """The relative difference of the logits in evaluation alone."""
+def evaluation(
+  case: cases.Case, weights: Weights, reference, size: int
+) -> float:
+  """Returns the relative difference of the logits in evaluation."""
   model = architectures.create(weights.network)
   images = formula.images(case.batch, size)
   logits = _evaluate(model, weights.variables, images)
-  if weights.network.head_batch_norm:  # that network ends so
+  if weights.network.head_batch_norm:  # then it ends in log-softmax
     logits = jax.nn.log_softmax(logits)
-  return relative(logits, golden['eval'])
+  return relative(logits, reference['eval'])
 
 
 @_jit
 def _run(model, variables, images, labels):
-  """Logits in evaluation; logits and gradients in training."""
+  """Returns evaluation logits, training and auxiliary logits, and gradients."""
   cross_entropy = optax.softmax_cross_entropy_with_integer_labels
 
   def loss(params):
@@ -107,19 +109,19 @@ def _run(model, variables, images, labels):
 def differences(
   case: cases.Case,
   weights: Weights,
-  golden,
+  reference,
   size: int,
   rounding: bool = False,
 ) -> dict[str, float]:
-  """The largest relative difference of each kind.
+  """Returns the largest relative difference of each kind.
 
   Args:
-    case: what is compared.
-    weights: as imported.
-    golden: what the other side wrote.
+    case: the network to compare.
+    weights: the imported weights.
+    reference: the arrays that reference.py wrote.
     size: of the images.
-    rounding: whether to measure, too, how far our own gradient moves when
-      each pixel moves to the next float32: below that, nothing can agree.
+    rounding: whether to measure also how much our gradient changes when each
+      pixel changes to the next float32; smaller differences mean nothing.
   """
   model = architectures.create(weights.network)
   images = formula.images(case.batch, size)
@@ -127,60 +129,61 @@ def differences(
   evaluated, trained, aux, gradients = jax.device_get(
     _run(model, weights.variables, images, labels)
   )
-  if weights.network.head_batch_norm:  # that network ends so
+  if weights.network.head_batch_norm:  # then it ends in log-softmax
     evaluated, trained = map(jax.nn.log_softmax, (evaluated, trained))
   result = {
-    'eval': relative(evaluated, golden['eval']),
-    'train': relative(trained, golden['train']),
+    'eval': relative(evaluated, reference['eval']),
+    'train': relative(trained, reference['train']),
   }
-  if 'aux' in golden:
-    result['aux'] = relative(aux, golden['aux'])
-  theirs = dict(
+  if 'aux' in reference:
+    result['aux'] = relative(aux, reference['aux'])
+  expected = dict(
     zip(
-      json.loads(str(golden['gradient_names'])),
-      golden['gradients'],
+      json.loads(str(reference['gradient_names'])),
+      reference['gradients'],
       strict=True,
     )
   )
   variables = {**weights.variables, 'params': gradients}
-  ours = exporter.to_tensors(weights.network, variables, source_of(case))
-  result.update(_gradients(ours, theirs))
+  actual = exporter.to_tensors(weights.network, variables, source_of(case))
+  result.update(_gradient_differences(actual, expected))
   if rounding:
     moved = np.nextafter(images, np.float32(np.inf))
-    *_, others = jax.device_get(_run(model, weights.variables, moved, labels))
-    result['rounding'] = _distance(gradients, others)
+    *_, changed = jax.device_get(_run(model, weights.variables, moved, labels))
+    result['rounding'] = _distance(gradients, changed)
   return result
 
 
-def _distance(gradients, others) -> float:
-  """Of two gradients, as one vector each; relative."""
+def _distance(gradients, changed) -> float:
+  """Returns the norm of the difference over the norm of `gradients`."""
   squares = lambda tree: sum(
     float(np.sum(np.square(x, dtype=np.float64))) for x in jax.tree.leaves(tree)
   )
-  apart = jax.tree.map(np.subtract, gradients, others)
-  return np.sqrt(squares(apart) / squares(gradients))
+  difference = jax.tree.map(np.subtract, gradients, changed)
+  return np.sqrt(squares(difference) / squares(gradients))
 
 
-def _gradients(ours, theirs) -> dict:
-  """Of the gradient as one vector, and of the worst of its tensors.
+def _gradient_differences(actual, expected) -> dict[str, float]:
+  """Returns the relative differences of the gradient and of its worst tensor.
 
-  A projection of a difference is as large as its norm, on average, so that
-  the squares of many add up to the square of the whole difference.
+  The projection of a difference is on average as large as its norm, so that the
+  squared projections add up to about the squared norm.
   """
-  names = list(theirs)
-  projections, norms = np.array([theirs[name] for name in names]).T
-  missed = projections - [formula.projection(n, ours[n])[0] for n in names]
+  names = list(expected)
+  projections, norms = np.array([expected[name] for name in names]).T
+  errors = projections - [formula.projection(n, actual[n])[0] for n in names]
   whole = np.sqrt(np.sum(norms**2))
-  # Where the true gradient is 0, as of a bias before a BatchNorm, all is noise.
-  real = norms > NOISE * whole / np.sqrt(len(norms))
+  # Some gradients are 0 but for rounding, such as that of a bias before a
+  # BatchNorm.
+  significant = norms > NOISE * whole / np.sqrt(len(norms))
   return {
-    'gradient': float(np.sqrt(np.sum(missed**2)) / whole),
-    'tensor': float(np.max(np.abs(missed[real]) / norms[real])),
+    'gradient': float(np.sqrt(np.sum(errors**2)) / whole),
+    'tensor': float(np.max(np.abs(errors[significant]) / norms[significant])),
   }
 
 
-def relative(ours, theirs) -> float:
-  """The largest difference, over the largest of `theirs`."""
-  theirs = np.asarray(theirs, np.float64)
-  assert ours.shape == theirs.shape, (ours.shape, theirs.shape)
-  return float(np.abs(ours - theirs).max() / np.abs(theirs).max())
+def relative(actual, expected) -> float:
+  """Returns the largest |difference| over the largest |expected|."""
+  expected = np.asarray(expected, np.float64)
+  assert actual.shape == expected.shape, (actual.shape, expected.shape)
+  return float(np.abs(actual - expected).max() / np.abs(expected).max())

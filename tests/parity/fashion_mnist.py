@@ -1,4 +1,4 @@
-"""Fashion-MNIST, as Debian's package has it, as folders of PNG files."""
+"""Writes the Fashion-MNIST of Debian's package as class folders of PNGs."""
 
 import gzip
 import pathlib
@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 TRAIN, VAL = 5_000, 2_000
-_HEADERS = {'images': 16, 'labels': 8}  # bytes of a file before its values
+_HEADERS = {'images': 16, 'labels': 8}  # bytes
 
 
 def _values(package: pathlib.Path, split: str, kind: str) -> np.ndarray:
@@ -20,8 +20,8 @@ def write(package: str, folder: pathlib.Path) -> None:
   """Writes the first images of both splits: folder/train/CLASS/INDEX.png.
 
   Args:
-    package: where the package's four files are.
-    folder: gets 5,000 images in train and 2,000 in val, once.
+    package: the folder of the package's four files.
+    folder: gets 5,000 images in train and 2,000 in val; unchanged if it exists.
   """
   if folder.exists():
     return

@@ -1,7 +1,7 @@
-"""Weights, images and labels by formula; needs numpy alone.
+"""Computes weights, images and labels by formula; imports only numpy.
 
-The same numbers in every framework, without a file: each tensor follows from
-its name and shape in the framework it comes from.
+A tensor depends on its name and shape, so that every framework computes the
+same numbers without reading a file.
 """
 
 import zlib
@@ -14,7 +14,7 @@ _OFFSETS = ('bias', 'biases', 'beta')
 
 
 def tensor(name: str, shape: tuple[int, ...], oihw: bool) -> np.ndarray:
-  """A plausible weight, float32: He's scale, statistics near (0, 1)."""
+  """Returns a float32 weight: kernels at He's scale, statistics near (0, 1)."""
   uniform = _random(name).uniform(-1.0, 1.0, shape)
   ending = name.replace('/', '.').split('.')[-1]
   if len(shape) > 1:
@@ -25,9 +25,9 @@ def tensor(name: str, shape: tuple[int, ...], oihw: bool) -> np.ndarray:
   elif ending in _MEANS:
     uniform *= 0.2
   elif ending in _OFFSETS:
-    # Far from the ReLU's edge: one unit in eight is always off, the others
-    # always on. With units at the edge, a deep network is chaotic, and blows
-    # float32's rounding up to per cents of the gradient in any framework.
+    # Far from 0, so that one ReLU in eight is always off and the others always
+    # on. With inputs near 0, a deep network amplifies float32's rounding errors
+    # to a few per cent of the gradient, in any framework.
     uniform = np.where(uniform < -0.75, -4.0, 4.0) + 0.5 * uniform
   else:  # γ
     uniform = 0.8 + 0.2 * uniform
@@ -35,13 +35,12 @@ def tensor(name: str, shape: tuple[int, ...], oihw: bool) -> np.ndarray:
 
 
 def images(batch: int, size: int) -> np.ndarray:
-  """float32 [B, S, S, 3], as if normalised.
+  """Returns float32 [B, S, S, 3] with the range of normalised images.
 
-  White noise: where neighbours are nearly equal, as in a smooth image, which
-  of them a max pool lets through depends on the rounding. Each image has a
-  contrast and a brightness of its own: pooled features of images of one kind
-  are nearly equal, and a BatchNorm over them, as MindSpore's v4 has, divides
-  by the little that differs.
+  They are white noise: between nearly equal neighbours, as in smooth images,
+  rounding would decide which one a max pool selects. Their contrast and
+  brightness differ: otherwise pooled features are nearly equal, and a BatchNorm
+  over them, as in MindSpore's v4, divides by a tiny deviation.
   """
   random = _random(f'images {size}')
   noise = random.uniform(-1.7, 1.7, (batch, size, size, 3))
@@ -51,22 +50,22 @@ def images(batch: int, size: int) -> np.ndarray:
 
 
 def training_batch(batch: int, size: int, step: int):
-  """uint8 [B, S, S, 3] and int32 [B] of a training's step."""
+  """Returns a step's images, uint8 [B, S, S, 3], and labels, int32 [B]."""
   random = _random(f'training {size} {step}')
   pixels = random.randint(0, 256, (batch, size, size, 3)).astype(np.uint8)
   return pixels, random.randint(0, 7, batch).astype(np.int32)
 
 
 def labels(batch: int, num_classes: int) -> np.ndarray:
-  """int32 [B]."""
+  """Returns int32 [B]."""
   return (np.arange(batch) * 3 % num_classes).astype(np.int32)
 
 
 def projection(name: str, gradient: np.ndarray) -> tuple[float, float]:
-  """A random projection of a gradient, and its norm.
+  """Returns a random projection of a gradient, and its norm.
 
-  The projection of a difference is as large as its norm, on average: so many
-  parameters cannot all differ unseen, and none needs to be stored.
+  The projection of a difference is on average as large as its norm. Comparing
+  projections therefore shows a difference, without storing the gradients.
   """
   signs = _random(f'signs of {name}').randint(0, 2, gradient.shape) * 2.0 - 1.0
   gradient = gradient.astype(np.float64)
@@ -74,5 +73,5 @@ def projection(name: str, gradient: np.ndarray) -> tuple[float, float]:
 
 
 def _random(name: str) -> np.random.RandomState:
-  # RandomState, unlike Generator, gives the same in every version of numpy.
+  # RandomState, unlike Generator, is the same in every version of numpy.
   return np.random.RandomState(zlib.crc32(name.encode()))

@@ -1,4 +1,4 @@
-"""The table of `make parity`: rows, bounds, and what they were measured on."""
+"""Formats benchmarks/parity.md, and pages with one table in general."""
 
 import dataclasses
 import subprocess
@@ -7,8 +7,8 @@ from inception_jax.runtime import hardware
 from inception_jax.weights import sources
 from tests.parity import cases
 
-# Kind of difference → column, bound. A file that goes out and comes back must
-# give the same numbers, not nearly the same.
+# Kind of difference → column, bound. A file that is imported and exported again
+# must give identical logits.
 BOUNDS = {
   'eval': ('eval', cases.LOGITS),
   'train': ('train', cases.LOGITS),
@@ -37,41 +37,41 @@ MindSpore compiles as a whole and may round in another order.
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-  """A comparison.
+  """One comparison.
 
   Attributes:
-    source: whose network.
+    source: the framework and its network.
     size: of the images.
-    how: 'live', 'golden', or what a round trip says.
-    found: kind → difference; without a bound 'tensor', the gradient's
-      difference in the worst of its tensors, and 'rounding', what
-      `compare.differences` measures by that name.
+    how: 'live', 'golden', or a description of the round trip.
+    differences: kind → relative difference. Two kinds have no bound: 'tensor',
+      of the gradient's worst tensor, and 'rounding', see `compare.differences`.
   """
 
   source: sources.Source
   size: int
   how: str
-  found: dict[str, float]
+  differences: dict[str, float]
 
 
 def over(row: Row) -> list[str]:
-  """The kinds of which `row` is over the bound; NaN is over any."""
+  """Returns the kinds whose difference exceeds the bound or is NaN."""
   return [
     kind
     for kind, (_, bound) in BOUNDS.items()
-    if kind in row.found and not row.found[kind] <= bound
+    if kind in row.differences and not row.differences[kind] <= bound
   ]
 
 
 def line(row: Row) -> str:
-  """A line of the table."""
-  missed = over(row)
+  """Formats a row of the table."""
+  exceeded = over(row)
 
   def cell(kind):
-    if kind not in row.found:
+    if kind not in row.differences:
       return '–'
-    text = f'{row.found[kind]:.1e}' if row.found[kind] else '0'
-    return f'**{text}**' if kind in missed else text
+    difference = row.differences[kind]
+    text = f'{difference:.1e}' if difference else '0'
+    return f'**{text}**' if kind in exceeded else text
 
   cells = [
     row.source.network_name,
@@ -81,7 +81,7 @@ def line(row: Row) -> str:
     *map(cell, BOUNDS),
     cell('tensor'),
     cell('rounding'),
-    'OVER' if missed else 'ok',
+    'OVER' if exceeded else 'ok',
   ]
   return f'| {" | ".join(cells)} |'
 
@@ -89,7 +89,14 @@ def line(row: Row) -> str:
 def write(
   command: str, rows: list[Row], notes: list[str], pythons: list[str]
 ) -> str:
-  """The page: what was run, on what, and the table."""
+  """Returns the page with all rows.
+
+  Args:
+    command: that was run.
+    rows: of the table.
+    notes: shown below it.
+    pythons: whose packages' versions are shown.
+  """
   bounds = '; '.join(f'{column} {bound:g}' for column, bound in BOUNDS.values())
   columns = ['network', 'source', 'size', 'how']
   columns += [column for column, _ in BOUNDS.values()]
@@ -112,7 +119,7 @@ def page(
   lines: list[str],
   notes: list[str],
 ) -> str:
-  """A page with one table."""
+  """Returns a page with one table; `lines` are its formatted rows."""
   return '\n'.join(
     [
       title,
@@ -132,7 +139,7 @@ def page(
 
 
 def versions(python: str) -> str:
-  """Of an environment's Python and packages, in one line."""
+  """Returns the versions of an environment's Python and packages, in a line."""
   program = (
     'import importlib.metadata as m, platform\n'
     'print("Python", platform.python_version(), end="")\n'

@@ -8,7 +8,7 @@ import optax
 import pytest
 
 from inception_jax.training.trainer import Trainer
-from tests.conftest import tiniest_config
+from tests.support.tiny import tiniest_config
 
 
 @pytest.mark.parametrize(

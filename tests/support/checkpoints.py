@@ -5,9 +5,12 @@ import resource
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+import orbax.checkpoint as ocp
 
 from inception_jax import trees
 from inception_jax.checkpointing import checkpoint
+from inception_jax.checkpointing import lookup
 from inception_jax.checkpointing.directory import CheckpointDirectory
 from inception_jax.checkpointing.manager import CheckpointManager
 from inception_jax.distributed import sharding
@@ -45,6 +48,18 @@ def restore(folder, like):
 def read_step(folder, step):
   """Returns all arrays of a checkpoint."""
   return CheckpointDirectory(folder).read_step(step, checkpoint.state_fields)
+
+
+def read_with_orbax(workdir, step):
+  """Reads the state of a run's checkpoint by orbax alone, as numpy arrays."""
+  folder = lookup.checkpoint_folder(str(workdir)).absolute()
+  path = folder / str(step) / 'state'
+  checkpointer = ocp.PyTreeCheckpointer()
+  as_numpy = jax.tree.map(
+    lambda _: ocp.RestoreArgs(restore_type=np.ndarray),
+    checkpointer.metadata(path).item_metadata.tree,
+  )
+  return checkpointer.restore(path, restore_args=as_numpy)
 
 
 def names_in(folder):

@@ -1,7 +1,4 @@
-"""Starts the scripts of launch/ with stubs of the launchers and of main.py.
-
-The stubs are in tests/system/launchers.
-"""
+"""Starts the scripts of launch/ with stubs of the launchers and of main.py."""
 
 import json
 import os
@@ -17,6 +14,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parents[2]
 STUBS = ROOT / 'tests' / 'system' / 'launchers'
+# The environment variables that each script needs.
 SCRIPTS = {
   'slurm.sbatch': {'SLURM_JOB_ID': '4711', 'SLURM_CPUS_PER_TASK': '3'},
   'mpirun.sh': {'HOSTS': 'node1:1,node2:1', 'PATIENCE': '0.4'},
@@ -34,7 +32,11 @@ ARGS = ['configs/digits.py', 'gs://bucket/a b', '--config.seed=3']
 
 @pytest.fixture
 def launch(tmp_path):
-  """Starts a script with stubs of main.py and of every launcher."""
+  """A function that starts a script with the stubs.
+
+  Its `plan` has for each start and process an exit status, or another entry of
+  tests/system/launchers/main.py.
+  """
   shutil.copytree(ROOT / 'launch', tmp_path / 'launch')
   shutil.copy(STUBS / 'main.py', tmp_path)
   (tmp_path / 'records').mkdir()
@@ -51,7 +53,7 @@ def launch(tmp_path):
       **SCRIPTS.get(script, {}),
     }
     process = subprocess.Popen(
-      # As in a shell's foreground; background processes ignore SIGINT.
+      # Background processes ignore SIGINT, processes of a shell do not.
       ['env', '--default-signal=INT', 'bash', f'launch/{script}', *args],
       cwd=tmp_path,
       env={k: v for k, v in {**base, **env}.items() if v is not None},
@@ -72,13 +74,13 @@ def launch(tmp_path):
 
 
 def finish(process):
-  """The exit status and stderr of a process."""
+  """Waits for a process; returns its exit status and stderr."""
   _, errors = process.communicate(timeout=30)
   return process.returncode, errors
 
 
 def records(launch):
-  """The records of the processes, by (start, process)."""
+  """Returns the records of the processes, by (start, process)."""
   return {
     tuple(map(int, path.stem.split('-'))): json.loads(path.read_text())
     for path in launch.records.glob('*.json')
@@ -91,7 +93,7 @@ def wait_until_started(launch, count=2):
 
 
 def unknown_flags(argv):
-  """The flags that main.py does not have."""
+  """Returns the flags in `argv` that main.py does not define."""
   text = (ROOT / 'main.py').read_text()
   known = {'config', *re.findall(r"DEFINE_\w+\(\s*'(\w+)'", text)}
   names = {re.match(r'--(\w+)', arg)[1] for arg in argv}
@@ -99,4 +101,5 @@ def unknown_flags(argv):
 
 
 def requeued(launch):
+  """Returns whether the script requeued its Slurm job."""
   return (launch.records / 'scontrol').exists()

@@ -14,7 +14,7 @@ from inception_jax.models import factory
 from inception_jax.models import metadata
 from inception_jax.training import train_state
 from inception_jax.weights.convert import Weights
-from tests.conftest import tiny_config
+from tests.support.tiny import tiny_config
 
 CLASSES = ('cat', 'dog', 'hare', 'newt', 'toad', 'wren')
 # Not '0', '1', …: a list of labels may have names and numbers.

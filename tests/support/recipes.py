@@ -1,7 +1,7 @@
-"""What every recipe resolves to; `make golden` writes it anew.
+"""The resolved recipes; `make golden` writes them to a golden file.
 
-tests/golden/recipes.json has every key of the defaults, and of each other
-recipe those that differ: a change of one shows in the diff of that file.
+tests/golden/recipes.json has every key of configs/default.py, and of each other
+recipe the keys that differ from it, so that a diff shows each change.
 """
 
 import importlib
@@ -17,12 +17,12 @@ GOLDEN = ROOT / 'tests' / 'golden' / 'recipes.json'
 
 
 def resolved() -> dict[str, dict]:
-  """Recipe → key → value, as JSON has it."""
+  """Returns {recipe: {key: JSON value}}."""
   values = {name: _leaves(name) for name in NAMES}
   default = values.pop('default')
   return {'default': default} | {
-    name: {key: v for key, v in own.items() if v != default[key]}
-    for name, own in values.items()
+    name: {key: v for key, v in recipe.items() if v != default[key]}
+    for name, recipe in values.items()
   }
 
 

@@ -1,16 +1,43 @@
-"""Two short training runs, and what is in their files."""
+"""Short training runs in this process, and what is in their files."""
 
 import csv
 import json
 
+import jax
 import numpy as np
 from PIL import Image
 
 from inception_jax.training import loop
-from tests.conftest import tiniest_config
+from tests.support.tiny import tiniest_config
+from tests.support.tiny import tiny_config
 
 # Class names with markup, CJK, mathematics and template syntax.
 CLASSES = ('<b>cat<b>', '狗 & dog', 'a$b$ {{ c }}')
+
+
+def short_config():
+  """Returns a config of six steps with three evaluations."""
+  config = tiny_config()
+  config.train_for = '6 steps'
+  config.eval_every = '2 steps'
+  config.checkpoint_every = '2 steps'
+  config.log_every = '3 steps'
+  config.histogram_every = '6 steps'
+  return config
+
+
+def train(workdir, config, mesh):
+  """Trains, and returns the result."""
+  return loop.train(config, str(workdir), mesh)
+
+
+def assert_equal_states(a, b):
+  """Asserts that two states are bitwise equal."""
+  assert jax.tree.structure(a) == jax.tree.structure(b)
+  for (path, x), y in zip(
+    jax.tree_util.tree_leaves_with_path(a), jax.tree.leaves(b), strict=True
+  ):
+    np.testing.assert_array_equal(x, y, err_msg=jax.tree_util.keystr(path))
 
 
 def train_two(root, mesh):
@@ -32,17 +59,20 @@ def train_two(root, mesh):
     config.train_for = '6 steps'
     config.log_every = config.eval_every = '2 steps'
     workdirs.append(root / f'run{seed}')
-    loop.train(config, str(workdirs[-1]), mesh)
+    train(workdirs[-1], config, mesh)
   return workdirs
 
 
-def metrics(workdir):
+def metrics(workdir, split=''):
+  """Returns the lines of metrics.jsonl, of one split or of all."""
   text = (workdir / 'metrics.jsonl').read_text()
-  return [json.loads(line) for line in text.splitlines()]
+  lines = map(json.loads, text.splitlines())
+  return [line for line in lines if split in ('', line['split'])]
 
 
-def predictions(workdir):
-  with open(workdir / 'report' / 'predictions.csv', newline='') as file:
+def predictions(folder):
+  """Returns the rows of predictions.csv."""
+  with open(folder / 'predictions.csv', newline='') as file:
     return list(csv.DictReader(file))
 
 

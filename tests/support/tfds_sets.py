@@ -1,4 +1,4 @@
-"""The small dataset `shapes`: written by tfds, read by the pipeline."""
+"""Writes the small dataset `shapes` with tfds, and reads it."""
 
 import itertools
 
@@ -15,7 +15,7 @@ COUNTS = {'train': 23, 'test': 7}
 
 
 def image_of(split: str, i: int, channels: int) -> np.ndarray:
-  """The i-th image of a split: grey i·9 (+20 in test), 12×10."""
+  """Returns the i-th image of a split: 12×10, grey level 9·i (+20 in test)."""
   value = i * 9 + (20 if split == 'test' else 0)
   return np.full((12, 10, channels), value, np.uint8)
 
@@ -58,11 +58,11 @@ def write(
 
 
 def config_of(folder):
-  """A config that reads `shapes` in `folder` almost without resizing."""
+  """Returns a config that reads `shapes` in `folder`."""
   config = factory.resolve(digits.get_config())
   config.data.source = 'tfds:shapes'
   config.data.dir = str(folder)
-  config.data.image_size = 12
+  config.data.image_size = 12  # hardly resizes the images
   config.data.shuffle_buffer = 5
   config.batch_size = 4
   return config
@@ -79,20 +79,20 @@ def take(batches, count):
 
 
 def numbers(batch):
-  """The numbers of the images in a batch of the training split."""
+  """Returns the numbers of the images in a batch of the training split."""
   return [int(image[0, 0, 0]) // 9 for image in batch['image']]
 
 
 def numbers_in(batches, count):
-  """The numbers of the images in the first `count` batches."""
+  """Returns the numbers of the images in the first `count` batches."""
   return [n for batch in take(batches, count) for n in numbers(batch)]
 
 
 def number_in_test(image):
-  """The number of an image of the test split."""
+  """Returns the number of an image of the test split."""
   return (int(image[0, 0, 0]) - 20) // 9
 
 
 def shards_of_test(folder):
-  """The files of the test split."""
+  """Returns the paths of the test split's files."""
   return sorted((folder / 'shapes' / '1.0.0').glob('*test*-of-*'))

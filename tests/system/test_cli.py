@@ -17,7 +17,6 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from tests.conftest import stored
 from tests.support import tfds_sets
 from tests.support.commands import ROOT
 from tests.support.commands import command

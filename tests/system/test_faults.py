@@ -17,12 +17,12 @@ from inception_jax.errors import UserError
 from inception_jax.runtime import lock
 from inception_jax.runtime import preemption
 from inception_jax.runtime.preemption import Preempted
-from tests.conftest import stored
-from tests.conftest import tiniest_config
 from tests.support import commands
-from tests.training.test_loop import lines
-from tests.training.test_loop import run_of
-from tests.training.test_loop import same
+from tests.support.checkpoints import read_with_orbax
+from tests.support.runs import assert_equal_states
+from tests.support.runs import metrics
+from tests.support.runs import train
+from tests.support.tiny import tiniest_config
 
 
 def program(text):
@@ -203,7 +203,7 @@ def config_of_six_steps():
 @pytest.fixture(scope='module')
 def uninterrupted(tmp_path_factory, one_device):
   workdir = tmp_path_factory.mktemp('uninterrupted')
-  return workdir, run_of(workdir, config_of_six_steps(), one_device)
+  return workdir, train(workdir, config_of_six_steps(), one_device)
 
 
 # Training calls `requested` once per step, and before each of the 23 batches of
@@ -216,22 +216,25 @@ def test_preempted_training_resumes_bitwise(
   config = config_of_six_steps()
   with monkeypatch.context() as patch, pytest.raises(Preempted):
     request_at(patch, call)
-    run_of(tmp_path, config, one_device)
+    train(tmp_path, config, one_device)
   checkpoints = CheckpointDirectory(lookup.checkpoint_folder(tmp_path))
   assert checkpoints.steps()[-1] == step
   assert checkpoints.record(step)['metrics'] == {}
-  result = run_of(tmp_path, config, one_device)
+  result = train(tmp_path, config, one_device)
   for key in ('step', 'loss', 'top1', 'top5', 'count'):
     assert result[key] == expected[key]
-  assert same(stored(tmp_path, 6), stored(expected_workdir, 6))
+  assert_equal_states(
+    read_with_orbax(tmp_path, 6), read_with_orbax(expected_workdir, 6)
+  )
   for split in ('train', 'eval', 'eval_raw'):
-    resumed, reference = lines(tmp_path, split), lines(expected_workdir, split)
+    resumed = metrics(tmp_path, split)
+    reference = metrics(expected_workdir, split)
     for a, b in zip(resumed, reference[: len(resumed)], strict=True):
       assert a['step'] == b['step']
       assert a['loss'] == b['loss'] and a['top1'] == b['top1']
   # A checkpoint from within an evaluation gets its scores after the resume.
   if step == 3:
-    scores = {line['step']: line['top1'] for line in lines(tmp_path, 'eval')}
+    scores = {line['step']: line['top1'] for line in metrics(tmp_path, 'eval')}
     resumed = CheckpointDirectory(lookup.checkpoint_folder(tmp_path))
     assert resumed.record(3)['metrics']['top1'] == scores[3]
 

@@ -16,12 +16,12 @@ from inception_jax.data import decode
 from inception_jax.data.sources import folder
 from inception_jax.export import formats
 from inception_jax.models import card
-from tests.conftest import tiny_config
 from tests.support.commands import ROOT
 from tests.support.pictures import DIGITS
 from tests.support.pictures import digits_weights
 from tests.support.pictures import random_weights
 from tests.support.pictures import write_digits
+from tests.support.tiny import tiny_config
 
 BINARY = ROOT / 'serving' / 'cpp' / 'build' / 'classify'
 # Not set in a user's shell; the program sets what it needs.

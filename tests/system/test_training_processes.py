@@ -12,8 +12,8 @@ import pytest
 from configs import digits
 from inception_jax.training import loop
 from tests.support.commands import ROOT
-from tests.support.hosts import ends
 from tests.support.hosts import hosts
+from tests.support.hosts import wait_all
 
 # main.py with the networks of tests.support.tiny.
 TINY = {'program': ('-m', 'tests.support.tiny')}
@@ -62,7 +62,7 @@ def losses(workdir):
 def finished(processes):
   """The result that process 0 prints; the others print none."""
   results = []
-  for status, out, error in ends(processes):
+  for status, out, error in wait_all(processes):
     assert status == 0, error
     results += [x for x in out.splitlines() if x.startswith('{')]
   (result,) = results
@@ -119,7 +119,7 @@ def test_killed_process_is_reported_and_all_resume(single, tmp_path):
       assert first.poll() is None, first.communicate()
       time.sleep(0.01)
     second.send_signal(signal.SIGKILL)
-    (status, _, error), _ = ends([first, second])
+    (status, _, error), _ = wait_all([first, second])
     assert f'error: lost process 1 on {two.names[1]}' in error
     assert status == 75, error
     before = logged(workdir)['train']
@@ -151,7 +151,7 @@ def test_hosts_with_different_files_are_reported(tmp_path):
   )
   with hosts(2, tmp_path) as two:
     cwds = [str(tmp_path / str(i)) for i in range(2)]
-    outcomes = ends(two.start(*args, devices=1, cwds=cwds, **TINY))
+    outcomes = wait_all(two.start(*args, devices=1, cwds=cwds, **TINY))
   for status, _, error in outcomes:
     assert status == 2, error
     faults = [x for x in error.splitlines() if x.startswith('error: ')]

@@ -12,9 +12,9 @@ import pytest
 from inception_jax.checkpointing import lookup
 from inception_jax.checkpointing.manager import CheckpointManager
 from inception_jax.config import serialization
-from tests.conftest import tiniest_config
 from tests.support import commands
 from tests.support import pictures
+from tests.support.tiny import tiniest_config
 
 
 @pytest.fixture(scope='module')

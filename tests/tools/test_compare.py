@@ -19,7 +19,7 @@ def test_table_groups_and_paired_difference(reported, tmp_path):
   assert [row['top1'] for row in result['runs']] == [x['top1'] for x in last]
   assert [row['count'] for row in result['runs']] == [11, 11]
   correct = [
-    [line['top1'] == '1' for line in runs.predictions(workdir)]
+    [line['top1'] == '1' for line in runs.predictions(workdir / 'report')]
     for workdir in workdirs
   ]
   difference = result['runs'][1]['paired']['difference']

@@ -61,7 +61,8 @@ def test_page_shows_scores_mistakes_and_confusions(reported):
   assert dom.count('class="mistake"') == wrong > 0
   # The highest loss first, each with the network's input.
   shown = re.findall(r'<img src="data:image/png;base64,(.*?)" alt="(.*?)"', dom)
-  mistakes = [x for x in runs.predictions(workdir) if x['top1'] == '0']
+  predictions = runs.predictions(workdir / 'report')
+  mistakes = [x for x in predictions if x['top1'] == '0']
   mistakes.sort(key=lambda line: -float(line['loss']))
   assert [html.unescape(alt) for _, alt in shown] == [
     f'{line["image"]}, {line["label"]}' for line in mistakes

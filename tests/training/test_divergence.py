@@ -1,4 +1,4 @@
-"""Which layer diverged first, and how many overflows are too many."""
+"""Divergence: the first bad layer, and the limit of skipped steps."""
 
 import types
 
@@ -22,7 +22,7 @@ def variables():
 
 
 def with_nan(tree, *names):
-  """Puts a NaN into each of the named leaves."""
+  """Returns the tree with a NaN in each of the named leaves."""
 
   def of_leaf(path, x):
     name = jax.tree_util.keystr(path, simple=True, separator='/')
@@ -33,6 +33,7 @@ def with_nan(tree, *names):
 
 @pytest.fixture
 def check(tiny, variables):
+  """Checks a step whose named gradients, weights and statistics have a NaN."""
   model = architectures.create_model('tiny', 10, aux_head=True)
   state = types.SimpleNamespace(**variables)
   monitor = DivergenceMonitor(
@@ -55,27 +56,28 @@ def test_finite_steps_pass(check):
   check()
 
 
-def test_the_first_layer_with_nonfinite_activations_is_named(check):
+def test_first_layer_with_nonfinite_activations_is_named(check):
   stats = ('mixed_3a/branch0_0/bn/mean', 'mixed_2a/branch2_1/bn/var')
   grads = ('conv_1a/conv/kernel',)
   with pytest.raises(
     FloatingPointError,
     match='training diverged at step 7: the loss is nan; the first '
-    'non-finite layer is mixed_2a/branch2_1/bn, in its activations; there is no checkpoint',
+    'non-finite layer is mixed_2a/branch2_1/bn, in its activations; '
+    'there is no checkpoint',
   ):
     check(loss=np.nan, stats=stats, grads=grads)
 
 
-def test_the_last_layer_with_a_nonfinite_gradient_is_named(check):
+def test_last_layer_with_a_nonfinite_gradient_is_named(check):
   grads = ('conv_1a/conv/kernel', 'mixed_2a/branch0_0/conv/kernel')
-  # By name, 'aux' would be the first of all; the image meets it after 2a.
+  # 'aux' is first in alphabetical order, and after 2a in the forward pass.
   with pytest.raises(FloatingPointError, match='branch0_0/conv, in its grad'):
     check(grads=grads)
-  with pytest.raises(FloatingPointError, match='bad is aux/conv_0/conv, in'):
+  with pytest.raises(FloatingPointError, match='layer is aux/conv_0/conv,'):
     check(grads=(*grads, 'aux/conv_0/conv/kernel'))
 
 
-def test_the_first_layer_with_nonfinite_weights_is_named(check):
+def test_first_layer_with_nonfinite_weights_is_named(check):
   names = ('head/dense/bias', 'mixed_3a/branch0_0/conv/kernel')
   with pytest.raises(
     FloatingPointError, match='mixed_3a/branch0_0/conv, in its weights'

@@ -1,4 +1,4 @@
-"""Optimizers against TensorFlow's kernels."""
+"""Optimizers, compared with TensorFlow's kernels and published formulas."""
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +27,7 @@ def make(config, rate):
   )
 
 
-def test_rmsprop_is_tensorflows(config):
+def test_rmsprop_equals_tensorflows(config):
   tx = make(config, optax.constant_schedule(0.05))
   rng = np.random.default_rng(0)
   start = rng.normal(size=(7, 5)).astype(np.float32)
@@ -56,7 +56,7 @@ def test_rmsprop_is_tensorflows(config):
 
 
 @pytest.mark.parametrize('nesterov', [False, True])
-def test_sgd_is_tensorflows(config, nesterov):
+def test_sgd_equals_tensorflows(config, nesterov):
   config.optimizer.name = 'sgd'
   config.optimizer.nesterov = nesterov
   tx = make(config, optax.constant_schedule(0.05))
@@ -79,8 +79,8 @@ def test_sgd_is_tensorflows(config, nesterov):
 
 
 @pytest.mark.parametrize('name', ['adamw', 'adamw+nesterov', 'lamb', 'lion'])
-def test_adaptive_optimizers_are_their_authors(config, name):
-  """Against their formulas, in numpy and float64."""
+def test_adaptive_optimizers_equal_their_formulas(config, name):
+  """The formulas are computed by numpy in float64."""
   config.optimizer.name, _, nesterov = name.partition('+')
   config.optimizer.nesterov = bool(nesterov)
   config.weight_decay = 0.1
@@ -114,7 +114,7 @@ def test_adaptive_optimizers_are_their_authors(config, name):
 
 
 @pytest.mark.parametrize('name', ['rmsprop', 'sgd'])
-def test_decoupled_decay_is_taken_off_by_the_rate_of_the_step(config, name):
+def test_decoupled_decay_is_multiplied_by_the_learning_rate(config, name):
   config.optimizer.name = name
   config.weight_decay = 0.1
   config.optimizer.decoupled_decay = True
@@ -128,13 +128,13 @@ def test_decoupled_decay_is_taken_off_by_the_rate_of_the_step(config, name):
   state = tx.init(params)
   for step in range(3):
     updates, state = tx.update(zeros, state, params)
-    taken = jax.tree.map(lambda u, p: float((u / p)[0]), updates, params)
-    assert taken['dense'].pop('kernel') == 0
-    for share in jax.tree.leaves(taken):
-      np.testing.assert_allclose(share, -0.5 / (step + 1) * 0.1, rtol=1e-6)
+    relative = jax.tree.map(lambda u, p: float((u / p)[0]), updates, params)
+    assert relative['dense'].pop('kernel') == 0
+    for change in jax.tree.leaves(relative):
+      np.testing.assert_allclose(change, -0.5 / (step + 1) * 0.1, rtol=1e-6)
 
 
-def test_gradients_are_clipped_before_anything_else(config):
+def test_gradients_are_clipped_before_weight_decay(config):
   config.optimizer.name = 'sgd'
   config.optimizer.momentum = 0.0
   config.weight_decay = 0.1
@@ -156,7 +156,7 @@ def test_gradients_are_clipped_before_anything_else(config):
   np.testing.assert_allclose(update(), [-3, 0, 0, 3.5], atol=1e-6)
 
 
-def test_weight_decay_is_coupled_and_on_kernels_only(config):
+def test_weight_decay_is_coupled_and_applies_to_kernels_only(config):
   config.optimizer.name = 'sgd'
   config.optimizer.momentum = 0.0
   config.weight_decay = 0.1
@@ -176,7 +176,7 @@ def test_weight_decay_is_coupled_and_on_kernels_only(config):
   }
   np.testing.assert_allclose(updates['conv']['kernel'], -0.5 * 0.1 * 3.0)
 
-  # Coupled: it passes through RMSProp's scaling like any gradient.
+  # Coupled decay is part of the gradient that RMSProp scales.
   config.optimizer.name = 'rmsprop'
   tx = make(config, optax.constant_schedule(0.5))
   updates, _ = tx.update(zeros, tx.init(params), params)
@@ -210,7 +210,7 @@ def test_rates_by_path_scale_every_update(config, name):
     of = lambda tree, part, leaf=leaf: tree[part]['dense'][leaf]
     np.testing.assert_array_equal(of(scaled, 'head'), of(plain, 'head'))
     assert not of(scaled, 'stem').any()
-  # Not a quarter to the last digit: the decay follows the smaller weights.
+  # About a quarter, since the decay depends on the weights.
   np.testing.assert_allclose(
     scaled['mixed_5b']['dense']['kernel'],
     0.25 * plain['mixed_5b']['dense']['kernel'],

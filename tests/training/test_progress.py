@@ -1,19 +1,17 @@
-"""Progress by a scripted clock; JSON that any parser reads."""
+"""Throughput and metrics, measured with a fake clock."""
 
 import fractions
-import json
 
 import numpy as np
 import pytest
 
 from inception_jax.config import durations
-from inception_jax.config import serialization
-from inception_jax.runtime import progress_bar
 from inception_jax.training import progress as progress_lib
 
 
 @pytest.fixture
-def clock(monkeypatch):
+def advance(monkeypatch):
+  """Replaces the clock; advances it by seconds."""
   now = [100.0]
   monkeypatch.setattr(progress_lib.time, 'perf_counter', lambda: now[0])
 
@@ -39,23 +37,25 @@ def sums(top1):
   }
 
 
-def steps(progress, clock, count, waiting, working):
+def train_steps(progress, advance, count, waiting, working):
+  """Runs steps of `waiting` + `working` seconds, each with an evaluation."""
+
   def batches():
     while True:
-      clock(waiting)
+      advance(waiting)
       yield {}
 
   batches = batches()
   for _ in range(count):
     progress.next(batches)
-    clock(working)
+    advance(working)
     progress.add(sums(2.0))
-    clock(50.0)  # an evaluation, which counts for nothing
+    advance(50.0)  # an evaluation, which does not count
 
 
-def test_a_report_divides_sums_and_measures_time(clock, caplog):
+def test_report_divides_sums_and_measures_time(advance, caplog):
   progress = progress_lib.Progress(plan(), 8, lambda step, sums: None)
-  steps(progress, clock, 4, waiting=0.25, working=0.75)
+  train_steps(progress, advance, 4, waiting=0.25, working=0.75)
   with caplog.at_level('INFO', 'inception_jax'):
     values = progress.report(4)
   assert values['loss'] == 2.0
@@ -69,40 +69,29 @@ def test_a_report_divides_sums_and_measures_time(clock, caplog):
   assert 'WARNING' not in caplog.text
 
 
-def test_waiting_for_data_is_complained_of(clock, caplog):
+def test_waiting_for_data_is_a_warning(advance, caplog):
   progress = progress_lib.Progress(plan(), 8, lambda step, sums: None)
-  steps(progress, clock, 4, waiting=1.0, working=1.0)
+  train_steps(progress, advance, 4, waiting=1.0, working=1.0)
   progress.report(4)
   assert 'waits for data 50 % of its time' in caplog.text
   caplog.clear()
-  steps(progress, clock, 4, waiting=0.0, working=1.0)
+  train_steps(progress, advance, 4, waiting=0.0, working=1.0)
   assert progress.report(8)['data_wait'] == 0
   assert progress.images_per_sec == pytest.approx(64 / 12)
   assert caplog.text == ''
 
 
-def test_every_step_is_checked_once_and_in_turn(clock):
+def test_every_step_is_checked_once_and_in_order(advance):
   seen = []
   progress = progress_lib.Progress(
     plan(), 8, lambda step, sums: seen.append(step)
   )
-  steps(progress, clock, 2, waiting=0.0, working=1.0)
+  train_steps(progress, advance, 2, waiting=0.0, working=1.0)
   progress.check_divergence(2)
   assert seen == [1, 2]
-  steps(progress, clock, 1, waiting=0.0, working=1.0)
+  train_steps(progress, advance, 1, waiting=0.0, working=1.0)
   progress.check_divergence(3)
   assert progress.report(3)['count'] == 24
-  steps(progress, clock, 1, waiting=0.0, working=1.0)
+  train_steps(progress, advance, 1, waiting=0.0, working=1.0)
   assert progress.report(4)['count'] == 8
   assert seen == [1, 2, 3, 4]
-
-
-def test_json_lines_are_json():
-  line = serialization.json_line({'loss': float('nan'), 'top1': 0.5, 'step': 3})
-  assert json.loads(line) == {'loss': None, 'top1': 0.5, 'step': 3}
-  assert 'NaN' not in line
-
-
-def test_durations_for_people():
-  assert progress_bar.format_duration(5) == '0:05'
-  assert progress_bar.format_duration(3723.4) == '1:02:03'

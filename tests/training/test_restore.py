@@ -1,18 +1,30 @@
-"""Where a training starts: from scratch, from weights, from a checkpoint."""
+"""Starting from scratch, from weights and from a checkpoint."""
+
+import json
+import shutil
 
 import jax
 import numpy as np
 import pytest
 
+from inception_jax.checkpointing import lookup
+from inception_jax.errors import UserError
+from inception_jax.evaluation import evaluate
 from inception_jax.training import restore
 from inception_jax.training import run as run_lib
-from tests.conftest import stored
-from tests.conftest import tiniest_config
+from tests.support import pictures as pictures_lib
+from tests.support.checkpoints import names_in
+from tests.support.checkpoints import read_with_orbax
+from tests.support.runs import assert_equal_states
+from tests.support.runs import metrics
+from tests.support.runs import short_config
+from tests.support.runs import train
+from tests.support.tiny import tiniest_config
 
 
 @pytest.fixture
 def started(tmp_path, one_device):
-  """config → (run, start) in one workdir."""
+  """A function of a config that returns the run and its start."""
 
   def start(config, workdir=tmp_path / 'run', save=False):
     run = run_lib.prepare(config, str(workdir), one_device)
@@ -34,14 +46,14 @@ def config():
   return config
 
 
-def test_a_new_workdir_starts_from_scratch(started, config, tmp_path):
+def test_new_workdir_starts_from_scratch(started, config, tmp_path):
   run, start = started(config)
   assert (start.step, start.scores, start.complete) == (0, {}, False)
   assert start.state.step == 0 and run.weights is None
   assert not (tmp_path / 'run').exists()
 
 
-def test_weights_are_fine_tuned(started, config, tmp_path):
+def test_fine_tuning_starts_from_the_given_weights(started, config, tmp_path):
   source = tmp_path / 'source'
   _, first = started(config, source, save=True)
   config.seed = 5
@@ -56,12 +68,12 @@ def test_weights_are_fine_tuned(started, config, tmp_path):
     np.testing.assert_array_equal(a, b)
 
 
-def test_a_checkpoint_is_restored_with_its_scores(started, config, tmp_path):
+def test_checkpoint_is_restored_with_its_scores(started, config, tmp_path):
   started(config, save=True)
   _, start = started(config)
   assert start.step == 0 and start.scores['top1'] == 0.5
   assert not start.changed and not start.complete
-  on_disk = stored(tmp_path / 'run', 0)
+  on_disk = read_with_orbax(tmp_path / 'run', 0)
   for name in ('params', 'batch_stats'):
     for a, b in zip(
       jax.tree.leaves(getattr(start.state, name)),
@@ -71,10 +83,107 @@ def test_a_checkpoint_is_restored_with_its_scores(started, config, tmp_path):
       np.testing.assert_array_equal(a, b)
 
 
-def test_a_reached_target_completes_a_run(started, config):
+def test_run_that_reached_its_target_is_complete(started, config):
   started(config, save=True)
   config.stop_at_top1 = 0.5
   run, start = started(config)
   assert start.complete
   assert start.state is None
   assert restore.final_scores(run, start) == {'step': 0, **start.scores}
+
+
+def test_changed_keys_are_logged_and_those_of_the_arithmetic_refused(
+  run_copy, one_device, caplog
+):
+  workdir, result = run_copy
+  config = short_config()
+  config.seed = 7
+  config.schedule.learning_rate = 0.5
+  config.log_every = '2 steps'
+  before = (workdir / 'config.json').read_text()
+  assert train(workdir, config, one_device) == result
+  # The run is complete, so config.json still shows how it was trained.
+  assert (workdir / 'config.json').read_text() == before
+  assert 'changed since this run began: seed: 0 → 7' in caplog.text
+  assert 'schedule.learning_rate: 0.05 → 0.5' in caplog.text
+  assert caplog.text.count('changed since this run began') == 3
+
+  # With steps left to train, changes of the arithmetic are refused.
+  config.train_for = '7 steps'
+  with pytest.raises(UserError) as caught:
+    train(workdir, config, one_device)
+  message, *faults = caught.value.faults
+  assert '--config.allow_changed=schedule.learning_rate,seed' in message
+  assert faults == [
+    '  schedule.learning_rate: 0.05 → 0.5',
+    '  seed: 0 → 7',
+  ]
+  assert (workdir / 'config.json').read_text() == before
+  config.allow_changed = 'schedule.*, seed'
+  assert train(workdir, config, one_device)['step'] == 7
+  assert json.loads((workdir / 'config.json').read_text())['seed'] == 7
+
+
+def test_resume_with_other_classes_is_refused(pictures, one_device, tmp_path):
+  for split in ('train', 'val'):
+    shutil.copytree(pictures / 'val', tmp_path / 'data' / split)
+  config = pictures_lib.config_of(tmp_path / 'data')
+  config.train_for = config.eval_every = '2 steps'
+  train(tmp_path / 'run', config, one_device)
+  for split in ('train', 'val'):
+    # The toad becomes a bee: each class before it gets the next number.
+    folder = tmp_path / 'data' / split
+    (folder / 'toad').rename(folder / 'bee')
+  # The run is complete: nothing is trained, and no error raised.
+  train(tmp_path / 'run', config, one_device)
+  config.train_for = '3 steps'
+  with pytest.raises(UserError, match='trained on other classes') as error:
+    train(tmp_path / 'run', config, one_device)
+  assert "  0: 'cat' → 'bee'" in error.value.faults
+
+
+def test_damaged_checkpoint_is_renamed_and_training_repeated_bitwise(
+  run_copy, one_device, caplog
+):
+  workdir, result = run_copy
+  config = short_config()
+
+  def evaluated_step(checkpoint):
+    options = evaluate.Options((checkpoint,))
+    found = evaluate.evaluate(config, str(workdir), one_device, options)
+    return found.result['step']
+
+  expected, before = read_with_orbax(workdir, 6), metrics(workdir, 'eval')
+  (data, *_) = (
+    path
+    for path in sorted((workdir / 'checkpoints' / '6').rglob('d/*'))
+    if path.stat().st_size > 10_000
+  )
+  content = bytearray(data.read_bytes())
+  content[len(content) // 2] ^= 4  # one bit
+  data.write_bytes(content)
+  assert evaluated_step('latest') == 4
+  with pytest.raises(UserError, match='6 is damaged'):
+    evaluated_step('6')
+  caplog.clear()
+  again = train(workdir, config, one_device)
+  assert 'checkpoints/6 is damaged' in caplog.text
+  assert 'taking step 4' in caplog.text
+  assert {**again, 'images_per_sec': 0} == {**result, 'images_per_sec': 0}
+  names = names_in(lookup.checkpoint_folder(workdir))
+  assert names == ['2', '4', '6', '6.damaged']
+  assert_equal_states(read_with_orbax(workdir, 6), expected)
+  assert metrics(workdir, 'eval') == before  # not written twice
+
+
+def test_shortened_training_is_evaluated_at_its_last_checkpoint(
+  one_device, tmp_path
+):
+  config = short_config()
+  config.eval_every = '6 steps'
+  config.checkpoint_keep = 9
+  train(tmp_path, config, one_device)
+  shutil.rmtree(lookup.checkpoint_folder(tmp_path) / '6')
+  config.train_for = '4 steps'
+  result = train(tmp_path, config, one_device)
+  assert (result['step'], result['count']) == (4, 360)

@@ -1,4 +1,4 @@
-"""Learning rates against TensorFlow's and PyTorch's formulas."""
+"""Learning rates, compared with TensorFlow's and PyTorch's formulas."""
 
 import math
 
@@ -47,15 +47,15 @@ def test_no_warmup(config):
   )
 
 
-def test_a_training_within_its_warmup_still_trains(config, caplog):
+def test_training_shorter_than_its_warmup_is_a_warning(config, caplog):
   config.train_for = '4 steps'
   config.schedule.learning_rate = 1.0
   np.testing.assert_allclose(rates(config, [0, 2, 4]), [0.0, 0.2, 0.4])
   assert 'longer than train_for' in caplog.text
 
 
-def test_exponential_counts_from_the_first_step_and_has_a_floor(config):
-  # Google's recipe for Inception-v3, 0.94 every 3 epochs, in small.
+def test_exponential_decays_from_step_0_to_a_minimum(config):
+  # As in Google's recipe for Inception-v3: 0.94 every 3 epochs.
   config.schedule.name = 'exponential'
   config.schedule.learning_rate = 0.4
   config.schedule.end_learning_rate = 0.4 * 0.94**12
@@ -64,14 +64,14 @@ def test_exponential_counts_from_the_first_step_and_has_a_floor(config):
   steps = [7, 11, 12, 50, 99]
   expected = [0.4 * max(0.94 ** (s // 6), 0.94**12) for s in steps]
   np.testing.assert_allclose(rates(config, steps), expected, rtol=1e-5)
-  # The warm-up ends where that has got by then.
+  # The warm-up ends at the decayed rate.
   np.testing.assert_allclose(rates(config, [0, 7]), [0, 0.4 * 0.94], rtol=1e-5)
   config.schedule.staircase = False
   expected = [0.4 * 0.94 ** (s / 6) for s in (7, 50)]
   np.testing.assert_allclose(rates(config, [7, 50]), expected, rtol=1e-5)
 
 
-def test_cold_steps_come_before_the_warmup(config):
+def test_cold_steps_precede_the_warmup(config):
   config.schedule.name = 'constant'
   config.schedule.learning_rate = 0.4
   config.schedule.init_learning_rate = 0.04
@@ -81,8 +81,8 @@ def test_cold_steps_come_before_the_warmup(config):
   np.testing.assert_allclose(got, expected, rtol=1e-5)
 
 
-def test_multi_step_is_pytorchs(config):
-  # 60, 120 and 160 of 200 epochs, one of warm-up.
+def test_multi_step_equals_pytorchs(config):
+  # As 60, 120 and 160 of 200 epochs, with one epoch of warm-up.
   config.schedule.name = 'multi_step'
   config.schedule.learning_rate = 0.1
   config.schedule.decay_rate = 0.2
@@ -101,15 +101,15 @@ def test_linear(config):
   np.testing.assert_allclose(got, [0.2, 0.4, 0.25, 0.1], rtol=1e-5)
 
 
-def test_one_cycle_is_pytorchs(config):
+def test_one_cycle_equals_pytorchs(config):
   config.schedule.name = 'one_cycle'
   config.schedule.learning_rate = 1.0
   config.schedule.init_learning_rate = 1 / 25
   config.schedule.end_learning_rate = 1e-4
   config.schedule.warmup = '30 percent'
 
-  def anneal(start, end, share):
-    return end + (start - end) / 2 * (1 + math.cos(math.pi * share))
+  def anneal(start, end, fraction):
+    return end + (start - end) / 2 * (1 + math.cos(math.pi * fraction))
 
   expected = [anneal(1 / 25, 1, s / 30) for s in (0, 10, 29)]
   expected += [anneal(1, 1e-4, (s - 30) / 70) for s in (30, 60, 100)]
@@ -117,7 +117,7 @@ def test_one_cycle_is_pytorchs(config):
   np.testing.assert_allclose(got, expected, rtol=1e-5)
 
 
-def test_rates_grow_with_the_batch_and_say_so(config, caplog):
+def test_rates_scale_with_the_batch_size(config, caplog):
   config.schedule.init_learning_rate = 0.01
   config.schedule.end_learning_rate = 0.001
   config.schedule.batch_size = 10
@@ -134,7 +134,7 @@ def test_rates_grow_with_the_batch_and_say_so(config, caplog):
   )
 
 
-def test_faults_of_a_schedule_come_all_at_once(config):
+def test_all_faults_of_a_schedule_are_reported(config):
   config.schedule.name = 'step'
   config.schedule.decay_rate = 0.0
   config.schedule.cold = 'five'

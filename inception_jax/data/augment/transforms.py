@@ -22,10 +22,7 @@ def normalise(images, data):
 
 
 def train_batch(key, batch, data, num_classes: int):
-  """Augments and normalises a batch, each image independently.
-
-  The order is that of torchvision's and timm's recipes: shift, flip, rotation,
-  policy, colour jitter, random erasing, mixup or CutMix.
+  """Augments and normalises a batch: `AUGMENTATIONS`, then mixup or CutMix.
 
   Args:
     key: the draws depend on nothing else.
@@ -37,39 +34,33 @@ def train_batch(key, batch, data, num_classes: int):
     float32 images [B, S, S, C] and float32 targets [B, N]. Each target is a
     distribution, over two classes after mixup or CutMix.
   """
-  keys = iter(jax.random.split(key, 7))
+  keys = iter(jax.random.split(key, len(AUGMENTATIONS) + 1))
   images = batch['image']
-  size = images.shape[0]
-  if data.pad:
-    images = _shift(next(keys), images, data.pad)
-  if data.flip:
-    flips = jax.random.bernoulli(next(keys), shape=(size, 1, 1, 1))
-    images = jnp.where(flips, images[:, :, ::-1], images)
-
+  for is_enabled, augment in AUGMENTATIONS.values():
+    if is_enabled(data):
+      images = augment(next(keys), images, data)
   images = images.astype(jnp.float32)
-  if data.rotate:
-    images = _map_images(_rotate, next(keys), images, data.rotate)
-  if data.policy:
-    images = _map_images(policies.apply, next(keys), images, data)
-  if any(data.color_jitter) or data.brightness_shift:
-    images = _jitter_colours(next(keys), images, data)
-  if data.erase:
-    images = _map_images(_erase, next(keys), images, data)
   targets = jax.nn.one_hot(batch['label'], num_classes)
   if data.mixup or data.cutmix:
     images, targets = _mix(next(keys), images, targets, data)
   return normalise(images, data), targets
 
 
-def _map_images(function, key, images, argument):
-  """Maps `function(key, image, argument)` over images, with a key for each."""
-  keys = jax.random.split(key, images.shape[0])
-  return jax.vmap(lambda k, x: function(k, x, argument))(keys, images)
+def per_image(function):
+  """Returns `function(key, image, data)`, of float32 [H, W, C], for a batch."""
+
+  def augment(key, images, data):
+    keys = jax.random.split(key, images.shape[0])
+    images = images.astype(jnp.float32)
+    return jax.vmap(lambda k, x: function(k, x, data))(keys, images)
+
+  return augment
 
 
-def _shift(key, images, pad: int):
+def _shift(key, images, data):
   """Pads each image with black and crops it back at a random place."""
   batch, height, width, channels = images.shape
+  pad = data.pad
   padded = jnp.pad(images, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
   corners = jax.random.randint(key, (batch, 2), 0, 2 * pad + 1)
 
@@ -80,9 +71,16 @@ def _shift(key, images, pad: int):
   return jax.vmap(crop)(padded, corners)
 
 
-def _rotate(key, image, max_degrees: float):
-  """Rotates by up to `max_degrees` to either side, on black."""
-  degrees = jax.random.uniform(key, minval=-max_degrees, maxval=max_degrees)
+def _flip(key, images, data):
+  """Mirrors half of the images, left to right."""
+  del data
+  flips = jax.random.bernoulli(key, shape=(images.shape[0], 1, 1, 1))
+  return jnp.where(flips, images[:, :, ::-1], images)
+
+
+def _rotate(key, image, data):
+  """Rotates by up to `data.rotate` degrees to either side, on black."""
+  degrees = jax.random.uniform(key, minval=-data.rotate, maxval=data.rotate)
   rotated = warp(image, rotation(degrees), jnp.zeros(image.shape[-1]))
   return jnp.round(rotated)  # as PIL does, and as policies require
 
@@ -95,6 +93,7 @@ def _jitter_colours(key, x, data):
   by a fraction of its circle. Brightness also moves by a fraction of white, as
   in TensorFlow's `random_brightness`.
   """
+  x = x.astype(jnp.float32)
   limits = jnp.asarray([data.brightness_shift, *data.color_jitter])
   shape = (5, x.shape[0], 1, 1, 1)
   draws = jax.random.uniform(key, shape, minval=-1.0)
@@ -137,6 +136,22 @@ def _erase(key, image, data):
     noise = jax.random.normal(keys[4], (height, width, channels))
     fill += noise * jnp.asarray(data.std, jnp.float32)
   return jnp.where(inside & erased, fill, image)
+
+
+# In the order of torchvision's and timm's recipes. `config.data` → whether it is
+# on; and the change: (key, images, config.data) → images [B, S, S, C] of 0…255,
+# uint8 or float32.
+AUGMENTATIONS = {
+  'pad': (lambda d: d.pad, _shift),
+  'flip': (lambda d: d.flip, _flip),
+  'rotate': (lambda d: d.rotate, per_image(_rotate)),
+  'policy': (lambda d: d.policy, per_image(policies.apply)),
+  'color_jitter': (
+    lambda d: any(d.color_jitter) or d.brightness_shift,
+    _jitter_colours,
+  ),
+  'erase': (lambda d: d.erase, per_image(_erase)),
+}
 
 
 def _in_box(start, end, height: int, width: int):

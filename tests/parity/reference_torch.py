@@ -1,4 +1,4 @@
-"""timm, torchvision and weiaicunzai/pytorch-cifar100."""
+"""Networks of timm, torchvision and weiaicunzai/pytorch-cifar100."""
 
 import importlib
 import sys
@@ -9,7 +9,7 @@ import torch
 
 
 class Torch:
-  """timm, torchvision, and weiaicunzai/pytorch-cifar100 from a clone."""
+  """A network of timm, torchvision, or a clone of pytorch-cifar100."""
 
   oihw = True
 
@@ -50,7 +50,7 @@ class Torch:
       module = importlib.import_module('models.inceptionv4')
       if network == 'cifar_inception_v4':
         model = module.InceptionV4(4, 7, 3, class_nums=cases.NUM_CLASSES)
-        # Its window of 7 is the grid of 32×32 images; other sizes need this.
+        # Its pooling window of 7 fits only the feature map of 32×32 images.
         model.avgpool = torch.nn.AdaptiveAvgPool2d((1, 1))
       else:
         model = module.InceptionResNetV2(5, 10, 5, class_nums=cases.NUM_CLASSES)
@@ -85,7 +85,7 @@ class Torch:
     return (out[0] if isinstance(out, tuple) else out).numpy()
 
   def fit(self, name, size):
-    """The loss of each of the steps that training.py compares."""
+    """Returns the loss of each step that training.py compares."""
     kernels = [p for p in self._model.parameters() if p.ndim > 1]
     others = [p for p in self._model.parameters() if p.ndim <= 1]
     groups = [

@@ -1,4 +1,4 @@
-"""MindCV, and the networks of mindspore-ai/models."""
+"""Networks of MindCV and mindspore-ai/models."""
 
 import importlib
 import sys
@@ -8,7 +8,7 @@ import mindspore as ms
 
 
 class MindSpore:
-  """MindCV, and mindspore-ai/models from a clone."""
+  """A network of MindCV, or of a clone of mindspore-ai/models."""
 
   oihw = True
 
@@ -16,19 +16,19 @@ class MindSpore:
     ms.set_device('CPU')
     self.aux_head = case.aux_head and size == cases.FULL
     if case.source == 'mindcv':
-      # Not its `create_model`, which always adds v3's auxiliary head.
+      # `mindcv.create_model` always adds the auxiliary head of v3.
       name = case.network.replace('_', '')
       module = importlib.import_module(f'mindcv.models.{name}')
       make = getattr(module, name.replace('i', 'I', 1).replace('v', 'V'))
       aux = {'aux_logits': self.aux_head} if case.aux_head else {}
       model = make(num_classes=cases.NUM_CLASSES, drop_rate=0.0, **aux)
     else:
-      model = self._of_models(case.network, clone)
+      model = self._mindspore_models(case.network, clone)
     self._model = model
     self._parameters = {p.name: p for p in model.get_parameters()}
     self.tensors = {k: tuple(p.shape) for k, p in self._parameters.items()}
 
-  def _of_models(self, network, clone):
+  def _mindspore_models(self, network, clone):
     folder = f'{clone}/official/cv/Inception/{network.replace("_", "")}/src'
     sys.path.insert(0, folder)
     if network == 'inception_v3':

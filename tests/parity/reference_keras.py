@@ -1,4 +1,4 @@
-"""keras.applications."""
+"""Networks of keras.applications."""
 
 import os
 import re
@@ -15,7 +15,7 @@ _FIRST = re.compile('^(conv2d|batch_normalization)$')
 
 
 class Keras:
-  """keras.applications; names are 'layer/weight'."""
+  """A network of keras.applications; its tensors are named 'layer/weight'."""
 
   oihw = False
 
@@ -33,7 +33,7 @@ class Keras:
       classifier_activation=None,
     )
     self._weights = {
-      # As files are read: the first of a kind has no number in Keras.
+      # As the importer names them: Keras does not number the first of a kind.
       _FIRST.sub(r'\1_0', layer.name) + f'/{weight.name}': weight
       for layer in self._model.layers
       for weight in layer.weights

@@ -1,4 +1,4 @@
-"""TF-slim, whose networks tf_object_detection ships."""
+"""Networks of TF-slim, which the package tf_object_detection contains."""
 
 import importlib
 import os
@@ -12,13 +12,13 @@ import tensorflow.compat.v1 as tf
 import tf_slim as slim
 
 tf.disable_v2_behavior()
-# The networks are of TensorFlow 1 and import it by its name.
+# The networks import TensorFlow 1 as `tensorflow`.
 tf.contrib = types.SimpleNamespace(slim=slim)
 sys.modules['tensorflow'] = tf
 
 
 class Slim:
-  """TF-slim: tensorflow/models, research/slim from a clone."""
+  """A network of tensorflow/models, research/slim."""
 
   oihw = False
 
@@ -79,10 +79,10 @@ class Slim:
     return self._session.run(self._evaluated, {self._images: images})
 
   def train(self, images, labels):
-    wanted = {'logits': self._logits, 'gradients': self._gradients}
+    fetches = {'logits': self._logits, 'gradients': self._gradients}
     if self._aux is not None:
-      wanted['aux'] = self._aux
-    got = self._session.run(
-      wanted, {self._images: images, self._labels: labels}
+      fetches['aux'] = self._aux
+    results = self._session.run(
+      fetches, {self._images: images, self._labels: labels}
     )
-    return got['logits'], got.get('aux'), got['gradients']
+    return results['logits'], results.get('aux'), results['gradients']

@@ -1,0 +1,34 @@
+"""Losses, compared with Keras's."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tensorflow as tf
+
+from inception_jax.training import losses
+from tests.support.train_steps import assert_close
+
+
+def test_label_smoothing_equals_tensorflows():
+  logits = jax.random.normal(jax.random.key(0), (6, 5))
+  labels = jnp.array([0, 1, 2, 3, 4, 0])
+  theirs = tf.keras.losses.categorical_crossentropy(
+    np.eye(5, dtype=np.float32)[labels],
+    np.asarray(logits),
+    from_logits=True,
+    label_smoothing=0.1,
+  )
+  ours = losses.cross_entropy(logits, jax.nn.one_hot(labels, 5), 0.1)
+  assert_close(ours, theirs)
+
+
+def test_binary_cross_entropy_equals_tensorflows():
+  logits = jax.random.normal(jax.random.key(0), (6, 5))
+  targets = jax.nn.softmax(jax.random.normal(jax.random.key(1), (6, 5)))
+  # Keras smooths towards 1/2; timm, like this loss, towards 1/N.
+  smoothed = 0.9 * targets + 0.1 / 5
+  theirs = tf.keras.losses.binary_crossentropy(
+    np.asarray(smoothed), np.asarray(logits), from_logits=True
+  )
+  ours = losses.binary_cross_entropy(logits, targets, 0.1)
+  assert_close(ours, theirs)

@@ -1,0 +1,34 @@
+"""The checks and the files before the first step."""
+
+import json
+
+import pytest
+
+from inception_jax.errors import UserError
+from tests.support import tfds_sets
+from tests.support.runs import short_config
+from tests.support.runs import train
+
+
+def test_missing_split_leaves_no_workdir(one_device, tmp_path):
+  config = short_config()
+  tfds_sets.write(tmp_path / 'data')
+  config.data.source = 'tfds:shapes'
+  config.data.dir = str(tmp_path / 'data')
+  config.data.eval_split = 'validation'
+  with pytest.raises(UserError, match="no split 'validation'"):
+    train(tmp_path / 'run', config, one_device)
+  config.data.eval_split = 'test'
+  config.model.num_classes = 2
+  with pytest.raises(UserError, match='has 3 classes'):
+    train(tmp_path / 'run', config, one_device)
+  assert not (tmp_path / 'run').exists()
+
+
+def test_config_and_parameters_are_written(finished_run):
+  workdir, _ = finished_run
+  assert json.loads((workdir / 'config.json').read_text()) == json.loads(
+    json.dumps(short_config().to_dict())
+  )
+  table = (workdir / 'parameters.txt').read_text()
+  assert 'mixed_2a/branch0_0/conv/kernel' in table and '(1, 1, 16, 8)' in table

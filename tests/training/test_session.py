@@ -1,0 +1,139 @@
+"""Logging, evaluating, saving and profiling in a training."""
+
+import numpy as np
+import pytest
+
+from inception_jax.checkpointing import lookup
+from inception_jax.evaluation import evaluator
+from tests.support.checkpoints import read_with_orbax
+from tests.support.runs import metrics
+from tests.support.runs import short_config
+from tests.support.runs import train
+
+
+@pytest.fixture
+def config():
+  config = short_config()
+  config.model.update(name='tiniest', aux_head=False)
+  return config
+
+
+def test_metrics_of_training_and_both_evaluations_are_written(finished_run):
+  workdir, result = finished_run
+  assert result['step'] == 6
+  assert result['count'] == 360
+  assert result['images_per_sec'] > 0
+  assert [line['step'] for line in metrics(workdir, 'train')] == [3, 6]
+  evaluations = metrics(workdir, 'eval')
+  assert [line['step'] for line in evaluations] == [2, 4, 6]
+  assert evaluations[-1]['loss'] == result['loss']
+  raw = metrics(workdir, 'eval_raw')
+  assert [line['step'] for line in raw] == [2, 4, 6]
+  assert raw[-1]['loss'] != result['loss'] and raw[-1]['count'] == 360
+  assert {line['count'] for line in metrics(workdir, 'train')} == {48}
+  for key in ('learning_rate', 'grad_norm', 'images_per_sec', 'data_wait'):
+    assert key in metrics(workdir, 'train')[0]
+  assert not list(workdir.glob('*.unfinished'))
+
+
+def test_raw_weights_are_evaluated_only_with_eval_raw(
+  config, tmp_path, one_device
+):
+  config.train_for, config.eval_raw = '2 steps', False
+  result = train(tmp_path, config, one_device)
+  assert not metrics(tmp_path, 'eval_raw')
+  assert metrics(tmp_path, 'eval')[0]['loss'] == result['loss']
+
+
+def test_new_best_is_saved_between_checkpoints(
+  config, tmp_path, one_device, monkeypatch
+):
+  config.checkpoint_every = '4 steps'
+  config.checkpoint_keep = 1
+  config.ema_decay = 0.0
+  top1 = {2: 0.1, 4: 0.9, 6: 0.3, 8: 0.95, 10: 0.5, 12: 0.2}
+  steps = []
+
+  def scripted(self, variables, before_batch):
+    steps.append(2 * len(steps) + 2)
+    return evaluator.Evaluation(
+      {'loss': 1.0, 'top1': top1[steps[-1]], 'top5': 1.0, 'count': 360}, []
+    )
+
+  monkeypatch.setattr(evaluator.Evaluator, '__call__', scripted)
+  on_disk = lambda: sorted(
+    int(path.name) for path in lookup.checkpoint_folder(tmp_path).iterdir()
+  )
+  config.train_for = '2 steps'
+  train(tmp_path, config, one_device)
+  assert on_disk() == [2]
+  config.train_for = '6 steps'
+  train(tmp_path, config, one_device)
+  assert on_disk() == [4, 6]
+  config.checkpoint_every = '100 steps'
+  config.train_for = '10 steps'
+  train(tmp_path, config, one_device)
+  assert on_disk() == [8, 10]
+  # The best score outlives the process: 0.2 does not replace 0.95.
+  config.train_for = '12 steps'
+  train(tmp_path, config, one_device)
+  assert on_disk() == [8, 12]
+
+
+@pytest.fixture
+def tensorboard(finished_run):
+  """tag → {step: value} of the finished run, with `tags`."""
+  from tensorboard.backend.event_processing import event_accumulator
+  from tensorboard.util import tensor_util
+
+  workdir, _ = finished_run
+  accumulator = event_accumulator.EventAccumulator(
+    str(workdir), size_guidance={'tensors': 0}
+  )
+  accumulator.Reload()
+
+  def read(tag):
+    return {
+      event.step: tensor_util.make_ndarray(event.tensor_proto)
+      for event in accumulator.Tensors(tag)
+    }
+
+  read.tags = accumulator.Tags()['tensors']
+  return read
+
+
+def test_tensorboard_has_the_same_curves(finished_run, tensorboard):
+  workdir, _ = finished_run
+  points = {step: float(x) for step, x in tensorboard('eval/loss').items()}
+  expected = {line['step']: line['loss'] for line in metrics(workdir, 'eval')}
+  assert points.keys() == expected.keys()
+  np.testing.assert_allclose(
+    list(points.values()), list(expected.values()), rtol=1e-6
+  )
+
+
+def test_tensorboard_has_norms_and_histograms(finished_run, tensorboard):
+  workdir, _ = finished_run
+  params = read_with_orbax(workdir, 6)['params']
+  kernel = params['conv_1a']['conv']['kernel']
+  (histogram,) = tensorboard('conv_1a/conv/kernel').values()
+  assert histogram[:, 2].sum() == kernel.size
+  assert histogram[0, 0] == pytest.approx(kernel.min(), rel=1e-5)
+  # The squared norms of the stages add up to that of the network.
+  for kind in ('grad_norm', 'param_norm'):
+    stages = [tensorboard(t) for t in tensorboard.tags if kind + 's/' in t]
+    assert len(stages) == 6
+    for step, whole in tensorboard(f'train/{kind}').items():
+      squares = sum(float(stage[step]) ** 2 for stage in stages)
+      np.testing.assert_allclose(squares**0.5, whole, rtol=1e-4)
+
+
+def test_profile_traces_the_requested_steps(
+  config, tmp_path, one_device, caplog
+):
+  config.profile, config.profile_from = '2 steps', '3 steps'
+  with caplog.at_level('INFO', 'inception_jax'):
+    train(tmp_path, config, one_device)
+  assert 'tracing steps 4 to 5' in caplog.text
+  traces = list(tmp_path.glob('plugins/profile/*/*'))
+  assert {path.suffix for path in traces} >= {'.pb', '.gz'}
