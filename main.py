@@ -126,10 +126,9 @@ def _check(mode: str, workdir: str) -> list[str]:
       if flag.present
     ]
   faults = []
-  checkpoints = _CHECKPOINT.value
-  if not checkpoints:
+  if not _CHECKPOINT.value:
     faults.append('--checkpoint is empty')
-  if not workdir and not all('/' in which for which in checkpoints):
+  if not workdir and not all('/' in which for which in _CHECKPOINT.value):
     faults.append('--workdir is missing: the folder of the run to evaluate')
   if _FOLLOW.value:
     # Other scores than the training's own must not get on its curves.

@@ -3,12 +3,9 @@
 The images are synthetic: nothing is read from disk.
 """
 
-import logging
-import statistics
-import time
-
 import jax
 
+from benchmarks import timing
 from inception_jax.data import order
 from inception_jax.data import pipeline
 from inception_jax.data.sources import registry
@@ -17,15 +14,9 @@ from inception_jax.evaluation import scoring
 from inception_jax.evaluation.evaluator import Evaluator
 from inception_jax.models import factory
 
-log = logging.getLogger(__name__)
-
 
 def measure(config, rounds: int) -> dict:
   """Alternates the bare forward pass, single-crop and 144-crop evaluation.
-
-  Args:
-    config: the whole config.
-    rounds: repetitions of each side.
 
   Returns:
     Medians: 'times_bare', the speed of evaluating 1024 images relative to the
@@ -56,29 +47,23 @@ def measure(config, rounds: int) -> dict:
 
   crops = config.copy_and_resolve_references()
   crops.data.eval_protocol = '144_crops'
-  one = Evaluator([(config, model)], split, mesh)
-  many = Evaluator([(crops, model)], few, mesh)
-  sides = [bare, lambda: one(variables), lambda: many(variables)]
-  for side in sides:
+  single = Evaluator([(config, model)], split, mesh)
+  several = Evaluator([(crops, model)], few, mesh)
+  sides = {
+    'bare': lambda: timing.seconds(bare),
+    'one': lambda: timing.seconds(single, variables),
+    'many': lambda: timing.seconds(several, variables),
+  }
+  for side in sides.values():
     side()  # compiles
-  results = []  # seconds per image
-  for i in range(rounds):
-    log.info('round %d of %d', i + 1, rounds)
-    seconds = [_seconds(side) for side in sides]
-    sizes = (batches * batch_size, split.size, few.size)
-    results.append([s / n for s, n in zip(seconds, sizes, strict=True)])
-  median = lambda f: statistics.median(f(*result) for result in results)
+  seconds = timing.alternate(sides, rounds)
+  one, many = seconds['one'] / split.size, seconds['many'] / few.size
+  alone = seconds['bare'] / (batches * batch_size)
   return {
-    'times_bare': round(median(lambda bare, one, many: bare / one), 3),
-    'times_144': round(median(lambda bare, one, many: many / (144 * one)), 3),
-    'images_per_sec': round(median(lambda bare, one, many: 1 / one), 2),
+    'times_bare': timing.median(alone / one, 3),
+    'times_144': timing.median(many / (144 * one), 3),
+    'images_per_sec': timing.median(1 / one, 2),
     'network': config.model.name,
     'image_size': size,
     'batch_size': batch_size,
   }
-
-
-def _seconds(side) -> float:
-  begin = time.perf_counter()
-  side()
-  return time.perf_counter() - begin

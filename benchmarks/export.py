@@ -3,19 +3,16 @@
 ONNX is compared with timm's own export of the same network.
 """
 
-import json
+import functools
 import logging
 import os
-import pathlib
-import statistics
-import subprocess
 import tempfile
-import time
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from benchmarks import timing
 from inception_jax.export import artifact
 from inception_jax.export import comparison
 from inception_jax.export import formats
@@ -29,7 +26,6 @@ from inception_jax.weights.sources import MINDCV
 
 log = logging.getLogger(__name__)
 
-_PEER = pathlib.Path(__file__).parent / 'peers' / 'timm_onnx.py'
 _CLASSES = 1000
 _ONNX, _TIMM, _MINDIR = 'onnx', 'timm', 'mindir'
 
@@ -37,12 +33,8 @@ _ONNX, _TIMM, _MINDIR = 'onnx', 'timm', 'mindir'
 def measure(config, rounds: int, torch: str, mindspore: str) -> list[dict]:
   """Exports a network with initial weights; runs every format on 8 images.
 
-  Args:
-    config: the whole config.
-    rounds: repetitions of each format.
-    torch: a Python interpreter with torch and timm.
-    mindspore: one with mindspore and mindcv, to export MINDIR of the networks
-      that MindCV has; '' leaves MINDIR out.
+  `torch` is a Python interpreter with torch and timm; `mindspore` is one with
+  mindspore and mindcv, to export MINDIR of the networks that MindCV has, or ''.
 
   Returns:
     A row for each format: 'network', 'format', the differences that
@@ -68,7 +60,9 @@ def measure(config, rounds: int, torch: str, mindspore: str) -> list[dict]:
       runners[name] = formats.FORMATS[name].save(weights, path, 0)
       rows[name] = _row(weights, name, path, runners[name])
     path = os.path.join(folder, 'timm.onnx')
-    rows[_ONNX]['versions'] = _export_timm(torch, config.model.name, path)
+    rows[_ONNX]['versions'] = timing.run_peer(
+      torch, 'timm_onnx.py', config.model.name, path
+    )
     seconds = _alternate(runners, images, rounds)
     # The two ONNX files are compared in rounds of their own: idle threads of
     # other formats' runtimes spin and slow down whatever runs next.
@@ -82,53 +76,34 @@ def measure(config, rounds: int, torch: str, mindspore: str) -> list[dict]:
       )
       rows[_MINDIR] = _row(weights, _MINDIR, path, lambda _: logits)
   for name, row in rows.items():
-    median = statistics.median(seconds[name])
+    median = float(np.median(seconds[name]))
     row['images_per_sec'] = round(len(images) / median, 2)
-  ratios = np.divide(compared[_TIMM], compared[_ONNX])
-  rows[_ONNX]['times_timm'] = round(float(np.median(ratios)), 3)
+  ratio = compared[_TIMM] / compared[_ONNX]
+  rows[_ONNX]['times_timm'] = timing.median(ratio, 3)
   return list(rows.values())
 
 
 def _row(weights: Weights, name: str, path: str, classify) -> dict:
-  size = artifact.size_of(path)
+  size, params = artifact.size_of(path), dict(weights.variables['params'])
+  params.pop('aux', None)
+  parameters = sum(x.nbytes for x in jax.tree.leaves(params))
   return {
     'network': weights.network.name,
     'format': name,
     **comparison.compare(weights, classify),
     'bytes': size,
-    'times_parameters': round(
-      size / _parameters(weights.variables['params']), 4
-    ),
+    'times_parameters': round(size / parameters, 4),
     'times_timm': None,
     'versions': None,
   }
 
 
-def _alternate(runners, images, rounds: int) -> dict[str, list[float]]:
+def _alternate(runners, images, rounds: int) -> dict[str, np.ndarray]:
   """Returns the seconds that each runner takes in each round."""
   for classify in runners.values():
     classify(images)  # compiles
-  seconds = {name: [] for name in runners}
-  for i in range(rounds):
-    log.info('round %d of %d', i + 1, rounds)
-    # The order alternates, so that none always runs after the same other.
-    for name, classify in list(runners.items())[:: -1 if i % 2 else 1]:
-      begin = time.perf_counter()
-      classify(images)
-      seconds[name].append(time.perf_counter() - begin)
-  return seconds
-
-
-def _parameters(params) -> int:
-  """Returns the bytes of the parameters without the auxiliary head."""
-  used = {name: value for name, value in params.items() if name != 'aux'}
-  return sum(x.nbytes for x in jax.tree.leaves(used))
-
-
-def _export_timm(python: str, name: str, path: str) -> dict:
-  done = subprocess.run(
-    [python, _PEER, name, path], capture_output=True, text=True
-  )
-  if done.returncode:
-    raise RuntimeError(f'{_PEER.name} failed:\n{done.stderr[-2000:]}')
-  return json.loads(done.stdout.splitlines()[-1])
+  sides = {
+    name: functools.partial(timing.seconds, classify, images)
+    for name, classify in runners.items()
+  }
+  return timing.alternate(sides, rounds)

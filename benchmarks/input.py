@@ -1,19 +1,24 @@
 """Compares the input pipeline with torchvision's and with bare decoding."""
 
 import itertools
-import json
 import logging
 import os
 import pathlib
-import statistics
-import subprocess
 import tempfile
 import time
 
 import numpy as np
 
+from benchmarks import timing
+from inception_jax.data import decode
+from inception_jax.data import pipeline
+from inception_jax.data.lazy import tf
+from inception_jax.data.sources import registry
+from inception_jax.models import factory
+
 log = logging.getLogger(__name__)
 
+PHOTOS = 512
 # {(width, height): relative frequency}, as in ImageNet.
 _SIZES = {
   (500, 375): 55,
@@ -32,19 +37,16 @@ _GRAIN = 21  # standard deviation of the noise, in pixel values
 _CLASSES = 4
 _BATCH = 128
 _EPOCHS = 10
-_PEER = pathlib.Path(__file__).parent / 'peers' / 'torchvision_input.py'
 
 
 def measure(
   config, folder: str, torch: str, rounds: int, batches: int, listed: int
 ) -> dict:
-  """Measures speed and memory of the input pipeline.
+  """Measures speed and memory of the input pipeline with the config's crops.
 
   Args:
-    config: the whole config; its crops are used.
-    folder: of class folders of JPEGs.
+    folder: of class folders of JPEGs; '': of photographs that are created.
     torch: a Python interpreter with torchvision.
-    rounds: repetitions of each side.
     batches: of 128 images, per repetition.
     listed: length of the file list for the memory measurement.
 
@@ -53,10 +55,11 @@ def measure(
     'images_per_sec'. Peak memory: 'memory_gb' with the file list, and
     'memory_growth_mb' from the second epoch to the tenth.
   """
-  from inception_jax.data import pipeline
-  from inception_jax.data.sources import registry
-  from inception_jax.models import factory
-
+  if not folder:
+    with tempfile.TemporaryDirectory() as created:
+      folder = os.path.join(created, 'train')
+      write_photos(folder, PHOTOS)
+      return measure(config, folder, torch, rounds, batches, listed)
   config = factory.resolve(config)
   config.data.source, config.data.dir = 'folder', os.path.dirname(folder)
   config.data.train_split = os.path.basename(folder)
@@ -65,64 +68,52 @@ def measure(
   stream = lambda: pipeline.train_batches(split, config, 0, range(_BATCH))
   sides = {
     'ours': stream,
-    'same_crops_alone': lambda: bare_crops(split, config, resize=True),
-    'decoding_alone': lambda: bare_crops(split, config, resize=False),
+    'same_crops_alone': lambda: _bare_crops(split, config, resize=True),
+    'decoding_alone': lambda: _bare_crops(split, config, resize=False),
   }
   results = []
-  for i in range(rounds):
-    log.info('round %d of %d', i + 1, rounds)
-    theirs = _torchvision(torch, folder, config.data.image_size, batches)
+  for _ in timing.rounds(rounds):
+    args = (folder, config.data.image_size, _BATCH, batches)
+    theirs = timing.run_peer(torch, 'torchvision_input.py', *args)
     versions = theirs.pop('versions')
     rates = {f'torchvision_{dtype}': rate for dtype, rate in theirs.items()}
     for name, make in sides.items():
-      rates[name] = throughput(make, _BATCH, batches)
+      rates[name] = _images_per_sec(make, batches)
     results.append(rates)
-  rates = {
-    name: statistics.median(rates[name] for rates in results)
-    for name in results[0]
-  }
+  rates = {name: np.array([x[name] for x in results]) for name in results[0]}
   return {
-    **{f'times_{n}': _ratio(results, n) for n in rates if n != 'ours'},
-    'images_per_sec': {name: round(rate) for name, rate in rates.items()},
+    **{
+      f'times_{name}': timing.median(rates['ours'] / rate, 2)
+      for name, rate in rates.items()
+      if name != 'ours'
+    },
+    'images_per_sec': {n: timing.median(rate) for n, rate in rates.items()},
     **_memory(config, folder, listed, split.size, stream()),
     'versions': versions,
   }
 
 
-def _ratio(results, name: str) -> float:
-  ratios = [rates['ours'] / rates[name] for rates in results]
-  return round(statistics.median(ratios), 2)
-
-
-def _torchvision(torch: str, folder: str, size: int, batches: int) -> dict:
-  args = [torch, _PEER, folder, size, _BATCH, batches]
-  done = subprocess.run(map(str, args), capture_output=True, text=True)
-  if done.returncode:
-    raise RuntimeError(f'{_PEER.name} failed:\n{done.stderr[-2000:]}')
-  return json.loads(done.stdout.splitlines()[-1])
-
-
 def _memory(config, folder: str, listed: int, images: int, stream) -> dict:
   """Measures growth over epochs, then the peak with a long file list."""
-  from inception_jax.data import pipeline
-  from inception_jax.data.sources import registry
-
   per_epoch = -(-images // _BATCH)
   for _ in range(2 * per_epoch):
     next(stream)
-  before = peak_memory()
+  before = _peak_memory()
   for _ in range((_EPOCHS - 2) * per_epoch):
     next(stream)
-  growth = peak_memory() - before
+  growth = _peak_memory() - before
+  paths = itertools.cycle(sorted(map(str, pathlib.Path(folder).rglob('*.*'))))
   with tempfile.TemporaryDirectory() as scratch:
-    write_list(scratch, folder, listed)
+    with open(os.path.join(scratch, 'train_list.txt'), 'w') as file:
+      lines = enumerate(itertools.islice(paths, listed))
+      file.writelines(f'{path} {i % 1000}\n' for i, path in lines)
     config.data.dir, config.data.train_split = scratch, 'train'
     split = registry.load(config, 'train')
     stream = pipeline.train_batches(split, config, 0, range(_BATCH))
     next(stream)
   return {
     'files_listed': split.size,
-    'memory_gb': round(peak_memory() / 1e9, 2),
+    'memory_gb': round(_peak_memory() / 1e9, 2),
     'memory_growth_mb': round(growth / 1e6, 1),
   }
 
@@ -136,6 +127,7 @@ def write_photos(folder: str, count: int) -> None:
   from PIL import Image
   from sklearn import datasets
 
+  log.info('creating %d photographs', count)
   photos = list(map(Image.fromarray, datasets.load_sample_images().images))
   random = np.random.default_rng(0)
   sizes = list(itertools.chain(*([s] * n for s, n in _SIZES.items())))
@@ -157,8 +149,8 @@ def write_photos(folder: str, count: int) -> None:
     )
 
 
-def throughput(make, batch: int, batches: int) -> float:
-  """Returns the images per second of `make()`, an iterator, after a warm-up."""
+def _images_per_sec(make, batches: int) -> float:
+  """Returns the speed of `make()`, an iterator, after a warm-up."""
   # Local, so that the threads that prefetch for it end with this function.
   stream = make()
   for _ in range(2):
@@ -166,24 +158,15 @@ def throughput(make, batch: int, batches: int) -> float:
   started = time.perf_counter()
   for _ in range(batches):
     next(stream)
-  return batches * batch / (time.perf_counter() - started)
+  return batches * _BATCH / (time.perf_counter() - started)
 
 
-def bare_crops(split, config, resize: bool):
+def _bare_crops(split, config, resize: bool):
   """Iterates over the decoded crops of `pipeline.train_batches` alone.
 
-  Leaves out shuffling, filters, labels and the handling of bad images.
-
-  Args:
-    split: an `Indexed` split of JPEGs.
-    config: the whole config.
-    resize: whether the crops are also resized and batched.
+  Leaves out shuffling, filters, labels and the handling of bad images and, if
+  not `resize`, also resizing and batching the crops.
   """
-  import tensorflow as tf
-
-  from inception_jax.data import decode
-  from inception_jax.data import pipeline
-
   seed = tf.constant(config.seed, tf.int64)
 
   def image_of(position):
@@ -199,15 +182,7 @@ def bare_crops(split, config, resize: bool):
   return images.as_numpy_iterator()
 
 
-def write_list(folder: str, images: str, count: int) -> None:
-  """Writes FOLDER/train_list.txt with `count` lines that cycle over files."""
-  paths = sorted(map(str, pathlib.Path(images).rglob('*.*')))
-  lines = itertools.islice(itertools.cycle(paths), count)
-  with open(os.path.join(folder, 'train_list.txt'), 'w') as file:
-    file.writelines(f'{path} {i % 1000}\n' for i, path in enumerate(lines))
-
-
-def peak_memory() -> int:
+def _peak_memory() -> int:
   """Returns this process's peak resident memory in bytes."""
   # getrusage would include the parent's memory at the time of the fork.
   with open('/proc/self/status') as file:

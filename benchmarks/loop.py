@@ -1,34 +1,25 @@
 """Compares the whole training loop with the bare step."""
 
-import logging
 import os
-import statistics
 import tempfile
-import time
 
 import jax
 
 from benchmarks import input
 from benchmarks import step
+from benchmarks import timing
 from inception_jax.data.sources import registry
 from inception_jax.distributed import sharding
 from inception_jax.models import factory
 from inception_jax.runtime import hardware
 from inception_jax.training import loop
 
-log = logging.getLogger(__name__)
-
-_PHOTOS = 512  # at most; more would not matter, as files stay in the page cache
-
 
 def measure(config, rounds: int, steps: int) -> dict:
   """Alternates `main.py`'s training loop and the bare step on one batch.
 
-  Args:
-    config: the whole config. With data.source=folder and no data.dir, a folder
-      of photographs is created.
-    rounds: repetitions of each side.
-    steps: per repetition.
+  Each runs `steps` in a round. With data.source=folder and no data.dir, a
+  folder of photographs is created.
 
   Returns:
     Medians: 'times_bare', the loop's speed relative to the bare step's;
@@ -36,12 +27,13 @@ def measure(config, rounds: int, steps: int) -> dict:
     speed excludes compilation, evaluation and checkpoints.
   """
   config = factory.resolve(config)
+  images = steps * config.batch_size
   if config.data.source == 'folder' and not config.data.dir:
     with tempfile.TemporaryDirectory() as folder:
-      count = min(_PHOTOS, steps * config.batch_size)
-      log.info('creating %d photographs', count)
-      for split, images in (('train', count), ('val', 8)):
-        input.write_photos(os.path.join(folder, split), images)
+      # More would not matter, as files stay in the page cache.
+      count = min(input.PHOTOS, images)
+      for split, number in (('train', count), ('val', 8)):
+        input.write_photos(os.path.join(folder, split), number)
       config.data.dir = folder
       config.data.train_split, config.data.eval_split = 'train', 'val'
       return measure(config, rounds, steps)
@@ -53,20 +45,17 @@ def measure(config, rounds: int, steps: int) -> dict:
   classes = factory.num_classes(config, names)
   bare = step.step_functions(config, classes)['train']
   bare(2)  # compiles
-  results = []
-  for i in range(rounds):
-    log.info('round %d of %d', i + 1, rounds)
-    begin = time.perf_counter()
-    bare(steps)
-    alone = steps * config.batch_size / (time.perf_counter() - begin)
+
+  def looped() -> float:
     with tempfile.TemporaryDirectory() as folder:
-      looped = loop.train(config, folder, mesh)['images_per_sec']
-    results.append((looped, alone))
-  median = statistics.median
+      return images / loop.train(config, folder, mesh)['images_per_sec']
+
+  sides = {'bare': lambda: timing.seconds(bare, steps), 'looped': looped}
+  seconds = timing.alternate(sides, rounds)
   return {
-    'times_bare': round(median(looped / alone for looped, alone in results), 3),
-    'images_per_sec': round(median(looped for looped, _ in results), 2),
-    'bare_images_per_sec': round(median(alone for _, alone in results), 2),
+    'times_bare': timing.median(seconds['bare'] / seconds['looped'], 3),
+    'images_per_sec': timing.median(images / seconds['looped'], 2),
+    'bare_images_per_sec': timing.median(images / seconds['bare'], 2),
     'network': config.model.name,
     'source': config.data.source,
     'precision': config.precision,

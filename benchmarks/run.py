@@ -2,44 +2,19 @@
 
 python -m benchmarks.run --what=input --torch=.venv-torch/bin/python
 
-python -m benchmarks.run --what=checkpoint \
-    --config=configs/inception_v3.py --config.data.source=synthetic \
-    --config.batch_size=8
-
-python -m benchmarks.run --what=evaluation \
-    --config=configs/inception_v3.py --config.batch_size=16
-
-python -m benchmarks.run --what=export \
-    --config=configs/inception_v3.py --torch=.venv-torch/bin/python
-
 python -m benchmarks.run --what=step \
     --config=configs/inception_v4.py --config.batch_size=8 \
     --config.precision=float32 --torch=.venv-torch/bin/python
 
-python -m benchmarks.run --what=step \
-    --config=configs/inception_v4.py --config.batch_size=8 \
-    --config.precision=float32 --mindspore=.venv-mindspore/bin/python
-
-python -m benchmarks.run --what=compile \
-    --config=configs/inception_v4.py --topology=v5e:2x4
-
-python -m benchmarks.run --what=loop \
-    --config=configs/inception_v3.py --config.data.source=synthetic \
-    --config.batch_size=8 --config.precision=float32
-
-python -m benchmarks.run --what=start \
-    --config=configs/inception_v3.py --config.data.source=synthetic \
-    --config.batch_size=8 --config.precision=float32
-
 `make bench`, `make bench-step` and so on create the environments that they need
-and append the results to the .csv files in benchmarks/. Both sides alternate
-for `--rounds` rounds, and each result is a median. Ratios can be compared
-between machines, images per second cannot.
+and append the results to the .csv files in benchmarks/; the Makefile has the
+command of each --what. Both sides alternate for `--rounds` rounds, and each
+result is a median. Ratios can be compared between machines, images per second
+cannot.
 """
 
-import logging
+import importlib
 import os
-import tempfile
 
 from absl import flags
 from ml_collections import config_flags
@@ -48,27 +23,12 @@ from inception_jax.errors import UserError
 from inception_jax.report import ledger
 from inception_jax.runtime import cli
 
-log = logging.getLogger(__name__)
-
 FLAGS = flags.FLAGS
+_PARTS = 'input step compile loop start checkpoint evaluation export'.split()
 _CONFIG = config_flags.DEFINE_config_file(
   'config', 'configs/inception_v4.py', 'The recipe to measure.'
 )
-_WHAT = flags.DEFINE_enum(
-  'what',
-  'input',
-  [
-    'input',
-    'step',
-    'compile',
-    'loop',
-    'start',
-    'checkpoint',
-    'evaluation',
-    'export',
-  ],
-  'The part to measure.',
-)
+_WHAT = flags.DEFINE_enum('what', 'input', _PARTS, 'The part to measure.')
 _TORCH = flags.DEFINE_string(
   'torch', '.venv-torch/bin/python', 'Python with torch, torchvision and timm.'
 )
@@ -107,8 +67,6 @@ _MINDSPORE = flags.DEFINE_string(
 )
 _LEDGER = flags.DEFINE_string('ledger', '', 'CSV file to append the result to.')
 
-_PHOTOS = 512
-
 
 def main():
   """Runs the benchmark, appends to the ledger and returns the result."""
@@ -122,50 +80,39 @@ def main():
 
 
 def _measure(what: str, config, rounds: int) -> dict | list[dict]:
+  measure = importlib.import_module(f'benchmarks.{what}').measure
   match what:
     case 'input':
-      return _input(config, rounds)
+      folder = os.path.expanduser(_DATA_DIR.value)
+      sizes = (rounds, _BATCHES.value, _LISTED.value)
+      return measure(config, folder, _torch(), *sizes)
     case 'step':
-      from benchmarks import step
-
-      return step.measure(config, rounds, _peer(config))
+      return measure(config, rounds, **_peer(config))
     case 'compile':
-      from benchmarks import compile
-
-      return compile.measure(config, _TOPOLOGY.value)
-    case 'loop':
-      from benchmarks import loop
-
-      return loop.measure(config, rounds, _STEPS.value)
+      return measure(config, _TOPOLOGY.value)
+    case 'loop' | 'checkpoint':
+      return measure(config, rounds, _STEPS.value)
     case 'start':
-      from benchmarks import start
-
       overrides = config_flags.get_override_values(FLAGS['config'])
       args = [f'--config={config_flags.get_config_filename(FLAGS["config"])}']
       args += [f'--config.{key}={value}' for key, value in overrides.items()]
-      return start.measure(args, rounds)
-    case 'checkpoint':
-      from benchmarks import checkpoint
-
-      return checkpoint.measure(config, rounds, _STEPS.value)
+      return measure(args, rounds)
     case 'evaluation':
-      from benchmarks import evaluation
-
-      return evaluation.measure(config, rounds)
+      return measure(config, rounds)
     case 'export':
-      from benchmarks import export
-
       if faults := _mindspore_faults():
         raise UserError(*faults)
-      return export.measure(config, rounds, _torch(), _MINDSPORE.value)
+      return measure(config, rounds, _torch(), _MINDSPORE.value)
 
 
-def _peer(config):
-  """Returns the peer of --what=step, as the flags select it."""
-  from benchmarks.step import Peer
-
+def _peer(config) -> dict:
+  """Returns the arguments of `step.measure` about the peer."""
   if not _MINDSPORE.value:
-    return Peer(_torch(), _NETWORK.value, _TORCH_COMPILE.value)
+    return {
+      'python': _torch(),
+      'network': _NETWORK.value,
+      'torch_compile': _TORCH_COMPILE.value,
+    }
   faults = _mindspore_faults()
   if config.precision != 'float32':
     faults.append('--mindspore supports only --config.precision=float32')
@@ -173,7 +120,7 @@ def _peer(config):
     faults.append('--network and --torch_compile apply only to PyTorch')
   if faults:
     raise UserError(*faults)
-  return Peer(_MINDSPORE.value, mindcv=True)
+  return {'python': _MINDSPORE.value, 'mindcv': True}
 
 
 def _mindspore_faults() -> list[str]:
@@ -191,22 +138,6 @@ def _torch() -> str:
       '`make .venv-torch/ready` creates one'
     )
   return _TORCH.value
-
-
-def _input(config, rounds: int) -> dict:
-  """Measures the input pipeline on the user's images or created ones."""
-  from benchmarks import input
-
-  torch = _torch()
-  with tempfile.TemporaryDirectory() as folder:
-    where = os.path.expanduser(_DATA_DIR.value)
-    if not where:
-      log.info('creating %d photographs', _PHOTOS)
-      where = os.path.join(folder, 'photos', 'train')
-      input.write_photos(where, _PHOTOS)
-    return input.measure(
-      config, where, torch, rounds, _BATCHES.value, _LISTED.value
-    )
 
 
 if __name__ == '__main__':

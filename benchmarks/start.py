@@ -1,17 +1,16 @@
 """Measures the time to the first training step, cold and from the cache."""
 
-import logging
 import os
 import pathlib
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 
-from inception_jax.runtime import hardware
+import numpy as np
 
-log = logging.getLogger(__name__)
+from benchmarks import timing
+from inception_jax.runtime import hardware
 
 _MAIN = pathlib.Path(__file__).parents[1] / 'main.py'
 
@@ -19,26 +18,21 @@ _MAIN = pathlib.Path(__file__).parents[1] / 'main.py'
 def measure(args: list[str], rounds: int) -> dict:
   """Starts `main.py` with an empty compilation cache, then with a filled one.
 
-  Args:
-    args: --config and its overrides, for main.py.
-    rounds: pairs of starts.
+  `args` are --config and its overrides; there are two starts in a round.
 
   Returns:
     Medians: 'times_cold', the time of the second start relative to the first;
     'cold_seconds' and 'warm_seconds'; and the settings.
   """
   results = []
-  for i in range(rounds):
-    log.info('round %d of %d', i + 1, rounds)
+  for _ in timing.rounds(rounds):
     with tempfile.TemporaryDirectory() as cache:
       results.append([_seconds(args, cache) for _ in range(2)])
-  seconds = [statistics.median(side) for side in zip(*results, strict=True)]
+  cold, warm = np.transpose(results)
   return {
-    'times_cold': round(
-      statistics.median(warm / cold for cold, warm in results), 3
-    ),
-    'cold_seconds': round(seconds[0], 1),
-    'warm_seconds': round(seconds[1], 1),
+    'times_cold': timing.median(warm / cold, 3),
+    'cold_seconds': timing.median(cold, 1),
+    'warm_seconds': timing.median(warm, 1),
     'args': args,
     'device': hardware.devices(),
   }

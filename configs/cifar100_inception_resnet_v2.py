@@ -1,8 +1,7 @@
 """weiaicunzai/pytorch-cifar100's Inception-ResNet-v2 on CIFAR-100, at 32×32.
 
   python main.py --config=configs/cifar100_inception_resnet_v2.py \
-      --workdir=DIR \
-      --config.data.dir=DATA
+      --workdir=DIR --config.data.dir=DATA   # DATA as in cifar100_inception_v3
 
 The data and schedule of cifar100_inception_v3.py with the other network. The
 PyTorch project reports 72.49 % top-1. This recipe has not been run to the end.

@@ -1,9 +1,7 @@
 """Inception-v4 with the small stem on CIFAR-10, at 32×32.
 
-  python -m inception_jax.tools.prepare --source=tfds:cifar10 \
-      --data_dir=DATA   # once
   python main.py --config=configs/cifar10_inception_v4.py --workdir=DIR \
-      --config.data.dir=DATA
+      --config.data.dir=DATA   # DATA as in cifar10_inception_v3
 
 The recipe of cifar10_inception_v3.py with Inception-v4 and its dropout rate.
 Its accuracy has not been measured.

@@ -1,10 +1,7 @@
 """weiaicunzai's Inception-v3 on CIFAR-10, in 50 epochs.
 
-  python -m inception_jax.tools.prepare --source=tfds:cifar10 \
-      --data_dir=DATA   # once
   python main.py --config=configs/cifar10_pytorch_inception_v3.py \
-      --workdir=DIR \
-      --config.data.dir=DATA
+      --workdir=DIR --config.data.dir=DATA   # DATA as in cifar10_inception_v3
 
 The recipe of cifar100_inception_v3.py as a PyTorch project shortens it for
 CIFAR-10: 50 epochs, learning rate × 0.2 after epoch 30. The milestones at 60

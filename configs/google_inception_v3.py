@@ -1,9 +1,7 @@
 """Inception-v3 on ImageNet with Google's TPU recipe.
 
-  python -m inception_jax.tools.prepare --source=tfds:imagenet2012 \
-      --data_dir=DATA   # once, from the two archives in DATA/downloads/manual
   python main.py --config=configs/google_inception_v3.py --workdir=DIR \
-      --config.data.dir=DATA
+      --config.data.dir=DATA   # DATA as in inception_v3
 
 The recipe of tensorflow/tpu (models/experimental/inception): batch size 1024,
 RMSProp, learning rate × 0.94 every three epochs, a moving average of the

@@ -1,15 +1,11 @@
 """Inception-ResNet-v2 on ImageNet.
 
-  python -m inception_jax.tools.prepare --source=tfds:imagenet2012 \
-      --data_dir=DATA   # once, from the two archives in DATA/downloads/manual
   python main.py --config=configs/inception_resnet_v2.py --workdir=DIR \
-      --config.data.dir=DATA
+      --config.data.dir=DATA   # DATA as in inception_v4
 
-The recipe of inception_v4.py with the other network: RMSProp, one epoch of
-warm-up, a cosine schedule, a moving average of the weights, bfloat16, batch
-size 1024. The paper reports 80.1 % top-1 and 95.1 % top-5 for a single crop,
-with the learning rate × 0.94 every two epochs. The accuracy of this variant has
-not been measured.
+The recipe of inception_v4.py with the other network. The paper reports 80.1 %
+top-1 and 95.1 % top-5 for a single crop, with the learning rate × 0.94 every
+two epochs. The accuracy of this variant has not been measured.
 """
 
 from configs import inception_v4

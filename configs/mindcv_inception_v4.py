@@ -1,9 +1,7 @@
 """Inception-v4 on ImageNet with MindCV's recipe.
 
-  python -m inception_jax.tools.prepare --source=tfds:imagenet2012 \
-      --data_dir=DATA   # once, from the two archives in DATA/downloads/manual
   python main.py --config=configs/mindcv_inception_v4.py --workdir=DIR \
-      --config.data.dir=DATA
+      --config.data.dir=DATA   # DATA as in inception_v4
 
 The recipe of MindCV (configs/inceptionv4/inception_v4_ascend.yaml): a batch of
 32 on each of eight devices, SGD with momentum, 200 epochs with five epochs of

@@ -1,8 +1,7 @@
 """Inception-v3 on ImageNet with MindSpore's Ascend recipe.
 
   python main.py --config=configs/mindspore_inception_v3_ascend.py \
-      --workdir=DIR \
-      --config.data.dir=DATA
+      --workdir=DIR --config.data.dir=DATA   # DATA as in inception_v4
 
 mindspore_inception_v3.py with the differences of MindSpore's
 default_config.yaml: float16 with a loss scale of 1024, dropout 0.2. Where the

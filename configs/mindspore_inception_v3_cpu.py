@@ -1,9 +1,7 @@
 """Inception-v3 on CIFAR-10 resized to 299×299, with MindSpore's CPU recipe.
 
-  python -m inception_jax.tools.prepare --source=tfds:cifar10 \
-      --data_dir=DATA   # once
   python main.py --config=configs/mindspore_inception_v3_cpu.py --workdir=DIR \
-      --config.data.dir=DATA
+      --config.data.dir=DATA   # DATA as in cifar10_inception_v3
 
 mindspore_inception_v3.py with the differences of MindSpore's
 default_config_cpu.yaml: CIFAR-10, 120 epochs, learning rate 0.1 for a batch of

@@ -1,8 +1,7 @@
 """Inception-v4 on ImageNet with MindSpore's Ascend recipe.
 
   python main.py --config=configs/mindspore_inception_v4_ascend.py \
-      --workdir=DIR \
-      --config.data.dir=DATA
+      --workdir=DIR --config.data.dir=DATA   # DATA as in inception_v4
 
 mindspore_inception_v4.py in float16 with a loss scale of 1024, as in
 MindSpore's default_config.yaml. MindSpore reports 79.85 % top-1 and 94.60 %

@@ -1,9 +1,7 @@
 """Inception-v4 on CIFAR-10 resized to 299×299, with MindSpore's CPU recipe.
 
-  python -m inception_jax.tools.prepare --source=tfds:cifar10 \
-      --data_dir=DATA   # once
   python main.py --config=configs/mindspore_inception_v4_cpu.py --workdir=DIR \
-      --config.data.dir=DATA
+      --config.data.dir=DATA   # DATA as in cifar10_inception_v3
 
 The data of mindspore_inception_v3_cpu.py; the network, the number of epochs and
 the learning rate of mindspore_inception_v4.py, for a batch of 128, as in

@@ -27,13 +27,8 @@ def means(sums: dict[str, float]) -> dict[str, float]:
 def hits(logits, labels, k: int):
   """Returns whether each label is among the k highest logits: bool [B].
 
-  Of equal logits, that of the lower class ranks higher, as in `argmax`. A row
-  with a NaN is a miss.
-
-  Args:
-    logits: float [B, num_classes].
-    labels: int [B].
-    k: number of guesses.
+  `logits` are float [B, num_classes], `labels` int [B]. Of equal logits, that
+  of the lower class ranks higher, as in `argmax`. A row with a NaN is a miss.
   """
   label_logits = jnp.take_along_axis(logits, labels[:, None], axis=-1)
   earlier = jnp.arange(logits.shape[-1]) < labels[:, None]

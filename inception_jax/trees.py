@@ -81,9 +81,7 @@ def matches(path: str, pattern: str) -> bool:
 
   'head' matches 'head/dense/kernel', as do '*/kernel' and 'head/*'.
   """
-  return fnmatch.fnmatchcase(path, pattern) or fnmatch.fnmatchcase(
-    path, pattern + '/*'
-  )
+  return any(fnmatch.fnmatchcase(path, p) for p in (pattern, pattern + '/*'))
 
 
 def is_frozen(path: str, patterns: tuple[str, ...]) -> bool:

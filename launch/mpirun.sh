@@ -14,10 +14,9 @@
 # runs, so it must be the first of HOSTS.
 #
 # SIGTERM or Ctrl-C: all processes save, and this exits with 75. See restart.sh
-# for restarts.
+# for restarts, RESTARTS and PAUSE.
 #
 # PATIENCE  seconds for the others to save after the first has; default 30
-# RESTARTS  maximum number of restarts; default 20
 # PYTHON    default .venv/bin/python
 set -u
 
@@ -34,10 +33,8 @@ if [[ -z ${SUPERVISED-} ]]; then
   elif [[ $version != *'(Open MPI) 4.'* ]]; then
     faults+=("Open MPI 4 is needed, not ${version%%$'\n'*}")
   fi
-  if [[ ${#faults[@]} -gt 0 ]]; then
-    printf 'error: %s\n' "${faults[@]}" >&2
-    exit 2
-  fi
+  [[ ${#faults[@]} -eq 0 ]] ||
+    { printf 'error: %s\n' "${faults[@]}" >&2; exit 2; }
   SUPERVISED=1 exec "$here/restart.sh" "$here/mpirun.sh" "$@"
 fi
 

@@ -18,8 +18,7 @@ restarts=${RESTARTS:-20}
 [[ $restarts =~ ^[0-9]+$ ]] ||
   { echo "error: RESTARTS=$restarts is not a number" >&2; exit 2; }
 
-stopped=
-child=
+stopped='' child=''
 trap 'stopped=1; [[ -z $child ]] || kill -TERM "$child" 2>/dev/null' TERM INT
 
 for ((start = 0; ; start++)); do

@@ -14,12 +14,11 @@
 # SIGTERM or Ctrl-C: all processes save, and this exits with 75. They also save
 # when this script ends or a connection breaks. When one process ends, the
 # others are ended: at once if it failed, after PATIENCE seconds if it finished
-# or saved. See restart.sh for restarts.
+# or saved. See restart.sh for restarts, RESTARTS and PAUSE.
 #
 # PORT      of the coordinator; default 55527
 # PATIENCE  seconds; default 60
 # GRACE     seconds from SIGTERM to SIGKILL; default 120
-# RESTARTS  maximum number of restarts; default 20
 # PYTHON    default .venv/bin/python
 set -u
 
@@ -32,10 +31,8 @@ if [[ -z ${SUPERVISED-} ]]; then
   ((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] >= 501)) ||
     faults+=("bash 5.1 is needed, not $BASH_VERSION")
   command -v ssh >/dev/null || faults+=('ssh is missing')
-  if [[ ${#faults[@]} -gt 0 ]]; then
-    printf 'error: %s\n' "${faults[@]}" >&2
-    exit 2
-  fi
+  [[ ${#faults[@]} -eq 0 ]] ||
+    { printf 'error: %s\n' "${faults[@]}" >&2; exit 2; }
   SUPERVISED=1 exec "$here/restart.sh" "$here/ssh.sh" "$@"
 fi
 
@@ -73,12 +70,11 @@ for i in "${!hosts[@]}"; do
   line+=" set -- $(printf '%q ' "${command[@]}") && $remote"
   ssh -o BatchMode=yes -o ServerAliveInterval=30 "${hosts[i]}" \
     "bash -c $(printf %q "$line")" <"$folder/open" 3>&- &
-  processes+=($!)
+  processes[$!]=$!
 done
 
 # The first failure is the cause; the statuses of the others follow from it.
-status=0
-alarm=
+status=0 alarm=''
 while [[ ${#processes[@]} -gt 0 ]]; do
   wait -n -p ended "${processes[@]}" $alarm
   code=$?
@@ -88,14 +84,9 @@ while [[ ${#processes[@]} -gt 0 ]]; do
     alarm=
     continue
   fi
-  for i in "${!processes[@]}"; do
-    [[ ${processes[i]} != "$ended" ]] || unset 'processes[i]'
-  done
+  unset "processes[$ended]"
   [[ $status -ne 0 ]] || status=$code
-  case $code in
-    0 | 75) ;;
-    *) exec 3>&- ;;
-  esac
+  case $code in 0 | 75) ;; *) exec 3>&- ;; esac
   if [[ -z $alarm ]]; then
     sleep "${PATIENCE:-60}" 3>&- &
     alarm=$!

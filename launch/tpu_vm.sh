@@ -14,11 +14,10 @@
 # SIGTERM or Ctrl-C: all processes save, and this exits with 75. The slice
 # remains and is billed until you delete it:
 #   gcloud compute tpus queued-resources delete "$TPU" --zone="$ZONE" --force
-# See restart.sh for restarts.
+# See restart.sh for restarts, RESTARTS and PAUSE.
 #
 # RUNTIME   software version of the VMs; default v2-alpha-tpuv5-lite
 # CACHE     folder of compiled programs; default WORKDIR/compiled
-# RESTARTS  maximum number of restarts; default 20
 # POLL      seconds between queries of a requested slice; default 30
 set -u
 
@@ -33,10 +32,8 @@ if [[ -z ${SUPERVISED-} ]]; then
     [[ -n ${!name-} ]] || faults+=("$name is missing")
   done
   command -v gcloud >/dev/null || faults+=('gcloud is missing')
-  if [[ ${#faults[@]} -gt 0 ]]; then
-    printf 'error: %s\n' "${faults[@]}" >&2
-    exit 2
-  fi
+  [[ ${#faults[@]} -eq 0 ]] ||
+    { printf 'error: %s\n' "${faults[@]}" >&2; exit 2; }
   SUPERVISED=1 exec "$here/restart.sh" "$here/tpu_vm.sh" "$@"
 fi
 
@@ -48,8 +45,7 @@ on_workers() {
     --worker=all --ssh-flag=-oServerAliveInterval=30 --command="$1"
 }
 
-stopped=
-child=
+stopped='' child=''
 # docker stop sends SIGTERM, and SIGKILL two minutes later.
 stop='sudo docker stop --time=120 inception >/dev/null 2>&1'
 trap 'stopped=1; [[ -z $child ]] || on_workers "$stop" &' TERM INT
@@ -86,16 +82,14 @@ command="$stop; sudo gcloud auth configure-docker --quiet ${IMAGE%%/*} &&
 echo \"exit status: \$?\""
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-# Worker statuses are in the log: gcloud's own says only that some worker
-# failed.
+# The log has the workers' statuses: gcloud's own says only that one failed.
 { on_workers "$command"; echo "connections: $?"; } | tee "$log" &
 child=$!
 while wait "$child"; kill -0 "$child" 2>/dev/null; do :; done
 
 mapfile -t codes < <(sed -n 's/.*exit status: \([0-9]*\)$/\1/p' "$log")
-if [[ ${#codes[@]} -eq 0 ]]; then
-  exit 255 # no worker ended: the connection or the slice is lost
-fi
+# No worker ended: the connection or the slice is lost.
+[[ ${#codes[@]} -gt 0 ]] || exit 255
 # A failed worker is the cause; the others exit with 75 because of it.
 for code in "${codes[@]}"; do
   case $code in 0 | 70 | 75) ;; *) exit "$code" ;; esac

@@ -14,58 +14,44 @@ import sys
 import time
 
 
-class Peer:
-  """Runs training and inference steps of a network on one batch."""
+def _steps(name, batch, size, classes, aux):
+  """Returns {'train', 'inference'}: functions that run one step on a batch."""
+  import mindcv.loss
+  import mindcv.optim
+  import mindspore as ms
+  import numpy as np
 
-  def __init__(self, name, batch, size, classes, aux):
-    import mindcv.loss
-    import mindcv.optim
-    import mindspore as ms
-    import numpy as np
+  ms.set_context(mode=ms.GRAPH_MODE)
+  ms.set_device('CPU')
+  module = importlib.import_module(f'mindcv.models.{name.replace("_", "")}')
+  # MindCV's `create_model` would always add v3's auxiliary head.
+  create = getattr(module, name.title().replace('_', ''))
+  kwargs = {'aux_logits': aux} if name == 'inception_v3' else {}
+  network = create(num_classes=classes, **kwargs)
+  random = np.random.default_rng(0)
+  images = random.standard_normal((batch, 3, size, size), dtype=np.float32)
+  images = ms.Tensor(images)
+  labels = ms.Tensor(random.integers(classes, size=batch), ms.int32)
+  loss = mindcv.loss.create_loss(name='CE', label_smoothing=0.1, aux_factor=0.4)
+  optimizer = mindcv.optim.create_optimizer(
+    network.trainable_params(), opt='rmsprop', lr=1e-4, momentum=0.9
+  )
+  step = ms.nn.TrainOneStepCell(ms.nn.WithLossCell(network, loss), optimizer)
 
-    ms.set_context(mode=ms.GRAPH_MODE)
-    ms.set_device('CPU')
-    module = importlib.import_module(f'mindcv.models.{name.replace("_", "")}')
-    # MindCV's `create_model` would always add v3's auxiliary head.
-    create = getattr(module, name.title().replace('_', ''))
-    kwargs = {'aux_logits': aux} if name == 'inception_v3' else {}
-    self._network = create(num_classes=classes, **kwargs)
-    random = np.random.default_rng(0)
-    images = random.standard_normal((batch, 3, size, size), dtype=np.float32)
-    self._images = ms.Tensor(images)
-    self._labels = ms.Tensor(random.integers(classes, size=batch), ms.int32)
-    loss = mindcv.loss.create_loss(
-      name='CE', label_smoothing=0.1, aux_factor=0.4
-    )
-    optimizer = mindcv.optim.create_optimizer(
-      self._network.trainable_params(), opt='rmsprop', lr=1e-4, momentum=0.9
-    )
-    self._step = ms.nn.TrainOneStepCell(
-      ms.nn.WithLossCell(self._network, loss), optimizer
-    )
+  def train():
+    step.set_train(True)
+    return step(images, labels)
 
-  def train(self):
-    """Runs one step and returns the loss."""
-    self._step.set_train(True)
-    return self._step(self._images, self._labels)
+  def inference():
+    network.set_train(False)
+    return network(images)
 
-  def inference(self):
-    """Returns the logits of the batch."""
-    self._network.set_train(False)
-    return self._network(self._images)
-
-  def seconds(self, what: str, steps: int) -> float:
-    """Returns the seconds until the last of the steps is complete."""
-    begin = time.perf_counter()
-    for _ in range(steps):
-      last = getattr(self, what)()
-    last.asnumpy()
-    return time.perf_counter() - begin
+  return {'train': train, 'inference': inference}
 
 
 def main(name, batch, size, classes, aux):
   """Answers requests until the end of stdin."""
-  peer = Peer(name, int(batch), int(size), int(classes), bool(int(aux)))
+  steps = _steps(name, int(batch), int(size), int(classes), bool(int(aux)))
   versions = {
     module: sys.modules[module].__version__
     for module in ('mindspore', 'mindcv')
@@ -74,8 +60,12 @@ def main(name, batch, size, classes, aux):
   versions[isa] = os.environ.get(isa, '')
   print(json.dumps(versions), flush=True)
   for line in sys.stdin:
-    what, steps = line.split()
-    print(json.dumps(peer.seconds(what, int(steps))), flush=True)
+    what, number = line.split()
+    begin = time.perf_counter()
+    for _ in range(int(number)):
+      last = steps[what]()
+    last.asnumpy()
+    print(json.dumps(time.perf_counter() - begin), flush=True)
 
 
 if __name__ == '__main__':

@@ -27,12 +27,9 @@ from inception_jax.models.specs import conv
 class Network(nn.Module):
   """Maps normalised images [B, S, S, C] to logits and auxiliary logits or None.
 
-  Attributes:
-    table: stages of a `specs.Architecture`, stem and body.
-    aux_after: the stage that the auxiliary head reads; '' for no such head.
-    num_classes: of the logits.
-    dropout_rate: before the last layer.
-    dtype: of the computation.
+  `table` has the stages of a `specs.Architecture`, stem and body. The auxiliary
+  head reads the stage `aux_after`; '' for no such head. `dropout_rate` is that
+  before the last layer, `dtype` that of the computation.
   """
 
   table: tuple[tuple[str, Any], ...]
@@ -85,14 +82,8 @@ class Network(nn.Module):
     raise TypeError(f'unknown stage: {spec!r}')
 
   def _conv(self, x, spec, **kwargs):
-    return nn.Conv(
-      spec.features,
-      spec.kernel,
-      spec.strides,
-      spec.padding,
-      dtype=self.dtype,
-      **kwargs,
-    )(x)
+    args = (spec.features, spec.kernel, spec.strides, spec.padding)
+    return nn.Conv(*args, dtype=self.dtype, **kwargs)(x)
 
   def _norm(self, x):
     return nn.BatchNorm(
@@ -133,10 +124,7 @@ def network(config, num_classes: int) -> Network:
 def lower(config, mesh: jax.sharding.Mesh, num_classes: int):
   """Lowers a training step that shards the batch over a mesh.
 
-  Args:
-    config: the whole config, resolved, without faults by `check`.
-    mesh: the devices.
-    num_classes: of the network.
+  `config` must be resolved, and without faults by `check`.
   """
   init, step = init_and_step(config, mesh, num_classes)
   shapes = lambda tree, to: jax.tree.map(

@@ -31,83 +31,64 @@ def _create(network: str, classes: int, aux: bool):
   return timm.create_model(network, num_classes=classes, **kwargs)
 
 
-class Peer:
-  """Runs training and inference steps of a network on one batch."""
+def _steps(network, batch, size, classes, aux, precision, compiled):
+  """Returns {'train', 'inference'}: functions that run one step on a batch."""
+  import torch
 
-  def __init__(self, network, batch, size, classes, aux, precision, compiled):
-    import torch
+  device = 'cuda' if torch.cuda.is_available() else 'cpu'
+  # As in timm's train.py: selects the fastest algorithm per convolution.
+  torch.backends.cudnn.benchmark = True
+  layout = torch.channels_last
+  network = _create(network, classes, aux)
+  network = network.to(device, memory_format=layout)
+  images = torch.randn(batch, 3, size, size, device=device)
+  images = images.contiguous(memory_format=layout)
+  labels = torch.randint(classes, (batch,), device=device)
+  loss_of = torch.nn.CrossEntropyLoss(label_smoothing=0.1)
+  optimizer = torch.optim.RMSprop(
+    network.parameters(), lr=1e-4, alpha=0.9, momentum=0.9, foreach=True
+  )
+  if compiled:
+    network = torch.compile(network)
+  tf32 = precision == 'tensorfloat32'
+  torch.backends.cudnn.allow_tf32 = tf32
+  torch.backends.cuda.matmul.allow_tf32 = tf32
+  dtype = torch.float32 if tf32 else getattr(torch, precision)
+  scaler = torch.amp.GradScaler(device, enabled=dtype == torch.float16)
 
-    self._torch = torch
-    self._gpu = torch.cuda.is_available()
-    self._device = 'cuda' if self._gpu else 'cpu'
-    # As in timm's train.py: selects the fastest algorithm per convolution.
-    torch.backends.cudnn.benchmark = True
-    layout = torch.channels_last
-    network = _create(network, classes, aux)
-    network = network.to(self._device, memory_format=layout)
-    images = torch.randn(batch, 3, size, size, device=self._device)
-    self._images = images.contiguous(memory_format=layout)
-    self._labels = torch.randint(classes, (batch,), device=self._device)
-    self._network = torch.compile(network) if compiled else network
-    self._loss = torch.nn.CrossEntropyLoss(label_smoothing=0.1)
-    self._optimizer = torch.optim.RMSprop(
-      network.parameters(), lr=1e-4, alpha=0.9, momentum=0.9, foreach=True
-    )
-    tf32 = precision == 'tensorfloat32'
-    torch.backends.cudnn.allow_tf32 = tf32
-    torch.backends.cuda.matmul.allow_tf32 = tf32
-    self._dtype = torch.float32 if tf32 else getattr(torch, precision)
-    scaled = self._dtype == torch.float16
-    self._scaler = torch.amp.GradScaler(self._device, enabled=scaled)
-
-  def _autocast(self):
-    if self._dtype == self._torch.float32:
+  def autocast():
+    if dtype == torch.float32:
       return contextlib.nullcontext()
-    return self._torch.autocast(self._device, self._dtype)
+    return torch.autocast(device, dtype)
 
-  def train(self):
-    """Runs one step."""
-    self._network.train()
-    self._optimizer.zero_grad(set_to_none=True)
-    with self._autocast():
-      logits = self._network(self._images)
+  def train():
+    network.train()
+    optimizer.zero_grad(set_to_none=True)
+    with autocast():
+      logits = network(images)
       if isinstance(logits, tuple):
-        logits, aux = logits
-        loss = self._loss(logits, self._labels)
-        loss += 0.4 * self._loss(aux, self._labels)
+        logits, aux_logits = logits
+        loss = loss_of(logits, labels)
+        loss += 0.4 * loss_of(aux_logits, labels)
       else:
-        loss = self._loss(logits, self._labels)
-    self._scaler.scale(loss).backward()
-    self._scaler.step(self._optimizer)
-    self._scaler.update()
+        loss = loss_of(logits, labels)
+    scaler.scale(loss).backward()
+    scaler.step(optimizer)
+    scaler.update()
 
-  def inference(self):
-    """Runs the forward pass on the batch."""
-    self._network.eval()
-    with self._torch.inference_mode(), self._autocast():
-      self._network(self._images)
+  def inference():
+    network.eval()
+    with torch.inference_mode(), autocast():
+      network(images)
 
-  def seconds(self, what: str, steps: int) -> float:
-    """Returns the seconds until the last of the steps is complete."""
-    begin = time.perf_counter()
-    for _ in range(steps):
-      getattr(self, what)()
-    if self._gpu:
-      self._torch.cuda.synchronize()
-    return time.perf_counter() - begin
+  return {'train': train, 'inference': inference}
 
 
 def main(network, batch, size, classes, aux, precision, compiled):
   """Answers requests until the end of stdin."""
-  peer = Peer(
-    network,
-    int(batch),
-    int(size),
-    int(classes),
-    bool(int(aux)),
-    precision,
-    bool(int(compiled)),
-  )
+  numbers = map(int, (batch, size, classes, aux))
+  steps = _steps(network, *numbers, precision, int(compiled))
+  torch = sys.modules['torch']
   versions = {
     name: sys.modules[name].__version__
     for name in ('torch', 'timm')
@@ -115,8 +96,13 @@ def main(network, batch, size, classes, aux, precision, compiled):
   }
   print(json.dumps(versions), flush=True)
   for line in sys.stdin:
-    what, steps = line.split()
-    print(json.dumps(peer.seconds(what, int(steps))), flush=True)
+    what, number = line.split()
+    begin = time.perf_counter()
+    for _ in range(int(number)):
+      steps[what]()
+    if torch.cuda.is_available():
+      torch.cuda.synchronize()
+    print(json.dumps(time.perf_counter() - begin), flush=True)
 
 
 if __name__ == '__main__':

@@ -18,10 +18,7 @@ def main(folder: str, size: int, batch: int, batches: int) -> None:
   import torchvision
   from torchvision import transforms
 
-  crop = [
-    transforms.RandomResizedCrop(size),
-    transforms.RandomHorizontalFlip(),
-  ]
+  crop = [transforms.RandomResizedCrop(size), transforms.RandomHorizontalFlip()]
   outputs = {
     'float32': [
       transforms.ToTensor(),

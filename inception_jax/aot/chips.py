@@ -78,7 +78,8 @@ def topology_faults(topology: str) -> list[str]:
   kind, shape = parse_topology(topology)
   chip = CHIPS[kind]
   if len(shape) != chip.torus_axes or not 0 < math.prod(shape) <= chip.pod_size:
-    examples = ', '.join(map(format_shape, _SLICES[chip.torus_axes]))
+    slices = _SLICES[chip.torus_axes]
+    examples = ', '.join('x'.join(map(str, shape)) for shape in slices)
     return [
       f'--topology={topology}: a {kind} slice has {chip.torus_axes} dimensions '
       f'and at most {chip.pod_size} chips, for example {examples}'
@@ -101,11 +102,6 @@ def parse_topology(topology: str) -> tuple[str, tuple[int, ...]]:
   """Splits 'v5e:16x16' into ('v5e', (16, 16))."""
   kind, _, shape = topology.partition(':')
   return kind, tuple(map(int, shape.split('x')))
-
-
-def format_shape(shape: tuple[int, ...]) -> str:
-  """Formats (2, 4) as '2x4'."""
-  return 'x'.join(map(str, shape))
 
 
 def topology_devices(topology: str):
@@ -146,32 +142,26 @@ def collective_seconds(
   one, which is all that the chips at the ends have. Each collective adds the
   latency to the farthest chip and back, at `HOP_SECONDS` per hop.
 
-  Args:
-    chip: the kind of chip.
-    shape: shape of the slice.
-    collectives: {kind: {'count', 'bytes'}}, per chip.
+  `collectives` is {kind: {'count', 'bytes'}}, per chip.
   """
-  axes = [n for n in shape if n > 1]
-  size = math.prod(axes)
+  size = math.prod(shape)
   if size == 1:
     return 0.0
-  wraps = [_wraps(chip, shape, n) for n in axes]
-  links = sum(2 if wrap else 1 for wrap in wraps)
-  hops = sum(
-    n // 2 if wrap else n - 1 for n, wrap in zip(axes, wraps, strict=True)
-  )
+  wraps = [n % chip.wrap_multiple == 0 for n in shape]
+  if chip.torus_axes == 3:
+    # A slice is made of cubes: all of its axes wrap around, or none.
+    wraps = [all(wraps)] * 3
+  links = hops = 0
+  for n, wrap in zip(shape, wraps, strict=True):
+    if n > 1:
+      links += 2 if wrap else 1
+      hops += n // 2 if wrap else n - 1
   seconds = 0.0
   for kind, total in collectives.items():
     sent = _PASSES.get(kind, 1) * total['bytes'] * (size - 1) / size
     seconds += sent / (links * chip.link_bandwidth)
     seconds += total['count'] * 2 * hops * HOP_SECONDS
   return seconds
-
-
-def _wraps(chip: Chip, shape: tuple[int, ...], length: int) -> bool:
-  # A 3D slice is made of cubes: all of its axes wrap around, or none.
-  lengths = (length,) if chip.torus_axes == 2 else shape
-  return all(n % chip.wrap_multiple == 0 for n in lengths)
 
 
 def scaling_efficiency(
@@ -183,11 +173,8 @@ def scaling_efficiency(
   assumed not to overlap with computation, and links to reach their published
   bandwidth.
   """
-  return {
-    str(math.prod(shape)): round(
-      step_seconds
-      / (step_seconds + collective_seconds(chip, shape, collectives)),
-      4,
-    )
-    for shape in _SLICES[chip.torus_axes]
-  }
+  result = {}
+  for shape in _SLICES[chip.torus_axes]:
+    total = step_seconds + collective_seconds(chip, shape, collectives)
+    result[str(math.prod(shape))] = round(step_seconds / total, 4)
+  return result

@@ -36,13 +36,9 @@ _SIZES = re.compile(r'([\d.]+)([KMGT])\b')
 
 @dataclasses.dataclass(frozen=True)
 class CompiledStep:
-  """A compiled step.
+  """A step compiled for `num_devices`, with a global batch of `batch_size`.
 
-  Attributes:
-    executable: XLA's.
-    seconds: compile time, without tracing and lowering.
-    batch_size: images of the global batch.
-    num_devices: devices that the batch is sharded over.
+  `seconds` is the compile time, without tracing and lowering.
   """
 
   executable: Any
@@ -100,13 +96,10 @@ def resolve(config, topology: str, step: str):
 
 
 def compile_config(config, devices, step: str) -> CompiledStep:
-  """Compiles the training step or the forward pass of an evaluation.
+  """Compiles a step of a resolved config for attached or topology devices.
 
-  Args:
-    config: the whole config, as `resolve` returns it.
-    devices: attached devices, or those of a topology.
-    step: 'train', the step that training runs, or 'eval', the forward pass,
-      whose batch is rounded up to a multiple of the number of devices.
+  `step` is 'train', the step that training runs, or 'eval', the forward pass of
+  an evaluation, whose batch is rounded up to a multiple of the device count.
 
   Raises:
     OutOfMemory: the step does not fit in a device's memory.
@@ -131,11 +124,6 @@ def compile_config(config, devices, step: str) -> CompiledStep:
 def compile_lowered(lowered, batch_size: int, num_devices: int) -> CompiledStep:
   """Compiles a lowered step.
 
-  Args:
-    lowered: a lowered jitted function.
-    batch_size: images of the global batch.
-    num_devices: devices that the batch is sharded over.
-
   Raises:
     OutOfMemory: the step does not fit in a device's memory.
   """
@@ -152,7 +140,6 @@ def compile_lowered(lowered, batch_size: int, num_devices: int) -> CompiledStep:
 
 
 def _lower(config, mesh, step: str, platforms=None):
-  """Lowers the step for the devices of a mesh."""
   plan = durations.plan(config, _IMAGES)
   number = config.model.num_classes or CLASSES
   rate = schedules.make_schedule(config.schedule, config.batch_size, plan)
@@ -184,22 +171,15 @@ def flops_per_image(config, step: str) -> float:
 def analyze(
   step: CompiledStep, flops: float, chip: chips.Chip, shape: tuple[int, ...]
 ) -> dict[str, Any]:
-  """Returns the estimated cost of a compiled step.
+  """Returns the estimated cost of a step compiled for a slice of this shape.
 
-  Args:
-    step: the compiled step.
-    flops: per image.
-    chip: the kind of chip that it was compiled for.
-    shape: shape of the slice.
-
-  Returns:
-    Per image: 'flops_per_image' and 'hbm_bytes_per_image'. Per step, from the
-    compiler's cycle estimates: 'estimated_step_ms', 'estimated_mfu' (fraction
-    of the bfloat16 peak) and the 'slowest' operations. Not part of these
-    estimates: the operations in 'not_estimated'; 'hbm_ms', all HBM traffic at
-    full bandwidth; 'exchange_ms', all 'collectives' at full link bandwidth.
-    'efficiency': see `chips.scaling_efficiency`. Per chip: 'peak_hbm_bytes',
-    and 'hbm_share', their fraction of the memory.
+  Per image: 'flops_per_image' (`flops`) and 'hbm_bytes_per_image'. Per step,
+  from the compiler's cycle estimates: 'estimated_step_ms', 'estimated_mfu'
+  (fraction of the bfloat16 peak) and the 'slowest' operations. Not part of
+  these estimates: the operations in 'not_estimated'; 'hbm_ms', all HBM traffic
+  at full bandwidth; 'exchange_ms', all 'collectives' at full link bandwidth.
+  'efficiency': see `chips.scaling_efficiency`. Per chip: 'peak_hbm_bytes', and
+  'hbm_share', their fraction of the memory.
   """
   program = Program(step.executable.as_text())
   seconds = hlo_costs.estimated_cycles(program) / chip.clock_hz

@@ -1,11 +1,10 @@
 """Estimates what a compiled program costs: bytes, cycles and collectives."""
 
+import collections
 import itertools
 import re
 
 from inception_jax.aot import hlo_text
-from inception_jax.aot.hlo_text import Array
-from inception_jax.aot.hlo_text import Computation
 from inception_jax.aot.hlo_text import Instruction
 from inception_jax.aot.hlo_text import Program
 
@@ -86,21 +85,20 @@ def without_estimate(program: Program) -> dict[str, dict[str, int]]:
 
 def cycles_by_layer(program: Program) -> dict[tuple[str, str, str], int]:
   """Returns {(layer, operation, pass): cycles}, slowest first."""
-  totals = {}
+  totals = collections.Counter()
   for instruction, _, count in program.executed():
     if instruction.cycles:
       key = parse_op_name(instruction.op_name)
-      totals[key] = totals.get(key, 0) + count * instruction.cycles
-  return dict(sorted(totals.items(), key=lambda item: -item[1]))
+      totals[key] += count * instruction.cycles
+  return dict(totals.most_common())
 
 
 def parse_op_name(op_name: str) -> tuple[str, str, str]:
   """Returns the layer, the operation, and 'forward' or 'backward'.
 
-  Args:
-    op_name: 'jit(step)/transpose(jvp(Inception))/mixed_5b/conv/mul' gives
-      ('mixed_5b/conv', 'mul', 'backward'). Outside the network, layer and pass
-      are ''. A fusion has the name of one of its operations.
+  'jit(step)/transpose(jvp(Inception))/mixed_5b/conv/mul' gives
+  ('mixed_5b/conv', 'mul', 'backward'). Outside the network, layer and pass are
+  ''. A fusion has the name of one of its operations.
   """
   *path, operation = op_name.split('/')
   for i, part in enumerate(path):
@@ -121,7 +119,7 @@ def _is_free(instruction: Instruction) -> bool:
 
 
 def _hbm_bytes_of(
-  program: Program, instruction: Instruction, scope: Computation
+  program: Program, instruction: Instruction, scope: hlo_text.Computation
 ) -> int:
   """Returns the bytes that one execution moves to or from HBM."""
   opcode, outputs = instruction.opcode, instruction.outputs
@@ -166,10 +164,10 @@ def _hbm_bytes_of_fusion(
   return total + _in_hbm(instruction.outputs)
 
 
-def _in_hbm(arrays: tuple[Array, ...]) -> int:
+def _in_hbm(arrays: tuple[hlo_text.Array, ...]) -> int:
   return sum(array.padded_size for array in arrays if array.in_hbm)
 
 
-def _slice_in_hbm(slices, whole: tuple[Array, ...]) -> int:
+def _slice_in_hbm(slices, whole: tuple[hlo_text.Array, ...]) -> int:
   """Returns the bytes of slices of `whole` if that is in HBM, else 0."""
   return sum(a.padded_size for a in slices) * any(a.in_hbm for a in whole)

@@ -49,10 +49,8 @@ class Instruction:
   """One HLO instruction, a line of the text.
 
   Attributes:
-    name: without the leading %.
     outputs: its result: one array, or the arrays of a tuple.
-    opcode: such as 'fusion'.
-    operands: names of instructions.
+    operands: names of instructions, without the leading %.
     attributes: the rest of the line.
     literal: a parameter's index or a constant's value, else ''.
     is_root: whether its result is that of its computation.
@@ -87,18 +85,13 @@ class Instruction:
     return names
 
 
-Computation = dict[str, Instruction]
+Computation = dict[str, Instruction]  # by name
 
 
 class Program:
-  """A parsed program.
+  """A parsed program: its computations, and the name of the entry computation.
 
-  Attributes:
-    computations: {computation name: {instruction name: Instruction}}.
-    entry: name of the entry computation.
-
-  Raises:
-    ValueError: the text has no entry computation.
+  Raises ValueError if the text has no entry computation.
   """
 
   def __init__(self, text: str):
@@ -124,10 +117,8 @@ class Program:
     """Yields each executed instruction, its computation and execution count.
 
     A loop body's instructions are counted once per iteration. Every branch of
-    a conditional is counted.
-
-    Args:
-      inside_fusions: also yield instructions within fusions and reductions.
+    a conditional is counted. `inside_fusions` also yields the instructions
+    within fusions and reductions.
     """
     return self._walk(self.entry, 1, inside_fusions)
 

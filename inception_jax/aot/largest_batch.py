@@ -20,14 +20,8 @@ def find(
   Memory grows linearly with the batch. The step is compiled with half the batch
   of `first`, the line through both is extrapolated to the memory's limit, and
   the step is compiled with the batch size found there. Until that fits, the
-  batch size is reduced by 5 %.
-
-  Args:
-    config: the whole config, as `compile_step.resolve` returns it.
-    devices: of the topology.
-    step: 'train' or 'eval'.
-    chip: the kind of the devices.
-    first: the step compiled with a batch size that fits.
+  batch size is reduced by 5 %. Arguments are those of `compile_config`, the
+  kind of chip, and the step `first` compiled with a batch size that fits.
   """
   unit = len(devices) * config.gradient_accumulation
   config = config.copy_and_resolve_references()

@@ -8,18 +8,18 @@ bits without an error. The record has a digest of its own.
 
 import contextlib
 import errno
+import importlib.metadata
 import json
 import platform
 import re
 from typing import Any
 
 from etils import epath
-import flax
 import jax
 import numpy as np
-import optax
 import orbax.checkpoint as ocp
 
+from inception_jax import errors
 from inception_jax import trees
 from inception_jax.checkpointing import digests
 from inception_jax.errors import RunError
@@ -47,10 +47,10 @@ _MACHINE_ERRORS = {
 _MACHINE_STATUS = re.compile('PERMISSION_DENIED|RESOURCE_EXHAUSTED|UNAVAILABLE')
 _VERSIONS = {
   'python': platform.python_version(),
-  'jax': jax.__version__,
-  'flax': flax.__version__,
-  'optax': optax.__version__,
-  'orbax-checkpoint': ocp.__version__,
+  **{
+    name: importlib.metadata.version(name)
+    for name in ('jax', 'flax', 'optax', 'orbax-checkpoint')
+  },
 }
 
 
@@ -83,17 +83,13 @@ def write(
     'machine': hardware.machine(),
   }
   record = {**record, 'versions': versions, 'leaves': leaves}
+  items = {
+    _STATE: ocp.args.PyTreeSave(state),
+    _RECORD: ocp.args.JsonSave(digests.with_digest(record)),
+  }
   try:
     with _checkpointer() as checkpointer:
-      checkpointer.save(
-        path,
-        args=ocp.args.Composite(
-          **{
-            _STATE: ocp.args.PyTreeSave(state),
-            _RECORD: ocp.args.JsonSave(digests.with_digest(record)),
-          }
-        ),
-      )
+      checkpointer.save(path, args=ocp.args.Composite(**items))
     # Comparing with the arrays in memory costs less than hashing.
     back = _restore_arrays(path, state_fields(read_record(path)))
     digests.check_equal(arrays, back, digests.same_bytes)
@@ -135,15 +131,9 @@ def state_fields(record: dict[str, Any]) -> set[str]:
 def read_arrays(
   path: epath.Path, record: dict[str, Any], fields: set[str]
 ) -> dict[str, np.ndarray]:
-  """Reads arrays of a checkpoint and verifies their digests.
+  """Returns the arrays of these fields of the state, their digests verified.
 
-  Args:
-    path: the checkpoint's folder.
-    record: its record.
-    fields: the fields of the state to read.
-
-  Returns:
-    {'params/head/dense/kernel': array}.
+  They are named by path: {'params/head/dense/kernel': array}.
 
   Raises:
     DamagedCheckpoint: an array is missing, cannot be read, or has changed.
@@ -240,4 +230,4 @@ def _reading(path: epath.Path):
 def _one_line(reason: Any) -> str:
   if isinstance(reason, KeyError):
     reason = f'{reason} is missing'
-  return ' '.join(str(reason).split())[:200] or type(reason).__name__
+  return errors.one_line(reason)

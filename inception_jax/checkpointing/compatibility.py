@@ -18,15 +18,9 @@ def check(
 ) -> bool:
   """Logs the keys that changed since the run began; raises if they may not.
 
-  Args:
-    config: the whole config, resolved.
-    classes: names of the dataset's classes.
-    record: the checkpoint's record.
-    workdir: the run's folder, for messages.
-    complete: whether no step is left to train; then every change is accepted.
-
-  Returns:
-    Whether any key has changed.
+  `config` is resolved, `classes` the dataset's, `record` the checkpoint's,
+  and `workdir` is for messages. A `complete` training, which has no step left,
+  accepts every change. Returns whether any key has changed.
 
   Raises:
     UserError: a change would make this a different training.

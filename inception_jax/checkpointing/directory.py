@@ -21,18 +21,13 @@ DELETED_SUFFIX = '.deleted'
 
 
 class CheckpointDirectory:
-  """The checkpoints of a folder.
+  """The checkpoints of a folder, which does not have to exist.
 
-  Only `resume` and `mark_damaged` change the folder.
+  Only `resume` and `mark_damaged` change the folder. `best_by` is the metric
+  that ranks checkpoints: 'top1', 'top5' or 'loss'.
   """
 
   def __init__(self, directory, best_by: str = 'top1'):
-    """Lists the checkpoints.
-
-    Args:
-      directory: the folder, which does not have to exist.
-      best_by: the metric that ranks checkpoints: 'top1', 'top5' or 'loss'.
-    """
     self.directory = epath.Path(directory).absolute()
     self._best_by = best_by
     self._steps = checkpoint.list_steps(self.directory)
@@ -93,21 +88,15 @@ class CheckpointDirectory:
     Raises:
       UserError: there is none.
     """
-    steps = self._steps[::-1]
-    step, record, _ = self._first_sound(steps, self.record, log.debug)
-    return step, record
+    return self._first_sound(self._steps[::-1], self.record, log.debug)[:2]
 
   def read_first_sound(
     self, steps: list[int], fields: Callable[[dict], set[str]]
   ) -> tuple[int, dict[str, Any], dict[str, np.ndarray]]:
     """Reads the first sound checkpoint; logs which ones before it are damaged.
 
-    Args:
-      steps: of the checkpoints, in order.
-      fields: record → the fields of the state to read.
-
-    Returns:
-      The step, its record, and the arrays, as `checkpoint.read_arrays`.
+    `fields` is record → the fields of the state to read. Returns the step, its
+    record, and the arrays, as `checkpoint.read_arrays`.
 
     Raises:
       UserError: none of them is sound.
@@ -130,13 +119,7 @@ class CheckpointDirectory:
     """Reads the newest sound checkpoint with all fields, and cleans up.
 
     Damaged checkpoints that are newer are renamed. What interrupted saves and
-    deletions left is deleted.
-
-    Returns:
-      As `read_first_sound`.
-
-    Raises:
-      UserError: there is no sound checkpoint.
+    deletions left is deleted. Returns and raises as `read_first_sound`.
     """
     for path in self.directory.iterdir():
       if checkpoint.is_unfinished(path) or path.name.endswith(DELETED_SUFFIX):

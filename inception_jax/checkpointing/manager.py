@@ -4,7 +4,6 @@ from collections.abc import Callable
 from collections.abc import Mapping
 from concurrent import futures
 import contextlib
-import logging
 import os
 import threading
 from typing import Any
@@ -17,15 +16,9 @@ from inception_jax.checkpointing.directory import DELETED_SUFFIX
 from inception_jax.checkpointing.directory import CheckpointDirectory
 from inception_jax.distributed import sharding
 
-log = logging.getLogger(__name__)
-
 
 def to_host(state: Mapping[str, Any]) -> dict[str, Any]:
-  """Returns a state as numpy arrays; every process must call this.
-
-  Args:
-    state: trees of arrays, by field of the state.
-  """
+  """Returns a state's trees as numpy arrays; every process must call this."""
   whole = jax.tree.map(_replicate, dict(state))
   # Copies, since on a CPU these may be views of buffers that the next step
   # overwrites.
@@ -70,11 +63,7 @@ class CheckpointManager(CheckpointDirectory):
     self.close()
 
   def close(self) -> None:
-    """Waits for the save in progress.
-
-    Raises:
-      RunError: it failed.
-    """
+    """Waits for the save in progress; raises RunError if it failed."""
     try:
       self._wait()
     finally:
@@ -110,12 +99,7 @@ class CheckpointManager(CheckpointDirectory):
     if step in self._steps:
       raise RuntimeError(f'there is a checkpoint of step {step} already')
     arrays = to_host(state)
-    record = {
-      'step': step,
-      'metrics': metrics,
-      'network': network,
-      'config': config,
-    }
+    record = dict(step=step, metrics=metrics, network=network, config=config)
     self._steps.append(step)
     self._records[step] = record
     if jax.process_index() == 0:
@@ -130,11 +114,7 @@ class CheckpointManager(CheckpointDirectory):
       checkpoint.write_record(self.path(step), record)
 
   def check_for_errors(self) -> None:
-    """Raises the error of a finished save; does not wait for one in progress.
-
-    Raises:
-      RunError: it failed.
-    """
+    """Raises the RunError of a failed save; ignores one in progress."""
     if self._saving and self._saving.done():
       self._wait()
 
@@ -150,9 +130,13 @@ class CheckpointManager(CheckpointDirectory):
     self._steps = [step for step in self._steps if step not in deleted]
 
   def _write(self, step, arrays, record) -> list[int]:
-    """Writes a checkpoint; returns the steps that were deleted after that."""
+    """Writes a checkpoint; returns the steps that are deleted after that."""
     self.directory.mkdir(parents=True, exist_ok=True)
     checkpoint.write(self.path(step), arrays, record)
+    return self._delete_older()
+
+  def _delete_older(self) -> list[int]:
+    """Deletes the checkpoints that need not be kept; returns their steps."""
     # orbax's EveryNSteps takes whole steps, its BestN the latest among equals.
     kept = {*self._steps[-self._keep_latest :], self.best_step()}
     deleted = []

@@ -21,14 +21,11 @@ def get_config() -> ConfigDict:
   config.model.name = 'inception_v3'
   config.model.num_classes = 0  # 0: as many as the dataset has
   config.model.width = 1.0  # scales channels, rounded to multiples of 8
-  # 'imagenet' for 299×299, 'small' for 32×32; '': the network's default
-  config.model.stem = ''
+  config.model.stem = ''  # imagenet (299×299), small (32×32); '': the network's
   config.model.dropout_rate = 0.2  # fraction dropped before the logits
   config.model.aux_head = False  # the auxiliary classifier; training only
-  # False: the auxiliary head's convolutions have no BatchNorm (MindSpore's)
-  config.model.aux_batch_norm = True
-  # BatchNorm of features and logits (MindSpore's v4)
-  config.model.head_batch_norm = False
+  config.model.aux_batch_norm = True  # of its convolutions; MindSpore's: False
+  config.model.head_batch_norm = False  # of features and logits: MindSpore's v4
   config.model.bn_momentum = 0.9997  # decay of the moving statistics
   # Where a value is 0 or empty here and below, it comes from the card of the
   # loaded weights, or from the network's for new ones (inception_jax/models).
@@ -66,8 +63,7 @@ def get_config() -> ConfigDict:
   config.data.erase_ratio = (0.3, 3.3)  # range, height / width
   config.data.erase_with = 'mean'  # mean or noise
   config.data.mixup = 0.0  # α of mixup's Beta(α, α); 0: no mixup
-  # α of CutMix; with mixup too, each batch gets one of the two at random
-  config.data.cutmix = 0.0
+  config.data.cutmix = 0.0  # its α; with mixup too, a batch gets one at random
   config.data.eval_crop_mode = ''  # central, short_side or squash; '': card's
   config.data.eval_crop_fraction = 0.0  # cropped fraction; 0: the card's
   # single: one crop; mirror: that crop and its mirror image; 12_crops or
@@ -85,10 +81,9 @@ def get_config() -> ConfigDict:
   config.checkpoint_every = '1 epoch'
   config.log_every = '100 steps'
   config.histogram_every = '0 steps'  # of weights, in TensorBoard; 0: never
-  # How long to trace for TensorBoard's profiler and Perfetto, '100 steps'; '':
-  # no trace. It starts `profile_from` after this process's first step.
+  # Duration of a trace for TensorBoard and Perfetto, '100 steps'; '': no trace.
   config.profile = ''
-  config.profile_from = '10 steps'
+  config.profile_from = '10 steps'  # its start, after a process's first step
   config.checkpoint_keep = 3  # the newest this many, and the best one
   config.checkpoint_keep_every = '0 epochs'  # kept for ever; 0: none
   config.best_by = 'top1'  # or top5, loss: how the best checkpoint is chosen
@@ -99,8 +94,7 @@ def get_config() -> ConfigDict:
   config.allow_changed = ''
 
   config.optimizer = ConfigDict()
-  # rmsprop (TensorFlow's), sgd, adamw, lamb or lion
-  config.optimizer.name = 'rmsprop'
+  config.optimizer.name = 'rmsprop'  # TensorFlow's; or sgd, adamw, lamb, lion
   config.optimizer.decay = 0.9  # of RMSProp's mean square
   # 0: rmsprop 1.0, inside its square root; adamw 1e-8; lamb 1e-6
   config.optimizer.epsilon = 0.0

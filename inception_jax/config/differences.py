@@ -30,35 +30,27 @@ _ABSENT = 'absent'
 
 
 def check_changes(stored: dict, config) -> tuple[list[str], list[str]]:
-  """Compares a run's config with the one stored in its checkpoint.
-
-  Args:
-    stored: the checkpoint's config, parsed from JSON.
-    config: the whole config of the resumed run.
+  """Compares a resumed config with its checkpoint's, parsed from JSON.
 
   Returns:
     A line for each changed key, and those lines whose key is neither harmless
     nor allowed by config.allow_changed.
   """
-  allowed = [glob.strip() for glob in config.allow_changed.split(',')]
-  globs = (*_HARMLESS, *filter(None, allowed))
+  allowed = config.allow_changed.split(',')
+  globs = (*_HARMLESS, *(glob.strip() for glob in allowed))
   found = differences(stored, config)
   lines = [f'{key}: {before!r} → {now!r}' for key, before, now in found]
+  # Before the key `deterministic` was added, float32 meant tensorfloat32.
+  renamed = ('precision', 'float32', 'tensorfloat32')
   refused = [
     line
     for line, (key, *values) in zip(lines, found, strict=True)
     if not any(fnmatch.fnmatchcase(key, glob) for glob in globs)
     # The program's version added or removed this key, not the user.
     and _ABSENT not in values
-    and not (key == 'precision' and _is_renamed(stored, *values))
+    and ('deterministic' in stored or (key, *values) != renamed)
   ]
   return lines, refused
-
-
-def _is_renamed(stored: dict, before, now) -> bool:
-  # Before the key `deterministic` was added, float32 meant tensorfloat32.
-  renamed = ('float32', 'tensorfloat32')
-  return 'deterministic' not in stored and (before, now) == renamed
 
 
 def differences(stored: dict, config) -> list[tuple[str, Any, Any]]:

@@ -16,13 +16,7 @@ _DURATION = re.compile(r'(\d+(?:\.\d+)?) (step|epoch|percent)s?')
 def to_steps(duration: str, per_epoch: Fraction, total: int = 0) -> Fraction:
   """Converts '2000 steps', '5 epochs' or '5 percent' (of `total`) to steps.
 
-  Args:
-    duration: a number and its unit.
-    per_epoch: steps per epoch, as `Plan.steps_per_epoch`.
-    total: steps of the whole training; only percentages need it.
-
-  Returns:
-    The exact number of steps; an epoch is rarely a whole number of them.
+  The result is exact: an epoch of `per_epoch` steps is rarely a whole number.
   """
   number, unit = _DURATION.fullmatch(duration).groups()
   scale = {'step': 1, 'epoch': per_epoch, 'percent': Fraction(total, 100)}
@@ -31,39 +25,24 @@ def to_steps(duration: str, per_epoch: Fraction, total: int = 0) -> Fraction:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-  """The durations of a config in steps.
+  """The durations of a config in steps, under the names of their keys.
 
   Intervals are exact fractions, so that '1 epoch' never drifts from the epochs.
-
-  Attributes:
-    total: steps of the whole training.
-    warmup: steps of the learning rate's warm-up.
-    steps_per_epoch: examples in the split / global batch size, exactly.
-    eval_every: interval between evaluations.
-    checkpoint_every: interval between checkpoints.
-    log_every: interval between log lines.
-    cold: steps at the initial learning rate, before the warm-up.
-    decay_every: interval between decays of the learning rate.
-    milestones: steps at which the learning rate falls.
-    histogram_every: interval between histograms; 0: never.
-    keep_every: interval between checkpoints that are kept for ever; 0: none.
-    profile: steps to trace; 0: none.
-    profile_from: steps of a process before its trace starts.
   """
 
-  total: int
-  warmup: int
-  steps_per_epoch: Fraction
+  total: int  # of the whole training
+  warmup: int  # of the learning rate
+  steps_per_epoch: Fraction  # examples in the split / global batch size
   eval_every: Fraction
   checkpoint_every: Fraction
   log_every: Fraction
-  cold: int = 0
-  decay_every: Fraction = Fraction(1)
-  milestones: tuple[int, ...] = ()
-  histogram_every: Fraction = Fraction(0)
-  keep_every: Fraction = Fraction(0)
-  profile: int = 0
-  profile_from: int = 0
+  cold: int = 0  # at the initial learning rate, before the warm-up
+  decay_every: Fraction = Fraction(1)  # of the learning rate
+  milestones: tuple[int, ...] = ()  # steps at which the learning rate falls
+  histogram_every: Fraction = Fraction(0)  # 0: never
+  keep_every: Fraction = Fraction(0)  # checkpoint_keep_every; 0: never
+  profile: int = 0  # steps to trace; 0: none
+  profile_from: int = 0  # steps of a process before its trace starts
 
   def due(self, every: Fraction, step: int) -> bool:
     """Returns whether `step` reaches a multiple of `every` or is the last."""
@@ -73,11 +52,7 @@ class Plan:
 
 
 def plan(config, num_examples: int) -> Plan:
-  """Converts the durations of `config` to steps.
-
-  Args:
-    config: the whole config.
-    num_examples: examples per epoch.
+  """Converts the durations of a config to steps, given the examples per epoch.
 
   Raises:
     UserError: the training has more steps than an int32 can count.
@@ -95,8 +70,7 @@ def plan(config, num_examples: int) -> Plan:
     log.warning(
       'schedule.warmup (%d steps) is longer than train_for (%d steps): the '
       'learning rate never reaches its peak',
-      warmup,
-      total,
+      *(warmup, total),
     )
   return Plan(
     total=total,

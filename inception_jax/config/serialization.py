@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from collections.abc import Mapping
 import json
-import math
 from typing import Any
 
 
@@ -47,9 +46,4 @@ def json_line(values: dict) -> str:
 
 def nan_to_none(value):
   """Replaces non-finite floats, which JSON lacks, by None."""
-  if isinstance(value, dict):
-    return {key: nan_to_none(v) for key, v in value.items()}
-  if isinstance(value, list | tuple):
-    return [nan_to_none(v) for v in value]
-  non_finite = isinstance(value, float) and not math.isfinite(value)
-  return None if non_finite else value
+  return json.loads(json.dumps(value), parse_constant=lambda _: None)

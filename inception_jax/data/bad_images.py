@@ -14,16 +14,11 @@ import re
 from typing import Any
 
 from etils import epath
-from etils import epy
 import jax
 
 from inception_jax import errors
-from inception_jax.data.splits import Indexed
-from inception_jax.data.splits import Sequential
-
-# Lazy, because importing TensorFlow takes seconds.
-with epy.lazy_imports():
-  import tensorflow as tf
+from inception_jax.data import splits
+from inception_jax.data.lazy import tf
 
 log = logging.getLogger(__name__)
 
@@ -34,18 +29,18 @@ class BadImages:
   """The bad images of one split, as far as this process has read it.
 
   Attributes:
-    substitutes: position → number of the record that is read there instead:
-      an index, or for a `Sequential` split a place in file order.
+    substitutes: position → the record that is read there instead, by index or,
+      for a `Sequential` split, by place in file order.
   """
 
-  def __init__(self, split: Indexed | Sequential, data, workdir: str = ''):
+  def __init__(self, split: splits.Split, data, workdir: str = ''):
     """Starts with none; `workdir` gets bad_images.txt, unless it is ''."""
     self.substitutes: dict[int, int] = {}
     self._split = split
     # Each process writes a file of its own.
     name = FILE if not jax.process_index() else f'{jax.process_index()}-{FILE}'
     self._path = epath.Path(workdir) / name if workdir else None
-    self._max_count = data.max_bad_fraction * split.size
+    self._max_fraction = data.max_bad_fraction
     self._reasons: dict[str, str] = {}
     # The first elements of a `Sequential` split, as many as were tried.
     self._first: list[dict[str, Any]] = []
@@ -86,39 +81,35 @@ class BadImages:
 
     return substitute
 
-  def find(
-    self, elements: Iterable, decode: Callable[[Any, Any, Any], Any]
-  ) -> bool:
-    """Tries the images of a batch one by one.
+  def find(self, elements: Iterable, decode: Callable[..., Any]) -> bool:
+    """Tries the images of a batch; returns whether new bad ones were found.
 
     Args:
       elements: (position, element) of each image.
       decode: (position, record, whether it is a substitute) → anything; raises
         if the image is bad.
 
-    Returns:
-      Whether it found bad images that had no substitute yet.
-
     Raises:
       UserError: more than `data.max_bad_fraction` of the split are bad.
     """
     known = len(self.substitutes)
     for position, element in elements:
-      if not self._decodes(position, element, decode):
-        candidates = self._candidates(element)
-        good = (n for n, x in candidates if self._decodes(position, x, decode))
-        self.substitutes[int(position)] = number = next(good, -1)
-        if number < 0:
-          raise errors.UserError(
-            f'none of the {self._split.size} images can be decoded:',
-            *self._listing(),
-          )
+      if self._decodes(position, element, decode):
+        continue
+      candidates = self._candidates(element)
+      good = (n for n, x in candidates if self._decodes(position, x, decode))
+      self.substitutes[int(position)] = number = next(good, -1)
+      if number < 0:
+        raise errors.UserError(
+          f'none of the {self._split.size} images can be decoded:',
+          *self._listing(),
+        )
     return len(self.substitutes) > known
 
   def _candidates(self, element) -> Iterator[tuple[int, Any]]:
     """Yields (number, element) of the records to try in place of a bad one."""
     size = self._split.size
-    if isinstance(self._split, Indexed):
+    if isinstance(self._split, splits.Indexed):
       for offset in range(1, size):
         index = (element + offset) % size
         yield int(index), index
@@ -142,18 +133,15 @@ class BadImages:
     self._reasons[name] = reason
     log.warning('cannot decode %s: %s', name, reason)
     if self._path:
-      before = []
-      if self._path.exists():
-        before = self._path.read_text().splitlines()
-      lines = sorted({*before, *self.lines})
+      before = self._path.read_text() if self._path.exists() else ''
+      lines = sorted({*before.splitlines(), *self.lines})
       self._path.parent.mkdir(parents=True, exist_ok=True)
       self._path.write_text('\n'.join([*lines, '']))
-    if len(self._reasons) > self._max_count:
+    if len(self._reasons) > self._max_fraction * self._split.size:
       where = f'; all are in {self._path}' if self._path else ''
       raise errors.UserError(
         f'{len(self._reasons)} of {self._split.size} images cannot be decoded, '
-        'more than data.max_bad_fraction='
-        f'{self._max_count / self._split.size:g}{where}:',
+        f'more than data.max_bad_fraction={self._max_fraction:g}{where}:',
         *self._listing(),
       )
 

@@ -1,7 +1,7 @@
 """Checks of `config.data`."""
 
 from inception_jax.config import validation
-from inception_jax.data import crops
+from inception_jax.data import views
 from inception_jax.data.augment import policies
 from inception_jax.data.sources import registry
 from inception_jax.models import card
@@ -12,58 +12,59 @@ _RANGE = (lambda v: len(v) == 2 and 0 < v[0] <= v[1], '0 < low <= high')
 _UP_TO_1 = (lambda v: _RANGE[0](v) and v[1] <= 1, _RANGE[1] + ' <= 1')
 
 
+# Key → (predicate, what it accepts), for keys whose range depends on no other.
+RANGES = {
+  'data.max_bad_fraction': validation.FRACTION,
+  'data.max_pixels': validation.AT_LEAST_1,
+  'data.shuffle_buffer': validation.AT_LEAST_1,
+  'data.interpolation': validation.one_of(card.INTERPOLATIONS),
+  'data.train_crop': validation.one_of(TRAIN_CROPS),
+  'data.crop_area': _UP_TO_1,
+  'data.crop_ratio': _RANGE,
+  'data.rotate': (lambda v: 0 <= v <= 180, 'at least 0, at most 180'),
+  'data.policy': validation.one_of((*policies.NAMES, '')),
+  'data.rand_ops': validation.AT_LEAST_1,
+  'data.rand_magnitude': (
+    lambda v: 0 <= v <= policies.MAX_MAGNITUDE,
+    f'at least 0, at most {policies.MAX_MAGNITUDE}',
+  ),
+  'data.color_jitter': (
+    lambda v: len(v) == 4 and all(0 <= x <= 1 for x in v) and v[3] <= 0.5,
+    'brightness, contrast, saturation of 0…1 and hue of 0…0.5',
+  ),
+  'data.brightness_shift': validation.FRACTION,
+  'data.erase': (lambda v: 0 <= v <= 1, 'at least 0, at most 1'),
+  'data.erase_area': _UP_TO_1,
+  'data.erase_ratio': _RANGE,
+  'data.erase_with': validation.one_of(('mean', 'noise')),
+  'data.mixup': validation.NOT_NEGATIVE,
+  'data.cutmix': validation.NOT_NEGATIVE,
+  'data.eval_crop_mode': validation.one_of(card.CROP_MODES),
+  'data.eval_protocol': validation.one_of(views.PROTOCOLS),
+  'data.eval_crop_fraction': (lambda v: 0 < v <= 1, 'above 0, at most 1'),
+  'data.channels': (lambda v: v in (1, 3), '1 or 3'),
+}
+
+
 def check(config) -> list[str]:
   """Returns a message for each invalid key of a resolved `config.data`.
 
   Reads no image.
   """
-  channels = config.data.channels
-  return registry.check(config) + validation.out_of_range(
-    config,
-    {
-      'data.max_bad_fraction': validation.FRACTION,
-      'data.max_pixels': validation.AT_LEAST_1,
-      'data.shuffle_buffer': validation.AT_LEAST_1,
-      'data.interpolation': validation.one_of(card.INTERPOLATIONS),
-      'data.train_crop': validation.one_of(TRAIN_CROPS),
-      'data.crop_area': _UP_TO_1,
-      'data.crop_ratio': _RANGE,
-      'data.pad': (
-        lambda v: 0 <= v < config.data.image_size,
-        'at least 0 and below data.image_size',
-      ),
-      'data.rotate': (lambda v: 0 <= v <= 180, 'at least 0, at most 180'),
-      'data.policy': validation.one_of((*policies.NAMES, '')),
-      'data.rand_ops': validation.AT_LEAST_1,
-      'data.rand_magnitude': (
-        lambda v: 0 <= v <= policies.MAX_MAGNITUDE,
-        f'at least 0, at most {policies.MAX_MAGNITUDE}',
-      ),
-      'data.color_jitter': (
-        lambda v: len(v) == 4 and all(0 <= x <= 1 for x in v) and v[3] <= 0.5,
-        'brightness, contrast, saturation of 0…1 and hue of 0…0.5',
-      ),
-      'data.brightness_shift': validation.FRACTION,
-      'data.erase': (lambda v: 0 <= v <= 1, 'at least 0, at most 1'),
-      'data.erase_area': _UP_TO_1,
-      'data.erase_ratio': _RANGE,
-      'data.erase_with': validation.one_of(('mean', 'noise')),
-      'data.mixup': validation.NOT_NEGATIVE,
-      'data.cutmix': validation.NOT_NEGATIVE,
-      'data.eval_crop_mode': validation.one_of(card.CROP_MODES),
-      'data.eval_protocol': validation.one_of(crops.PROTOCOLS),
-      'data.eval_crop_fraction': (
-        lambda v: 0 < v <= 1,
-        'above 0, at most 1',
-      ),
-      'data.channels': (lambda v: v in (1, 3), '1 or 3'),
-      'data.mean': (
-        lambda v: len(v) == channels,
-        'a number for each of data.channels',
-      ),
-      'data.std': (
-        lambda v: len(v) == channels and min(v) > 0,
-        'a number above 0 for each of data.channels',
-      ),
-    },
-  )
+  size, channels = config.data.image_size, config.data.channels
+  dependent = {
+    'data.pad': (
+      lambda v: 0 <= v < size,
+      'at least 0 and below data.image_size',
+    ),
+    'data.mean': (
+      lambda v: len(v) == channels,
+      'a number for each of data.channels',
+    ),
+    'data.std': (
+      lambda v: len(v) == channels and min(v) > 0,
+      'a number above 0 for each of data.channels',
+    ),
+  }
+  ranges = {**RANGES, **dependent}
+  return registry.check(config) + validation.out_of_range(config, ranges)

@@ -3,18 +3,14 @@
 import io
 import math
 
-from etils import epy
 import numpy as np
 from PIL import Image
 from PIL import UnidentifiedImageError
 
-from inception_jax.data import crops
 from inception_jax.data import headers
 from inception_jax.data import resize
-
-# Lazy, because importing TensorFlow takes seconds.
-with epy.lazy_imports():
-  import tensorflow as tf
+from inception_jax.data import views
+from inception_jax.data.lazy import tf
 
 _MIN_OBJECT_COVERED = 0.1
 # libjpeg's inverse cosine transforms. TensorFlow's default is the fast one,
@@ -26,17 +22,15 @@ _JPEG_DIVISORS = (1, 2, 4, 8)
 
 
 def train_image(image, seed, data, boxes=None):
-  """Returns an undecoded image's training input: uint8 [S, S, C].
-
-  Args: as `train_crop`.
-  """
+  """Returns the crop of `train_crop`, resized to uint8 [S, S, C]."""
   return resize.resize_for_training(train_crop(image, seed, data, boxes), data)
 
 
 def train_crop(image, seed, data, boxes=None):
   """Returns an undecoded image's training crop: uint8 [H, W, 1 or 3].
 
-  A large JPEG is decoded at 1/2, 1/4 or 1/8, not below `image_size`.
+  A JPEG crop of at least twice the network's size is decoded at 1/2, 1/4 or
+  1/8, still not below that size.
 
   Args:
     image: encoded (scalar string) or raw (uint8 [H, W, 1 or 3]).
@@ -47,54 +41,48 @@ def train_crop(image, seed, data, boxes=None):
   """
   if data.train_crop == 'none':
     return _decode(image, data)
+  if boxes is None:
+    boxes = tf.zeros((0, 4))
 
   def window(shape):
     begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
       shape,
-      tf.zeros((1, 0, 4)) if boxes is None else boxes[None],
+      boxes[None],
       seed,
-      min_object_covered=0.0 if boxes is None else _min_covered(boxes),
+      # Without boxes the object is the whole image, and crop_area decides.
+      min_object_covered=tf.where(
+        tf.shape(boxes)[0] > 0, _MIN_OBJECT_COVERED, 0.0
+      ),
       aspect_ratio_range=data.crop_ratio,
       area_range=data.crop_area,
       max_attempts=10,
       use_image_if_no_bounding_boxes=True,
     )
-    return begin, size
+    return begin[:2], size[:2]
 
   return _decode_window(image, data, window)
 
 
-def _min_covered(boxes):
-  # Without boxes the object is the whole image, and crop_area decides.
-  return tf.where(tf.shape(boxes)[0] > 0, _MIN_OBJECT_COVERED, 0.0)
-
-
 def eval_canvases(image, data):
-  """Returns an undecoded image's canvases, from which `crops.views` are cut.
+  """Returns an undecoded image's canvases, from which `views.views` are cut.
 
   Returns:
     {'image': uint8 [S, S, C]} or, where the protocol has n squares of side t
     at each scale: {'scale_…': uint8 [n, t, t, C], …, 'image': uint8
     [scales · n, S, S, C]}.
   """
-  sides = crops.sides(data.eval_protocol, data.image_size)
+  sides = views.sides(data.eval_protocol, data.image_size)
   if not sides:
     return {'image': eval_image(image, data)}
   decoded = _decode(image, data)
-  canvases = {}
+  places = views.places(data.eval_protocol)
+  canvases, scaled = {}, []
   for name, side in sides.items():
     resized, size = _resize_shorter_side(decoded, data, side)
-    canvases[name] = tf.stack(
-      [
-        _crop_square(resized, size, side, place)
-        for place in crops.places(data.eval_protocol)
-      ]
-    )
-  squares = [x for canvas in canvases.values() for x in tf.unstack(canvas)]
-  canvases['image'] = tf.stack(
-    [resize.resize_antialiased(square, data) for square in squares]
-  )
-  return canvases
+    squares = [_crop_square(resized, size, side, place) for place in places]
+    canvases[name] = tf.stack(squares)
+    scaled += [resize.resize_antialiased(square, data) for square in squares]
+  return {**canvases, 'image': tf.stack(scaled)}
 
 
 def eval_image(image, data, python: bool = True):
@@ -108,26 +96,18 @@ def eval_image(image, data, python: bool = True):
   if data.eval_crop_mode == 'squash':
     return resize.resize_antialiased(decoded, data, python=python)
   if data.eval_crop_mode == 'short_side':
-    return _resize_and_center_crop(decoded, data, python)
+    # torchvision's Resize of the shorter side, then its CenterCrop. The margin
+    # is for fractions that are rounded quotients, as 299 / 341.
+    shorter = math.floor(data.image_size / data.eval_crop_fraction + 1e-6)
+    resized, size = _resize_shorter_side(decoded, data, shorter, python)
+    return _crop_square(resized, size, data.image_size, 0.5)
   # A JPEG is decoded whole: decoding the window alone would change the colours
   # at its edge.
-  shape = tf.shape(decoded)
-  extent = tf.cast(shape[:2], tf.float32) * data.eval_crop_fraction
+  shape = tf.shape(decoded)[:2]
+  extent = tf.cast(shape, tf.float32) * data.eval_crop_fraction
   size = tf.maximum(1, tf.cast(tf.round(extent), tf.int32))
-  begin = tf.concat([(shape[:2] - size) // 2, [0]], 0)
-  channels = decoded.shape[-1]
-  cropped = tf.slice(decoded, begin, tf.concat([size, [channels]], 0))
-  cropped = tf.ensure_shape(cropped, (None, None, channels))
+  cropped = _crop(decoded, (shape - size) // 2, size)
   return resize.resize_antialiased(cropped, data, python=python)
-
-
-def _resize_and_center_crop(image, data, python: bool):
-  """torchvision's Resize of the shorter side, then its CenterCrop."""
-  target = data.image_size
-  # The margin is for fractions that are rounded quotients, as 299 / 341.
-  shorter = math.floor(target / data.eval_crop_fraction + 1e-6)
-  resized, size = _resize_shorter_side(image, data, shorter, python)
-  return _crop_square(resized, size, target, 0.5)
 
 
 def _resize_shorter_side(image, data, shorter: int, python: bool = True):
@@ -140,8 +120,15 @@ def _resize_shorter_side(image, data, shorter: int, python: bool = True):
 def _crop_square(image, size, side: int, place: float):
   """Cuts a square at a fraction `place` of the free height and width."""
   begin = tf.round(tf.cast(size - side, tf.float32) * place)
-  begin = tf.concat([tf.cast(begin, tf.int32), [0]], 0)
-  return tf.slice(image, begin, (side, side, image.shape[-1]))
+  return _crop(image, tf.cast(begin, tf.int32), (side, side))
+
+
+def _crop(image, begin, size):
+  """Cuts `size` (height, width) from `begin` (row, column) on."""
+  channels = image.shape[-1]
+  size = (size[0], size[1], channels)
+  cropped = tf.slice(image, (begin[0], begin[1], 0), size)
+  return tf.ensure_shape(cropped, (None, None, channels))
 
 
 def _decode(image, data, python: bool = True):
@@ -161,19 +148,19 @@ def _decode(image, data, python: bool = True):
   def by_tensorflow():
     return tf.cond(tf.io.is_jpeg(image), jpeg, other)
 
-  if not python:
-    return tf.ensure_shape(by_tensorflow(), (None, None, 3))
-
-  def in_python(function, dtype):
+  def in_python(function, dtype, *args):
     # Outside of a graph, numpy_function passes a scalar as an array.
-    call = lambda x: function(np.asarray(x, object).item(), data.max_pixels)
+    call = lambda x: function(np.asarray(x, object).item(), *args)
     return tf.numpy_function(call, [image], dtype, stateful=False)
 
-  rgb = tf.cond(
-    in_python(_needs_pillow, tf.bool),
-    lambda: in_python(_pillow_decode, tf.uint8),
-    by_tensorflow,
-  )
+  if python:
+    rgb = tf.cond(
+      in_python(_needs_pillow, tf.bool, data.max_pixels),
+      lambda: in_python(_pillow_decode, tf.uint8),
+      by_tensorflow,
+    )
+  else:
+    rgb = by_tensorflow()
   return tf.ensure_shape(rgb, (None, None, 3))
 
 
@@ -192,31 +179,23 @@ def _needs_pillow(encoded: bytes, limit: int) -> bool:
   return kind in ('BMP', 'DIB')
 
 
-def _pillow_decode(encoded: bytes, limit: int) -> np.ndarray:
-  del limit  # `_needs_pillow` has checked it
+def _pillow_decode(encoded: bytes) -> np.ndarray:
   with Image.open(io.BytesIO(encoded)) as image:
     return np.asarray(image.convert('RGB'))
 
 
 def _decode_window(image, data, window):
-  """Decodes the window `window(shape)` of an image, for a JPEG no more.
-
-  A JPEG window of at least twice the network's size is decoded at 1/2, 1/4 or
-  1/8, still not below that size.
-  """
+  """Decodes an image and cuts out `window(shape)`, for a JPEG at once."""
 
   def whole():
     decoded = _decode(image, data)
-    begin, size = window(tf.shape(decoded))
-    channels = decoded.shape[-1]
-    cropped = tf.slice(decoded, begin, tf.concat([size[:2], [channels]], 0))
-    return tf.ensure_shape(cropped, (None, None, channels))
+    return _crop(decoded, *window(tf.shape(decoded)))
 
   def jpeg():
     shape = tf.io.extract_jpeg_shape(image)
     begin, size = window(shape)
-    box = tf.concat([begin[:2], size[:2]], 0)
-    times = tf.reduce_min(size[:2]) // data.image_size
+    box = tf.concat([begin, size], 0)
+    times = tf.reduce_min(size) // data.image_size
     with tf.control_dependencies(_pixel_limit(shape, data)):
       return tf.switch_case(
         tf.reduce_sum(tf.cast(times >= _JPEG_DIVISORS[1:], tf.int32)),

@@ -4,11 +4,7 @@ For graphs that run without Python, where Pillow is not available. A file of a
 few kB may decode to gigabytes.
 """
 
-from etils import epy
-
-# Lazy, because importing TensorFlow takes seconds.
-with epy.lazy_imports():
-  import tensorflow as tf
+from inception_jax.data.lazy import tf
 
 _HEADER_BYTES = 32  # hold the size in every format but GIF
 # No step from one block of a GIF to the next is longer. With as much padding,
@@ -36,7 +32,7 @@ def check(encoded, limit: int):
   has = lambda word, at=0: tf.reduce_all(
     header[at : at + len(word)] == tf.constant(list(word), tf.int64)
   )
-  is_webp = has(b'RIFF') & has(b'WEBP', 8)
+  is_webp = lambda kind: has(b'RIFF') & has(b'WEBP' + kind, 8)
   is_gif, is_bmp = has(b'GIF8'), has(b'BM')
   bits = _le(header, 21, 4)
   # (is this format, width, height); at most one of them applies.
@@ -44,27 +40,16 @@ def check(encoded, limit: int):
     (has(b'\x89PNG'), _be(header, 16, 4), _be(header, 20, 4)),
     (is_gif, _le(header, 6, 2), _le(header, 8, 2)),
     (is_bmp, _bmp_extent(header, 18), _bmp_extent(header, 22)),
-    (
-      is_webp & has(b'VP8 ', 12),
-      _le(header, 26, 2) % 2**14,
-      _le(header, 28, 2) % 2**14,
-    ),
-    (is_webp & has(b'VP8L', 12), bits % 2**14 + 1, bits // 2**14 % 2**14 + 1),
-    (
-      is_webp & has(b'VP8X', 12),
-      _le(header, 24, 3) + 1,
-      _le(header, 27, 3) + 1,
-    ),
+    (is_webp(b'VP8 '), _le(header, 26, 2) % 2**14, _le(header, 28, 2) % 2**14),
+    (is_webp(b'VP8L'), bits % 2**14 + 1, bits // 2**14 % 2**14 + 1),
+    (is_webp(b'VP8X'), _le(header, 24, 3) + 1, _le(header, 27, 3) + 1),
   ]
   is_known = tf.reduce_any([matches for matches, _, _ in formats])
   size = tf.add_n(
     [tf.where(matches, tf.stack([w, h]), 0) for matches, w, h in formats]
   )
-  encoded, frame = tf.cond(
-    is_gif,
-    lambda: _first_frame(encoded),
-    lambda: (encoded, tf.zeros(2, tf.int64)),
-  )
+  whole = (encoded, tf.zeros(2, tf.int64))
+  encoded, frame = tf.cond(is_gif, lambda: _first_frame(encoded), lambda: whole)
   # TensorFlow decodes a GIF's frame, Pillow a canvas for frame and screen.
   width, height = tf.unstack(tf.maximum(size, frame))
   too_large = tf.strings.format(
@@ -121,9 +106,7 @@ def _le(values, at, count: int):
 
 def _be(values, at, count: int):
   """Returns the unsigned big-endian integer of `count` bytes."""
-  return tf.add_n(
-    [values[at + i] * 256 ** (count - 1 - i) for i in range(count)]
-  )
+  return tf.add_n([values[at + count - 1 - i] * 256**i for i in range(count)])
 
 
 def _bmp_extent(values, at):

@@ -9,13 +9,9 @@ batch, and a resume at step s starts at position s·B.
 from collections.abc import Callable
 import logging
 
-from etils import epy
-
+from inception_jax.data.lazy import tf
 from inception_jax.data.splits import Indexed
-
-# Lazy, because importing TensorFlow takes seconds.
-with epy.lazy_imports():
-  import tensorflow as tf
+from inception_jax.data.splits import Split
 
 log = logging.getLogger(__name__)
 
@@ -26,26 +22,22 @@ _ENDLESS = 2**62
 Elements = Callable[[int], 'tf.data.Dataset']
 
 
-def training(split, seed: int, batch_size: int, rows: range) -> Elements:
+def training(split: Split, seed: int, batch_size: int, rows: range) -> Elements:
   """Returns the training order: every record once per epoch, reshuffled.
 
   Args:
-    split: an `Indexed` or `Sequential` split.
-    seed: seed of the shuffling.
     batch_size: global batch size.
     rows: rows of the global batch that this process reads.
   """
   seed = tf.constant(seed, tf.int64)
   last = tf.constant(split.size - 1, tf.int64)
-  position_of = _position_of(rows, batch_size)
 
   def indexed(step):
     def element(number):
-      position = position_of(number)
+      position = _position(number, batch_size, rows)
       epoch, index = position // split.size, position % split.size
       key = tf.stack([seed, epoch])
-      shuffled = tf.random.experimental.index_shuffle(index, key, last)
-      return position, shuffled
+      return position, tf.random.experimental.index_shuffle(index, key, last)
 
     return tf.data.Dataset.range(step * len(rows), _ENDLESS).map(element)
 
@@ -57,29 +49,27 @@ def training(split, seed: int, batch_size: int, rows: range) -> Elements:
     epochs = tf.data.Dataset.range(first_epoch, _ENDLESS)
     records = epochs.flat_map(lambda e: split.epoch(tf.stack([seed, e])))
     numbered = records.skip(offset).enumerate(start)
-    return numbered.filter(_in_rows(rows, batch_size))
+    return numbered.filter(_is_in(rows, batch_size))
 
   return indexed if isinstance(split, Indexed) else sequential
 
 
-def num_eval_batches(split, batch_size: int) -> int:
+def num_eval_batches(split: Split, batch_size: int) -> int:
   """Returns how many batches hold the split once, the last one padded."""
   return -(-split.size // batch_size)
 
 
-def evaluation(split, batch_size: int, rows: range) -> Elements:
+def evaluation(split: Split, batch_size: int, rows: range) -> Elements:
   """Returns the evaluation order: every record once, then padding by any.
 
   Args: as `training`.
   """
   steps = num_eval_batches(split, batch_size)
-  last = tf.constant(split.size - 1, tf.int64)
-  position_of = _position_of(rows, batch_size)
 
   def indexed(step):
     def element(number):
-      position = position_of(number)
-      return position, tf.minimum(position, last)
+      position = _position(number, batch_size, rows)
+      return position, tf.minimum(position, split.size - 1)
 
     numbers = tf.data.Dataset.range(step * len(rows), steps * len(rows))
     return numbers.map(element)
@@ -88,22 +78,18 @@ def evaluation(split, batch_size: int, rows: range) -> Elements:
     ordered = split.epoch(None)
     records = ordered.concatenate(ordered.take(1).repeat())
     records = records.take(steps * batch_size).enumerate()
-    return records.skip(step * batch_size).filter(_in_rows(rows, batch_size))
+    return records.skip(step * batch_size).filter(_is_in(rows, batch_size))
 
   return indexed if isinstance(split, Indexed) else sequential
 
 
-def _position_of(rows: range, batch_size: int):
-  """Returns the function from a count of these rows to a position, int64."""
-
-  def position_of(number):
-    batch, row = number // len(rows), number % len(rows)
-    return batch * batch_size + rows.start + row
-
-  return position_of
+def _position(number, batch_size: int, rows: range):
+  """Returns the position of the `number`-th record of these rows, int64."""
+  batch, row = number // len(rows), number % len(rows)
+  return batch * batch_size + rows.start + row
 
 
-def _in_rows(rows: range, batch_size: int):
+def _is_in(rows: range, batch_size: int):
   """Returns the filter for positions whose row is in `rows`."""
 
   def is_in_rows(position, *_):

@@ -3,31 +3,28 @@
 from collections.abc import Iterator
 import os
 
-from etils import epy
 import numpy as np
 
 from inception_jax import errors
 from inception_jax.data import decode
 from inception_jax.data import order
 from inception_jax.data.bad_images import BadImages
+from inception_jax.data.lazy import tf
 from inception_jax.data.splits import Indexed
+from inception_jax.data.splits import Split
 
-# Lazy, because importing TensorFlow takes seconds.
-with epy.lazy_imports():
-  import tensorflow as tf
+Batch = dict[str, np.ndarray]
 
 
 def train_batches(
-  split, config, start_step: int, rows: range, bad: BadImages | None = None
-) -> Iterator[dict[str, np.ndarray]]:
+  split: Split, config, start_step: int, rows: range, bad=None
+) -> Iterator[Batch]:
   """Yields training batches without end.
 
   Args:
-    split: an `Indexed` or `Sequential` split.
-    config: the whole config.
     start_step: step of the first batch.
     rows: rows of the global batch that this process reads.
-    bad: records the images that cannot be decoded.
+    bad: the split's `BadImages`, if the caller reads them.
 
   Yields:
     {'image': uint8 [rows, S, S, C], 'label': int32 [rows]}.
@@ -35,20 +32,18 @@ def train_batches(
   hide_gpus()
   data, seed = config.data, tf.constant(config.seed, tf.int64)
 
-  def decode_record(position, record, is_substitute):
-    del is_substitute  # trained on as any other
+  def decode_record(position, record, _):  # substitutes are trained on, too
     key = tf.stack([seed, position])
     image = decode.train_image(record['image'], key, data, record.get('boxes'))
     return {'image': image, 'label': tf.cast(record['label'], tf.int32)}
 
   elements = order.training(split, config.seed, config.batch_size, rows)
-  bad = bad or BadImages(split, data)
   return _batches(
-    elements, decode_record, split, data.source, bad, start_step, len(rows)
+    elements, decode_record, split, data, bad, start_step, len(rows)
   )
 
 
-def train_batch_spec(config) -> dict[str, np.ndarray]:
+def train_batch_spec(config) -> Batch:
   """Returns the global training batch, as zeros that take no memory."""
   size = config.data.image_size
   shape = (config.batch_size, size, size, config.data.channels)
@@ -59,16 +54,11 @@ def train_batch_spec(config) -> dict[str, np.ndarray]:
 
 
 def eval_batches(
-  split, data, batch_size: int, rows: range, bad: BadImages | None = None
-) -> Iterator[dict[str, np.ndarray]]:
+  split: Split, data, batch_size: int, rows: range, bad=None
+) -> Iterator[Batch]:
   """Yields every record once, in order, padded to whole batches.
 
-  Args:
-    split: an `Indexed` or `Sequential` split.
-    data: `config.data`.
-    batch_size: global batch size.
-    rows: rows of the global batch that this process reads.
-    bad: records the images that cannot be decoded.
+  Args: as `train_batches`, with `config.data` and the global batch size.
 
   Yields:
     {'label': int32 [rows], 'mask': float32 [rows]} and the canvases of
@@ -86,13 +76,10 @@ def eval_batches(
     }
 
   elements = order.evaluation(split, batch_size, rows)
-  bad = bad or BadImages(split, data)
-  return _batches(
-    elements, decode_record, split, data.source, bad, 0, len(rows)
-  )
+  return _batches(elements, decode_record, split, data, bad, 0, len(rows))
 
 
-def eval_images(split, data, positions: list[int]) -> dict[int, np.ndarray]:
+def eval_images(split: Split, data, positions) -> dict[int, np.ndarray]:
   """Returns the evaluation crop of some records: position → uint8 [S, S, C].
 
   It is the single crop, whatever `data.eval_protocol` is.
@@ -110,36 +97,30 @@ def eval_images(split, data, positions: list[int]) -> dict[int, np.ndarray]:
 
 
 def _batches(
-  elements, decode_record, split, source: str, bad, step: int, size: int
-) -> Iterator[dict[str, np.ndarray]]:
+  elements, decode_record, split, data, bad, step: int, size: int
+) -> Iterator[Batch]:
   """Yields batches, prefetched, with a substitute for each bad image.
 
   Args:
     elements: an `order.Elements`.
     decode_record: (position, record, whether it is a substitute) → features of
       a batch, for one image.
-    split: an `Indexed` or `Sequential` split.
-    source: `data.source`, for messages.
-    bad: the split's `BadImages`.
-    step: the first step.
     size: images per batch.
 
   Raises:
     UserError: damaged or missing records, or labels out of range.
   """
-  classes = len(split.class_names)
+  classes, source = len(split.class_names), data.source
+  bad = bad or BadImages(split, data)
   while True:
-    substitute = bad.substitution()
-
-    def fetch(position, element, substitute=substitute):
-      element, is_substitute = substitute(position, element)
-      return position, split.fetch(element), is_substitute
-
     try:
       # No function here has a condition for AutoGraph to convert. Looking for
       # some took two seconds of Python, while a step was being traced.
       dataset = tf.autograph.experimental.do_not_convert(_dataset)
-      batches = dataset(elements, step, fetch, decode_record, size)
+      substitute = bad.substitution()
+      batches = dataset(
+        elements(step), split.fetch, substitute, decode_record, size
+      )
       for batch in batches.as_numpy_iterator():
         wrong = (batch['label'] < 0) | (batch['label'] >= classes)
         if wrong.any():
@@ -160,14 +141,21 @@ def _batches(
         raise errors.UserError(f'{source} cannot be read: {reason}') from error
 
 
-def _dataset(elements, step: int, fetch, decode_record, size: int):
-  """Returns the tf.data.Dataset of batches from `step` on."""
-  images = elements(step).map(
-    lambda position, element: decode_record(*fetch(position, element)),
-    num_parallel_calls(),
-  )
+def _dataset(elements, fetch, substitute, decode_record, size: int):
+  """Returns the tf.data.Dataset of batches of (position, element)s."""
+
+  def read(position, element):
+    element, is_substitute = substitute(position, element)
+    return decode_record(position, fetch(element), is_substitute)
+
+  images = elements.map(read, num_parallel_calls())
   batches = images.batch(size, drop_remainder=True)
-  return batches.prefetch(tf.data.AUTOTUNE).with_options(_without_autotuning())
+  # In TensorFlow 2.21 the autotuning thread sleeps for up to a minute, twice as
+  # long each time, and deleting an iterator waits for it: at the end of every
+  # evaluation.
+  options = tf.data.Options()
+  options.autotune.enabled = False
+  return batches.prefetch(tf.data.AUTOTUNE).with_options(options)
 
 
 def num_parallel_calls() -> int:
@@ -177,17 +165,6 @@ def num_parallel_calls() -> int:
   the throughput. More than four per core gained nothing.
   """
   return 4 * len(os.sched_getaffinity(0))
-
-
-def _without_autotuning() -> 'tf.data.Options':
-  """Returns options without tf.data's autotuning thread.
-
-  In TensorFlow 2.21 that thread sleeps for up to a minute, twice as long each
-  time, and deleting an iterator waits for it: at the end of every evaluation.
-  """
-  options = tf.data.Options()
-  options.autotune.enabled = False
-  return options
 
 
 def hide_gpus() -> None:

@@ -1,12 +1,9 @@
 """Resizing on the host, with Pillow or in TensorFlow's graph."""
 
-from etils import epy
 import numpy as np
 from PIL import Image
 
-# Lazy, because importing TensorFlow takes seconds.
-with epy.lazy_imports():
-  import tensorflow as tf
+from inception_jax.data.lazy import tf
 
 _PILLOW_METHODS = {
   'bilinear': Image.Resampling.BILINEAR,
@@ -21,14 +18,13 @@ def resize_for_training(image, data):
   pixel. Antialiasing takes twice the time, and is used for larger crops.
   """
   large = tf.reduce_max(tf.shape(image)[:2]) > 2 * data.image_size
-  square = tf.constant((data.image_size, data.image_size))
+  square = (data.image_size, data.image_size)
   resized = tf.cond(
     large,
     lambda: resize_antialiased(image, data),
     lambda: _resize(_match_channels(image, data), data, square),
   )
-  shape = (data.image_size, data.image_size, data.channels)
-  return tf.ensure_shape(resized, shape)
+  return tf.ensure_shape(resized, (*square, data.channels))
 
 
 def resize_antialiased(image, data, size=None, python=True):

@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 from inception_jax.config import validation
+from inception_jax.data.lazy import tf
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,8 +31,7 @@ class Sequential:
   """A split in files that are read from front to back.
 
   Attributes:
-    size: number of records.
-    class_names: one per class, in the order of the labels.
+    size, class_names: as in `Indexed`.
     epoch: int64 [2] tensor (seed, epoch) → tf.data.Dataset of every record
       once, undecoded, in an order that depends on it; None → in file order.
       Iteration fails unless there are `size` records.
@@ -46,6 +46,9 @@ class Sequential:
   name: Callable[[Any], str]
 
 
+Split = Indexed | Sequential
+
+
 def check_splits(config, known) -> list[str]:
   """Returns a message for each of the config's splits not in `known`."""
   keys = ('data.train_split', 'data.eval_split')
@@ -53,25 +56,21 @@ def check_splits(config, known) -> list[str]:
   return validation.out_of_range(config, dict.fromkeys(keys, accepted))
 
 
-def record_names(split) -> Iterator[str]:
-  """Yields the name of each record, in order."""
+def record_names(split: Split) -> Iterator[str]:
+  """Returns the name of each record, in order."""
   if isinstance(split, Indexed):
-    yield from map(split.name, range(split.size))
-    return
-  for element in split.epoch(None).as_numpy_iterator():
-    yield split.name(element)
+    return map(split.name, range(split.size))
+  return map(split.name, split.epoch(None).as_numpy_iterator())
 
 
 def from_arrays(images, labels, class_names) -> Indexed:
   """Returns a split of arrays in memory.
 
   Args:
-    images: uint8 [N, H, W, 1 or 3].
+    images: uint8 [N, H, W, 1 or 3], or strings [N].
     labels: integer [N].
     class_names: one per class, in the order of the labels.
   """
-  import tensorflow as tf
-
   # Converted once, outside of the graph that reads them.
   images, labels = tf.constant(images), tf.constant(labels, tf.int64)
 

@@ -12,19 +12,12 @@ _COUNTS = ('SLURM_NTASKS', 'OMPI_COMM_WORLD_SIZE')
 
 @dataclasses.dataclass(frozen=True)
 class ProcessInfo:
-  """One of several processes.
+  """One of several processes."""
 
-  Attributes:
-    address: HOST:PORT of the coordinator, process 0.
-    count: number of processes.
-    index: index of this process.
-    local_devices: indices of its devices on its host; None: all of them.
-  """
-
-  address: str
-  count: int
-  index: int
-  local_devices: tuple[int, ...] | None = None
+  address: str  # HOST:PORT of the coordinator, process 0
+  count: int  # of the processes
+  index: int  # of this process
+  local_devices: tuple[int, ...] | None = None  # on its host; None: all
 
   @property
   def host(self) -> str:
@@ -40,17 +33,10 @@ class ProcessInfo:
 def detect(
   coordinator_address: str, num_processes: int | None, process_id: int | None
 ) -> ProcessInfo | None:
-  """Returns this process's info from the arguments or the environment.
+  """Returns this process's info, or None if there is only one process.
 
-  jax detects TPU VMs, GKE, Slurm and Open MPI.
-
-  Args:
-    coordinator_address: HOST:PORT of process 0, or ''.
-    num_processes: number of processes, or None.
-    process_id: index of this process, or None.
-
-  Returns:
-    None if there is only one process.
+  Without arguments ('', None, None) it comes from the environment: jax detects
+  TPU VMs, GKE, Slurm and Open MPI.
 
   Raises:
     UserError: only some arguments are given, they are invalid, or the

@@ -10,11 +10,7 @@ _KEEP_ALIVE = {'TCP_KEEPIDLE': 10, 'TCP_KEEPINTVL': 5, 'TCP_KEEPCNT': 4}
 
 
 class Connection:
-  """One end of a connection.
-
-  Attributes:
-    peer: description of the process at the other end.
-  """
+  """One end of a connection; `peer` describes the process at the other end."""
 
   def __init__(self, connection: socket.socket, peer: str, timeout: float):
     """Takes ownership of a socket; `timeout` of each operation, in seconds."""
@@ -46,15 +42,11 @@ class Connection:
         not a JSON object.
     """
     line = self._reader.readline(_MAX_BYTES)
-    if not line.endswith(b'\n'):
-      raise ConnectionError('the connection was closed')
-    try:
+    with contextlib.suppress(ValueError):
       message = json.loads(line)
-    except ValueError as error:
-      raise ConnectionError('the peer sent no JSON') from error
-    if not isinstance(message, dict):
-      raise ConnectionError('the peer sent no JSON object')
-    return message
+      if line.endswith(b'\n') and isinstance(message, dict):
+        return message
+    raise ConnectionError('the connection was closed, or sent no JSON object')
 
   def close(self) -> None:
     """Closes the connection."""

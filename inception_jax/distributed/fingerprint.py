@@ -1,6 +1,5 @@
 """Fingerprints of the processes of a run, and their differences."""
 
-import functools
 import hashlib
 import importlib.metadata
 import json
@@ -13,17 +12,7 @@ from inception_jax.config import differences
 from inception_jax.config import serialization
 from inception_jax.distributed.cluster import ProcessInfo
 
-PROGRAM = 'inception_jax'
 _PACKAGE = pathlib.Path(__file__).parent.parent
-_TYPES = {
-  'index': int,
-  'count': int,
-  'host': str,
-  'workdir': str,
-  'config': str,
-  'code': str,
-  'versions': dict,
-}
 _VERSIONS = ('jax', 'jaxlib', 'flax', 'optax', 'numpy')
 
 
@@ -33,12 +22,9 @@ def is_local(workdir: str) -> bool:
 
 
 def fingerprint(process: ProcessInfo, config, workdir: str) -> dict[str, Any]:
-  """Returns what must be the same in all processes, with index and host.
-
-  The values are JSON.
-  """
+  """Returns what all processes must share, with index and host, as JSON."""
   return {
-    'program': PROGRAM,
+    'program': 'inception_jax',
     'index': process.index,
     'count': process.count,
     'host': platform.node(),
@@ -52,14 +38,13 @@ def fingerprint(process: ProcessInfo, config, workdir: str) -> dict[str, Any]:
   }
 
 
-def is_fingerprint(message: dict) -> bool:
-  """Returns whether a received message is a fingerprint."""
-  return message.get('program') == PROGRAM and all(
-    isinstance(message.get(key), kind) for key, kind in _TYPES.items()
+def is_fingerprint(message: dict, own: dict) -> bool:
+  """Returns whether a received message has the keys and types of one's own."""
+  return message.get('program') == own['program'] and all(
+    isinstance(message.get(key), type(value)) for key, value in own.items()
   )
 
 
-@functools.cache
 def _code() -> str:
   """Returns the SHA-256 of the package's modules."""
   digest = hashlib.sha256()
@@ -69,13 +54,7 @@ def _code() -> str:
 
 
 def compare(primary: dict, config, others: dict[int, dict]) -> list[str]:
-  """Returns a fault for each difference between a process and process 0.
-
-  Args:
-    primary: fingerprint of process 0.
-    config: the config of process 0.
-    others: fingerprints of the other processes.
-  """
+  """Returns a fault for each difference from process 0, the primary."""
   zero = f'process 0 on {primary["host"]}'
   faults = []
   for _, other in sorted(others.items()):

@@ -1,9 +1,7 @@
 """Ends all processes of a run when one of them ends, and reports which."""
 
 import contextlib
-import os
 import selectors
-import sys
 import threading
 import time
 
@@ -12,6 +10,7 @@ from inception_jax.errors import RunError
 from inception_jax.errors import UserError
 from inception_jax.runtime import preemption
 from inception_jax.runtime.preemption import Preempted
+from inception_jax.runtime.process import exit_now
 
 # Seconds to wait for the message that another process has ended, which may be
 # why a computation failed in this one.
@@ -30,21 +29,15 @@ def watch_peers(name: str, connections: list[Connection], is_primary: bool):
   process that vanished counts as preempted, since the run can resume from its
   last checkpoint.
 
-  Args:
-    name: description of this process.
-    connections: to the other processes, as returned by `rendezvous.meet`.
-    is_primary: whether this is process 0, which saves. The others wait for its
-      end, because a launcher may kill it once they have ended.
+  `name` describes this process; `connections` are those of `rendezvous.meet`.
+  Process 0, the primary, saves: the others wait for its end, because a launcher
+  may kill it once they have ended.
   """
-  watch = _Watch(name, connections)
-  thread = threading.Thread(target=watch.run, daemon=True)
-  thread.start()
+  watch = _Watch(name, connections, is_primary)
   try:
     yield
   except (Preempted, SharedUserError):  # every process ends with these
     watch.end(0)
-    if not is_primary:
-      thread.join()
     raise
   except UserError as error:
     watch.end(2, '; '.join(error.faults))
@@ -58,8 +51,6 @@ def watch_peers(name: str, connections: list[Connection], is_primary: bool):
     watch.end(1, f'{type(error).__name__}: {" ".join(str(error).split())}')
     raise
   watch.end(0)
-  if not is_primary:
-    thread.join()
 
 
 class _Watch:
@@ -69,14 +60,18 @@ class _Watch:
   is connected only to process 0.
   """
 
-  def __init__(self, name: str, connections: list[Connection]):
+  def __init__(
+    self, name: str, connections: list[Connection], is_primary: bool
+  ):
     self._name, self._connections = name, connections
+    self._is_primary = is_primary
     self._ended = threading.Event()
     for connection in connections:
       connection.disable_timeout()
+    self._thread = threading.Thread(target=self._run, daemon=True)
+    self._thread.start()
 
-  def run(self) -> None:
-    """Runs until all other processes have ended, or this one has."""
+  def _run(self) -> None:
     with selectors.DefaultSelector() as selector:
       for connection in self._connections:
         selector.register(connection, selectors.EVENT_READ)
@@ -89,6 +84,8 @@ class _Watch:
     """Reports to the others that this process ends."""
     self._ended.set()
     self._broadcast(status, f'{self._name} ended: {reason}')
+    if not (status or self._is_primary):
+      self._thread.join()
 
   def _receive(self, connection: Connection) -> None:
     try:
@@ -103,8 +100,7 @@ class _Watch:
     if not status or self._ended.is_set():
       return
     self._broadcast(status, reason)
-    print(f'error: {reason}', file=sys.stderr, flush=True)
-    os._exit(status)
+    exit_now(status, reason)
 
   def _broadcast(self, status: int, reason: str) -> None:
     for connection in self._connections:

@@ -26,11 +26,7 @@ def meet(
 ) -> list[Connection]:
   """Connects all processes to process 0, and compares their fingerprints.
 
-  Args:
-    process: this process.
-    config: the whole config.
-    workdir: of the run, or ''.
-    timeout: seconds to wait for all processes to connect.
+  Waits `timeout` seconds for all of them. The workdir may be ''.
 
   Returns:
     On process 0 a connection to every other process, on these one to process 0.
@@ -40,14 +36,13 @@ def meet(
       same error in all of them.
   """
   fingerprint = fingerprints.fingerprint(process, config, workdir)
-  deadline = time.monotonic() + timeout
   log.info(
     'process %d of %d: connecting at %s, for at most %g s',
     *(process.index, process.count, process.address, timeout),
   )
   if process.index:
-    return [_join(process, fingerprint, workdir, deadline, timeout)]
-  connections, others, faults = _accept(process, fingerprint, deadline, timeout)
+    return [_join(process, fingerprint, workdir, timeout)]
+  connections, others, faults = _accept(process, fingerprint, timeout)
   faults += fingerprints.compare(fingerprint, config, others)
   if not faults and fingerprints.is_local(workdir):
     faults = _check_shared(workdir, connections)
@@ -55,9 +50,9 @@ def meet(
   for connection in connections:
     with contextlib.suppress(OSError):  # `liveness` reports a lost process
       connection.send(faults=faults)
-  if faults:
-    for connection in connections:
+    if faults:
       connection.close()
+  if faults:
     raise UserError(*faults)
   hosts = {0: fingerprint, **others}
   log.info(
@@ -84,12 +79,13 @@ def _listen(process: ProcessInfo) -> socket.socket:
 
 
 def _accept(
-  process: ProcessInfo, fingerprint: dict, deadline: float, timeout: float
+  process: ProcessInfo, fingerprint: dict, timeout: float
 ) -> tuple[list[Connection], dict[int, dict], list[str]]:
   """Returns connections, fingerprints by index, and faults of the others."""
   connections: list[Connection] = []
   others: dict[int, dict] = {}
   faults: list[str] = []
+  deadline = time.monotonic() + timeout
   with _listen(process) as server:
     while len(connections) < process.count - 1:
       server.settimeout(max(0.01, deadline - time.monotonic()))
@@ -102,7 +98,7 @@ def _accept(
         other = connection.receive()
       except OSError:
         other = {}
-      if not fingerprints.is_fingerprint(other):
+      if not fingerprints.is_fingerprint(other, fingerprint):
         connection.close()  # another program
         continue
       index = other['index']
@@ -162,14 +158,10 @@ def _check_shared(workdir: str, connections: list[Connection]) -> list[str]:
 
 
 def _join(
-  process: ProcessInfo,
-  fingerprint: dict,
-  workdir: str,
-  deadline: float,
-  timeout: float,
+  process: ProcessInfo, fingerprint: dict, workdir: str, timeout: float
 ) -> Connection:
   """Returns the connection to process 0, after all processes have joined."""
-  connection = _connect(process, deadline, timeout)
+  connection = _connect(process, timeout)
   try:
     connection.send(**fingerprint)
     # Process 0 answers when all other processes are connected.
@@ -202,10 +194,9 @@ def _wait_for_file(path: str) -> bool:
   return True
 
 
-def _connect(
-  process: ProcessInfo, deadline: float, timeout: float
-) -> Connection:
-  """Connects to process 0, and retries until the deadline."""
+def _connect(process: ProcessInfo, timeout: float) -> Connection:
+  """Connects to process 0, and retries until the timeout."""
+  deadline = time.monotonic() + timeout
   while True:
     left = deadline - time.monotonic()
     try:

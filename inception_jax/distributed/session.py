@@ -26,13 +26,8 @@ def connected(
 ):
   """Connects all processes for the duration of the block.
 
-  Must be entered before any device is used.
-
-  Args:
-    process: this process, as returned by `cluster.detect`; None: the only one.
-    config: the whole config.
-    workdir: of the run, or ''.
-    timeout: seconds to wait for all processes.
+  Must be entered before any device is used. `process` is as returned by
+  `cluster.detect`, the others are as for `rendezvous.meet`.
 
   Raises:
     UserError: a process did not connect in time, or the processes differ in
@@ -44,38 +39,31 @@ def connected(
   connections = rendezvous.meet(process, config, workdir, timeout)
   name = f'process {process.index} on {platform.node()}'
   with liveness.watch_peers(name, connections, is_primary=not process.index):
-    _initialize(process)
+    # Its SIGTERM handler would replace the one of `preemption`.
+    jax.config.update('jax_enable_preemption_service', False)
+    # Only after all checks, since it aborts the process on any failure.
+    jax.distributed.initialize(
+      process.address,
+      process.count,
+      process.index,
+      local_device_ids=process.local_devices,
+      cluster_detection_method='deactivate',
+      initialization_timeout=_CONNECT_TIMEOUT,
+      heartbeat_timeout_seconds=_HEARTBEAT_TIMEOUT,
+    )
     yield
-
-
-def _initialize(process: ProcessInfo) -> None:
-  # Its SIGTERM handler would replace the one of `preemption`.
-  jax.config.update('jax_enable_preemption_service', False)
-  # Only after all checks, since it aborts the process on any failure.
-  jax.distributed.initialize(
-    process.address,
-    process.count,
-    process.index,
-    local_device_ids=process.local_devices,
-    cluster_detection_method='deactivate',
-    initialization_timeout=_CONNECT_TIMEOUT,
-    heartbeat_timeout_seconds=_HEARTBEAT_TIMEOUT,
-  )
 
 
 def check_equal(facts: dict[str, Any]) -> None:
   """Raises a UserError if a process has other values than process 0.
 
-  Args:
-    facts: JSON values by their description, the same keys in each process.
+  `facts` are JSON values by description, with the same keys in each process.
   """
   if jax.process_count() == 1:
     return
-  digests = [
-    hashlib.sha256(json.dumps(value).encode()).digest()
-    for value in facts.values()
-  ]
-  local = np.stack([np.frombuffer(x, np.uint8) for x in digests])
+  values = [json.dumps(value).encode() for value in facts.values()]
+  digests = [hashlib.sha256(value).digest() for value in values]
+  local = np.array([list(digest) for digest in digests], np.uint8)
   gathered = multihost_utils.process_allgather(local)  # [processes, facts, 32]
   equal = np.all(gathered == gathered[0], axis=2)
   if faults := [

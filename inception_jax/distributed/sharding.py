@@ -12,13 +12,13 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec
 import numpy as np
 
+DATA_AXIS = 'data'
+
 
 def jit_init(init, shardings):
-  """Jits `init` so that every array is created with its sharding.
+  """Jits `init`, without arguments, so that arrays are created as sharded.
 
-  Args:
-    init: takes nothing, returns a tree of arrays.
-    shardings: a tree of the same structure, or one sharding for all arrays.
+  `shardings` is a tree like its result, or one sharding for all arrays.
   """
   device = jax.tree.leaves(shardings)[0].mesh.devices.flat[0]
   # It runs once: on a CPU, optimizing it would take longer than running it.
@@ -28,9 +28,6 @@ def jit_init(init, shardings):
     out_shardings=shardings,
     compiler_options=unoptimized if device.platform == 'cpu' else None,
   )
-
-
-DATA_AXIS = 'data'
 
 
 def make_mesh(devices: Sequence[jax.Device] | None = None) -> jax.sharding.Mesh:
@@ -94,21 +91,16 @@ def prefetch_to_devices(
   The first batch is read from this call on, for example while a training step
   compiles. An error of reading is raised where its batch is due.
   """
+  arrays = (to_global(mesh, rows) for rows in batches)
   reader = futures.ThreadPoolExecutor(1, thread_name_prefix='batches')
-
-  def read():
-    rows = next(batches, None)
-    return rows and to_global(mesh, rows)
-
-  ahead = reader.submit(read)
 
   def yield_batches(ahead):
     with reader:
       while batch := ahead.result():
-        ahead = reader.submit(read)
+        ahead = reader.submit(next, arrays, None)
         yield batch
 
-  return yield_batches(ahead)
+  return yield_batches(reader.submit(next, arrays, None))
 
 
 def to_global(mesh: jax.sharding.Mesh, rows: dict[str, np.ndarray]):
@@ -147,12 +139,12 @@ def round_up(batch_size: int, mesh: jax.sharding.Mesh) -> int:
 def check(config, num_devices: int) -> list[str]:
   """Returns a fault if the batch size does not divide over the devices."""
   parts = num_devices * config.gradient_accumulation
-  if config.batch_size % parts:
-    lower = config.batch_size // parts * parts
-    near = [str(n) for n in (lower, lower + parts) if n]
-    times = f'{config.gradient_accumulation} times ' * (parts != num_devices)
-    return [
-      f'batch_size={config.batch_size} does not divide over {times}'
-      f'{num_devices} devices; nearest that do: {", ".join(near)}'
-    ]
-  return []
+  lower = config.batch_size // parts * parts
+  if lower == config.batch_size:
+    return []
+  near = [str(n) for n in (lower, lower + parts) if n]
+  times = f'{config.gradient_accumulation} times ' * (parts != num_devices)
+  return [
+    f'batch_size={config.batch_size} does not divide over {times}'
+    f'{num_devices} devices; nearest that do: {", ".join(near)}'
+  ]

@@ -11,9 +11,9 @@ import jax
 import numpy as np
 
 from inception_jax import metrics
-from inception_jax.data import crops
 from inception_jax.data import order
 from inception_jax.data import pipeline
+from inception_jax.data import views
 from inception_jax.data.bad_images import BadImages
 from inception_jax.distributed import sharding
 from inception_jax.errors import UserError
@@ -216,7 +216,7 @@ class _Member:
     # Identifies the preprocessing on the host.
     self.input = config.data.to_json()
     size = config.data.image_size
-    self.views = crops.views(config.data.eval_protocol, size)
+    self.views = views.views(config.data.eval_protocol, size)
     if hasattr(model, 'classify'):
       self._forward = scoring.make_artifact_forward(config, model.classify)
     else:

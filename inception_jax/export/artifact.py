@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 import dataclasses
-import os
+import pathlib
 
 import numpy as np
 
-from inception_jax.errors import UserError
+from inception_jax import errors
 from inception_jax.export import metadata
 from inception_jax.models.card import Card
 from inception_jax.models.network_config import NetworkConfig
@@ -32,11 +32,9 @@ class Artifact:
 
 
 def read(path: str, load: Callable[[str], tuple]) -> Artifact:
-  """Reads an exported network.
+  """Reads an exported network from a file or folder.
 
-  Args:
-    path: of the file or folder.
-    load: reads its format: path → (classify, metadata as JSON).
+  `load` reads its format: path → (classify, metadata as JSON).
 
   Raises:
     UserError: it is damaged, or was not exported by this project.
@@ -44,18 +42,15 @@ def read(path: str, load: Callable[[str], tuple]) -> Artifact:
   try:
     classify, metadata_json = load(path)
   except Exception as error:  # each library raises its own
-    reason = ' '.join(str(error).split())[:200] or type(error).__name__
-    raise UserError(f'{path} cannot be read: {reason}') from error
+    raise errors.UserError(
+      f'{path} cannot be read: {errors.one_line(error)}'
+    ) from error
   network, card, classes = metadata.from_json(metadata_json, path)
   return Artifact(path, network, card, classes, classify)
 
 
 def size_of(path: str) -> int:
   """Returns the bytes of a file, or of all files in a folder."""
-  if not os.path.isdir(path):
-    return os.path.getsize(path)
-  return sum(
-    os.path.getsize(os.path.join(folder, name))
-    for folder, _, names in os.walk(path)
-    for name in names
-  )
+  whole = pathlib.Path(path)
+  files = whole.rglob('*') if whole.is_dir() else [whole]
+  return sum(file.stat().st_size for file in files if file.is_file())

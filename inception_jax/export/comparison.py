@@ -37,12 +37,7 @@ def sample_images(size: int, channels: int) -> np.ndarray:
 def normalise(
   card: card_lib.Card, images: np.ndarray | None = None
 ) -> np.ndarray:
-  """Returns the network's input, float32 [n, S, S, C].
-
-  Args:
-    card: of the network.
-    images: uint8 [n, S, S, C]; None: `sample_images`.
-  """
+  """Returns uint8 images, None: `sample_images`, as float32 [n, S, S, C]."""
   if images is None:
     images = sample_images(card.input_size, len(card.mean))
   return np.asarray(transforms.normalise(images, card_lib.to_config(card)))
@@ -53,15 +48,10 @@ def compare(
 ) -> dict[str, float]:
   """Compares the logits of an exported network with the network's.
 
-  Args:
-    weights: of the network.
-    classify: the exported network, see `Artifact`.
-    images: uint8 [n, S, S, C]; None: `sample_images`.
-
-  Returns:
-    'max_abs_diff' of the logits, 'relative_diff', which is relative to the
-    largest logit, and 'top5_agreement', the fraction of images with the same
-    top-5 classes.
+  For `classify`, see `Artifact`; the images are uint8 [n, S, S, C], or those of
+  `sample_images`. Returns 'max_abs_diff' of the logits, 'relative_diff', which
+  is relative to the largest logit, and 'top5_agreement', the fraction of images
+  with the same top-5 classes.
   """
   images = normalise(weights.card, images)
   model = architectures.create(weights.network)

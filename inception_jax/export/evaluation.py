@@ -9,18 +9,12 @@ from inception_jax.export.artifact import Artifact
 
 
 def evaluate_artifact(
-  config,
-  artifact: Artifact,
-  mesh: jax.sharding.Mesh,
-  options: evaluate.Options,
+  config, artifact: Artifact, mesh: jax.sharding.Mesh, options: evaluate.Options
 ) -> evaluate.Evaluated:
   """Evaluates a network that another program runs, on `data.eval_split`.
 
-  Args:
-    config: the whole config, from `pretrained.adopt_network`.
-    artifact: the network.
-    mesh: the devices, which prepare the images and count.
-    options: how to evaluate.
+  `config` is from `pretrained.adopt_network`; the devices of `mesh` prepare the
+  images and count.
 
   Raises:
     UserError: its classes differ from the split's.

@@ -25,16 +25,10 @@ def save(
   metadata_json: str,
   calibration: np.ndarray | None = None,
 ) -> None:
-  """Writes `apply` as a function of one image.
+  """Writes `apply`, (variables, float32 [1, S, S, C]) → logits.
 
-  Args:
-    path: of the file.
-    apply: (variables, float32 [1, S, S, C]) → logits.
-    variables: of the network.
-    card: of the network.
-    metadata_json: stored in the file.
-    calibration: float32 [n, S, S, C], normalised images whose activations give
-      the ranges of int8; None: float32. Input and output are float32 in both.
+  The activations of `calibration`, normalised float32 [n, S, S, C], give the
+  ranges of int8; None: float32. Input and output are float32 in both.
   """
   from jax.experimental import jax2tf
   import tensorflow as tf

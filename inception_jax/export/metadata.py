@@ -17,13 +17,7 @@ _VERSION = 1
 
 
 def to_json(weights: Weights, variables, step: int) -> str:
-  """Returns the metadata of an exported network.
-
-  Args:
-    weights: the network, its card and its classes.
-    variables: those that are exported, for their digest.
-    step: of training.
-  """
+  """Returns the metadata of a network, and the digest of its `variables`."""
   arrays = trees.named_leaves(variables)
   entries = {name: digests.describe(x) for name, x in arrays.items()}
   values = {

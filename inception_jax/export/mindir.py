@@ -96,10 +96,10 @@ def save(
     UserError: MindCV does not have this network.
     RunError: mindspore failed.
   """
-  with tempfile.TemporaryDirectory() as folder:
-    inside = lambda name: os.path.join(folder, name)
-    exporter.save(weights, inside('weights.ckpt'), 'mindcv')
-    np.save(inside('images.npy'), images.transpose(0, 3, 1, 2))
+  with tempfile.TemporaryDirectory() as created:
+    folder = pathlib.Path(created)
+    exporter.save(weights, str(folder / 'weights.ckpt'), 'mindcv')
+    np.save(folder / 'images.npy', images.transpose(0, 3, 1, 2))
     request = {
       'network': weights.network.name,
       'num_classes': weights.network.num_classes,
@@ -107,8 +107,7 @@ def save(
       'metadata': metadata.to_json(weights, weights.variables, step),
       'rounds': rounds,
     }
-    with open(inside('request.json'), 'w') as file:
-      json.dump(request, file)
+    (folder / 'request.json').write_text(json.dumps(request))
     done = subprocess.run(
       [python, _SIDE, folder],
       env=environment(python),
@@ -118,6 +117,6 @@ def save(
     if done.returncode:
       raise RunError(f'mindspore failed:\n{done.stderr[-2000:].strip()}')
     # Copied, not moved: mindspore makes its file readable by the owner only.
-    shutil.copyfile(inside('network.mindir'), path)
-    with open(inside('seconds.json')) as file:
-      return np.load(inside('logits.npy')), json.load(file)
+    shutil.copyfile(folder / 'network.mindir', path)
+    seconds = json.loads((folder / 'seconds.json').read_text())
+    return np.load(folder / 'logits.npy'), seconds

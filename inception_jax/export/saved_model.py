@@ -5,7 +5,7 @@ takes `encoded` [B], strings that are each a JPEG, PNG, GIF, BMP or WebP, and
 preprocesses them. Both give `logits` and `probabilities`.
 """
 
-import os
+import pathlib
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from inception_jax.export import metadata
 from inception_jax.export import stablehlo_file
 from inception_jax.models import card as card_lib
 
-_METADATA = os.path.join('assets.extra', f'{metadata.KEY}.json')
+_METADATA = f'assets.extra/{metadata.KEY}.json'
 IMAGES, ENCODED = 'serving_default', 'encoded'
 
 
@@ -64,10 +64,9 @@ def save(path: str, apply, variables, card, metadata_json: str) -> None:
   tf.saved_model.save(
     module, path, signatures={IMAGES: of_images, ENCODED: of_encoded}
   )
-  metadata_path = os.path.join(path, _METADATA)
-  os.makedirs(os.path.dirname(metadata_path), exist_ok=True)
-  with open(metadata_path, 'w') as file:
-    file.write(metadata_json)
+  file = pathlib.Path(path, _METADATA)
+  file.parent.mkdir(exist_ok=True)
+  file.write_text(metadata_json)
 
 
 def load(path: str):
@@ -75,10 +74,8 @@ def load(path: str):
   import tensorflow as tf
 
   loaded = tf.saved_model.load(path)
-  metadata_path, metadata_json = os.path.join(path, _METADATA), None
-  if os.path.exists(metadata_path):
-    with open(metadata_path) as file:
-      metadata_json = file.read()
+  file = pathlib.Path(path, _METADATA)
+  metadata_json = file.read_text() if file.exists() else None
   signature = loaded.signatures[IMAGES]
 
   def classify(images: np.ndarray) -> np.ndarray:

@@ -1,6 +1,10 @@
 """The networks by name, and their construction."""
 
 import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
 
 from inception_jax.errors import UserError
 from inception_jax.models import layers
@@ -49,19 +53,12 @@ def create(
   frozen: tuple[str, ...] = (),
   replicas: int = 1,
 ) -> network_lib.Inception:
-  """Builds a network.
+  """Builds a network as a linen module.
 
-  Args:
-    network: the network.
-    dropout_rate: fraction of features dropped before the classifier.
-    bn_momentum: decay of BatchNorm's moving statistics.
-    precision: one of `precision.PRECISIONS`.
-    frozen: see `LayerOptions`.
-    replicas: see `LayerOptions`.
-
-  Returns:
-    A linen module: `model.init(key, images)` returns {'params',
-    'batch_stats'}; `model.apply(variables, images)` returns (logits, None).
+  `model.init(key, images)` returns {'params', 'batch_stats'};
+  `model.apply(variables, images)` returns (logits, None). `dropout_rate` is the
+  fraction of features dropped before the classifier; `precision` is one of
+  `precision.PRECISIONS`; for the other options see `LayerOptions`.
   """
   architecture = ARCHITECTURES[network.name]
   return network_lib.Inception(
@@ -83,6 +80,12 @@ def create(
       replicas=replicas,
     ),
   )
+
+
+def init_shapes(model: network_lib.Inception, image_shape) -> dict[str, Any]:
+  """Returns the shapes of {'params', 'batch_stats'} for images [S, S, C]."""
+  images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
+  return jax.eval_shape(model.init, jax.random.key(0), images)
 
 
 def create_model(

@@ -7,16 +7,9 @@ import jax
 from jax.ad_checkpoint import checkpoint_name
 import jax.numpy as jnp
 
+from inception_jax.models import layers
+from inception_jax.models import specs
 from inception_jax.models.kernels import convolution
-from inception_jax.models.layers import HE_NORMAL
-from inception_jax.models.layers import ConvBN
-from inception_jax.models.layers import LayerOptions
-from inception_jax.models.layers import pool
-from inception_jax.models.specs import Conv
-from inception_jax.models.specs import Mixed
-from inception_jax.models.specs import Pool
-from inception_jax.models.specs import ProjectedResidual
-from inception_jax.models.specs import Residual
 
 
 class MixedBlock(nn.Module):
@@ -28,8 +21,8 @@ class MixedBlock(nn.Module):
     concatenate: whether to concatenate the branches' outputs or return a list.
   """
 
-  spec: Mixed
-  options: LayerOptions
+  spec: specs.Mixed
+  options: layers.LayerOptions
   concatenate: bool = True
 
   @nn.compact
@@ -44,11 +37,11 @@ class MixedBlock(nn.Module):
         name = f'branch{i}_{j}'
         if self._pool_commutes(spec, following):
           deferred_pool = spec
-        elif isinstance(spec, Conv):
-          conv = ConvBN(spec, self.options, deferred_pool, name=name)
+        elif isinstance(spec, specs.Conv):
+          conv = layers.ConvBN(spec, self.options, deferred_pool, name=name)
           y = conv(y, train, convolved.get(name))
           deferred_pool = None
-        elif isinstance(spec, Mixed):
+        elif isinstance(spec, specs.Mixed):
           # At the end of a branch, one concatenation serves both blocks.
           concatenate = following is not None
           y = MixedBlock(spec, self.options, concatenate, name=name)(y, train)
@@ -92,7 +85,7 @@ class MixedBlock(nn.Module):
     options = self.options
     biased = options.folded and options.count_include_pad
     return (
-      isinstance(spec, Pool)
+      isinstance(spec, specs.Pool)
       and spec.kind == 'avg'
       and _is_pointwise(following)
       and not biased
@@ -102,7 +95,9 @@ class MixedBlock(nn.Module):
 
 def _is_pointwise(spec) -> bool:
   """Returns whether each output pixel depends on one input pixel alone."""
-  return isinstance(spec, Conv) and spec.kernel == (1, 1) and spec.strides == 1
+  return (
+    isinstance(spec, specs.Conv) and spec.kernel == (1, 1) and spec.strides == 1
+  )
 
 
 def _saved_sum(x, y):
@@ -115,14 +110,14 @@ def _saved_sum(x, y):
 class ResidualBlock(nn.Module):
   """The module of a `Residual`: [B, H, W, C] → [B, H, W, C]."""
 
-  spec: Residual
-  options: LayerOptions
+  spec: specs.Residual
+  options: layers.LayerOptions
 
   @nn.compact
   def __call__(self, x, train: bool):
     y = MixedBlock(self.spec.branches, self.options, name='branches')(x, train)
     up = self.options.conv(
-      x.shape[-1], (1, 1), kernel_init=HE_NORMAL, name='up'
+      x.shape[-1], (1, 1), kernel_init=layers.HE_NORMAL, name='up'
     )
     y = up(y) if self.options.folded else self.spec.scale * up(y)
     x = _saved_sum(x, y)
@@ -132,8 +127,8 @@ class ResidualBlock(nn.Module):
 class ProjectedResidualBlock(nn.Module):
   """The module of a `ProjectedResidual`: [B, H, W, C] → [B, H, W, features]."""
 
-  spec: ProjectedResidual
-  options: LayerOptions
+  spec: specs.ProjectedResidual
+  options: layers.LayerOptions
 
   @nn.compact
   def __call__(self, x, train: bool):
@@ -141,7 +136,9 @@ class ProjectedResidualBlock(nn.Module):
 
     def project(x, name):
       features = options.channels(spec.features)
-      return options.conv(features, (1, 1), kernel_init=HE_NORMAL, name=name)(x)
+      return options.conv(
+        features, (1, 1), kernel_init=layers.HE_NORMAL, name=name
+      )(x)
 
     y = MixedBlock(spec.branches, options, name='branches')(x, train)
     y = project(y, 'up')
@@ -150,17 +147,17 @@ class ProjectedResidualBlock(nn.Module):
     return nn.relu(options.batch_norm(self, 'bn', train)(x))
 
 
-def stage(spec, options: LayerOptions, name: str):
+def stage(spec, options: layers.LayerOptions, name: str):
   """Returns the callable (x, train) → y of a table's entry."""
   match spec:
-    case Conv():
-      return ConvBN(spec, options, name=name)
-    case Mixed():
+    case specs.Conv():
+      return layers.ConvBN(spec, options, name=name)
+    case specs.Mixed():
       return MixedBlock(spec, options, name=name)
-    case Residual():
+    case specs.Residual():
       return ResidualBlock(spec, options, name=name)
-    case ProjectedResidual():
+    case specs.ProjectedResidual():
       return ProjectedResidualBlock(spec, options, name=name)
-    case Pool():
-      return lambda x, train: pool(x, spec, options)
+    case specs.Pool():
+      return lambda x, train: layers.pool(x, spec, options)
   raise TypeError(f'unknown stage: {spec!r}')

@@ -56,11 +56,7 @@ def resolve(data: ConfigDict, card: Card) -> None:
 
 
 def from_config(data: ConfigDict) -> Card:
-  """Returns the card of a network trained or imported with this config.
-
-  Args:
-    data: `config.data`, resolved.
-  """
+  """Returns the card of a network with this `config.data`, resolved."""
   return Card(
     input_size=data.image_size,
     mean=tuple(data.mean),

@@ -19,10 +19,8 @@ def resolve(
 ):
   """Returns a copy of `config` without open keys, those that are 0 or empty.
 
-  Args:
-    config: the whole config.
-    network: of the loaded weights; None is the architecture as published.
-    card: of the loaded weights; None is the architecture's.
+  `network` and `card` are those of the loaded weights; None are the
+  architecture's as published.
   """
   config = config.copy_and_resolve_references()
   model = config.model
@@ -84,18 +82,11 @@ def smallest_image(config) -> int:
   """Returns the least `data.image_size` whose last grid is at least 1×1."""
   architecture = ARCHITECTURES[config.model.name]
   table = architecture.stems[config.model.stem] + architecture.body
+  whole = specs.mixed(tuple(spec for _, spec in table))
   size = 1
-  while not _fits(table, size):
+  while specs.output_size(whole, size) < 1:
     size += 1
   return size
-
-
-def _fits(table, size: int) -> bool:
-  for _, spec in table:
-    size = specs.output_size(spec, size)
-    if size < 1:
-      return False
-  return True
 
 
 def check(config) -> list[str]:

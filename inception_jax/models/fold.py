@@ -20,15 +20,11 @@ def fold(
 ) -> tuple[Inception, dict[str, Any]]:
   """Returns an equivalent network with fewer and smaller operations.
 
-  Args:
-    model: any network of the family.
-    variables: {'params', 'batch_stats'}, float32.
-    portable: see `LayerOptions`.
-    int8: see `LayerOptions`.
+  It has no BatchNorm, auxiliary head and dropout. `variables` are float32; for
+  `portable` and `int8`, see `LayerOptions`.
 
   Returns:
-    The network without BatchNorm, auxiliary head and dropout, and its
-    {'params'} as numpy arrays.
+    The network, and its {'params'} as numpy arrays.
   """
   folded = dataclasses.replace(
     model,
@@ -36,15 +32,11 @@ def fold(
     head_batch_norm=False,
     dropout_rate=0.0,
     options=dataclasses.replace(
-      model.options,
-      folded=True,
-      portable=portable,
-      int8=int8,
+      model.options, folded=True, portable=portable, int8=int8
     ),
     parent=None,
     name=None,
   )
-  params = {k: v for k, v in variables['params'].items() if k != 'aux'}
   stats = variables.get('batch_stats', {})
   scales = {
     name: spec.scale
@@ -55,7 +47,8 @@ def fold(
   return folded, {
     'params': {
       name: _fold(value, stats.get(name, {}), epsilon, scales.get(name, 1.0))
-      for name, value in params.items()
+      for name, value in variables['params'].items()
+      if name != 'aux'
     }
   }
 

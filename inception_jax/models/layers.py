@@ -1,6 +1,7 @@
 """Convolution with BatchNorm, pooling, and the options that layers share."""
 
 import dataclasses
+import functools
 
 import flax.linen as nn
 import jax
@@ -24,12 +25,10 @@ class LayerOptions:
   """Options of all layers of a network.
 
   Attributes:
-    width: multiplier on every channel count.
+    width, bn_epsilon, count_include_pad: see `NetworkConfig`.
     policy: dtypes of parameters, computation and logits.
     precision: of convolutions and products, see `precision.matmul_precision`.
     bn_momentum: decay of BatchNorm's moving statistics.
-    bn_epsilon: added to BatchNorm's variance.
-    count_include_pad: whether padded average pools count the padding.
     frozen: path patterns as in `config.fine_tune.freeze`; in training, a
       matching BatchNorm uses its moving statistics and does not update them.
     replicas: parts of the batch that BatchNorm normalises separately.
@@ -76,10 +75,10 @@ class LayerOptions:
     if self.folded:
       return lambda x: x
     frozen = trees.is_frozen('/'.join((*parent.path, name)), self.frozen)
-    grouped = {'groups': self.replicas} if self.replicas > 1 else {}
-    make = GroupedBatchNorm if grouped else nn.BatchNorm
+    make = nn.BatchNorm
+    if self.replicas > 1:
+      make = functools.partial(GroupedBatchNorm, groups=self.replicas)
     return make(
-      **grouped,
       **{
         'use_running_average': frozen or not train,
         'momentum': self.bn_momentum,
@@ -109,10 +108,8 @@ class ConvBN(nn.Module):
     """Applies it; `convolved` is x after the convolution, if known already."""
     spec, options = self.spec, self.options
     truncated_normal = nn.initializers.truncated_normal(spec.stddev)
-    if convolved is not None:
-      x = convolved
-    else:
-      x = options.conv(
+    if convolved is None:
+      convolved = options.conv(
         options.channels(spec.features),
         spec.kernel,
         strides=spec.strides,
@@ -121,8 +118,7 @@ class ConvBN(nn.Module):
         kernel_init=truncated_normal if spec.stddev else HE_NORMAL,
         name='conv',
       )(x)
-    if self.pool:
-      x = pool(x, self.pool, options)
+    x = pool(convolved, self.pool, options) if self.pool else convolved
     if spec.bare:
       return x
     return nn.relu(options.batch_norm(self, 'bn', train)(x))

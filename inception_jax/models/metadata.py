@@ -70,12 +70,8 @@ def from_dict(
 ) -> tuple[NetworkConfig, Card, tuple[str, ...]]:
   """Parses what `to_dict` returned, from JSON that may hold anything.
 
-  Args:
-    values: the parsed JSON.
-    origin: the file that it was read from, for the message.
-
-  Returns:
-    The network, its card, and the names of its classes, () if unknown.
+  `origin` is the file, for the message. Returns the network, its card, and the
+  names of its classes, () if unknown.
 
   Raises:
     UserError: it describes no network of this project.

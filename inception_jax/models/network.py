@@ -111,10 +111,7 @@ class Inception(nn.Module):
   Attributes:
     table: ((name, spec), …) from the image to the last grid.
     aux_after: name of the stage that the auxiliary head reads.
-    num_classes: width of the logits.
-    aux_head: whether there is an auxiliary head, which runs in training only.
-    aux_batch_norm: whether its convolutions have BatchNorm and ReLU.
-    head_batch_norm: whether features and logits are normalised.
+    num_classes, aux_head, aux_batch_norm, head_batch_norm: see `NetworkConfig`.
     dropout_rate: fraction of features dropped before the last dense layer.
     options: see `LayerOptions`.
   """

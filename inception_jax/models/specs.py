@@ -88,8 +88,7 @@ class Architecture:
     body: the table of the stages after the stem.
     card: how its images are prepared.
     aux_after: the stage that the auxiliary head reads; '' if it has none.
-    bn_epsilon: added to BatchNorm's variance.
-    count_include_pad: whether padded average pools count the padding.
+    bn_epsilon, count_include_pad: see `NetworkConfig`.
   """
 
   stems: dict[str, tuple[tuple[str, Any], ...]]

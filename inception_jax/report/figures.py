@@ -8,9 +8,6 @@ import warnings
 
 import numpy as np
 
-# In inches; small, so that text stays readable on a phone 360 pixels wide.
-_SIZE = (4.6, 3.0)
-_DPI = 200
 _COLOURS = ('#2563eb', '#d9480f', '#2b8a3e', '#9333ea', '#0e7490', '#a16207')
 _STYLE = {
   'font.size': 9,
@@ -40,13 +37,9 @@ _MOST_WITH_COUNTS, _MOST_WITH_NAMES = 12, 40
 
 
 class Figure(NamedTuple):
-  """One figure.
+  """A figure as an <svg> element, to embed in a page, and as a PNG file.
 
-  Attributes:
-    name: file name without its extension.
-    title: shown to readers.
-    svg: an <svg> element, to embed in a page.
-    png: contents of a PNG file.
+  `name` is the file's, without an extension; `title` is shown to readers.
   """
 
   name: str
@@ -58,11 +51,8 @@ class Figure(NamedTuple):
 def curves(runs: Sequence[tuple[str, list[dict[str, Any]]]]) -> list[Figure]:
   """Draws loss, accuracy, learning rate and throughput against the step.
 
-  Args:
-    runs: (name, lines of metrics.jsonl) of each run.
-
-  Returns:
-    A figure for each of these that has data.
+  `runs` has the name of each run and the lines of its metrics.jsonl. Returns a
+  figure for each of these that has data.
   """
   plots = (
     ('loss', 'Loss', 'loss', ('train', 'eval')),
@@ -75,12 +65,16 @@ def curves(runs: Sequence[tuple[str, list[dict[str, Any]]]]) -> list[Figure]:
 
 
 def _curve(runs, name, title, key, splits) -> Figure | None:
-  lines = [
-    (i, run, split, *_points(metrics, split, key))
-    for i, (run, metrics) in enumerate(runs)
-    for split in splits
-  ]
-  lines = [line for line in lines if len(line[-1])]
+  lines = []
+  for i, (run, metrics) in enumerate(runs):
+    for split in splits:
+      points = [
+        (line['step'], line[key])
+        for line in metrics
+        if line['split'] == split and line.get(key) is not None
+      ]
+      if points:
+        lines.append((i, run, split, *np.array(points, float).T))
   if not lines:
     return None
 
@@ -112,39 +106,27 @@ def _curve(runs, name, title, key, splits) -> Figure | None:
     if len(runs) > 1 or len(splits) > 1:
       axes.legend()
 
-  return _figure(name, title, draw, _SIZE)
-
-
-def _points(metrics, split, key):
-  chosen = [
-    (line['step'], line[key])
-    for line in metrics
-    if line['split'] == split and line.get(key) is not None
-  ]
-  steps, values = zip(*chosen, strict=True) if chosen else ((), ())
-  return np.asarray(steps), np.asarray(values, float)
+  # Small, so that text stays readable on a phone 360 pixels wide.
+  return _figure(name, title, draw, (4.6, 3.0))
 
 
 def confusion(counts: np.ndarray, names: Sequence[str]) -> Figure:
   """Draws a confusion matrix, each row normalised by its class's images.
 
-  Args:
-    counts: [N, N], images by label (row) and prediction (column).
-    names: of the classes.
+  `counts` [N, N] are images by label (row) and prediction (column).
   """
   fractions = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-  number = len(names)
 
   def draw(plt, axes):
     image = axes.imshow(fractions, cmap='Blues', vmin=0, vmax=1)
     axes.grid(visible=False)
     axes.set(xlabel='prediction', ylabel='label')
-    if number <= _MOST_WITH_NAMES:
+    if len(names) <= _MOST_WITH_NAMES:
       short = [name if len(name) < 15 else f'{name[:14]}…' for name in names]
       long = max(map(len, short)) > 2
-      axes.set_xticks(range(number), short, rotation=90 if long else 0)
-      axes.set_yticks(range(number), short)
-    if number <= _MOST_WITH_COUNTS:
+      axes.set_xticks(range(len(names)), short, rotation=90 if long else 0)
+      axes.set_yticks(range(len(names)), short)
+    if len(names) <= _MOST_WITH_COUNTS:
       for i, j in np.argwhere(counts):
         colour = 'white' if fractions[i, j] > 0.5 else '#374151'
         axes.text(
@@ -158,7 +140,7 @@ def confusion(counts: np.ndarray, names: Sequence[str]) -> Figure:
   return _figure('confusion', 'Confusion matrix', draw, (4.6, 4.2))
 
 
-def _figure(name, title, draw, size) -> Figure:
+def _figure(name, title, draw, inches) -> Figure:
   import matplotlib
 
   matplotlib.use('agg')  # no display
@@ -172,11 +154,11 @@ def _figure(name, title, draw, size) -> Figure:
   with plt.rc_context({**_STYLE, **options}), warnings.catch_warnings():
     # Missing glyphs affect only the PNG: browsers draw the SVG's text.
     warnings.filterwarnings('ignore', 'Glyph .* missing')
-    figure, axes = plt.subplots(figsize=size, layout='constrained')
+    figure, axes = plt.subplots(figsize=inches, layout='constrained')
     draw(plt, axes)
     svg, png = io.StringIO(), io.BytesIO()
     figure.savefig(svg, format='svg', metadata={'Date': None})
-    figure.savefig(png, format='png', dpi=_DPI)
+    figure.savefig(png, format='png', dpi=200)
     plt.close(figure)
   text = svg.getvalue()
   # An embedded <svg> has no XML declaration and no doctype.

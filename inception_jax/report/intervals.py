@@ -1,6 +1,5 @@
 """Confidence intervals, a paired test and calibration of accuracies."""
 
-from collections.abc import Sequence
 import math
 from typing import NamedTuple
 
@@ -37,11 +36,9 @@ def wilson(accuracy: float, count: int) -> tuple[float, float]:
 
 
 def paired(first: np.ndarray, second: np.ndarray) -> Paired:
-  """Compares two networks by the images that each classified correctly.
+  """Compares two networks by which images each classified correctly.
 
-  Args:
-    first: bool [images].
-    second: bool [images], the same images in the same order.
+  Both are bool [images], of the same images in the same order.
   """
   from scipy import stats
 
@@ -58,13 +55,10 @@ def paired(first: np.ndarray, second: np.ndarray) -> Paired:
 
 
 def calibration_error(confidence: np.ndarray, correct: np.ndarray) -> float:
-  """Returns the expected calibration error (Guo et al. 2017).
+  """Returns the expected calibration error (Guo et al. 2017), with 15 bins.
 
-  The confidences are grouped into 15 bins of equal width.
-
-  Args:
-    confidence: [images], the probability of each top-1 prediction.
-    correct: bool [images], whether that prediction was correct.
+  `confidence` [images] is the probability of each top-1 prediction, `correct`
+  [images] whether that is correct. The bins have equal width.
   """
   bins = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
   gaps = [
@@ -72,8 +66,3 @@ def calibration_error(confidence: np.ndarray, correct: np.ndarray) -> float:
     for i in range(_BINS)
   ]
   return float(np.sum(gaps) / len(correct))
-
-
-def mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
-  """Returns the mean and the sample standard deviation."""
-  return float(np.mean(values)), float(np.std(values, ddof=1))

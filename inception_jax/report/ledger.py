@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import platform
 import time
 
@@ -22,9 +21,8 @@ def append(path: str, result: dict) -> None:
       for key, value in result.items()
     },
   }
-  new = not os.path.exists(path)
   with open(path, 'a', newline='') as file:
     writer = csv.DictWriter(file, line)
-    if new:
+    if not file.tell():
       writer.writeheader()
     writer.writerow(line)

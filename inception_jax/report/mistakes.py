@@ -17,11 +17,9 @@ _MOST_PAIRS = 15
 def confusion(
   columns: dict[str, Any], names: Sequence[str]
 ) -> tuple[np.ndarray, list[str]]:
-  """Counts images by label and prediction.
+  """Counts images by label (row) and prediction (column): int [N, N].
 
-  Returns:
-    int [N, N], labels in rows and predictions in columns, and the names of the
-    N classes that occur as either.
+  Returns the names of these N classes, which occur as either, too.
   """
   from sklearn import metrics
 
@@ -40,7 +38,6 @@ def confused_pairs(
   """
   wrong = counts * (1 - np.eye(len(counts), dtype=int))
   order = np.argsort(-wrong, axis=None, kind='stable')[:_MOST_PAIRS]
-  pairs = [np.unravel_index(i, wrong.shape) for i in order]
   return [
     {
       'label': names[i],
@@ -48,7 +45,7 @@ def confused_pairs(
       'count': int(wrong[i, j]),
       'fraction': wrong[i, j] / counts[i].sum(),
     }
-    for i, j in pairs
+    for i, j in zip(*np.unravel_index(order, wrong.shape), strict=True)
     if wrong[i, j]
   ]
 
@@ -58,37 +55,25 @@ def worst(
 ) -> list[dict[str, Any]]:
   """Returns the misclassified images with the highest loss, highest first.
 
-  Args:
-    columns: per-image predictions, as `evaluate.evaluate` returns them.
-    split: that was evaluated.
-    config: the whole config.
-    names: of the classes.
-    limit: the most images to return.
-
-  Returns:
-    For each, 'image' (its name), 'label', 'picture' (a data: URL of the
-    network's input) and 'predictions', its top-5 (class name, probability).
+  `columns` and `split` are those that `evaluate.evaluate` returns. Each image
+  has 'image' (its name), 'label', 'picture' (a data: URL of the network's
+  input) and 'predictions', its top-5 (class name, probability).
   """
   wrong = np.flatnonzero(~predictions.is_correct(columns)[:, 0])
   loss = np.nan_to_num(columns['image_loss'][wrong], nan=np.inf)
   chosen = wrong[np.argsort(-loss, kind='stable')[:limit]]
   positions = [int(columns['position'][i]) for i in chosen]
   pictures = pipeline.eval_images(split, config.data, positions)
-  name_of = {
-    position: name
-    for position, name in enumerate(splits.record_names(split))
-    if position in pictures
-  }
+  classes, probabilities = columns['classes'], columns['probabilities']
+  images = list(splits.record_names(split))
   return [
     {
-      'image': name_of[position],
+      'image': images[position],
       'label': ', '.join(names[x] for x in columns['labels'][i] if x >= 0),
       'picture': _data_url(pictures[position]),
       'predictions': [
         (names[c], float(p))
-        for c, p in zip(
-          columns['classes'][i], columns['probabilities'][i], strict=True
-        )
+        for c, p in zip(classes[i], probabilities[i], strict=True)
       ],
     }
     for i, position in zip(chosen, positions, strict=True)
@@ -100,7 +85,6 @@ def _data_url(image: np.ndarray) -> str:
   from PIL import Image
 
   file = io.BytesIO()
-  Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(
-    file, 'png'
-  )
+  image = image[..., 0] if image.shape[-1] == 1 else image
+  Image.fromarray(image).save(file, 'png')
   return 'data:image/png;base64,' + base64.b64encode(file.getvalue()).decode()

@@ -14,9 +14,6 @@ class Run:
   """Contents of a page about one run.
 
   Attributes:
-    name: of the run.
-    network: name of the network.
-    source: of the data.
     split: that was evaluated.
     config: (key, value) pairs, with keys such as 'data.source'.
     versions: of the libraries it was trained with, and its 'devices'.
@@ -46,11 +43,7 @@ class Run:
 
 
 def render(
-  title: str,
-  date: str,
-  machine: str,
-  runs: Sequence[Run],
-  curves: Sequence[Figure],
+  title: str, date: str, machine: str, runs: list[Run], curves: list[Figure]
 ) -> str:
   """Returns the page as HTML; all names are escaped."""
   import jinja2

@@ -18,10 +18,15 @@ from inception_jax.errors import RunError
 from inception_jax.errors import UserError
 from inception_jax.runtime import preemption
 from inception_jax.runtime.preemption import Preempted
+from inception_jax.runtime.process import exit_now
+from inception_jax.runtime.process import is_primary
 
 COMPILATION_CACHE = '~/.cache/inception_jax'
 # In XLA's messages: of any device, and of a failed malloc on a CPU.
 _OUT_OF_MEMORY = re.compile('RESOURCE_EXHAUSTED|[Oo]ut of memory|YNNPACK')
+# Of the package, of the benchmarks and of the running tool.
+_PACKAGES = ('inception_jax', 'benchmarks', '__main__')
+_LOGGERS = [logging.getLogger(name) for name in _PACKAGES]
 _HELP_FLAG = re.compile(r'--?(help(full|short|xml)?|\?)(=|$)')
 
 
@@ -32,13 +37,9 @@ def run(
 ) -> None:
   """Runs a command and prints its result as the last line on stdout, as JSON.
 
-  A `UserError` becomes one line on stderr for each fault, and exit status 2.
-
-  Args:
-    command: called after flags are parsed, with the paths if `takes_paths`;
-      returns the result.
-    status: maps the result to the exit status.
-    takes_paths: whether positional arguments are allowed, as paths.
+  It is called after flags are parsed, and with the positional arguments if it
+  `takes_paths`. `status` maps the result to the exit status. A `UserError`
+  becomes one line on stderr for each fault, and exit status 2.
   """
   _set_up_logging()
 
@@ -47,45 +48,26 @@ def run(
       if argv[1:] and not takes_paths:
         raise UserError(f'not a flag: {" ".join(argv[1:])}')
       # Log lines go above a progress bar, not into it.
-      with logging_redirect_tqdm(_loggers()):
+      with logging_redirect_tqdm(_LOGGERS):
         result = command(argv[1:]) if takes_paths else command()
     except UserError as error:
-      _print_faults(error)
-      # Not sys.exit, where jax would wait for the other processes.
-      os._exit(2)
+      exit_now(2, *error.faults)
     except Preempted as error:
       hint = 'saved; the same command resumes from here'
-      print(f'stopped after {error}: {hint}', file=sys.stderr, flush=True)
-      os._exit(preemption.STATUS)
+      print(f'stopped after {error}: {hint}', file=sys.stderr)
+      exit_now(preemption.STATUS)
     except (RunError, FloatingPointError) as error:  # the latter: divergence
-      print(f'error: {error}', file=sys.stderr, flush=True)
-      os._exit(1)
+      exit_now(1, str(error))
     except Exception as error:
       traceback.print_exc()
       if _OUT_OF_MEMORY.search(str(error)):
-        print(
-          'error: out of memory; a smaller --config.batch_size needs less',
-          file=sys.stderr,
-        )
-      sys.stderr.flush()
-      # Not sys.exit: after a failed save, orbax's threads never end.
-      os._exit(1)
-    _print_result(result)
+        exit_now(1, 'out of memory; a smaller --config.batch_size needs less')
+      exit_now(1)
+    if is_primary():
+      print(json_line(result), flush=True)
     return status(result)
 
   app.run(main, flags_parser=_parse)
-
-
-def _print_result(result: dict) -> None:
-  from inception_jax.runtime.process import is_primary
-
-  if is_primary():
-    print(json_line(result), flush=True)
-
-
-def _print_faults(error: UserError) -> None:
-  for fault in error.faults:
-    print(f'error: {fault}', file=sys.stderr, flush=True)
 
 
 def _parse(argv: list[str]) -> list[str]:
@@ -102,8 +84,7 @@ def _parse(argv: list[str]) -> list[str]:
   except Exception as error:  # a recipe is code and may raise anything
     reason = _reason(error)
   # Outside the handler, so that errors below do not get `error` as context.
-  _print_faults(UserError(*(_faults(argv) or [reason])))
-  sys.exit(2)
+  exit_now(2, *(_faults(argv) or [reason]))
 
 
 def _faults(argv: list[str]) -> list[str]:
@@ -117,15 +98,14 @@ def _faults(argv: list[str]) -> list[str]:
     else:
       args.append(arg)
   recipe = [arg for arg in args if re.match(r'--?config=', arg)]
+  overrides = [arg for arg in args if re.match(r'--?(no)?config\.', arg)]
   try:
     _read_config(argv[0], *recipe)
   except Exception as error:
     return [f'{recipe[-1]}: {_reason(error)}']
 
   faults = []
-  for arg in args:
-    if not re.match(r'--?(no)?config\.', arg):
-      continue
+  for arg in overrides:
     try:
       _read_config(argv[0], *recipe, arg)
     except (AttributeError, KeyError) as error:
@@ -158,18 +138,13 @@ def _reason(error: BaseException) -> str:
   return f'{type(error).__name__}: {" ".join(str(error).split())}'
 
 
-def _loggers() -> list[logging.Logger]:
-  """Returns the package's logger and that of the running tool, __main__."""
-  return [logging.getLogger(name) for name in ('inception_jax', '__main__')]
-
-
 def _set_up_logging():
   """Logs this package's INFO and all warnings to stderr, with the time."""
   handler = logging.StreamHandler()
   handler.setFormatter(
     logging.Formatter('%(asctime)s %(message)s', datefmt='%H:%M:%S')
   )
-  for logger in _loggers():
+  for logger in _LOGGERS:
     logger.setLevel(logging.INFO)
     logger.addHandler(handler)
     logger.propagate = False
@@ -181,22 +156,15 @@ def _set_up_logging():
 
 
 def use_cpu() -> None:
-  """Uses no accelerator: for commands that only read checkpoints.
-
-  There may be none, or another process may be using it.
-  """
+  """Uses no accelerator: there may be none, or another process may use it."""
   import jax
 
   jax.config.update('jax_platforms', 'cpu')
 
 
 def use_compilation_cache(folder: str = COMPILATION_CACHE) -> None:
-  """Caches compiled programs in `folder` between runs; '': no cache.
-
-  $JAX_COMPILATION_CACHE_DIR takes precedence.
-  """
+  """Caches programs in $JAX_COMPILATION_CACHE_DIR or else `folder`, if any."""
   import jax
 
   if folder and not jax.config.jax_compilation_cache_dir:
-    folder = os.path.expanduser(folder)
-    jax.config.update('jax_compilation_cache_dir', folder)
+    jax.config.update('jax_compilation_cache_dir', os.path.expanduser(folder))

@@ -12,11 +12,12 @@ from etils import epath
 
 @contextlib.contextmanager
 def atomic_path(path: str):
-  """Yields a temporary path for a file or folder that is renamed to `path`.
+  """Yields a temporary path, renamed to `path` or, after an error, removed.
 
-  If the block fails, the temporary file or folder is removed.
+  Makes the parent folder.
   """
   parent, name = os.path.split(os.path.abspath(path))
+  os.makedirs(parent, exist_ok=True)
   unfinished = os.path.join(parent, f'unfinished-{os.getpid()}-{name}')
   try:
     yield unfinished
@@ -28,24 +29,14 @@ def atomic_path(path: str):
       os.remove(unfinished)
 
 
-def _with_parents(path: str) -> list[pathlib.Path]:
-  """Returns a path and its parent folders, up to the root."""
-  path = pathlib.Path(os.path.abspath(path))
-  return [path, *path.parents]
-
-
 @contextlib.contextmanager
 def temporary_folder(path: str) -> Iterator[str]:
-  """Makes a folder; removes on exit the parts of its path that were new.
-
-  Raises:
-    OSError: the folder cannot be made.
-  """
-  path = os.path.abspath(path)
-  new = [p for p in _with_parents(path) if not os.path.lexists(p)]
+  """Makes a folder, or raises OSError; on exit removes what it made."""
+  path = pathlib.Path(os.path.abspath(path))
+  new = [p for p in (path, *path.parents) if not os.path.lexists(p)]
   try:
-    os.makedirs(path, exist_ok=True)
-    yield path
+    path.mkdir(parents=True, exist_ok=True)
+    yield str(path)
   finally:
     for folder in new:
       # Another process of the same run may be using it.
@@ -61,11 +52,9 @@ def atomic_write(path: epath.Path, text: str) -> None:
 
 
 def check_free_space(path: str, needed: int) -> list[str]:
-  """Returns a fault if the file system of `path` lacks `needed` bytes.
-
-  The folder `path` does not have to exist.
-  """
-  existing = next(p for p in _with_parents(path) if os.path.lexists(p))
+  """Returns a fault if the disk of a new or old folder lacks `needed` bytes."""
+  path = pathlib.Path(os.path.abspath(path))
+  existing = next(p for p in (path, *path.parents) if os.path.lexists(p))
   free = shutil.disk_usage(existing).free
   if free >= needed:
     return []
@@ -75,13 +64,9 @@ def check_free_space(path: str, needed: int) -> list[str]:
 
 
 def cannot_write(path: str) -> str:
-  """Returns why no file can be written in a folder, which may not exist yet.
-
-  '' if a file can be written.
-  """
-  path = os.path.abspath(path)
+  """Returns why files cannot be written to a new or old folder, or ''."""
   try:
-    with temporary_folder(path), tempfile.TemporaryFile(dir=path):
+    with temporary_folder(path) as folder, tempfile.TemporaryFile(dir=folder):
       return ''
   except OSError as error:
-    return f'{path}: {error.strerror}'
+    return f'{os.path.abspath(path)}: {error.strerror}'

@@ -17,12 +17,10 @@ _TPU_OPTIONS = {
 
 
 def compiler_options(mesh, deterministic: bool) -> dict | None:
-  """Returns XLA's options for these devices, or None for the defaults.
+  """Returns XLA's options for the mesh's devices, or None for the defaults.
 
-  Args:
-    mesh: the devices.
-    deterministic: whether every run must compute the same bits. Only GPUs need
-      the option: XLA autotunes their algorithms, and adds in any order.
+  If `deterministic`, every run computes the same bits. Only GPUs need an option
+  for it: XLA autotunes their algorithms, and adds in any order.
   """
   if mesh.devices.flat[0].platform == 'tpu':
     return _TPU_OPTIONS

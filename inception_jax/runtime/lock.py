@@ -3,10 +3,10 @@
 Not by filelock, whose flock names no owner and cannot be probed in shared mode.
 """
 
-from collections.abc import Callable
 import contextlib
 import errno
 import fcntl
+import functools
 import logging
 import os
 import platform
@@ -18,7 +18,6 @@ from inception_jax.runtime.process import is_primary
 log = logging.getLogger(__name__)
 
 _NAME = '.lock'
-_UNSUPPORTED = {errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS}
 
 
 @contextlib.contextmanager
@@ -49,7 +48,7 @@ def held(workdir: str):
         f'--workdir={workdir} is in use by another training, {file.read()}'
       ) from None
     except OSError as error:
-      if error.errno not in _UNSUPPORTED:
+      if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
         raise
       log.warning(
         '%s cannot be locked (%s): start no second training in it',
@@ -58,7 +57,7 @@ def held(workdir: str):
     file.truncate(0)
     file.write(f'process {os.getpid()} on {platform.node()}')
     file.flush()
-    yield _checker(workdir, path, os.fstat(file.fileno()))
+    yield functools.partial(_check, workdir, path, os.fstat(file.fileno()))
 
 
 def in_use(workdir: str) -> bool:
@@ -76,15 +75,10 @@ def in_use(workdir: str) -> bool:
   return False
 
 
-def _checker(
-  workdir: str, path: str, locked: os.stat_result
-) -> Callable[[], None]:
-  def check():
-    try:
-      now = os.stat(path)
-    except OSError as error:
-      raise RunError(f'{workdir} was deleted: {error.strerror}') from error
-    if not os.path.samestat(now, locked):
-      raise RunError(f'{workdir} was replaced while this training ran')
-
-  return check
+def _check(workdir: str, path: str, locked: os.stat_result) -> None:
+  try:
+    now = os.stat(path)
+  except OSError as error:
+    raise RunError(f'{workdir} was deleted: {error.strerror}') from error
+  if not os.path.samestat(now, locked):
+    raise RunError(f'{workdir} was replaced while this training ran')

@@ -1,13 +1,14 @@
 """Writes metrics as lines of JSON and as TensorBoard curves."""
 
+import contextlib
 import logging
 
 from etils import epath
 from etils import epy
 import jax
 
-from inception_jax import errors
-from inception_jax.config import serialization
+from inception_jax.config.serialization import json_line
+from inception_jax.errors import RunError
 from inception_jax.metrics import SUMS
 from inception_jax.runtime import metrics_file
 from inception_jax.runtime.process import is_primary
@@ -19,11 +20,11 @@ with epy.lazy_imports():
 log = logging.getLogger(__name__)
 
 
-class MetricWriter:
+class MetricWriter(contextlib.ExitStack):
   """Writes metrics to `metrics.jsonl` and TensorBoard, on process 0 only.
 
-  Each line is appended once: a resumed training repeats the steps since its
-  last checkpoint with the same numbers. TensorBoard itself drops points of an
+  A resumed training repeats the steps since its last checkpoint with the same
+  metrics, so each line is appended once. TensorBoard itself drops points of an
   older file whose steps a newer one repeats.
   """
 
@@ -32,13 +33,10 @@ class MetricWriter:
   ):
     """Opens the files, and reads the lines that are already written.
 
-    Args:
-      workdir: of the run.
-      skip_written: whether to write no step a second time, because repeated
-        steps have the same metrics.
-      exclusive: whether no other process writes to the file; then a partial
-        last line is removed.
+    With `skip_written`, no line is written twice. `exclusive` means that no
+    other process writes, so that a partial last line can be removed.
     """
+    super().__init__()
     self._primary = is_primary()
     self._lines = epath.Path(workdir) / metrics_file.NAME
     self._written = set()
@@ -51,29 +49,22 @@ class MetricWriter:
       self._tensorboard = metric_writers.AsyncWriter(
         metric_writers.SummaryWriter(str(workdir))
       )
-
-  def __enter__(self):
-    return self
-
-  def __exit__(self, *_):
-    if self._primary:
-      self._tensorboard.close()
+      self.callback(self._tensorboard.close)
 
   def write(self, step: int, split: str, values: dict[str, float]) -> None:
     """Appends a line to metrics.jsonl and a point to each TensorBoard curve."""
     if not self._primary:
       return
     if (step, split) not in self._written:
-      line = serialization.json_line({'step': step, 'split': split, **values})
+      line = json_line({'step': step, 'split': split, **values})
       try:
         with self._lines.open('a') as file:
           file.write(line + '\n')
       except OSError as error:
         reason = f'{self._lines} cannot be written: {error.strerror}'
-        raise errors.RunError(reason) from error
-    self._tensorboard.write_scalars(
-      step, {f'{split}/{key}': value for key, value in values.items()}
-    )
+        raise RunError(reason) from error
+    points = {f'{split}/{key}': value for key, value in values.items()}
+    self._tensorboard.write_scalars(step, points)
 
   def write_scalars(self, step: int, values: dict[str, float]) -> None:
     """Appends a point to each TensorBoard curve only."""
@@ -96,17 +87,13 @@ class MetricWriter:
   def write_evaluation(
     self, step: int, scores: dict[str, float], raw: bool = False
   ) -> None:
-    """Writes and logs an evaluation.
+    """Writes and logs an evaluation's loss, top1, top5 and count.
 
-    Args:
-      step: the evaluated step.
-      scores: loss, top1, top5, count.
-      raw: whether it is of the raw weights, beside that of their average.
+    `raw`: of the raw weights, beside that of their moving average.
     """
     self.write(step, 'eval_raw' if raw else 'eval', scores)
     log.info(
       'evaluated step %d%s: loss %.4f  top1 %.4f  top5 %.4f  of %d images',
-      step,
-      ' (raw weights)' if raw else '',
+      *(step, ' (raw weights)' if raw else ''),
       *(scores[key] for key in (*SUMS, 'count')),
     )

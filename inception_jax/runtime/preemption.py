@@ -8,8 +8,9 @@ descriptor immediately, so a thread that reads it handles the signals.
 import logging
 import os
 import signal
-import sys
 import threading
+
+from inception_jax.runtime.process import exit_now
 
 log = logging.getLogger(__name__)
 
@@ -35,8 +36,7 @@ def install() -> None:
   signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
   for number in SIGNALS:
     signal.signal(number, lambda *_: None)
-  thread = threading.Thread(target=_listen, args=(reading,), daemon=True)
-  thread.start()
+  threading.Thread(target=_listen, args=(reading,), daemon=True).start()
 
 
 def defer_signals() -> None:
@@ -58,16 +58,11 @@ def _listen(reading: int) -> None:
 
 def _receive(number: signal.Signals) -> None:
   if requested():
-    _exit(f'second {number.name}: exiting without saving', 128 + number)
+    exit_now(128 + number, f'second {number.name}: exiting without saving')
   if not _in_loop.is_set():
-    _exit(f'{number.name} before the first step: nothing to save', STATUS)
+    exit_now(STATUS, f'{number.name} before the first step: nothing to save')
   log.warning(
     '%s: saving after this step, then exiting; a second one exits at once',
     number.name,
   )
   _stop.set()
-
-
-def _exit(message: str, status: int) -> None:
-  print(f'error: {message}', file=sys.stderr, flush=True)
-  os._exit(status)

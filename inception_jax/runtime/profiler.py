@@ -13,13 +13,7 @@ log = logging.getLogger(__name__)
 
 
 class Profiler:
-  """Traces some steps on process 0; a failure to do so is only a warning.
-
-  with Profiler(workdir, first_step, num_steps) as profiler:
-    for step in steps:
-      profiler.step(step)
-      …
-  """
+  """Traces some steps on process 0; a failure to do so is only a warning."""
 
   def __init__(self, workdir: str, first_step: int, num_steps: int):
     """Plans a trace in `workdir`/plugins/profile; 0 steps: no trace."""
@@ -64,11 +58,12 @@ class Profiler:
   def _write_trace(self):
     # The workdir may be a bucket, to which the profiler cannot write.
     with tempfile.TemporaryDirectory(prefix='trace-') as folder:
-      _wait_for_devices()
+      # Waits for dispatched steps, so that the trace has whole steps only.
+      jax.block_until_ready(jax.live_arrays())
       with jax.profiler.trace(folder, create_perfetto_trace=True):
         log.info('tracing steps %d to %d', self._first, self._end - 1)
         yield
-        _wait_for_devices()
+        jax.block_until_ready(jax.live_arrays())
       (trace,) = epath.Path(folder).glob('plugins/profile/*')
       target = self._workdir / trace.relative_to(folder)
       target.mkdir(parents=True, exist_ok=True)
@@ -87,8 +82,3 @@ def _errors_as_warnings():
     yield
   except (OSError, RuntimeError, ValueError) as error:
     log.warning('no trace: %s', error)
-
-
-def _wait_for_devices() -> None:
-  """Waits for dispatched steps, so that the trace has whole steps only."""
-  jax.block_until_ready(jax.live_arrays())

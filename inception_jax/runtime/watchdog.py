@@ -18,7 +18,6 @@ log = logging.getLogger(__name__)
 STATUS = 70  # EX_SOFTWARE of sysexits.h
 HEARTBEAT_SECONDS = 10.0
 _MISSED_HEARTBEATS = 3
-_FOLDER = 'processes'
 
 
 class Watchdog:
@@ -29,23 +28,15 @@ class Watchdog:
   """
 
   def __init__(
-    self,
-    minutes: float,
-    workdir: str = '',
-    process: int = 0,
-    processes: int = 1,
+    self, minutes: float, workdir: str = '', index: int = 0, count: int = 1
   ):
-    """Creates the watchdog; `watching` starts it.
+    """Creates a watchdog for one of several processes; `watching` starts it.
 
-    Args:
-      minutes: time without a step after which the process ends; 0: never.
-      workdir: of the run; needed with several processes.
-      process: index of this process.
-      processes: number of processes.
+    The process ends after `minutes` without a step, or never if they are 0.
     """
     self._seconds = 60 * minutes
-    self._process, self._processes = process, processes
-    self._folder = os.path.join(workdir, _FOLDER)
+    self._index, self._count = index, count
+    self._folder = os.path.join(workdir, 'processes')
     self._over = threading.Event()
     self._steps = 0
     self.step_done()
@@ -72,7 +63,7 @@ class Watchdog:
 
   def _watch(self) -> None:
     while True:
-      if self._processes > 1:
+      if self._count > 1:
         self._write_heartbeat()
       left = self._last + self._seconds - time.monotonic()
       if left <= 0:
@@ -80,7 +71,7 @@ class Watchdog:
       if self._over.wait(min(left, HEARTBEAT_SECONDS)):
         return
     faulthandler.dump_traceback(file=sys.stderr, all_threads=True)
-    if self._processes > 1:
+    if self._count > 1:
       print(f'error: {self._late_processes()}', file=sys.stderr)
     print(
       f'error: no step was finished in {self._seconds / 60:g} minutes '
@@ -89,7 +80,7 @@ class Watchdog:
       file=sys.stderr,
       flush=True,
     )
-    if self._processes > 1:
+    if self._count > 1:
       # The others end with this one; let them print their stacks first.
       time.sleep(HEARTBEAT_SECONDS)
     os._exit(STATUS)
@@ -97,7 +88,7 @@ class Watchdog:
   def _write_heartbeat(self) -> None:
     try:
       os.makedirs(self._folder, exist_ok=True)
-      with open(os.path.join(self._folder, str(self._process)), 'w') as file:
+      with open(os.path.join(self._folder, str(self._index)), 'w') as file:
         file.write(f'{self._steps} on {platform.node()}')
     except OSError as error:
       log.warning('no heartbeat in %s: %s', self._folder, error.strerror)
@@ -105,7 +96,7 @@ class Watchdog:
   def _late_processes(self) -> str:
     """Describes the processes that have no recent heartbeat or are behind."""
     heartbeats = {}
-    for i in range(self._processes):
+    for i in range(self._count):
       path = os.path.join(self._folder, str(i))
       # Times of the file system, since the clocks of hosts may differ.
       with contextlib.suppress(OSError, ValueError), open(path) as file:
@@ -116,7 +107,7 @@ class Watchdog:
     newest = max(modified for modified, _, _ in heartbeats.values())
     furthest = max(steps for _, steps, _ in heartbeats.values())
     late = []
-    for i in range(self._processes):
+    for i in range(self._count):
       if i not in heartbeats:
         late.append(f'process {i} never started')
         continue

@@ -16,8 +16,13 @@ import json
 import os
 from typing import Any
 
+import numpy as np
+
 from inception_jax.errors import UserError
+from inception_jax.evaluation import predictions
+from inception_jax.report import intervals
 from inception_jax.runtime import cli
+from inception_jax.runtime import metrics_file
 
 _COLUMNS = ('run', 'step', 'images', 'top-1 %', 'top-5 %', 'loss')
 _PAIRED = ('calibration error', 'top-1 minus first', 'p')
@@ -35,10 +40,8 @@ def main(paths: list[str]) -> dict[str, Any]:
       faults += error.faults
   if faults:
     raise UserError(*faults)
-  first = runs[0].pop('predictions')
-  rows = [_row(runs[0], first, None)]
-  for run in runs[1:]:
-    rows.append(_row(run, run.pop('predictions'), first))
+  first = runs[0]['predictions']
+  rows = [_row(runs[0], None), *(_row(run, first) for run in runs[1:])]
   groups = _groups(runs)
   _print(rows, groups)
   return {'runs': rows, 'groups': groups}
@@ -46,13 +49,11 @@ def main(paths: list[str]) -> dict[str, Any]:
 
 def _read(path: str) -> dict[str, Any]:
   """Reads a run's scores and, if present, its config and predictions."""
-  from inception_jax.evaluation import predictions
-  from inception_jax.runtime import metrics_file
-
   for folder in (path, os.path.join(path, 'report')):
-    if os.path.exists(os.path.join(folder, predictions.SUMMARY)):
-      scores = _json(os.path.join(folder, predictions.SUMMARY))['result']
-      images = _predictions(os.path.join(folder, predictions.IMAGES))
+    summary = os.path.join(folder, predictions.SUMMARY)
+    if os.path.exists(summary):
+      scores = _parse(summary, json.load)['result']
+      images = _parse(os.path.join(folder, predictions.IMAGES), _read_images)
       break
   else:
     evaluations = [x for x in metrics_file.read(path) if x['split'] == 'eval']
@@ -63,54 +64,44 @@ def _read(path: str) -> dict[str, Any]:
   return {
     'run': path,
     **{key: scores[key] for key in ('step', 'count', 'top1', 'top5', 'loss')},
-    'config': _json(config) if os.path.exists(config) else None,
+    'config': _parse(config, json.load) if os.path.exists(config) else None,
     'predictions': images,
   }
 
 
-def _json(path: str):
-  try:
-    with open(path, encoding='utf-8') as file:
-      return json.load(file)
-  except (OSError, ValueError) as error:
-    raise UserError(f'{path} cannot be read: {error}') from error
-
-
-def _predictions(path: str) -> dict[str, tuple[bool, float]]:
-  """Returns {image: (top-1 is correct, top-1 probability)}."""
+def _parse(path: str, parse):
   try:
     with open(path, newline='', encoding='utf-8') as file:
-      return {
-        line['image']: (line['top1'] == '1', float(line['probability_1']))
-        for line in csv.DictReader(file)
-      }
+      return parse(file)
   except (OSError, ValueError, KeyError) as error:
     raise UserError(f'{path} cannot be read: {error}') from error
 
 
-def _row(run, images, first) -> dict[str, Any]:
-  import numpy as np
+def _read_images(file) -> dict[str, tuple[bool, float]]:
+  """Returns {image: (top-1 is correct, top-1 probability)}."""
+  return {
+    line['image']: (line['top1'] == '1', float(line['probability_1']))
+    for line in csv.DictReader(file)
+  }
 
-  from inception_jax.report import intervals
 
+def _row(run, first) -> dict[str, Any]:
   row = {key: run[key] for key in ('run', 'step', 'count', 'loss')}
   for key in ('top1', 'top5'):
     row[key] = run[key]
     row[f'{key}_interval'] = intervals.wilson(run[key], run['count'])
-  if images:
+  if images := run['predictions']:
     correct, confidence = map(np.array, zip(*images.values(), strict=True))
     error = intervals.calibration_error(confidence, correct)
     row['calibration_error'] = error
-  if images and first and images.keys() == first.keys():
-    baseline = np.array([first[image][0] for image in images])
-    row['paired'] = intervals.paired(correct, baseline)._asdict()
+    if first and images.keys() == first.keys():
+      baseline = np.array([first[image][0] for image in images])
+      row['paired'] = intervals.paired(correct, baseline)._asdict()
   return row
 
 
 def _groups(runs) -> list[dict[str, Any]]:
   """Summarises runs whose configs differ only in the seed."""
-  from inception_jax.report import intervals
-
   by_config = {}
   for run in runs:
     if run['config']:
@@ -120,38 +111,30 @@ def _groups(runs) -> list[dict[str, Any]]:
   for members in by_config.values():
     if len({run['config']['seed'] for run in members}) > 1:
       top1 = [run['top1'] for run in members]
-      mean, deviation = intervals.mean_and_deviation(top1)
       groups.append(
         {
           'runs': [run['run'] for run in members],
-          'top1_mean': mean,
-          'top1_standard_deviation': deviation,
+          'top1_mean': float(np.mean(top1)),
+          'top1_standard_deviation': float(np.std(top1, ddof=1)),
         }
       )
   return groups
 
 
 def _print(rows, groups) -> None:
+  interval = lambda low, high: f'[{100 * low:.2f}, {100 * high:.2f}]'
   lines = [[*_COLUMNS, *_PAIRED]]
   for row in rows:
-    interval = lambda low, high: f'[{100 * low:.2f}, {100 * high:.2f}]'
-    error, paired = row.get('calibration_error'), row.get('paired')
-    lines.append(
-      [
-        row['run'],
-        str(row['step']),
-        str(row['count']),
-        f'{100 * row["top1"]:.2f} {interval(*row["top1_interval"])}',
-        f'{100 * row["top5"]:.2f} {interval(*row["top5_interval"])}',
-        f'{row["loss"]:.4f}',
-        '' if error is None else f'{error:.4f}',
-        ''
-        if paired is None
-        else f'{100 * paired["difference"]:+.2f} '
-        + interval(paired['low'], paired['high']),
-        '' if paired is None else f'{paired["p"]:.3g}',
-      ]
-    )
+    line = [row['run'], str(row['step']), str(row['count'])]
+    for key in ('top1', 'top5'):
+      line.append(f'{100 * row[key]:.2f} {interval(*row[f"{key}_interval"])}')
+    line += [f'{row["loss"]:.4f}', '', '', '']
+    if 'calibration_error' in row:
+      line[-3] = f'{row["calibration_error"]:.4f}'
+    if 'paired' in row:
+      difference, low, high, p = row['paired'].values()
+      line[-2:] = f'{100 * difference:+.2f} {interval(low, high)}', f'{p:.3g}'
+    lines.append(line)
   widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
   for line in lines:
     cells = [x.ljust(width) for x, width in zip(line, widths, strict=True)]

@@ -14,7 +14,6 @@ cycle estimates, which leave out the operations in `not_estimated`.
 """
 
 from importlib.metadata import version
-import logging
 
 from absl import flags
 from ml_collections import config_flags
@@ -23,8 +22,6 @@ from inception_jax.aot import chips
 from inception_jax.errors import UserError
 from inception_jax.report import ledger
 from inception_jax.runtime import cli
-
-log = logging.getLogger(__name__)
 
 FLAGS = flags.FLAGS
 _CONFIG = config_flags.DEFINE_config_file('config', None, 'The recipe.')

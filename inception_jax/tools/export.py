@@ -26,12 +26,20 @@ import logging
 import os
 
 from absl import flags
-import jax
 from ml_collections import config_flags
+import numpy as np
 
+from inception_jax.data import bad_images
+from inception_jax.data import image_files
+from inception_jax.distributed import sharding
 from inception_jax.errors import UserError
+from inception_jax.export import artifact
+from inception_jax.export import formats
+from inception_jax.models import card as card_lib
 from inception_jax.runtime import cli
 from inception_jax.runtime import files
+from inception_jax.training import train_state
+from inception_jax.weights import pretrained
 
 log = logging.getLogger(__name__)
 
@@ -46,11 +54,7 @@ _CHECKPOINT = flags.DEFINE_string(
 _WEIGHTS = flags.DEFINE_enum(
   'weights', 'ema', ['ema', 'raw'], 'Moving average, if any, or raw weights.'
 )
-_FORMAT = flags.DEFINE_string(
-  'format',
-  '',
-  'onnx, stablehlo, savedmodel, litert, litert_int8, timm, mindcv or mindir.',
-)
+_FORMAT = flags.DEFINE_string('format', '', 'One of the formats above.')
 _CALIBRATION = flags.DEFINE_string(
   'calibration', '', 'Folder of images for the ranges of --format=litert_int8.'
 )
@@ -66,13 +70,8 @@ def main():
   """Restores a network, exports it atomically and compares the result."""
   output = os.path.expanduser(_OUTPUT.value)
   workdir = os.path.expanduser(_WORKDIR.value)
-  _check_flags(workdir, output)
-
-  from inception_jax.distributed import sharding
-  from inception_jax.export import artifact
-  from inception_jax.export import formats
-  from inception_jax.weights import pretrained
-
+  mindspore = os.path.expanduser(_MINDSPORE.value)
+  _check_flags(workdir, output, mindspore)
   mesh = sharding.make_mesh()
   step, weights = pretrained.restore(
     workdir, _CHECKPOINT.value, mesh, ema=_WEIGHTS.value == 'ema'
@@ -83,10 +82,9 @@ def main():
   calibration = _calibration_images(weights.card)
   exported = file_format.without_unsupported(weights)
   log.info('exporting; a full-size network takes a minute or two')
-  os.makedirs(os.path.dirname(os.path.abspath(output)), exist_ok=True)
   with files.atomic_path(output) as unfinished:
     read_back = file_format.save(
-      exported, unfinished, step, calibration, _mindspore()
+      exported, unfinished, step, calibration, mindspore
     )
     differences = file_format.compare(exported, read_back, calibration)
     formats.check_bound(_FORMAT.value, differences)
@@ -94,17 +92,13 @@ def main():
     'step': step,
     'format': _FORMAT.value,
     'output': output,
-    'parameters': sum(
-      x.size for x in jax.tree.leaves(weights.variables['params'])
-    ),
+    'parameters': train_state.num_params(weights.variables['params']),
     'bytes': artifact.size_of(output),
     **differences,
   }
 
 
-def _check_flags(workdir: str, output: str) -> None:
-  from inception_jax.export import formats
-
+def _check_flags(workdir: str, output: str, mindspore: str) -> None:
   name, calibration = _FORMAT.value, _CALIBRATION.value
   file_format = formats.FORMATS.get(name, formats.Format())
   faults = []
@@ -113,7 +107,7 @@ def _check_flags(workdir: str, output: str) -> None:
   if name not in formats.FORMATS:
     known = ', '.join(formats.FORMATS)
     faults.append(f'--format={name}: expected one of {known}')
-  if fault := file_format.cannot_save(_mindspore()):
+  if fault := file_format.cannot_save(mindspore):
     faults.append(fault)
   if not output:
     faults.append('--output is missing: the file or folder to create')
@@ -132,21 +126,11 @@ def _check_flags(workdir: str, output: str) -> None:
     raise UserError(*faults)
 
 
-def _mindspore() -> str:
-  return os.path.expanduser(_MINDSPORE.value)
-
-
 def _calibration_images(card):
   """Reads at most `_MAX_CALIBRATION` images: uint8 [n, S, S, C].
 
   None if --calibration is not given.
   """
-  import numpy as np
-
-  from inception_jax.data import bad_images
-  from inception_jax.data import image_files
-  from inception_jax.models import card as card_lib
-
   if not _CALIBRATION.value:
     if _FORMAT.value == 'litert_int8':
       log.warning(

@@ -19,9 +19,17 @@ from ml_collections import config_flags
 import numpy as np
 import optax
 
+from inception_jax.data import pipeline
+from inception_jax.data.sources import registry
+from inception_jax.distributed import sharding
 from inception_jax.errors import UserError
+from inception_jax.models import factory
 from inception_jax.runtime import cli
-from inception_jax.runtime import files as files_lib
+from inception_jax.runtime import files
+from inception_jax.training import preflight
+from inception_jax.training import train_state
+from inception_jax.training.trainer import Trainer
+from inception_jax.weights import pretrained
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +44,7 @@ _LOWEST = flags.DEFINE_float('lowest', 1e-6, 'The first learning rate.')
 _HIGHEST = flags.DEFINE_float('highest', 10.0, 'The last learning rate.')
 
 _LOG_SECONDS = 5
+_PROGRESS = 'learning rate %.2g  loss %.4f  step %d of at most %d, %.0f s left'
 _SMOOTHING = 0.9
 # Training has diverged when the loss exceeds this multiple of its lowest.
 _DIVERGED = 4.0
@@ -54,23 +63,18 @@ def main():
   if faults:
     raise UserError(*faults)
 
-  from inception_jax.distributed import sharding
-  from inception_jax.training import preflight
-
   preflight.check(config, output, train=True)
   cli.use_compilation_cache()
-  mesh = sharding.make_mesh()
   rates, losses = sweep(
-    config, mesh, _STEPS.value, _LOWEST.value, _HIGHEST.value
+    config, sharding.make_mesh(), _STEPS.value, _LOWEST.value, _HIGHEST.value
   )
   smooth = moving_average(losses)
   best = steepest(rates, smooth)
-  os.makedirs(output, exist_ok=True)
-  files = [os.path.join(output, f'rates.{end}') for end in ('csv', 'png')]
-  with files_lib.atomic_path(files[0]) as path, open(path, 'w') as file:
+  table, plot = (os.path.join(output, f'rates.{end}') for end in ('csv', 'png'))
+  with files.atomic_path(table) as path, open(path, 'w') as file:
     lines = zip(rates, losses, smooth, strict=True)
     csv.writer(file).writerows([('learning_rate', 'loss', 'smoothed'), *lines])
-  with files_lib.atomic_path(files[1]) as path:
+  with files.atomic_path(plot) as path:
     _plot(path, rates, losses, smooth, best)
   if best is None:
     log.warning('the loss never fell, so no learning rate is suggested')
@@ -82,7 +86,7 @@ def main():
     'rate_of_lowest_loss': rates[int(np.argmin(smooth))],
     'last_rate': rates[-1],
     'steps': len(rates),
-    'plot': files[1],
+    'plot': plot,
   }
 
 
@@ -95,14 +99,6 @@ def sweep(config, mesh, steps: int, lowest: float, highest: float):
   Raises:
     UserError: the loss is not finite after fewer than two steps.
   """
-  from inception_jax.data import pipeline
-  from inception_jax.data.sources import registry
-  from inception_jax.distributed import sharding
-  from inception_jax.models import factory
-  from inception_jax.training import train_state
-  from inception_jax.training.trainer import Trainer
-  from inception_jax.weights import pretrained
-
   config, weights = pretrained.resolve_for_training(config, '', mesh)
   config.ema_decay = 0.0  # the moving average would not be used
   split = registry.load(config, config.data.train_split)
@@ -128,15 +124,8 @@ def sweep(config, mesh, steps: int, lowest: float, highest: float):
     if smooth[-1] > _DIVERGED * min(smooth):
       break
     if (now := time.perf_counter()) - logged > _LOG_SECONDS:
-      logged = now
-      log.info(
-        'learning rate %.2g  loss %.4f  step %d of at most %d, %.0f s left',
-        rates[-1],
-        loss,
-        i,
-        steps,
-        (now - started) / i * (steps - i),
-      )
+      logged, left = now, (now - started) / i * (steps - i)
+      log.info(_PROGRESS, rates[-1], loss, i, steps, left)
   if len(losses) < 2:
     raise UserError(
       f'the loss is not finite at rates from {lowest:g}: use a lower --lowest'

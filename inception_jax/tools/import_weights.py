@@ -37,18 +37,35 @@ def main() -> dict[str, Any]:
   output = os.path.expanduser(_OUTPUT.value)
   _check_flags(output)
 
+  from inception_jax.checkpointing import lookup
+  from inception_jax.checkpointing import manager
+  from inception_jax.config import serialization
   from inception_jax.evaluation import labels
   from inception_jax.models import metadata
   from inception_jax.training import train_state
   from inception_jax.weights import importer
+  from inception_jax.weights import pretrained
 
   weights = importer.load(_WEIGHTS.value)
   if _CLASSES.value:
     classes = labels.class_names(_CLASSES.value, weights.network.num_classes)
     weights = dataclasses.replace(weights, classes=classes)
-  config = None if _CONFIG.value is None else _resolve(_CONFIG.value, weights)
+  if (config := _CONFIG.value) is not None:
+    config = pretrained.resolve(config, weights)
+    expected, number = config.model.num_classes, weights.network.num_classes
+    if expected not in (0, number):
+      raise UserError(
+        f'model.num_classes={expected}, but {weights.origin} has {number}'
+      )
   about = metadata.to_dict(weights.network, weights.card, weights.classes)
-  _write(output, weights.variables, about, config)
+  with files.atomic_path(output) as unfinished:
+    folder = lookup.checkpoint_folder(unfinished)
+    state = train_state.from_weights(weights.variables)
+    with manager.CheckpointManager(folder) as checkpoints:
+      checkpoints.save(vars(state), {}, about)
+    if config is not None:
+      with open(os.path.join(unfinished, 'config.json'), 'w') as file:
+        file.write(serialization.to_json(config))
   return {
     'origin': weights.origin,
     'model': about['model'],
@@ -64,42 +81,12 @@ def _check_flags(output: str) -> None:
     faults.append('--weights is missing: the file to import')
   if not output:
     faults.append('--output is missing: the folder for the imported network')
-  if os.path.lexists(output):
+  elif os.path.lexists(output):
     faults.append(f'--output={output} already exists')
+  elif fault := files.cannot_write(os.path.dirname(os.path.abspath(output))):
+    faults.append(f'--output={output} cannot be written: {fault}')
   if faults:
     raise UserError(*faults)
-  if fault := files.cannot_write(os.path.dirname(os.path.abspath(output))):
-    raise UserError(f'--output={output} cannot be written: {fault}')
-
-
-def _resolve(config, weights):
-  """Resolves the config, and checks it with the weights."""
-  from inception_jax.weights import pretrained
-
-  config = pretrained.resolve(config, weights)
-  expected, number = config.model.num_classes, weights.network.num_classes
-  if expected not in (0, number):
-    raise UserError(
-      f'model.num_classes={expected}, but {weights.origin} has {number}'
-    )
-  return config
-
-
-def _write(output: str, variables, about: dict[str, Any], config) -> None:
-  """Writes a workdir with one checkpoint and, if there is one, the config."""
-  from inception_jax.checkpointing import lookup
-  from inception_jax.checkpointing import manager
-  from inception_jax.config import serialization
-  from inception_jax.training import train_state
-
-  os.makedirs(os.path.dirname(os.path.abspath(output)), exist_ok=True)
-  with files.atomic_path(output) as unfinished:
-    folder = lookup.checkpoint_folder(unfinished)
-    with manager.CheckpointManager(folder) as checkpoints:
-      checkpoints.save(vars(train_state.from_weights(variables)), {}, about)
-    if config is not None:
-      with open(os.path.join(unfinished, 'config.json'), 'w') as file:
-        file.write(serialization.to_json(config))
 
 
 if __name__ == '__main__':

@@ -18,10 +18,25 @@ import sys
 from typing import Any
 
 from absl import flags
+import jax
 from ml_collections import config_flags
+import numpy as np
+from scipy import special
 
+from inception_jax.checkpointing import lookup
+from inception_jax.data import bad_images
+from inception_jax.data import image_files
+from inception_jax.data import pipeline
+from inception_jax.data.augment import transforms
+from inception_jax.distributed import sharding
 from inception_jax.errors import UserError
+from inception_jax.evaluation import labels
+from inception_jax.export import formats
+from inception_jax.models import architectures
+from inception_jax.models import card as card_lib
 from inception_jax.runtime import cli
+from inception_jax.runtime import progress_bar
+from inception_jax.weights import pretrained
 
 _CONFIG = config_flags.DEFINE_config_file(
   'config', None, 'Recipe of the run; checked against its checkpoint.'
@@ -48,10 +63,6 @@ _TOP = 5
 
 def main(paths: list[str]) -> dict[str, Any]:
   """Classifies the images, batch by batch."""
-  from inception_jax.checkpointing import lookup
-  from inception_jax.data import image_files
-  from inception_jax.runtime import progress_bar
-
   faults = []
   if not paths:
     faults.append('name an image, or a folder of them')
@@ -63,14 +74,23 @@ def main(paths: list[str]) -> dict[str, Any]:
     raise UserError(*faults)
   images = image_files.find(paths)
   loaded, classify = _load_network()
-  names = _output_names(loaded.classes, loaded.network.num_classes)
+  number = loaded.network.num_classes
+  unnamed = (f'output {i}' for i in range(len(loaded.classes), number))
+  names = (*loaded.classes, *unnamed)
+  if _CLASSES.value:
+    names = labels.class_names(_CLASSES.value, number)
   cli.use_compilation_cache()
   predictions, failed = [], {}
   with progress_bar.progress_bar(len(images), 'predicting', 'images') as bar:
     results = _probabilities(images, classify, loaded.card, failed)
     for path, probabilities in results:
       if probabilities is not None:
-        predictions.append(_prediction(path, probabilities, names))
+        top = np.argsort(-probabilities, kind='stable')[:_TOP]
+        classes = [
+          {'class': names[i], 'probability': float(probabilities[i])}
+          for i in top
+        ]
+        predictions.append({'image': path, 'classes': classes})
         bar.write(_line(predictions[-1]))
       bar.update()
   for path, reason in failed.items():
@@ -82,25 +102,11 @@ def main(paths: list[str]) -> dict[str, Any]:
   }
 
 
-def status(result: dict[str, Any]) -> int:
-  """Returns the exit status."""
-  return int(bool(result['failed']))
-
-
 def _load_network():
   """Returns `Weights` or an `Artifact`, and its `Artifact.classify`."""
-  from inception_jax.distributed import sharding
-  from inception_jax.export import formats
-  from inception_jax.models import architectures
-  from inception_jax.weights import pretrained
-
   if _ARTIFACT.value:
     artifact = formats.load(_ARTIFACT.value)
     return artifact, artifact.classify
-
-  import jax
-  import numpy as np
-
   _, weights = pretrained.restore(
     os.path.expanduser(_WORKDIR.value),
     _CHECKPOINT.value,
@@ -114,31 +120,11 @@ def _load_network():
   return weights, lambda x: np.asarray(forward(weights.variables, x))
 
 
-def _output_names(classes: tuple[str, ...], number: int) -> tuple[str, ...]:
-  from inception_jax.evaluation import labels
-
-  if _CLASSES.value:
-    return labels.class_names(_CLASSES.value, number)
-  unnamed = (f'output {i}' for i in range(len(classes), number))
-  return (*classes, *unnamed)
-
-
-def _probabilities(
-  paths: list[str], classify, card, failed: dict[str, str]
-) -> Iterator[tuple[str, Any]]:
+def _probabilities(paths, classify, card, failed) -> Iterator[tuple[str, Any]]:
   """Yields each path and its probabilities [N].
 
   For a bad image, yields None and adds the reason to `failed`.
   """
-  import numpy as np
-  from scipy import special
-
-  from inception_jax.data import bad_images
-  from inception_jax.data import image_files
-  from inception_jax.data import pipeline
-  from inception_jax.data.augment import transforms
-  from inception_jax.models import card as card_lib
-
   pipeline.hide_gpus()
   data, size = card_lib.to_config(card), _BATCH.value
 
@@ -164,18 +150,6 @@ def _probabilities(
         yield path, None if image is None else next(probabilities)
 
 
-def _prediction(path: str, probabilities, names) -> dict[str, Any]:
-  import numpy as np
-
-  top = np.argsort(-probabilities, kind='stable')[:_TOP]
-  return {
-    'image': path,
-    'classes': [
-      {'class': names[i], 'probability': float(probabilities[i])} for i in top
-    ],
-  }
-
-
 def _line(prediction: dict[str, Any]) -> str:
   if _JSON.value:
     return json.dumps(prediction, ensure_ascii=False)
@@ -187,4 +161,4 @@ def _line(prediction: dict[str, Any]) -> str:
 
 
 if __name__ == '__main__':
-  cli.run(main, status, takes_paths=True)
+  cli.run(main, lambda result: bool(result['failed']), takes_paths=True)

@@ -53,9 +53,7 @@ _FORMAT = flags.DEFINE_enum(
 _VERIFY = flags.DEFINE_boolean(
   'verify', True, 'Compare archives and counts with the published ones.'
 )
-_CHECK_IMAGES = flags.DEFINE_boolean(
-  'check_images', False, 'Decode every image.'
-)
+_CHECK_IMAGES = flags.DEFINE_bool('check_images', False, 'Decode every image.')
 _MAX_GB = flags.DEFINE_float(
   'max_gb', 500.0, 'Size limit in GB for an unpacked archive.'
 )
@@ -167,7 +165,6 @@ def _unpack(targets: dict[str, str]) -> None:
     place = str
     if os.path.basename(path) == imagenet.VALIDATION:
       place = imagenet.place_of_validation_image
-    os.makedirs(os.path.dirname(target), exist_ok=True)
     with files.atomic_path(target) as unfinished:
       count = archives.unpack(path, unfinished, _MAX_GB.value * 1e9, place)
     log.info('unpacked %d files into %s', count, target)

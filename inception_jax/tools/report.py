@@ -11,9 +11,24 @@ import os
 import time
 
 from absl import flags
+from etils import epath
 
+from inception_jax.checkpointing import lookup
+from inception_jax.config import defaults
+from inception_jax.config import serialization
+from inception_jax.distributed import sharding
 from inception_jax.errors import UserError
+from inception_jax.evaluation import evaluate
+from inception_jax.evaluation import predictions
+from inception_jax.report import figures
+from inception_jax.report import intervals
+from inception_jax.report import mistakes
+from inception_jax.report import page
 from inception_jax.runtime import cli
+from inception_jax.runtime import files
+from inception_jax.runtime import hardware
+from inception_jax.runtime import metrics_file
+from inception_jax.training import preflight
 
 _WORKDIR = flags.DEFINE_multi_string(
   'workdir', [], 'The folder of a run; may be repeated.'
@@ -25,10 +40,7 @@ _CHECKPOINT = flags.DEFINE_string(
   'checkpoint', 'latest', 'latest, best or a step; the same for each run.'
 )
 _WEIGHTS = flags.DEFINE_enum(
-  'weights',
-  'ema',
-  ['ema', 'raw'],
-  'The moving average if any, or raw weights.',
+  'weights', 'ema', ['ema', 'raw'], 'Moving average, if any, or raw weights.'
 )
 _EVALUATE = flags.DEFINE_bool(
   'evaluate', True, 'Evaluate each run; else report curves and scores alone.'
@@ -44,10 +56,6 @@ def main():
   """Evaluates each run and writes the report."""
   workdirs = [os.path.expanduser(path) for path in _WORKDIR.value]
   output = os.path.expanduser(_OUTPUT.value)
-
-  from inception_jax.checkpointing import lookup
-  from inception_jax.runtime import files
-
   faults = [
     f'no checkpoint in {lookup.checkpoint_folder(workdir)}'
     for workdir in workdirs
@@ -64,35 +72,27 @@ def main():
   if faults:
     raise UserError(*faults)
 
-  from etils import epath
-
-  from inception_jax.distributed import sharding
-  from inception_jax.report import figures
-  from inception_jax.report import page
-  from inception_jax.runtime import hardware
-  from inception_jax.runtime import metrics_file
-
   cli.use_compilation_cache()
   if not _EVALUATE.value:
     cli.use_cpu()
   mesh = sharding.make_mesh()
   names = _names(workdirs)
-  runs = []
+  several = len(workdirs) > 1
+  runs, metrics, saved = [], [], {}
   for name, workdir in zip(names, workdirs, strict=True):
-    folder = os.path.join(output, name) if len(workdirs) > 1 else output
+    folder = os.path.join(output, name) if several else output
     runs.append(_run(name, workdir, folder, mesh))
-  metrics = [metrics_file.read(workdir) for workdir in workdirs]
-  curves = figures.curves(list(zip(names, metrics, strict=True)))
-  title = ', '.join(names)
-  date, machine = time.strftime('%Y-%m-%d %H:%M'), hardware.machine()
-  text = page.render(title, date, machine, runs, curves)
+    metrics.append((name, metrics_file.read(workdir)))
+    if runs[-1].confusion:
+      saved[f'{name}-confusion' if several else 'confusion'] = runs[
+        -1
+      ].confusion
+  curves = figures.curves(metrics)
+  saved = {figure.name: figure for figure in curves} | saved
+  title, date = ', '.join(names), time.strftime('%Y-%m-%d %H:%M')
+  text = page.render(title, date, hardware.machine(), runs, curves)
   folder = epath.Path(output)
   folder.mkdir(parents=True, exist_ok=True)
-  saved = {figure.name: figure for figure in curves}
-  for run in runs:
-    if run.confusion:
-      prefix = f'{run.name}-' * (len(runs) > 1)
-      saved[f'{prefix}confusion'] = run.confusion
   for name, figure in saved.items():
     (folder / f'{name}.png').write_bytes(figure.png)
   files.atomic_write(folder / 'index.html', text)
@@ -113,14 +113,13 @@ def _names(workdirs: list[str]) -> list[str]:
   raise UserError('--workdir names the same run twice')
 
 
-def _run(name: str, workdir: str, folder: str, mesh):
+def _run(name: str, workdir: str, folder: str, mesh) -> page.Run:
   """Collects what the report shows of a run; evaluates it if asked to."""
-  from inception_jax.checkpointing import lookup
-  from inception_jax.config import serialization
-  from inception_jax.report import intervals
-  from inception_jax.report import page
-
-  config = _config(workdir)
+  path = epath.Path(workdir) / 'config.json'
+  try:
+    config = serialization.from_json(path.read_text(), defaults.get_config())
+  except (OSError, ValueError, TypeError, AttributeError) as error:
+    raise UserError(f'{path} cannot be read: {error}') from error
   history, steps = lookup.find(workdir, _CHECKPOINT.value)
   run = page.Run(
     name=name,
@@ -140,28 +139,8 @@ def _run(name: str, workdir: str, folder: str, mesh):
   return run
 
 
-def _config(workdir: str):
-  """Reads a run's resolved config."""
-  from etils import epath
-
-  from inception_jax.config import defaults
-  from inception_jax.config import serialization
-
-  path = epath.Path(workdir) / 'config.json'
-  try:
-    return serialization.from_json(path.read_text(), defaults.get_config())
-  except (OSError, ValueError, TypeError, AttributeError) as error:
-    raise UserError(f'{path} cannot be read: {error}') from error
-
-
 def _evaluate(run, config, workdir: str, folder: str, mesh) -> None:
   """Evaluates a run; writes the predictions to `folder`."""
-  from inception_jax.evaluation import evaluate
-  from inception_jax.evaluation import predictions
-  from inception_jax.report import figures
-  from inception_jax.report import mistakes
-  from inception_jax.training import preflight
-
   preflight.check(config, workdir, train=False)
   options = evaluate.Options(
     (_CHECKPOINT.value,), _WEIGHTS.value == 'ema', output=folder

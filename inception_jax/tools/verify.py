@@ -75,10 +75,5 @@ def _verify(directory, steps) -> dict[int, str]:
   return reasons
 
 
-def status(result) -> int:
-  """Returns the exit status."""
-  return int(bool(result['damaged'] or result['bad_lines']))
-
-
 if __name__ == '__main__':
-  cli.run(main, status)
+  cli.run(main, lambda found: bool(found['damaged'] or found['bad_lines']))

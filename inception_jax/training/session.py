@@ -1,7 +1,6 @@
 """One process's part of a training: what happens around each step."""
 
 import contextlib
-import logging
 import math
 from typing import Any
 
@@ -22,8 +21,6 @@ from inception_jax.training.progress import Progress
 from inception_jax.training.restore import Start
 from inception_jax.training.run import Run
 from inception_jax.training.train_state import TrainState
-
-log = logging.getLogger(__name__)
 
 
 class Session(contextlib.ExitStack):

@@ -11,7 +11,6 @@ import re
 from typing import Any
 
 from flax import traverse_util
-import jax
 import numpy as np
 
 from inception_jax import errors
@@ -65,13 +64,8 @@ def match_source(
 ) -> tuple[Source, str] | None:
   """Finds the network whose tensor names match best.
 
-  Args:
-    tensors: a file's tensors by name.
-    sources: the networks to choose from; the first wins a tie.
-
-  Returns:
-    The network and the prefix of its names in this file; None if no network
-    has more than half of its names there.
+  Of `sources`, the first wins a tie. Returns the network and the prefix of its
+  names in this file; None if no network has more than half of its names there.
   """
   best, best_score = None, (0.5, 0)
   for source in sources:
@@ -92,11 +86,7 @@ def to_weights(
 ) -> Weights:
   """Converts a file's tensors.
 
-  Args:
-    tensors: by name, in the file's layout.
-    source: the network, as `match_source` found it.
-    prefix: the prefix of its names.
-    path: the file, for messages.
+  `source` and `prefix` are from `match_source`; `path` is for messages.
 
   Raises:
     UserError: tensors are missing or unexpected, or have a wrong shape,
@@ -112,16 +102,18 @@ def to_weights(
     for name in tensors
   )
   _drop_background(tensors, source)
-  network = source.network_config(
-    _num_classes(tensors, source, path), aux_head=aux_head
-  )
+  num_classes = _num_classes(tensors, source, path)
+  network = source.network_config(num_classes, aux_head)
   model = architectures.create(network)
   mappings = layout.mappings(model, source)
   kernel = tensors.get(mappings[0].name)
   channels = 3
   if kernel is not None and kernel.ndim == 4:
     channels = kernel.shape[1 if style.oihw else 2]
-  shapes = traverse_util.flatten_dict(_shapes(model, source.card, channels))
+  size = source.card.input_size
+  shapes = traverse_util.flatten_dict(
+    architectures.init_shapes(model, (size, size, channels))
+  )
 
   faults, variables = [], {}
   for mapping in mappings:
@@ -205,19 +197,9 @@ def _num_classes(tensors, source: Source, path: str) -> int:
   dense = _classifiers(source.names)[0]
   name = source.style.layer_prefix(dense) + source.style.bias
   if name not in tensors:
-    raise _mismatch(
-      path,
-      source,
-      [f'{name}: missing; a file without a classifier cannot be imported'],
-    )
+    fault = f'{name}: missing; a file without a classifier cannot be imported'
+    raise _mismatch(path, source, [fault])
   return tensors[name].size
-
-
-def _shapes(model, card: Card, channels: int):
-  images = jax.ShapeDtypeStruct(
-    (1, card.input_size, card.input_size, channels), np.float32
-  )
-  return jax.eval_shape(model.init, jax.random.key(0), images)
 
 
 def _mismatch(path: str, source: Source, faults: list[str]) -> UserError:

@@ -124,12 +124,9 @@ def to_tensors(
 ) -> dict[str, np.ndarray]:
   """Returns variables, or their gradients, as the tensors of `source`."""
   flat = traverse_util.flatten_dict(jax.tree.map(np.asarray, variables))
-  model = architectures.create(network)
   return {
-    mapping.name: layout.from_flax(
-      flat[mapping.path], mapping.kind, source.style
-    )
-    for mapping in layout.mappings(model, source)
+    m.name: layout.from_flax(flat[m.path], m.kind, source.style)
+    for m in layout.mappings(architectures.create(network), source)
   }
 
 

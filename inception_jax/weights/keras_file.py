@@ -41,8 +41,7 @@ def read(path: str) -> dict[str, np.ndarray]:
 def _read_hdf5(file) -> dict[str, np.ndarray]:
   with h5py.File(file, 'r') as root:
     read = _keras_3_layers if 'layers' in root else _keras_2_layers
-    layers = read(root)
-  return _numbered_from_0(layers)
+    return _numbered_from_0(read(root))
 
 
 def _keras_3_layers(root) -> dict[str, dict[str, np.ndarray]]:

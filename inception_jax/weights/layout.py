@@ -24,22 +24,17 @@ def mappings(model: Inception, source: Source) -> list[TensorMapping]:
   """Returns the mapping of every variable of `model`, by `source`'s names."""
   body, head, aux = _units(model)
   names = source.names
+  unit_names = names.body, names.head, names.aux if aux else ()
   result = []
-  for units, unit_names in (
-    (body, names.body),
-    (head, names.head),
-    (aux, names.aux if aux else ()),
-  ):
-    for (path, kind), name in zip(units, unit_names, strict=True):
+  for units, group in zip((body, head, aux), unit_names, strict=True):
+    for (path, kind), name in zip(units, group, strict=True):
       result += _unit_mappings(source.style, path, kind, name)
   return result
 
 
 def _units(model: Inception) -> tuple[list, list, list]:
   """Returns (path, kind) of each unit of the body, the head, the aux head."""
-  body = [
-    unit for name, spec in model.table for unit in _spec_units(spec, (name,))
-  ]
+  body = [u for name, spec in model.table for u in _spec_units(spec, (name,))]
   head = [(('head', 'dense'), 'dense')]
   if model.head_batch_norm:
     head.insert(0, (('head', 'bn_features'), 'norm'))
@@ -82,9 +77,8 @@ def _unit_mappings(
     params, stats = (*params, 'bn'), (*stats, 'bn')
     prefix = style.norm_prefix(name)
   elif kind == 'conv':
-    yield TensorMapping(
-      (*params, 'conv', 'kernel'), prefix + style.kernel, 'conv'
-    )
+    kernel = prefix + style.kernel
+    yield TensorMapping((*params, 'conv', 'kernel'), kernel, 'conv')
     return
   elif kind != 'norm':
     kernel_kind = 'dense' if kind == 'dense' else 'conv'

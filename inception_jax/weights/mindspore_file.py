@@ -12,24 +12,49 @@ import functools
 from google.protobuf import descriptor_pb2
 from google.protobuf import descriptor_pool
 from google.protobuf import message_factory
-import ml_dtypes
+from google.protobuf import text_format
+import ml_dtypes  # noqa: F401 (registers bfloat16 with numpy)
 import numpy as np
 
 _DTYPES = {
-  'Float16': np.float16,
-  'Float32': np.float32,
-  'Float64': np.float64,
-  'BFloat16': ml_dtypes.bfloat16,
-  'Int8': np.int8,
-  'Int16': np.int16,
-  'Int32': np.int32,
-  'Int64': np.int64,
-  'UInt8': np.uint8,
-  'UInt16': np.uint16,
-  'UInt32': np.uint32,
-  'UInt64': np.uint64,
-  'Bool': np.bool_,
+  name: np.dtype(name.lower())
+  for name in (
+    *('Float16', 'Float32', 'Float64', 'BFloat16', 'Bool'),
+    *('Int8', 'Int16', 'Int32', 'Int64'),
+    *('UInt8', 'UInt16', 'UInt32', 'UInt64'),
+  )
 }
+# Its names differ from MindSpore's, so that one process can load both.
+_PROTO = """
+name: 'inception_jax/mindspore_checkpoint.proto'
+package: 'inception_jax.mindspore'
+syntax: 'proto2'
+message_type {
+  name: 'Tensor'
+  field { name: 'dims' number: 1 label: LABEL_REPEATED type: TYPE_INT64 }
+  field {
+    name: 'tensor_type' number: 2 label: LABEL_REQUIRED type: TYPE_STRING
+  }
+  field {
+    name: 'tensor_content' number: 3 label: LABEL_REQUIRED type: TYPE_BYTES
+  }
+}
+message_type {
+  name: 'Value'
+  field { name: 'tag' number: 1 label: LABEL_REQUIRED type: TYPE_STRING }
+  field {
+    name: 'tensor' number: 2 label: LABEL_REQUIRED type: TYPE_MESSAGE
+    type_name: '.inception_jax.mindspore.Tensor'
+  }
+}
+message_type {
+  name: 'Checkpoint'
+  field {
+    name: 'value' number: 1 label: LABEL_REPEATED type: TYPE_MESSAGE
+    type_name: '.inception_jax.mindspore.Value'
+  }
+}
+"""
 _CHECKSUM, _CHECKSUM_SIZE = b'crc_num', 10
 
 
@@ -80,40 +105,8 @@ def write(path: str, tensors: dict[str, np.ndarray]) -> None:
 
 @functools.cache
 def _checkpoint_class():
-  """Returns the protobuf class of a checkpoint.
-
-  Its names differ from MindSpore's, so that one process can load both.
-  """
-  Field = descriptor_pb2.FieldDescriptorProto
-  file = descriptor_pb2.FileDescriptorProto(
-    name='inception_jax/mindspore_checkpoint.proto',
-    package='inception_jax.mindspore',
-    syntax='proto2',
-  )
-  scope = f'.{file.package}.'
-  for message, fields in {
-    'Tensor': (
-      ('dims', 1, Field.LABEL_REPEATED, Field.TYPE_INT64, ''),
-      ('tensor_type', 2, Field.LABEL_REQUIRED, Field.TYPE_STRING, ''),
-      ('tensor_content', 3, Field.LABEL_REQUIRED, Field.TYPE_BYTES, ''),
-    ),
-    'Value': (
-      ('tag', 1, Field.LABEL_REQUIRED, Field.TYPE_STRING, ''),
-      ('tensor', 2, Field.LABEL_REQUIRED, Field.TYPE_MESSAGE, 'Tensor'),
-    ),
-    'Checkpoint': (
-      ('value', 1, Field.LABEL_REPEATED, Field.TYPE_MESSAGE, 'Value'),
-    ),
-  }.items():
-    added = file.message_type.add(name=message)
-    for name, number, label, kind, type_name in fields:
-      added.field.add(
-        name=name,
-        number=number,
-        label=label,
-        type=kind,
-        type_name=scope + type_name if type_name else None,
-      )
+  """Returns the protobuf class of a checkpoint."""
+  file = text_format.Parse(_PROTO, descriptor_pb2.FileDescriptorProto())
   pool = descriptor_pool.DescriptorPool()
   pool.Add(file)
   return message_factory.GetMessageClass(

@@ -73,6 +73,7 @@ def _v4(stem, prefix, a, reduction_a, b, reduction_b, c) -> tuple[str, ...]:
 
 
 # timm's network is torchvision's.
+# timm has the same names.
 TORCHVISION_V3 = Names(
   _v3(
     'Conv2d_1a_3x3 Conv2d_2a_3x3 Conv2d_2b_3x3 Conv2d_3b_1x1 Conv2d_4a_3x3',
@@ -90,10 +91,7 @@ TORCHVISION_V3 = Names(
 
 TIMM_V4 = Names(
   _v4(
-    _block(
-      'features.',
-      '0 1 2 3.conv 4.branch0.0-1 4.branch1.0-3 5.conv',
-    ),
+    _block('features.', '0 1 2 3.conv 4.branch0.0-1 4.branch1.0-3 5.conv'),
     lambda i: f'features.{6 + i}.',
     'branch0 branch1.0-1 branch2.0-2 branch3.1',
     'branch0 branch1.0-2',
@@ -192,8 +190,7 @@ CIFAR_V3 = Names(
   head=('linear',),
 )
 _CIFAR_STEM = _block(
-  'stem.',
-  'conv1.0-2 branch3x3_conv branch7x7a.0-3 branch7x7b.0-1 branchpoolb',
+  'stem.', 'conv1.0-2 branch3x3_conv branch7x7a.0-3 branch7x7b.0-1 branchpoolb'
 )
 
 

@@ -69,12 +69,9 @@ def _restore_checkpoint(
   path = directory.path(step)
   network, card, classes = metadata.from_dict(record['network'], path)
   model = architectures.create(network)
-  images = jnp.zeros((1, *card.image_shape))
   variables = jax.tree.map(
-    lambda x: jax.ShapeDtypeStruct(
-      x.shape, x.dtype, sharding=sharding.replicated(mesh)
-    ),
-    jax.eval_shape(model.init, jax.random.key(0), images),
+    lambda x: x.update(sharding=sharding.replicated(mesh)),
+    architectures.init_shapes(model, card.image_shape),
   )
   if has_ema(record):
     variables = trees.restore({'ema': variables}, arrays, path)['ema']
@@ -88,13 +85,8 @@ def resolve_for_training(
 ) -> tuple[ConfigDict, Weights | None]:
   """Resolves the config of a training run, and restores its initial weights.
 
-  Open keys are taken from the run's own checkpoint or, in a new workdir, from
-  the weights to fine-tune.
-
-  Args:
-    config: the whole config.
-    workdir: the run's folder; '' for none.
-    mesh: the devices.
+  Open keys are taken from the run's own checkpoint or, in a new workdir ('' for
+  none), from the weights to fine-tune.
 
   Returns:
     The resolved config, and the weights to fine-tune; None if the run resumes
@@ -123,9 +115,7 @@ def resolve_for_training(
 def resolve(config, weights: Weights) -> ConfigDict:
   """Returns `config` with its open keys taken from `weights`.
 
-  Args:
-    config: the whole config.
-    weights: only the metadata is used; an exported `Artifact` has it, too.
+  Only their metadata is used; an exported `Artifact` has it, too.
 
   Raises:
     UserError: `config.model` is another network than that of `weights`.
@@ -143,10 +133,7 @@ def resolve(config, weights: Weights) -> ConfigDict:
 
 
 def adopt_network(config, weights: Weights) -> ConfigDict:
-  """Returns `config` with its network replaced by that of `weights`.
-
-  Args and errors are those of `resolve`.
-  """
+  """Returns `config` with the network of `weights`; see `resolve`."""
   config = config.copy_and_resolve_references()
   config.model.update({key: getattr(weights.network, key) for key in STRUCTURE})
   config.model.update({'bn_epsilon': 0.0, 'pool_padding': ''})
@@ -176,9 +163,6 @@ def load_pretrained(path: str, num_classes: int | None = None) -> Pretrained:
       weights is loaded if there is one.
     num_classes: if it differs from the number of the weights, both classifiers
       are newly initialised, with `jax.random.key(0)`.
-
-  Returns:
-    (model, variables, card).
 
   Raises:
     UserError: the weights cannot be read, or are not of a known network.

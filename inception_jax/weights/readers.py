@@ -9,10 +9,10 @@ from collections.abc import Callable
 import dataclasses
 import os
 import re
-import struct
 
 import numpy as np
 
+from inception_jax import errors
 from inception_jax.errors import UserError
 from inception_jax.weights import keras_file
 from inception_jax.weights import mindspore_file
@@ -27,7 +27,7 @@ _STATE_DICTS = (
   'model_state_dict',
   'net',
 )
-_TF_TABLE_MAGIC = 0xDB4775248B80FB57
+_TF_TABLE_MAGIC = 0xDB4775248B80FB57.to_bytes(8, 'little')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +60,7 @@ def read(path: str) -> tuple[dict[str, np.ndarray], Format]:
   except Exception as error:  # the libraries have no common base class
     raise UserError(
       f'{path} cannot be read as {file_format.name}, it may be truncated: '
-      f'{_one_line(error)}'
+      f'{errors.one_line(error)}'
     ) from error
   numeric = {
     name: array
@@ -69,10 +69,6 @@ def read(path: str) -> tuple[dict[str, np.ndarray], Format]:
     if isinstance(array, np.ndarray) and array.dtype.kind in 'fiuV'
   }
   return numeric, file_format
-
-
-def _one_line(error: Exception) -> str:
-  return (' '.join(str(error).split()) or type(error).__name__)[:200]
 
 
 def _format(path: str) -> Format:
@@ -92,11 +88,8 @@ def _format(path: str) -> Format:
 def _is_tf_table(path: str) -> bool:
   """Returns whether it is in TensorFlow's first checkpoint format, one file."""
   with open(path, 'rb') as file:
-    file.seek(0, os.SEEK_END)
-    if file.tell() < 8:
-      return False
-    file.seek(-8, os.SEEK_END)
-    return struct.unpack('<Q', file.read(8))[0] == _TF_TABLE_MAGIC
+    file.seek(max(0, os.path.getsize(path) - 8))
+    return file.read() == _TF_TABLE_MAGIC
 
 
 def _safetensors(path: str) -> dict[str, np.ndarray]:
@@ -124,7 +117,7 @@ def _pth(path: str) -> dict[str, np.ndarray]:
   except Exception as error:
     raise UserError(
       f'{path} is damaged, or has objects other than tensors, which could run '
-      f'code on loading; save only its state_dict: {_one_line(error)}'
+      f'code on loading; save only its state_dict: {errors.one_line(error)}'
     ) from error
   for key in _STATE_DICTS:
     if isinstance(content, dict) and isinstance(content.get(key), dict):

@@ -45,11 +45,7 @@ def _v4() -> list[str]:
   names += _block('Mixed_5a', '1a_3x3')
   for c in 'bcde':
     names += _block(
-      f'Mixed_5{c}',
-      '0a_1x1',
-      '0a_1x1 0b_3x3',
-      '0a_1x1 0b_3x3 0c_3x3',
-      '0b_1x1',
+      f'Mixed_5{c}', '0a_1x1', '0a_1x1 0b_3x3', '0a_1x1 0b_3x3 0c_3x3', '0b_1x1'
     )
   names += _block('Mixed_6a', '1a_3x3', '0a_1x1 0b_3x3 1a_3x3')
   for c in 'bcdefgh':
@@ -69,57 +65,41 @@ def _v4() -> list[str]:
 def _resnet() -> list[str]:
   names = [f'Conv2d_{unit}' for unit in _STEM]
   names += _block('Mixed_5b', '1x1', *_A[1:])
-  block_17 = ('1x1', _B7)
-  repeats = (
-    ('Repeat/block35', 10, ('1x1', '0a_1x1 0b_3x3', '0a_1x1 0b_3x3 0c_3x3')),
-    ('Repeat_1/block17', 20, block_17),
-    ('Repeat_2/block8', 9, ('1x1', '0a_1x1 0b_1x3 0c_3x1')),
-  )
-  reductions = (
-    [],
-    _block('Mixed_6a', '1a_3x3', '0a_1x1 0b_3x3 1a_3x3'),
-    _block(
-      'Mixed_7a', '0a_1x1 1a_3x3', '0a_1x1 1a_3x3', '0a_1x1 0b_3x3 1a_3x3'
-    ),
-  )
-  for (scope, count, branches), reduction in zip(
-    repeats, reductions, strict=True
+  block_8 = ('1x1', '0a_1x1 0b_1x3 0c_3x1')
+  block_35 = ('1x1', '0a_1x1 0b_3x3', '0a_1x1 0b_3x3 0c_3x3')
+  reduction_a = ('1a_3x3', '0a_1x1 0b_3x3 1a_3x3')
+  reduction_b = ('0a_1x1 1a_3x3', '0a_1x1 1a_3x3', '0a_1x1 0b_3x3 1a_3x3')
+  for reduction, scope, count, branches in (
+    ([], 'Repeat/block35', 10, block_35),
+    (_block('Mixed_6a', *reduction_a), 'Repeat_1/block17', 20, ('1x1', _B7)),
+    (_block('Mixed_7a', *reduction_b), 'Repeat_2/block8', 9, block_8),
   ):
     names += reduction
     for i in range(1, count + 1):
       names += _block(f'{scope}_{i}', *branches)
       names.append(f'{scope}_{i}/Conv2d_1x1')
-  names += _block('Block8', *repeats[2][2])
+  names += _block('Block8', *block_8)
   return [*names, 'Block8/Conv2d_1x1', 'Conv2d_7b_1x1']
 
 
-def _scoped(scope: str, body, head: str, *aux: str) -> Names:
+def _scoped(scope: str, body: list[str], head: str, aux: str) -> Names:
   scoped = lambda names: tuple(f'{scope}/{name}' for name in names)
-  aux = [f'AuxLogits/{name}' for name in aux]
-  return Names(scoped(body), scoped([head]), scoped(aux))
+  aux_names = [f'AuxLogits/{name}' for name in aux.split()]
+  return Names(scoped(body), scoped([head]), scoped(aux_names))
 
 
 SLIM_V3 = _scoped(
   'InceptionV3',
   _v3(),
   'Logits/Conv2d_1c_1x1',
-  'Conv2d_1b_1x1',
-  'Conv2d_2a_5x5',
-  'Conv2d_2b_1x1',
+  'Conv2d_1b_1x1 Conv2d_2a_5x5 Conv2d_2b_1x1',
 )
 SLIM_V4 = _scoped(
-  'InceptionV4',
-  _v4(),
-  'Logits/Logits',
-  'Conv2d_1b_1x1',
-  'Conv2d_2a',
-  'Aux_logits',
+  'InceptionV4', _v4(), 'Logits/Logits', 'Conv2d_1b_1x1 Conv2d_2a Aux_logits'
 )
 SLIM_RESNET = _scoped(
   'InceptionResnetV2',
   _resnet(),
   'Logits/Logits',
-  'Conv2d_1b_1x1',
-  'Conv2d_2a_5x5',
-  'Logits',
+  'Conv2d_1b_1x1 Conv2d_2a_5x5 Logits',
 )

@@ -137,11 +137,8 @@ def _source(
 
 _V3, _V4, _RESNET = 'inception_v3', 'inception_v4', 'inception_resnet_v2'
 _SHORT_SIDE = {'crop_mode': 'short_side'}
-_MINDSPORE_INPUT = {
-  'mean': _IMAGENET_MEAN,
-  'std': _IMAGENET_STD,
-  **_SHORT_SIDE,
-}
+_MINDSPORE_INPUT = {'mean': _IMAGENET_MEAN, 'std': _IMAGENET_STD, **_SHORT_SIDE}
+_COUNTED = {'count_include_pad': True}
 _TIMM = {'interpolation': 'bicubic', **_SHORT_SIDE}
 TORCHVISION = _source(
   # Inputs in [−1, 1], which its `transform_input` makes for published weights.
@@ -149,19 +146,12 @@ TORCHVISION = _source(
   _V3,
   TORCH,
   names_lib.TORCHVISION_V3,
-  {'count_include_pad': True},
+  _COUNTED,
   crop_fraction=299 / 342,
   **_SHORT_SIDE,
 )
 TIMM = {
-  _V3: _source(
-    'timm',
-    _V3,
-    TORCH,
-    names_lib.TORCHVISION_V3,
-    {'count_include_pad': True},
-    **_TIMM,
-  ),
+  _V3: _source('timm', _V3, TORCH, names_lib.TORCHVISION_V3, _COUNTED, **_TIMM),
   _V4: _source('timm', _V4, TORCH, names_lib.TIMM_V4, **_TIMM),
   _RESNET: _source(
     'timm', _RESNET, TORCH, names_lib.TIMM_RESNET, crop_fraction=0.8975, **_TIMM

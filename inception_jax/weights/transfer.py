@@ -26,12 +26,8 @@ def transfer(fresh: dict[str, Any], weights: Weights) -> dict[str, Any]:
   network with one input channel, a first kernel of three is summed over them:
   a grey image then gives the same activations as in RGB.
 
-  Args:
-    fresh: {'params', 'batch_stats'} of the initialised network.
-    weights: trained weights of the same architecture.
-
   Returns:
-    The same tree, each leaf with the sharding of the initial one.
+    {'params', 'batch_stats'} like `fresh`, each leaf with the sharding there.
 
   Raises:
     UserError: anything else differs; lists all differences.

@@ -65,7 +65,7 @@ def ended(monkeypatch):
       changed.notify_all()
     raise SystemExit
 
-  monkeypatch.setattr(liveness.os, '_exit', exit_thread)
+  monkeypatch.setattr('os._exit', exit_thread)
 
   def wait(count):
     with changed:

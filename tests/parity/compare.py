@@ -54,13 +54,13 @@ def golden_path(case: cases.Case) -> pathlib.Path:
 
 
 def weights_of(case: cases.Case, reference) -> Weights:
-  """Converts the weights by formula, as if imported from the framework's file."""
+  """Returns the weights by formula, as the import of a file returns them."""
   source = source_of(case)
   named = tensors(reference, source.style.oihw)
   return convert.to_weights(named, source, '', 'by formula')
 
 
-# The default of XLA, which the tests change, and whose sums are more exact.
+# XLA's default emitters, whose sums are more exact than those of the tests.
 _jit = functools.partial(
   jax.jit,
   static_argnums=0,
@@ -73,14 +73,12 @@ def _evaluate(model, variables, images):
   return model.apply(variables, images)[0]
 
 
-def evaluation(
-  case: cases.Case, weights: Weights, reference, size: int
-) -> float:
+def evaluation(case: cases.Case, weights, reference, size: int) -> float:
   """Returns the relative difference of the logits in evaluation."""
   model = architectures.create(weights.network)
   images = formula.images(case.batch, size)
   logits = _evaluate(model, weights.variables, images)
-  if weights.network.head_batch_norm:  # then it ends in log-softmax
+  if weights.network.head_batch_norm:  # then the reference returns log-softmax
     logits = jax.nn.log_softmax(logits)
   return relative(logits, reference['eval'])
 
@@ -129,7 +127,7 @@ def differences(
   evaluated, trained, aux, gradients = jax.device_get(
     _run(model, weights.variables, images, labels)
   )
-  if weights.network.head_batch_norm:  # then it ends in log-softmax
+  if weights.network.head_batch_norm:  # then the reference returns log-softmax
     evaluated, trained = map(jax.nn.log_softmax, (evaluated, trained))
   result = {
     'eval': relative(evaluated, reference['eval']),
@@ -173,8 +171,7 @@ def _gradient_differences(actual, expected) -> dict[str, float]:
   projections, norms = np.array([expected[name] for name in names]).T
   errors = projections - [formula.projection(n, actual[n])[0] for n in names]
   whole = np.sqrt(np.sum(norms**2))
-  # Some gradients are 0 but for rounding, such as that of a bias before a
-  # BatchNorm.
+  # Others are rounding errors of 0, as that of a bias before a BatchNorm.
   significant = norms > NOISE * whole / np.sqrt(len(norms))
   return {
     'gradient': float(np.sqrt(np.sum(errors**2)) / whole),

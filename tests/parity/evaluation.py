@@ -1,13 +1,14 @@
-"""Evaluates networks of torchvision and timm here and there.
+"""Compares evaluation with that of torchvision and timm.
 
-  make parity-evaluation            # and benchmarks/evaluation.md, 15 minutes
+  make parity-evaluation    # 15 minutes; writes benchmarks/evaluation.md
   make parity-evaluation ARGS=--only=timm-inception_v4
 
-A small folder of JPEGs of ImageNet's sizes: which of scikit-learn's two
-photographs it is of, and in which order of the colours. The library evaluates
-its network by its own preprocessing (torch_evaluation.py); its weights are
-imported, and `main.py --mode=eval` evaluates them. Exit status 1 if top-1 or
-top-5 are more than 0.1 points apart, or the losses than 0.001.
+The images are JPEGs of ImageNet's sizes in eight classes: two photographs of
+scikit-learn, each with four orders of the colour channels. The library
+evaluates its network with its own preprocessing (torch_evaluation.py); its
+weights are imported, and `main.py --mode=eval` evaluates them. The exit status
+is 1 if top-1 or top-5 differ by more than 0.1 points, or the losses by more
+than 0.001.
 """
 
 import argparse
@@ -27,7 +28,8 @@ from inception_jax.runtime import hardware
 from tests.parity import run
 from tests.parity import table
 
-POINTS, LOSS = 0.1, 1e-3  # of a hundred; absolute
+# Bounds of the absolute differences, of top-1 and top-5 in percentage points.
+POINTS, LOSS = 0.1, 1e-3
 NETWORKS = (
   ('torchvision', 'inception_v3', '.pth'),
   ('timm', 'inception_v3', '.safetensors'),
@@ -35,7 +37,7 @@ NETWORKS = (
 )
 COUNTS = {'train': 200, 'val': 500}
 _SIZES = ((500, 375), (375, 500), (500, 333), (300, 225), (640, 480))
-_GRAIN = 21
+_NOISE = 21  # standard deviation, of 255
 _COLOURS = ((0, 1, 2), (1, 2, 0), (2, 0, 1), (1, 0, 2))
 _EXPLAINED = f"""\
 {COUNTS['val']} JPEGs of ImageNet's sizes in eight classes: scikit-learn's two
@@ -48,7 +50,7 @@ Bounds: {POINTS} points of top-1 and top-5, {LOSS:g} of the loss.
 
 
 def write_photos(folder: pathlib.Path) -> None:
-  """DATA/train and DATA/val, class folders of JPEGs."""
+  """Writes folder/train and folder/val, class folders of JPEGs."""
   photos = list(map(Image.fromarray, datasets.load_sample_images().images))
   random = np.random.default_rng(0)
   for split, count in COUNTS.items():
@@ -59,8 +61,8 @@ def write_photos(folder: pathlib.Path) -> None:
       size = _SIZES[random.integers(len(_SIZES))]
       box = (*corner, *(corner + extent))
       image = photo.crop(box).resize(size, Image.BICUBIC)
-      grain = random.normal(0, _GRAIN, (size[1], size[0], 1))
-      pixels = np.asarray(image)[..., _COLOURS[i // 2 % len(_COLOURS)]] + grain
+      noise = random.normal(0, _NOISE, (size[1], size[0], 1))
+      pixels = np.asarray(image)[..., _COLOURS[i // 2 % len(_COLOURS)]] + noise
       pixels = np.clip(pixels, 0, 255).astype(np.uint8)
       path = folder / split / f'class_{i % 8}' / f'{i:05}.JPEG'
       path.parent.mkdir(parents=True, exist_ok=True)
@@ -68,9 +70,9 @@ def write_photos(folder: pathlib.Path) -> None:
 
 
 def row(library, network, suffix, data, folder) -> tuple[str, bool]:
-  """A line of the table, and whether it is within its bounds."""
+  """Returns a row of the table, and whether it is within the bounds."""
   weights, imported = folder / f'weights{suffix}', folder / 'imported'
-  theirs = json.loads(
+  expected = json.loads(
     run.run(
       sys.executable,
       str(run.HERE / 'torch_evaluation.py'),
@@ -83,7 +85,7 @@ def row(library, network, suffix, data, folder) -> tuple[str, bool]:
     f'--weights={weights}',
     f'--output={imported}',
   )
-  ours = run.result_of(
+  actual = run.result_of(
     'main.py',
     '--mode=eval',
     f'--config=configs/{network}.py',
@@ -96,33 +98,36 @@ def row(library, network, suffix, data, folder) -> tuple[str, bool]:
     f'--output={folder / "output"}',
   )
   with open(folder / 'output' / 'predictions.csv', newline='') as file:
-    guesses = {
+    predictions = {
       os.path.basename(line['image']): int(line['class_1'].split('_')[1])
       for line in csv.DictReader(file)
     }
-  assert guesses.keys() == theirs['guesses'].keys()
-  differ = sum(guess != theirs['guesses'][n] for n, guess in guesses.items())
-  off = [100 * abs(ours[key] - theirs[key]) for key in ('top1', 'top5')]
-  loss = abs(ours['loss'] - theirs['loss'])
-  sound = max(off) <= POINTS and loss <= LOSS
-  sound = sound and ours['count'] == theirs['count']
+  assert predictions.keys() == expected['predictions'].keys()
+  different = sum(
+    class_ != expected['predictions'][name]
+    for name, class_ in predictions.items()
+  )
+  points = [100 * abs(actual[key] - expected[key]) for key in ('top1', 'top5')]
+  loss = abs(actual['loss'] - expected['loss'])
+  ok = max(points) <= POINTS and loss <= LOSS
+  ok = ok and actual['count'] == expected['count']
   pairs = itertools.chain(
     *(
-      (f'{100 * theirs[key]:.1f}', f'{100 * ours[key]:.1f}')
+      (f'{100 * expected[key]:.1f}', f'{100 * actual[key]:.1f}')
       for key in ('top1', 'top5')
     )
   )
   cells = [
     network,
     library,
-    str(ours['count']),
+    str(actual['count']),
     *pairs,
-    f'{theirs["loss"]:.5f}',
-    f'{ours["loss"]:.5f}',
-    str(differ),
-    'ok' if sound else 'OVER',
+    f'{expected["loss"]:.5f}',
+    f'{actual["loss"]:.5f}',
+    str(different),
+    'ok' if ok else 'OVER',
   ]
-  return f'| {" | ".join(cells)} |', sound
+  return f'| {" | ".join(cells)} |', ok
 
 
 def main() -> int:
@@ -132,17 +137,17 @@ def main() -> int:
   parser.add_argument('--only', default='', help='part of LIBRARY-NETWORK')
   args = parser.parse_args()
   todo = [n for n in NETWORKS if args.only in f'{n[0]}-{n[1]}']
-  lines, all_sound = [], True
+  lines, all_ok = [], True
   with tempfile.TemporaryDirectory() as scratch:
     data = pathlib.Path(scratch) / 'data'
     write_photos(data)
     for i, (library, network, suffix) in enumerate(todo, 1):
       folder = pathlib.Path(scratch) / str(i)
       folder.mkdir()
-      line, sound = row(library, network, suffix, data, folder)
+      line, ok = row(library, network, suffix, data, folder)
       print(f'{i} of {len(todo)}: {line}', file=sys.stderr, flush=True)
       lines.append(line)
-      all_sound &= sound
+      all_ok &= ok
   columns = ['network', 'library', 'images']
   for score in ('top-1', 'top-5', 'loss'):
     columns += [f'{score}, library', f'{score}, ours']
@@ -158,7 +163,7 @@ def main() -> int:
   print(text)
   if not args.only:
     (run.ROOT / 'benchmarks' / 'evaluation.md').write_text(text)
-  return 0 if all_sound else 1
+  return 0 if all_ok else 1
 
 
 if __name__ == '__main__':

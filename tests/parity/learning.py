@@ -1,15 +1,15 @@
-"""Trains on real images here and in PyTorch, and compares what was learnt.
+"""Compares the accuracy after a short training with PyTorch's.
 
-  make learning CLONES=DIR        # and benchmarks/learning.md
+  make learning CLONES=DIR        # writes benchmarks/learning.md
 
-configs/folder_cifar_inception_v3.py, two epochs of 5,000 images of
-Fashion-MNIST, then 2,000 that it has not seen; three seeds here, and three of
-the same network of weiaicunzai/pytorch-cifar100 (DIR/pytorch-cifar100) in
-PyTorch, each with its own initial weights and order. As many at a time as there
-are cores, on one core each: so none waits for the threads of another. Of each,
-runs/learning has a folder with its log; what has ended is not run again, and a
-training that was stopped here goes on. Exit status 1 if the mean top-1 here is
-more than a point below PyTorch's.
+Trains configs/folder_cifar_inception_v3.py for two epochs on 5,000 images of
+Fashion-MNIST, and evaluates on 2,000 others; and the same network of
+weiaicunzai/pytorch-cifar100 (DIR/pytorch-cifar100) in PyTorch. Each side runs
+with three seeds, which choose the initial weights and the order of the images.
+The trainings run in parallel, one per core, so that none waits for another's
+threads. Each has a folder with its log in runs/learning; finished trainings are
+not repeated, and our interrupted ones resume. The exit status is 1 if our mean
+top-1 is more than a point below PyTorch's.
 """
 
 import argparse
@@ -36,8 +36,8 @@ from tests.parity import table
 
 SEEDS = (0, 1, 2)
 SIDES = ('inception_jax', 'PyTorch')
-SIZE = 28  # of the images, which are not enlarged
-POINT = 0.01
+SIZE = 28  # of the images, which are not resized
+BOUND = 0.01  # of our mean top-1 below PyTorch's
 _CASE = 'weiaicunzai-cifar_inception_v3'
 _EXPLAINED = """\
 `configs/folder_cifar_inception_v3.py` at 28², full width, float32: two epochs
@@ -50,7 +50,7 @@ side has its own initial weights and its own order of the images.
 
 
 def settings_of(config, images: pathlib.Path, clone: str, seed: int) -> dict:
-  """What PyTorch needs to know; everything but the paths follows the config."""
+  """Returns the settings of the training, as torch_learning.py reads them."""
   plan = durations.plan(config, fashion_mnist.TRAIN)
   rate = schedules.make_schedule(config.schedule, config.batch_size, plan)
   assert config.optimizer.name == 'sgd' and not config.optimizer.nesterov
@@ -71,7 +71,7 @@ def settings_of(config, images: pathlib.Path, clone: str, seed: int) -> dict:
 
 
 def command_of(side: str, settings: dict, folder: pathlib.Path) -> list[str]:
-  """The training of one side, as a process."""
+  """Returns the arguments of the process that trains one side."""
   if side == 'PyTorch':
     path = folder / 'settings.json'
     path.write_text(json.dumps(settings))
@@ -86,8 +86,8 @@ def command_of(side: str, settings: dict, folder: pathlib.Path) -> list[str]:
   ]
 
 
-def trained(side: str, settings: dict, folder: pathlib.Path, core: int):
-  """The scores of a training that has ended, or of one that ends now."""
+def train(side: str, settings: dict, folder: pathlib.Path, core: int) -> dict:
+  """Trains, unless the folder has a result; returns the result."""
   path = folder / 'result.json'
   if path.exists():
     result = json.loads(path.read_text())
@@ -122,7 +122,7 @@ def main() -> int:
   args = parser.parse_args()
   clone = run.clone_of(cases.named(_CASE), args.clones)
   if not clone:
-    sys.exit(f'error: no pytorch-cifar100 in {args.clones!r}')
+    sys.exit('error: set CLONES=, a folder with a clone of pytorch-cifar100')
   runs = run.ROOT / 'runs' / 'learning'
   runs.mkdir(parents=True, exist_ok=True)
   images = runs / 'images'
@@ -136,19 +136,19 @@ def main() -> int:
   for core in sorted(os.sched_getaffinity(0)):
     cores.put(core)
 
-  def one(side, seed):
+  def train_on_free_core(side, seed):
     core = cores.get()
     settings = settings_of(config, images, clone, seed)
-    says = f'{side}, seed {seed}, on core {core}'
-    print(f'{time.ctime()} {says}', file=sys.stderr, flush=True)
-    result = trained(side, settings, runs / f'{side}-{seed}', core)
-    print(f'{time.ctime()} {says}: {result}', file=sys.stderr, flush=True)
+    name = f'{side}, seed {seed}, on core {core}'
+    print(f'{time.ctime()} {name}', file=sys.stderr, flush=True)
+    result = train(side, settings, runs / f'{side}-{seed}', core)
+    print(f'{time.ctime()} {name}: {result}', file=sys.stderr, flush=True)
     cores.put(core)
     return result
 
   todo = [(side, seed) for side in SIDES for seed in SEEDS]
   with futures.ThreadPoolExecutor(cores.qsize()) as pool:
-    results = list(pool.map(one, *zip(*todo, strict=True)))
+    results = list(pool.map(train_on_free_core, *zip(*todo, strict=True)))
   for (side, seed), result in zip(todo, results, strict=True):
     assert result['count'] == fashion_mnist.VAL, result
     top1[side].append(result['top1'])
@@ -157,16 +157,16 @@ def main() -> int:
     cells += [str(steps), f'{result["minutes"]:.0f}']
     lines.append(f'| {" | ".join(cells)} |')
 
-  ours, theirs = (statistics.mean(top1[side]) for side in SIDES)
+  ours, pytorch = (statistics.mean(top1[side]) for side in SIDES)
   for side in SIDES:
-    mean, spread = statistics.mean(top1[side]), statistics.stdev(top1[side])
-    lines.append(f'| {side} | mean | {mean:.4f} ± {spread:.4f} | – | – | – |')
-  sound = ours >= theirs - POINT
+    mean, stdev = statistics.mean(top1[side]), statistics.stdev(top1[side])
+    lines.append(f'| {side} | mean | {mean:.4f} ± {stdev:.4f} | – | – | – |')
+  ok = ours >= pytorch - BOUND
   text = table.page(
     '# Accuracy after a short training, compared with PyTorch',
     f'`make learning CLONES=DIR` on {hardware.machine()}.',
-    f'{_EXPLAINED}\nBound: our mean, {ours:.4f}, is at most {POINT:g} '
-    f"below PyTorch's, {theirs:.4f}: {'ok' if sound else 'MISSED'}.",
+    f'{_EXPLAINED}\nBound: our mean, {ours:.4f}, is at most {BOUND:g} '
+    f"below PyTorch's, {pytorch:.4f}: {'ok' if ok else 'MISSED'}.",
     ['side', 'seed', 'top-1', 'loss', 'steps', 'minutes'],
     lines,
     [
@@ -176,7 +176,7 @@ def main() -> int:
   )
   print(text)
   (run.ROOT / 'benchmarks' / 'learning.md').write_text(text)
-  return 0 if sound else 1
+  return 0 if ok else 1
 
 
 if __name__ == '__main__':

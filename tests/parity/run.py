@@ -1,16 +1,16 @@
-"""Compares every network with the frameworks that it is also in.
+"""Compares every network with other frameworks' implementations.
 
-  make parity                    # the table, and benchmarks/parity.md
-  make parity CLONES=DIR         # with networks that are in no package, too
-  make parity ARGS=--golden      # writes tests/parity/golden anew
-  make parity ARGS=--only=timm   # the cases whose names have that
+  make parity                    # prints a table, writes benchmarks/parity.md
+  make parity CLONES=DIR         # also runs networks that no package contains
+  make parity ARGS=--golden      # rewrites tests/parity/golden
+  make parity ARGS=--only=timm   # only cases whose name contains 'timm'
 
-Each framework runs in its own process and environment (foreign.py), has its
-weights by formula and writes the file that its users have; the file is read
-here as any other. Networks that are in no package need a clone: DIR/pytorch-
-cifar100 of weiaicunzai/pytorch-cifar100, DIR/models of mindspore-ai/models.
-Without it they are compared with tests/parity/golden, and the table says so.
-Exit status 1 if a difference is over its bound.
+Each framework runs in a process and an environment of its own (reference.py),
+computes its weights by formula, and saves them as its users do; the file is
+then imported as usual. Networks that no package contains need a clone:
+DIR/pytorch-cifar100 of weiaicunzai/pytorch-cifar100, DIR/models of
+mindspore-ai/models. Without it, they are compared with tests/parity/golden. The
+exit status is 1 if a difference exceeds its bound.
 """
 
 import argparse
@@ -42,7 +42,7 @@ ENVIRONMENTS = {
   'mindspore': '.venv-mindspore',
   'slim': '.venv-slim',
 }
-MOST_LINES = 12  # of a program's output, where it failed
+MAX_ERROR_LINES = 12  # of stderr, in the message of a failed program
 
 
 def python_of(case: cases.Case) -> str:
@@ -51,32 +51,33 @@ def python_of(case: cases.Case) -> str:
 
 
 def run(*command: str, env=None) -> str:
-  """Runs a program to its end; returns its stdout."""
+  """Runs a program; returns its stdout, or raises a RuntimeError."""
   done = subprocess.run(
     command, cwd=ROOT, env=env, capture_output=True, text=True
   )
   if done.returncode:
-    tail = '\n'.join(done.stderr.splitlines()[-MOST_LINES:])
+    tail = '\n'.join(done.stderr.splitlines()[-MAX_ERROR_LINES:])
     raise RuntimeError(f'{" ".join(command[1:])} failed:\n{tail}')
   return done.stdout
 
 
 def result_of(*command: str) -> dict:
-  """The result of one of this project's commands."""
+  """Runs a command of this project; returns its result."""
   return json.loads(run(sys.executable, *command).splitlines()[-1])
 
 
 @functools.cache
 def _environment(folder: str, python: str) -> dict[str, str] | None:
-  # Its convolutions are a hundred times slower on some CPUs else.
+  # On some CPUs, MindSpore's convolutions are 100 times slower without it.
   return mindir.environment(python) if 'mindspore' in folder else None
 
 
-def foreign(case: cases.Case, size: int, clone: str, out, **flags) -> None:
+def run_reference(case: cases.Case, size: int, clone: str, out, **flags):
+  """Runs reference.py with `flags`, in the environment of the case."""
   python = python_of(case)
   run(
     python,
-    str(HERE / 'foreign.py'),
+    str(HERE / 'reference.py'),
     f'--case={case.name}',
     f'--size={size}',
     f'--clone={clone}',
@@ -87,32 +88,32 @@ def foreign(case: cases.Case, size: int, clone: str, out, **flags) -> None:
 
 
 def live(case: cases.Case, size: int, clone: str, folder) -> table.Row:
-  """A framework runs, its file is imported, and the two are compared."""
+  """Runs a framework, imports its file, and compares the networks."""
   out, file = folder / 'out.npz', folder / f'weights{case.suffix}'
-  foreign(case, size, clone, out, save=file)
+  run_reference(case, size, clone, out, save=file)
   weights = importer.load(str(file))
   source = compare.source_of(case)
   expected = f'{source.framework} {source.network_name}'
   assert weights.origin == expected, (weights.origin, expected)
-  with np.load(out) as theirs:
-    found = compare.differences(case, weights, theirs, size, rounding=True)
+  with np.load(out) as reference:
+    found = compare.differences(case, weights, reference, size, rounding=True)
   return table.Row(source, size, 'live', found)
 
 
 def from_golden(case: cases.Case) -> table.Row:
-  """What a framework has computed once, and these weights by formula."""
+  """Compares with the case's golden file."""
   size = case.golden
-  with np.load(compare.golden_path(case)) as theirs:
-    weights = compare.weights_of(case, theirs)
-    found = compare.differences(case, weights, theirs, size, rounding=True)
+  with np.load(compare.golden_path(case)) as golden:
+    weights = compare.weights_of(case, golden)
+    found = compare.differences(case, weights, golden, size, rounding=True)
   return table.Row(compare.source_of(case), size, 'golden', found)
 
 
 def round_trip(case: cases.Case, folder) -> table.Row:
-  """Import → evaluate → export → load there: the same logits."""
+  """Imports, evaluates, exports, loads in the framework; compares logits."""
   size, file = cases.FULL, folder / f'weights{case.suffix}'
   first, last = folder / 'first.npz', folder / 'last.npz'
-  foreign(case, size, '', first, save=file)
+  run_reference(case, size, '', first, save=file)
   imported = folder / 'imported'
   result_of(
     '-m',
@@ -133,8 +134,8 @@ def round_trip(case: cases.Case, folder) -> table.Row:
   )
   assert evaluated['count'] == 64, evaluated
 
-  def exported(file_format, path) -> np.ndarray:
-    """What the framework makes of a file that is exported for it."""
+  def logits_of_export(file_format, path) -> np.ndarray:
+    """Exports the network, and returns the framework's logits for the file."""
     result_of(
       '-m',
       'inception_jax.tools.export',
@@ -142,60 +143,54 @@ def round_trip(case: cases.Case, folder) -> table.Row:
       f'--format={file_format}',
       f'--output={path}',
     )
-    foreign(case, size, '', last, load=path)
-    with np.load(last) as after:
-      return after['eval']
+    run_reference(case, size, '', last, load=path)
+    with np.load(last) as reference:
+      return reference['eval']
 
   model, variables, _ = pretrained.load_pretrained(str(imported))
-  ours, _ = model.apply(variables, formula.images(case.batch, size))
-  with np.load(first) as golden:
-    before = golden['eval']
-  back = exported(case.source, folder / f'back{case.suffix}')
+  logits, _ = model.apply(variables, formula.images(case.batch, size))
+  with np.load(first) as reference:
+    before = reference['eval']
+  after = logits_of_export(case.source, folder / f'back{case.suffix}')
   found = {
-    'eval': compare.relative(ours, before),
-    'back': compare.relative(back, before),
+    'eval': compare.relative(logits, before),
+    'back': compare.relative(after, before),
   }
   if case.source == 'mindcv':
-    graph = exported('mindir', folder / 'back.mindir')
-    found['mindir'] = compare.relative(graph, before)
+    after = logits_of_export('mindir', folder / 'back.mindir')
+    found['mindir'] = compare.relative(after, before)
   loss, count = evaluated['loss'], evaluated['count']
-  says = f'round trip; evaluated: loss {loss:.4f} over {count}'
-  return table.Row(compare.source_of(case), size, says, found)
+  how = f'round trip; evaluated: loss {loss:.4f} over {count}'
+  return table.Row(compare.source_of(case), size, how, found)
 
 
 def clone_of(case: cases.Case, clones: str) -> str:
-  """Where the repository of a case lies; '' where there is none."""
+  """Returns the folder of the case's repository; '' if there is none."""
   name = case.clone.split('/')[-1]
   return str(pathlib.Path(clones) / name) if name and clones else ''
 
 
 def jobs(chosen: list[cases.Case], clones: str):
-  """(name, what to run) of each row."""
+  """Yields the name of each row and the function that computes it."""
   for case in chosen:
     clone = clone_of(case, clones)
     if case.clone and not clone:
       yield f'{case.name} {case.golden}', lambda _, c=case: from_golden(c)
       continue
     for size in case.sizes:
-      yield (
-        f'{case.name} {size}',
-        lambda folder, c=case, s=size, d=clone: live(c, s, d, folder),
-      )
+      yield f'{case.name} {size}', functools.partial(live, case, size, clone)
     if case.exports:
-      yield (
-        f'{case.name} round trip',
-        lambda folder, c=case: round_trip(c, folder),
-      )
+      yield f'{case.name} round trip', functools.partial(round_trip, case)
 
 
 def write_golden(chosen: list[cases.Case], clones: str) -> None:
   for case in chosen:
     clone = clone_of(case, clones)
     if case.clone and not clone:
-      print(f'{case.name} stays as it is: CLONES= is missing', file=sys.stderr)
+      print(f'{case.name} is not rewritten: set CLONES=', file=sys.stderr)
       continue
     print(f'{case.name} {case.golden}', file=sys.stderr, flush=True)
-    foreign(case, case.golden, clone, compare.golden_path(case))
+    run_reference(case, case.golden, clone, compare.golden_path(case))
 
 
 def main() -> int:
@@ -218,12 +213,14 @@ def main() -> int:
     notes = [check_import_is_refused(pathlib.Path(folder))]
   for i, (name, job) in enumerate(todo):
     left = (time.time() - begin) / i * (len(todo) - i) if i else None
-    says = f', about {left / 60:.0f} min left' if left else ''
-    print(f'{i + 1} of {len(todo)}: {name}{says}', file=sys.stderr, flush=True)
+    time_left = f', about {left / 60:.0f} min left' if left else ''
+    print(
+      f'{i + 1} of {len(todo)}: {name}{time_left}', file=sys.stderr, flush=True
+    )
     with tempfile.TemporaryDirectory() as folder:
       try:
         row = job(pathlib.Path(folder))
-      except Exception as error:  # the others are worth having
+      except Exception as error:  # the other rows still run
         failed.append(f'FAILED {name}: {error}')
         print(f'error: {failed[-1]}', file=sys.stderr, flush=True)
         continue
@@ -235,7 +232,6 @@ def main() -> int:
   text = table.write(command, rows, [*notes, *failed], pythons)
   print(text)
   if not args.only:
-    (ROOT / 'benchmarks').mkdir(exist_ok=True)
     (ROOT / 'benchmarks' / 'parity.md').write_text(text)
   return 1 if over or failed else 0
 

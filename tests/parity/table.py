@@ -89,14 +89,7 @@ def line(row: Row) -> str:
 def write(
   command: str, rows: list[Row], notes: list[str], pythons: list[str]
 ) -> str:
-  """Returns the page with all rows.
-
-  Args:
-    command: that was run.
-    rows: of the table.
-    notes: shown below it.
-    pythons: whose packages' versions are shown.
-  """
+  """Returns the page, with the versions of the environments `pythons`."""
   bounds = '; '.join(f'{column} {bound:g}' for column, bound in BOUNDS.values())
   columns = ['network', 'source', 'size', 'how']
   columns += [column for column, _ in BOUNDS.values()]

@@ -1,12 +1,12 @@
-"""The other side of evaluation.py: a library's own evaluation.
+"""Evaluates a network as torchvision or timm does, for evaluation.py.
 
   python tests/parity/torch_evaluation.py LIBRARY NETWORK DATA WEIGHTS
 
-A network of torchvision's or timm's as it begins, whose BatchNorm has seen the
-images of DATA/train and whose head was fitted to them (logistic regression),
-so that it is right more often than not. It is saved as WEIGHTS and evaluated
-on DATA/val with the library's own preprocessing. Prints a line of JSON: 'top1',
-'top5', 'loss', 'count', and 'guesses', the best of each image by its name.
+The network has initial weights, BatchNorm statistics of the images of
+DATA/train, and a head fitted to them by logistic regression, so that most
+predictions are correct. It is saved as WEIGHTS and evaluated on DATA/val with
+the library's own preprocessing. Prints a line of JSON: 'top1', 'top5', 'loss',
+'count', and 'predictions', the most probable class by image name.
 """
 
 import json
@@ -22,7 +22,7 @@ BATCH = 20
 
 
 def _torchvision(network, classes):
-  # What its published weights come with.
+  # As for its published weights.
   model = torchvision.models.get_model(
     network, num_classes=classes, transform_input=True, init_weights=True
   )
@@ -51,7 +51,7 @@ def _batches(folder, transform):
 
 
 def _fit(model, head, folder, transform):
-  """Statistics, then the head on what it is given."""
+  """Computes the BatchNorm statistics, then fits the head to the features."""
   norms = [m for m in model.modules() if isinstance(m, torch.nn.BatchNorm2d)]
   for norm in norms:
     norm.momentum = None  # the mean of all batches
@@ -66,21 +66,21 @@ def _fit(model, head, folder, transform):
     model.eval()
     features, labels = [], []
     hook = head.register_forward_pre_hook(
-      lambda module, given: features.append(given[0].clone())
+      lambda module, inputs: features.append(inputs[0].clone())
     )
-    for images, own in batches:
+    for images, batch_labels in batches:
       model(images)
-      labels.append(own)
+      labels.append(batch_labels)
     hook.remove()
     x, y = torch.cat(features).numpy(), torch.cat(labels).numpy()
-    # One scale for all: features that hardly vary would be all noise.
+    # One scale for all features, since some hardly vary.
     mean = x.mean(axis=0)
     deviation = (x - mean).std()
-    found = linear_model.LogisticRegression(max_iter=5000)
-    found.fit((x - mean) / deviation, y)
-    kernel = found.coef_ / deviation
+    regression = linear_model.LogisticRegression(max_iter=5000)
+    regression.fit((x - mean) / deviation, y)
+    kernel = regression.coef_ / deviation
     head.weight.copy_(torch.from_numpy(kernel))
-    head.bias.copy_(torch.from_numpy(found.intercept_ - kernel @ mean))
+    head.bias.copy_(torch.from_numpy(regression.intercept_ - kernel @ mean))
 
 
 def main(library, network, data, weights):
@@ -92,23 +92,23 @@ def main(library, network, data, weights):
   save(weights)
   logits, labels = [], []
   with torch.no_grad():
-    for images, own in _batches(f'{data}/val', transform):
+    for images, batch_labels in _batches(f'{data}/val', transform):
       logits.append(model(images))
-      labels.append(own)
+      labels.append(batch_labels)
   logits, labels = torch.cat(logits), torch.cat(labels)
   best = logits.topk(5).indices
-  right = best == labels[:, None]
+  correct = best == labels[:, None]
   loss = torch.nn.functional.cross_entropy(logits.double(), labels)
   folder = torchvision.datasets.ImageFolder(f'{data}/val')
   paths = [path for path, _ in folder.imgs]
   result = {
-    'top1': right[:, 0].double().mean().item(),
-    'top5': right.any(dim=1).double().mean().item(),
+    'top1': correct[:, 0].double().mean().item(),
+    'top5': correct.any(dim=1).double().mean().item(),
     'loss': loss.item(),
     'count': len(labels),
-    'guesses': {
-      os.path.basename(path): int(guess)
-      for path, guess in zip(paths, np.asarray(best[:, 0]), strict=True)
+    'predictions': {
+      os.path.basename(path): int(prediction)
+      for path, prediction in zip(paths, np.asarray(best[:, 0]), strict=True)
     },
   }
   print(json.dumps(result))

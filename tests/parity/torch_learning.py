@@ -1,10 +1,10 @@
-"""The other side of learning.py: PyTorch, in a process of its own.
+"""Trains in PyTorch, for learning.py.
 
   python tests/parity/torch_learning.py SETTINGS.json
 
-Trains cifar_inception_v3 of weiaicunzai/pytorch-cifar100 as PyTorch begins it,
-with torchvision's transforms, and prints a line of JSON: 'top1', 'loss',
-'count'. The settings are learning.py's `settings_of`.
+Trains cifar_inception_v3 of weiaicunzai/pytorch-cifar100 from PyTorch's initial
+weights with torchvision's transforms, and prints a line of JSON: 'top1',
+'loss', 'count'. The settings are those of `learning.settings_of`.
 """
 
 import itertools
@@ -16,7 +16,7 @@ import torch
 import torchvision
 from torchvision import transforms
 
-EVERY = 50  # steps between two lines
+LOG_EVERY = 50  # steps
 
 
 def _images(folder, settings, augment):
@@ -64,7 +64,7 @@ def _train(model, images, settings):
     )
     loss.backward()
     optimizer.step()
-    if step % EVERY == 0:
+    if step % LOG_EVERY == 0:
       left = (time.monotonic() - begin) / step * (len(settings['rates']) - step)
       print(
         f'step {step} of {len(settings["rates"])}, loss {loss.item():.4f}, '

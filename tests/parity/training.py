@@ -1,14 +1,14 @@
-"""Trains a few steps here and in PyTorch, and compares the losses.
+"""Compares the losses of the first training steps with PyTorch's.
 
-  make parity-training CLONES=DIR                 # and benchmarks/training.md
+  make parity-training CLONES=DIR         # writes benchmarks/training.md
   make parity-training ARGS=--only=timm-inception_v4-sgd
 
-From the same weights, on the same batches: the step that training runs, with
-label smoothing, weight decay on kernels and the auxiliary loss, against torch's
-SGD with momentum and timm's RMSpropTF. In float32 and in bfloat16, against
-float32 there. The 32×32 network needs a clone, as in run.py. The losses of a
-row that has ended are kept in runs/training, and it is not run again. Exit
-status 1 if a loss is further off than its bound.
+Both sides start from the same weights and use the same batches, label
+smoothing, weight decay on kernels and auxiliary loss. Our training step in
+float32 and in bfloat16 is compared with torch's SGD with momentum and timm's
+RMSpropTF, in float32. The 32×32 network needs a clone, as in run.py. The losses
+of a finished row are stored in runs/training, and the row is not run again. The
+exit status is 1 if a difference exceeds its bound.
 """
 
 import argparse
@@ -50,8 +50,8 @@ of the loss over all steps, from PyTorch in float32.
 """
 
 
-def losses(weights, size: int, optimizer: str, precision: str) -> list[float]:
-  """Of each step, by this framework's own training step."""
+def train(weights, size: int, optimizer: str, precision: str) -> list[float]:
+  """Returns the loss of each step of our training."""
   config = default.get_config()
   config.update(
     {
@@ -78,49 +78,49 @@ def losses(weights, size: int, optimizer: str, precision: str) -> list[float]:
   rate = optax.constant_schedule(cases.RATES[optimizer])
   trainer = Trainer(config, mesh, cases.NUM_CLASSES, rate)
   state = train_state.fine_tune(trainer.init(), weights)
-  step, result = trainer.compile(), []
+  step, losses = trainer.compile(), []
   for i in range(cases.STEPS):
     images, labels = formula.training_batch(cases.training_batch(size), size, i)
     batch = {'image': images, 'label': labels}
     state, sums = step(state, sharding.to_global(mesh, batch))
-    result.append(float(sums['loss'] / sums['count']))
-  return result
+    losses.append(float(sums['loss'] / sums['count']))
+  return losses
 
 
 def row(
   case, size: int, optimizer: str, clone: str, folder
 ) -> tuple[str, bool]:
-  """A line of the table, and whether it is within its bounds."""
-  kept = run.ROOT / 'runs' / 'training' / f'{case.name}-{optimizer}.npz'
-  if not kept.exists():
+  """Returns a row of the table, and whether it is within the bounds."""
+  stored = run.ROOT / 'runs' / 'training' / f'{case.name}-{optimizer}.npz'
+  if not stored.exists():
     out, file = folder / 'out.npz', folder / f'weights{case.suffix}'
-    run.foreign(case, size, clone, out, save=file, optimizer=optimizer)
+    run.run_reference(case, size, clone, out, save=file, optimizer=optimizer)
     weights = importer.load(str(file))
     with np.load(out) as npz:
-      every = {'theirs': npz['losses']}
+      losses = {'theirs': npz['losses']}
     for precision in BOUNDS:
-      every[precision] = losses(weights, size, optimizer, precision)
+      losses[precision] = train(weights, size, optimizer, precision)
       print(f'{time.ctime()} {precision} done', file=sys.stderr, flush=True)
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(kept, **every)
-  with np.load(kept) as npz:
-    theirs = npz['theirs']
-    found = {
-      precision: float(np.max(np.abs(npz[precision] - theirs) / theirs))
+    stored.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(stored, **losses)
+  with np.load(stored) as npz:
+    expected = npz['theirs']
+    differences = {
+      precision: float(np.max(np.abs(npz[precision] - expected) / expected))
       for precision in BOUNDS
     }
-  sound = all(found[kind] <= bound for kind, bound in BOUNDS.items())
+  ok = all(differences[kind] <= bound for kind, bound in BOUNDS.items())
   cells = [
     case.network,
     case.source,
     f'{size}²',
     optimizer,
-    str(len(theirs)),
-    f'{theirs[0]:.4f} … {theirs[-1]:.4f}',
-    *(f'{found[precision]:.1e}' for precision in BOUNDS),
-    'ok' if sound else 'OVER',
+    str(len(expected)),
+    f'{expected[0]:.4f} … {expected[-1]:.4f}',
+    *(f'{differences[precision]:.1e}' for precision in BOUNDS),
+    'ok' if ok else 'OVER',
   ]
-  return f'| {" | ".join(cells)} |', sound
+  return f'| {" | ".join(cells)} |', ok
 
 
 def main() -> int:
@@ -137,20 +137,20 @@ def main() -> int:
     if args.only in f'{name}-{optimizer}'
   ]
   cli.use_compilation_cache()
-  lines, notes, all_sound, begin = [], [], True, time.time()
+  lines, notes, all_ok, begin = [], [], True, time.time()
   for i, (case, size, optimizer) in enumerate(todo, 1):
     name = f'{case.name} {size} {optimizer}'
     clone = run.clone_of(case, args.clones)
     if case.clone and not clone:
-      notes.append(f'{name}: not compared, CLONES= is missing')
+      notes.append(f'{name}: not compared, since CLONES= is not set')
       continue
     print(f'{i} of {len(todo)}: {name}', file=sys.stderr, flush=True)
     with tempfile.TemporaryDirectory() as folder:
-      line, sound = row(case, size, optimizer, clone, pathlib.Path(folder))
+      line, ok = row(case, size, optimizer, clone, pathlib.Path(folder))
     minutes = (time.time() - begin) / 60
     print(f'{line} after {minutes:.0f} min', file=sys.stderr, flush=True)
     lines.append(line)
-    all_sound &= sound
+    all_ok &= ok
   bounds = '; '.join(f'{kind} {bound:g}' for kind, bound in BOUNDS.items())
   command = 'make parity-training' + ' CLONES=DIR' * bool(args.clones)
   columns = ['network', 'source', 'size', 'optimizer', 'steps', 'PyTorch loss']
@@ -166,7 +166,7 @@ def main() -> int:
   print(text)
   if not args.only:
     (run.ROOT / 'benchmarks' / 'training.md').write_text(text)
-  return 0 if all_sound else 1
+  return 0 if all_ok else 1
 
 
 if __name__ == '__main__':

@@ -1,10 +1,14 @@
 """Runs the project's commands in processes of their own, as users do."""
 
+import atexit
 import ctypes.util
+import multiprocessing
 import os
 import pathlib
+import runpy
 import subprocess
 import sys
+import tempfile
 
 ROOT = pathlib.Path(__file__).parents[2]
 # The tests compile small programs and run them a few times: optimising them
@@ -45,9 +49,61 @@ def command(*args, devices=1, program=('main.py',), optimised=False, cwd=ROOT):
   }
 
 
-def run(*args, **kwargs):
-  """Runs `command` to its end; returns the CompletedProcess."""
-  return subprocess.run(**command(*args, **kwargs), timeout=_TIMEOUT)
+def run(*args, program=('main.py',), **kwargs):
+  """Runs `command` to its end; returns the CompletedProcess.
+
+  The process is a fork of a server that has imported the libraries and started
+  nothing: five seconds of CPU time less for each command.
+  """
+  start = command(*args, program=program, **kwargs)
+  with tempfile.TemporaryDirectory() as folder:
+    outputs = [pathlib.Path(folder, name) for name in ('stdout', 'stderr')]
+    process = _forkserver().Process(
+      target=_run_here,
+      args=(program, args, start['cwd'], start['env'], outputs),
+    )
+    process.start()
+    process.join(_TIMEOUT)
+    if process.exitcode is None:
+      process.kill()
+      raise subprocess.TimeoutExpired(start['args'], _TIMEOUT)
+    stdout, stderr = (path.read_text() for path in outputs)
+  return subprocess.CompletedProcess(
+    start['args'], process.exitcode, stdout, stderr
+  )
+
+
+def _forkserver():
+  context = multiprocessing.get_context('forkserver')
+  context.set_forkserver_preload([f'{__package__}.preloaded'])
+  return context
+
+
+def _run_here(program, args, cwd, env, outputs):
+  """Becomes the process of a command."""
+  for path, descriptor in zip(outputs, (1, 2), strict=True):
+    os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), descriptor)
+  for stream, descriptor in ((sys.stdout, 1), (sys.stderr, 2)):
+    stream.reconfigure(line_buffering=True)
+    assert stream.fileno() == descriptor
+  os.environ.clear()
+  os.environ.update(env)
+  os.chdir(cwd)
+  *flag, name = program
+  sys.argv = [name, *args]
+  sys.path[:0] = [str(ROOT)] if flag else [str(pathlib.Path(cwd, name).parent)]
+  try:
+    match flag:
+      case ['-m']:
+        runpy.run_module(name, run_name='__main__', alter_sys=True)
+      case ['-c']:
+        sys.argv[0] = '-c'
+        exec(name, {'__name__': '__main__'})
+      case []:
+        runpy.run_path(str(pathlib.Path(cwd, name)), run_name='__main__')
+  finally:
+    # multiprocessing leaves these out.
+    atexit._run_exitfuncs()
 
 
 def tool(name, *args, **kwargs):

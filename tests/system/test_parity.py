@@ -1,7 +1,7 @@
-"""Numbers of other frameworks, as the real packages computed them.
+"""Parity with other frameworks, by golden files.
 
-tests/parity/golden holds logits and gradients of networks whose weights
-follow from a formula; `make parity` runs those packages live.
+tests/parity/golden has the logits and gradients that other frameworks computed
+for weights given by a formula; `make parity` runs those frameworks.
 """
 
 import dataclasses
@@ -15,12 +15,12 @@ from inception_jax.weights import convert
 from tests.parity import cases
 from tests.parity import compare
 
-# Gradients take long to compile; `make parity` has those of all.
-THOROUGH = ('timm-inception_v3', 'mindcv-inception_v4')
+# Gradients take long to compile; `make parity` compares those of all cases.
+WITH_GRADIENTS = ('timm-inception_v3', 'mindcv-inception_v4')
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('name', THOROUGH)
+@pytest.mark.parametrize('name', WITH_GRADIENTS)
 def test_logits_and_gradients_agree(name):
   case = cases.named(name)
   with np.load(compare.golden_path(case)) as golden:
@@ -33,7 +33,7 @@ def test_logits_and_gradients_agree(name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-  'name', [c.name for c in cases.CASES if c.name not in THOROUGH]
+  'name', [c.name for c in cases.CASES if c.name not in WITH_GRADIENTS]
 )
 def test_logits_agree(name):
   case = cases.named(name)
@@ -45,24 +45,24 @@ def test_logits_agree(name):
 
 @pytest.fixture
 def transpose(monkeypatch):
-  """Makes a network wrong: 1×7 for 7×1 in one pair of a block, and back."""
+  """Swaps the 1×7 and 7×1 kernels of one pair of convolutions in a block."""
 
   def apply(name, block):
-    own = architectures.ARCHITECTURES[name]
-    body = dict(own.body)
+    architecture = architectures.ARCHITECTURES[name]
+    body = dict(architecture.body)
     branches = list(body[block].branches)
     branches[1] = tuple(
       dataclasses.replace(conv, kernel=conv.kernel[::-1])
       for conv in branches[1]
     )
     body[block] = dataclasses.replace(body[block], branches=tuple(branches))
-    wrong = dataclasses.replace(own, body=tuple(body.items()))
+    wrong = dataclasses.replace(architecture, body=tuple(body.items()))
     monkeypatch.setitem(architectures.ARCHITECTURES, name, wrong)
 
   return apply
 
 
-def test_a_transposed_pair_does_not_fit(transpose):
+def test_weights_do_not_fit_transposed_kernels(transpose):
   case = cases.named('timm-inception_v3')
   transpose(case.network, 'mixed_6b')
   with np.load(compare.golden_path(case)) as golden:
@@ -78,18 +78,18 @@ def test_a_transposed_pair_does_not_fit(transpose):
 
 
 @pytest.mark.slow
-def test_wrong_networks_fail_the_parity(transpose):
+def test_parity_detects_wrong_networks(transpose):
   case = cases.named('weiaicunzai-cifar_inception_v3')
   source, size = compare.source_of(case), case.golden
   with np.load(compare.golden_path(case)) as golden:
     tensors = compare.tensors(golden, source.style.oihw)
-    right = convert.to_weights(dict(tensors), source, '', 'file')
-    assert right.network.count_include_pad
-    wrong = dataclasses.replace(right.network, count_include_pad=False)
-    wrong = dataclasses.replace(right, network=wrong)
+    correct = convert.to_weights(dict(tensors), source, '', 'file')
+    assert correct.network.count_include_pad
+    wrong = dataclasses.replace(correct.network, count_include_pad=False)
+    wrong = dataclasses.replace(correct, network=wrong)
     assert compare.evaluation(case, wrong, golden, size) > 10 * cases.LOGITS
 
-    # One pair of nine, as if its kernels lay transposed in the file and fitted.
+    # One of nine pairs is transposed, both in the network and in the file.
     transpose(case.network, 'mixed_6d')
     for name in ('branch7x7.1', 'branch7x7.2'):
       name = f'Mixed_6d.{name}.conv.weight'

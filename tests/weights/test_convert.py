@@ -1,6 +1,6 @@
 """Tensors of other frameworks become variables, or a list of faults.
 
-The golden files are written by tests/parity/foreign.py, which calls the real
+The golden files are written by tests/parity/reference.py, which calls the real
 packages.
 """
 

@@ -11,25 +11,13 @@ from jax.scipy import ndimage
 
 from inception_jax.data.augment import tpu_ops
 
-# The first five move pixels. The next four blend with a degenerate image.
-NAMES = (
-  'shear_x',
-  'shear_y',
-  'translate_x',
-  'translate_y',
-  'rotate',
-  'brightness',
-  'color',
-  'contrast',
-  'sharpness',
-  'posterize',
-  'solarize',
-  'autocontrast',
-  'equalize',
-  'identity',
-)
+# Operations that move pixels, that blend with a degenerate image, and others.
+_MOVING = ('shear_x', 'shear_y', 'translate_x', 'translate_y', 'rotate')
+_BLENDING = ('brightness', 'color', 'contrast', 'sharpness')
+_OTHERS = ('posterize', 'solarize', 'autocontrast', 'equalize', 'identity')
+NAMES = _MOVING + _BLENDING + _OTHERS
 # Operations whose level is negated at random.
-SIGNED = frozenset(NAMES[:9])
+SIGNED = frozenset(_MOVING + _BLENDING)
 
 
 def apply(image, name, level, fill):
@@ -49,14 +37,7 @@ def apply(image, name, level, fill):
     name, jnp.array([NAMES.index(n) for n in names])
   )
   return jnp.select(
-    [
-      is_(*NAMES[:5]),
-      is_(*NAMES[5:9]),
-      is_('posterize'),
-      is_('solarize'),
-      is_('autocontrast'),
-      is_('equalize'),
-    ],
+    [is_(*_MOVING), is_(*_BLENDING), *map(is_, _OTHERS[:-1])],
     [
       jnp.round(warp(image, _motion(name, level), fill)),
       _blend(_degenerate(image, name), image, 1 + level),
@@ -90,9 +71,7 @@ def warp(image, motion, fill):
   matrix, pivot, offset = motion
   size = jnp.asarray(image.shape[:2], jnp.float32)
   pivot = (pivot * size - 0.5)[:, None, None]
-  grid = jnp.stack(
-    jnp.meshgrid(*map(jnp.arange, image.shape[:2]), indexing='ij')
-  )
+  grid = jnp.indices(image.shape[:2])
   # At the default precision, TPUs are half a pixel off, GPUs a tenth.
   source = jnp.einsum(
     'ij,jhw->ihw', matrix, grid - pivot, precision=jax.lax.Precision.HIGHEST
@@ -112,8 +91,7 @@ def interpolate(image, source, fill):
 def rotation(degrees):
   """Returns the motion for `warp` that rotates counter-clockwise."""
   c, s = jnp.cos(jnp.deg2rad(degrees)), jnp.sin(jnp.deg2rad(degrees))
-  matrix = jnp.array([[c, s], [-s, c]])
-  return matrix, jnp.array([0.5, 0.5]), jnp.zeros(2)
+  return jnp.array([[c, s], [-s, c]]), jnp.array([0.5, 0.5]), jnp.zeros(2)
 
 
 def _motion(name, level):
@@ -145,8 +123,8 @@ def _degenerate(image, name):
     luma = jnp.sum(image.astype(jnp.int32) * weights, -1, keepdims=True)
     luma = ((luma + 2**15) >> 16).astype(jnp.float32)
   mean = jnp.broadcast_to(jnp.floor(jnp.mean(luma) + 0.5), image.shape)
-  images = [jnp.zeros_like(image), jnp.broadcast_to(luma, image.shape)]
-  images += [mean, _smooth(image)]
+  grey_image = jnp.broadcast_to(luma, image.shape)
+  images = [jnp.zeros_like(image), grey_image, mean, _smooth(image)]
   return jnp.select([name == i for i in range(5, 9)], images, image)
 
 
@@ -165,8 +143,7 @@ def _posterize(image, bits):
 
 
 def _autocontrast(image):
-  low = jnp.min(image, (0, 1))
-  high = jnp.max(image, (0, 1))
+  low, high = jnp.min(image, (0, 1)), jnp.max(image, (0, 1))
   scale = 255 / jnp.maximum(high - low, 1)
   stretched = jnp.floor(jnp.clip(image * scale - low * scale, 0, 255))
   return jnp.where(high > low, stretched, image)

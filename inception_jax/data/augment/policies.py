@@ -2,7 +2,6 @@
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from inception_jax.data.augment import image_ops
 
@@ -43,10 +42,8 @@ _IMAGENET = (
 
 def apply(key, image, data):
   """Applies `data.policy` to float32 [H, W, C] of whole numbers, 0…255."""
-  if data.policy == 'autoaugment':
-    drawn = autoaugment(key)
-  else:
-    drawn = randaugment(key, image.shape, data)
+  is_auto = data.policy == 'autoaugment'
+  drawn = autoaugment(key) if is_auto else randaugment(key, image.shape, data)
   fill = jnp.asarray(data.mean, jnp.float32)
   # Without `scan`, the program would contain every operation once per draw.
   image, _ = jax.lax.scan(
@@ -57,31 +54,26 @@ def apply(key, image, data):
 
 def autoaugment(key):
   """Draws two operations: int32 [2] into `image_ops.NAMES`, float32 levels."""
-  indices, probabilities, levels = (
-    np.array([[column(op) for op in pair] for pair in _IMAGENET])
-    for column in (
-      lambda op: _index(op[0]),
-      lambda op: op[1],
-      lambda op: _level(op[0], op[2] / 9),
-    )
+  table = lambda column: jnp.array(
+    [[column(*operation) for operation in pair] for pair in _IMAGENET]
   )
   pair, applied, sign = jax.random.split(key, 3)
   pair = jax.random.randint(pair, (), 0, len(_IMAGENET))
-  applied = jax.random.uniform(applied, (2,)) < jnp.asarray(probabilities)[pair]
-  return _signed(
-    sign,
-    jnp.where(applied, jnp.asarray(indices)[pair], _index('identity')),
-    jnp.asarray(levels, jnp.float32)[pair],
-  )
+  probabilities = table(lambda name, probability, magnitude: probability)[pair]
+  indices = table(lambda name, probability, magnitude: _index(name))[pair]
+  levels = table(lambda name, _, magnitude: _level(name, magnitude / 9))[pair]
+  applied = jax.random.uniform(applied, (2,)) < probabilities
+  indices = jnp.where(applied, indices, _index('identity'))
+  return _signed(sign, indices, levels)
 
 
 def randaugment(key, shape, data):
   """Draws `data.rand_ops` operations (Cubuk et al. 2019), as `autoaugment`."""
   fraction = data.rand_magnitude / MAX_MAGNITUDE
-  names = image_ops.NAMES
-  levels = jnp.array([_level(name, fraction, shape) for name in names])
+  levels = [_level(name, fraction, shape) for name in image_ops.NAMES]
+  levels = jnp.array(levels)
   indices, sign = jax.random.split(key)
-  indices = jax.random.randint(indices, (data.rand_ops,), 0, len(names))
+  indices = jax.random.randint(indices, (data.rand_ops,), 0, len(levels))
   return _signed(sign, indices, levels[indices])
 
 

@@ -11,14 +11,7 @@ import jax.numpy as jnp
 
 
 def histograms(levels):
-  """Counts the pixels of each level in each channel.
-
-  Args:
-    levels: int32 [H, W, C] in 0…255.
-
-  Returns:
-    int32 [256, C].
-  """
+  """Counts the pixels of each level: int32 [H, W, C] in 0…255 → [256, C]."""
   # 0 and 1 are exact in bfloat16, and counts up to 2^24 in the float32 sums.
   high, low = _digits(levels)
   counts = jnp.einsum('hyxc,lyxc->hlc', high, low, precision='default')
@@ -26,14 +19,11 @@ def histograms(levels):
 
 
 def look_up(table, levels):
-  """Looks up each level in the table of its channel.
+  """Looks up each level in the table of its channel: float32 [H, W, C].
 
   Args:
     table: int32 [256, C] of 0…255.
     levels: int32 [H, W, C] in 0…255.
-
-  Returns:
-    float32 [H, W, C].
   """
   # 0…255 are exact in bfloat16.
   high, low = _digits(levels)
@@ -50,15 +40,12 @@ def _digits(levels):
 
 
 def interpolate(image, source, fill):
-  """Interpolates bilinearly.
+  """Interpolates bilinearly: float32 [H, W, C].
 
   Args:
     image: float32 [H, W, C] of whole numbers, 0…255.
     source: float32 [2, H, W], the row and column that each pixel comes from.
     fill: float32 [C], the colour outside of the image.
-
-  Returns:
-    float32 [H, W, C].
   """
   height, width, channels = image.shape
   low = jnp.floor(source)

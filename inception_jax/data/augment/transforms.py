@@ -59,15 +59,12 @@ def per_image(function):
 
 def _shift(key, images, data):
   """Pads each image with black and crops it back at a random place."""
-  batch, height, width, channels = images.shape
   pad = data.pad
   padded = jnp.pad(images, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
-  corners = jax.random.randint(key, (batch, 2), 0, 2 * pad + 1)
-
-  def crop(image, corner):
-    start = (corner[0], corner[1], 0)
-    return jax.lax.dynamic_slice(image, start, (height, width, channels))
-
+  corners = jax.random.randint(key, (len(images), 2), 0, 2 * pad + 1)
+  crop = lambda image, corner: jax.lax.dynamic_slice(
+    image, (*corner, 0), images.shape[1:]
+  )
   return jax.vmap(crop)(padded, corners)
 
 
@@ -115,13 +112,8 @@ def _erase(key, image, data):
   """Random erasing (Zhong et al. 2017) with probability `data.erase`."""
   height, width, channels = image.shape
   keys = jax.random.split(key, 5)
-  area = (
-    height
-    * width
-    * jax.random.uniform(
-      keys[0], minval=data.erase_area[0], maxval=data.erase_area[1]
-    )
-  )
+  low, high = data.erase_area
+  area = height * width * jax.random.uniform(keys[0], minval=low, maxval=high)
   low, high = jnp.log(jnp.asarray(data.erase_ratio))
   ratio = jnp.exp(jax.random.uniform(keys[1], minval=low, maxval=high))
   box = jnp.round(jnp.sqrt(jnp.stack([area * ratio, area / ratio])))
@@ -138,9 +130,9 @@ def _erase(key, image, data):
   return jnp.where(inside & erased, fill, image)
 
 
-# In the order of torchvision's and timm's recipes. `config.data` → whether it is
-# on; and the change: (key, images, config.data) → images [B, S, S, C] of 0…255,
-# uint8 or float32.
+# In the order of torchvision's and timm's recipes. Each is two functions:
+# config.data → whether it is on, and (key, images, config.data) → images. These
+# are [B, S, S, C] in 0…255, uint8 or float32; 'policy' needs whole numbers.
 AUGMENTATIONS = {
   'pad': (lambda d: d.pad, _shift),
   'flip': (lambda d: d.flip, _flip),
@@ -156,14 +148,8 @@ AUGMENTATIONS = {
 
 def _in_box(start, end, height: int, width: int):
   """bool [H, W, 1]: start ≤ (row, column) < end."""
-  rows = jnp.arange(height)[:, None, None]
-  columns = jnp.arange(width)[None, :, None]
-  return (
-    (start[0] <= rows)
-    & (rows < end[0])
-    & (start[1] <= columns)
-    & (columns < end[1])
-  )
+  pixels = jnp.moveaxis(jnp.indices((height, width)), 0, -1)
+  return jnp.all((start <= pixels) & (pixels < end), -1, keepdims=True)
 
 
 def _mix(key, images, targets, data):

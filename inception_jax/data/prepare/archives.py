@@ -5,13 +5,16 @@ and the total size is limited.
 """
 
 from collections.abc import Callable
-import dataclasses
 import hashlib
 import lzma
 import os
 import pathlib
+import shutil
 import tarfile
+from typing import NamedTuple
 import zlib
+
+import tqdm
 
 from inception_jax.errors import UserError
 
@@ -27,8 +30,7 @@ _DAMAGE_ERRORS = (
 )
 
 
-@dataclasses.dataclass(frozen=True)
-class Published:
+class Published(NamedTuple):
   """A published archive: its size in bytes, and its SHA-256."""
 
   size: int
@@ -104,19 +106,14 @@ def _sha256(path: str) -> str:
   return digest.hexdigest()
 
 
-def _progress(description: str, path: str):
+def _progress(description: str, path: str) -> tqdm.tqdm:
   """Returns a progress bar over the bytes of a file."""
-  import tqdm
-
   size = os.path.getsize(path)
   return tqdm.tqdm(desc=description, total=size, unit='B', unit_scale=True)
 
 
 def unpack(
-  path: str,
-  folder: str,
-  max_bytes: int,
-  place: Callable[[str], str] = str,
+  path: str, folder: str, max_bytes: int, place: Callable[[str], str] = str
 ) -> int:
   """Unpacks a .tar, compressed or not, into a new folder.
 
@@ -137,59 +134,48 @@ def unpack(
       the target, a link or device, or more than `max_bytes`.
   """
   os.makedirs(folder)
+  count = size = 0
   try:
     with _progress(f'unpacking {path}', path) as bar, open(path, 'rb') as file:
       with tarfile.open(fileobj=file) as archive:
-        writer = _Writer(path, pathlib.Path(folder), max_bytes, place)
-        writer.write_all(archive, lambda: bar.update(file.tell() - bar.n))
+        for name, member_size, content in _files(archive, path):
+          size += member_size
+          if size > max_bytes:
+            raise UserError(
+              f'{path} unpacks to more than {max_bytes} bytes; if that is '
+              'right, raise --max_gb'
+            )
+          target = pathlib.Path(folder, place(name))
+          target.parent.mkdir(parents=True, exist_ok=True)
+          # Mode x: an archive with the same name twice is damaged.
+          with open(target, 'xb') as unpacked:
+            shutil.copyfileobj(content, unpacked, _BLOCK)
+          count += 1
+          bar.update(file.tell() - bar.n)
         # Read to the end, where a compressed file has its checksum.
         while archive.fileobj.read(_BLOCK):
           pass
   except _DAMAGE_ERRORS as error:
     raise UserError(f'{path} cannot be unpacked: {error}') from error
-  return writer.count
+  return count
 
 
-class _Writer:
-  """Writes the members of an archive to a folder, and counts them."""
-
-  def __init__(self, path, folder: pathlib.Path, max_bytes: int, place):
-    self.count = 0
-    self._path, self._folder, self._place = path, folder, place
-    self._left = self._max_bytes = max_bytes
-
-  def write_all(self, archive: tarfile.TarFile, report, parent='') -> None:
-    """Writes the members below `parent`; calls `report` after each."""
-    for member in archive:
-      name = os.path.join(parent, member.name)
-      # Stricter than tarfile.data_filter, which strips a leading slash, allows
-      # '..' that stays inside, and keeps links.
-      parts = pathlib.PurePosixPath(member.name).parts
-      if member.name.startswith('/') or '..' in parts:
-        raise UserError(f'{self._path}: {name} lies outside of the archive')
-      if member.isdir():
-        continue
-      if not member.isfile():
-        raise UserError(f'{self._path}: {name} is a link or a device')
-      content = archive.extractfile(member)
-      if name.endswith('.tar') and not parent:
-        with tarfile.open(fileobj=content, mode='r:') as inner:
-          self.write_all(inner, report, name.removesuffix('.tar'))
-      else:
-        self._write(content, member.size, name)
-      report()
-
-  def _write(self, content, size: int, name: str) -> None:
-    self._left -= size
-    if self._left < 0:
-      raise UserError(
-        f'{self._path} unpacks to more than {self._max_bytes} bytes; if that '
-        'is right, raise --max_gb'
-      )
-    path = self._folder / self._place(name)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Mode x: an archive with the same name twice is damaged.
-    with open(path, 'xb') as file:
-      while block := content.read(_BLOCK):
-        file.write(block)
-    self.count += 1
+def _files(archive: tarfile.TarFile, path: str, parent: str = ''):
+  """Yields the name, size and content of each file in an archive at `path`."""
+  for member in archive:
+    name = os.path.join(parent, member.name)
+    # Stricter than tarfile.data_filter, which strips a leading slash, allows
+    # '..' that stays inside, and keeps links.
+    parts = pathlib.PurePosixPath(member.name).parts
+    if member.name.startswith('/') or '..' in parts:
+      raise UserError(f'{path}: {name} lies outside of the archive')
+    if member.isdir():
+      continue
+    if not member.isfile():
+      raise UserError(f'{path}: {name} is a link or a device')
+    content = archive.extractfile(member)
+    if name.endswith('.tar') and not parent:
+      with tarfile.open(fileobj=content, mode='r:') as inner:
+        yield from _files(inner, path, name.removesuffix('.tar'))
+    else:
+      yield name, member.size, content

@@ -3,6 +3,7 @@
 import os
 import re
 
+from inception_jax.data.lazy import tfds
 from inception_jax.errors import UserError
 
 TRAIN, VALIDATION = 'ILSVRC2012_img_train.tar', 'ILSVRC2012_img_val.tar'
@@ -22,13 +23,7 @@ def place_of_validation_image(name: str) -> str:
   number = re.fullmatch(r'(?:.*/)?ILSVRC2012_val_(\d{8})\.JPEG', name)
   if not number or not 0 < int(number[1]) <= COUNTS['validation']:
     raise UserError(f'{VALIDATION}: {name} is not a validation image')
-  synset = _validation_synsets()[int(number[1]) - 1]
-  return os.path.join(synset, os.path.basename(name))
-
-
-def _validation_synsets() -> list[str]:
-  """Returns the classes by image number, a list that ships with tfds."""
-  import tensorflow_datasets as tfds
-
+  # The classes by image number, a list that ships with tfds.
   path = tfds.core.tfds_path('datasets/imagenet2012/validation_labels.txt')
-  return path.read_text().split()
+  synset = path.read_text().split()[int(number[1]) - 1]
+  return os.path.join(synset, os.path.basename(name))

@@ -7,6 +7,7 @@ import pathlib
 import socket
 import urllib.parse
 
+from inception_jax.data.lazy import tfds
 from inception_jax.data.sources import tfds as tfds_lib
 from inception_jax.errors import UserError
 
@@ -27,8 +28,6 @@ def build(name: str, data_dir: str, file_format: str, paths: list[str]) -> None:
   Raises:
     UserError: an unknown dataset, or tfds cannot prepare it.
   """
-  import tensorflow_datasets as tfds
-
   tfds_lib.disable_gcs()
   folders = {os.path.dirname(os.path.abspath(path)) for path in paths}
   manual = pathlib.Path(folders.pop() if folders else f'{data_dir}/{MANUAL}')
@@ -43,11 +42,10 @@ def build(name: str, data_dir: str, file_format: str, paths: list[str]) -> None:
     builder = tfds.builder(name, data_dir=data_dir, file_format=file_format)
     _check_network(builder.url_infos, data_dir, manual)
     log.info('preparing %s in %s', name, builder.data_dir)
-    builder.download_and_prepare(
-      download_config=tfds.download.DownloadConfig(
-        manual_dir=manual if manual.is_dir() else None
-      )
+    download = tfds.download.DownloadConfig(
+      manual_dir=manual if manual.is_dir() else None
     )
+    builder.download_and_prepare(download_config=download)
   except UserError:
     raise
   except Exception as error:  # from network, disk or the dataset's own code

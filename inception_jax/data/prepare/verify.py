@@ -2,6 +2,10 @@
 
 import os
 
+import tqdm
+
+from inception_jax.data import pipeline
+from inception_jax.data.bad_images import BadImages
 from inception_jax.data.prepare import imagenet
 from inception_jax.data.sources import cifar
 from inception_jax.data.sources import folder
@@ -75,11 +79,6 @@ def bad_images(config, splits: dict) -> list[str]:
   Raises:
     UserError: records that cannot be read.
   """
-  import tqdm
-
-  from inception_jax.data import pipeline
-  from inception_jax.data.bad_images import BadImages
-
   config.data.max_bad_fraction = 1.0  # report all of them
   config.data.eval_crop_mode = 'squash'  # other modes look at a part
   config.data.image_size = 32

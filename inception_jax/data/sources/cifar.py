@@ -6,11 +6,11 @@ File names separate the training images from the test images.
 """
 
 from collections.abc import Callable
-import dataclasses
 import logging
 import os
 import pathlib
 import tarfile
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,72 +27,44 @@ _CIFAR10_NAMES = 'airplane automobile bird cat deer dog frog horse ship truck'
 _BATCHES = [f'data_batch_{i}' for i in range(1, 6)]
 
 
-@dataclasses.dataclass(frozen=True)
-class _Version:
-  """The contents of one of the archives.
+class _Version(NamedTuple):
+  """The contents of one of the archives."""
 
-  Attributes:
-    name: of the dataset.
-    files: of each split.
-    names_file: the file with the class names.
-    num_classes: number of classes.
-    label: the label's column in the binary version's records, or its key in
-      the Python version's dictionaries.
-    label_columns: number of label columns; binary version only.
-  """
-
-  name: str
-  files: dict[str, list[str]]
-  names_file: str
   num_classes: int
+  # Its column in the binary version's records, the last before the pixels; or
+  # its key in the Python version's dictionaries.
   label: int | bytes
-  label_columns: int = 0
+  names_file: str  # has the class names
+  train: list[str]  # the files of this split
+  test: list[str]
+
+  @property
+  def name(self) -> str:
+    return f'CIFAR-{self.num_classes}'
 
 
 _VERSIONS = (
   _Version(
-    'CIFAR-10',
-    {'train': [f'{b}.bin' for b in _BATCHES], 'test': ['test_batch.bin']},
-    names_file='batches.meta.txt',
-    num_classes=10,
-    label=0,
-    label_columns=1,
+    10,
+    0,
+    'batches.meta.txt',
+    [f'{batch}.bin' for batch in _BATCHES],
+    ['test_batch.bin'],
   ),
-  _Version(
-    'CIFAR-100',
-    {'train': ['train.bin'], 'test': ['test.bin']},
-    names_file='fine_label_names.txt',
-    num_classes=100,
-    label=1,  # the coarse one comes first
-    label_columns=2,
-  ),
-  _Version(
-    'CIFAR-10',
-    {'train': _BATCHES, 'test': ['test_batch']},
-    names_file='batches.meta',
-    num_classes=10,
-    label=b'labels',
-  ),
-  _Version(
-    'CIFAR-100',
-    {'train': ['train'], 'test': ['test']},
-    names_file='meta',
-    num_classes=100,
-    label=b'fine_labels',
-  ),
+  # The coarse label comes first.
+  _Version(100, 1, 'fine_label_names.txt', ['train.bin'], ['test.bin']),
+  _Version(10, b'labels', 'batches.meta', _BATCHES, ['test_batch']),
+  _Version(100, b'fine_labels', 'meta', ['train'], ['test']),
 )
-_FILE_NAMES = {version.names_file for version in _VERSIONS} | {
-  name
-  for version in _VERSIONS
-  for names in version.files.values()
-  for name in names
+_FILE_NAMES = {
+  name for v in _VERSIONS for name in (v.names_file, *v.train, *v.test)
 }
 
 
 def check(config) -> list[str]:
   """Returns a message for each wrong key; reads no image."""
   problems = splits.check_splits(config, SPLITS)
-  if not config.data.dir or not _root(config).exists():
+  if not (config.data.dir and _root(config).exists()):
     problems.append(f'data.dir={config.data.dir!r}: no such folder or .tar.gz')
   return problems
 
@@ -109,19 +81,16 @@ def load(config, split: str) -> splits.Indexed:
   except (OSError, EOFError, tarfile.TarError) as error:
     raise errors.UserError(f'{root} cannot be read: {error}') from error
   version = _find_version(files, root)
-  names = version.files[split]
+  names = getattr(version, split)
   if missing := [name for name in names if name not in files]:
     raise errors.UserError(
       *(f'{root}: {version.name} lacks {name}' for name in missing)
     )
   images, labels = [], []
+  parse = _parse_binary if isinstance(version.label, int) else _parse_pickle
   for name in names:
     try:
-      content = files[name]()
-      if isinstance(version.label, int):
-        image, label = _parse_binary(content, version)
-      else:
-        image, label = _parse_pickle(content, version)
+      image, label = parse(files[name](), version.label)
       if label.min() < 0 or label.max() >= version.num_classes:
         raise ValueError(f'labels outside of {version.num_classes} classes')
     except Exception as error:  # from pickle, numpy or the file system
@@ -169,12 +138,9 @@ def _archived(path: pathlib.Path) -> dict[str, Callable[[], bytes]]:
 
 def _find_version(files, root: pathlib.Path) -> _Version:
   """Returns the version that most of these files belong to."""
-  count = lambda version: sum(
-    name in files for names in version.files.values() for name in names
-  )
-  versions = [version for version in _VERSIONS if count(version)]
-  names = sorted({version.name for version in versions})
-  if not versions:
+  count = lambda v: len(files.keys() & {*v.train, *v.test})
+  names = sorted({version.name for version in _VERSIONS if count(version)})
+  if not names:
     raise errors.UserError(
       f'{root} has none of the files of CIFAR-10 and CIFAR-100, such as '
       'data_batch_1.bin or train'
@@ -183,25 +149,24 @@ def _find_version(files, root: pathlib.Path) -> _Version:
     raise errors.UserError(
       f'{root} has {" and ".join(names)}: set data.dir to the folder of one'
     )
-  return max(versions, key=count)
+  return max(_VERSIONS, key=count)
 
 
-def _parse_binary(content: bytes, version: _Version):
+def _parse_binary(content: bytes, column: int):
   """Returns images, uint8 [N, 3072], and labels, uint8 [N]."""
-  width = version.label_columns + _PIXELS
+  width = column + 1 + _PIXELS
   if not content or len(content) % width:
     raise ValueError(
       f'its {len(content)} bytes are not a multiple of {width}, a record'
     )
   records = np.frombuffer(content, np.uint8).reshape(-1, width)
-  return records[:, version.label_columns :], records[:, version.label]
+  return records[:, column + 1 :], records[:, column]
 
 
-def _parse_pickle(content: bytes, version: _Version):
+def _parse_pickle(content: bytes, key: bytes):
   """Returns images, uint8 [N, 3072], and labels, int64 [N]."""
   batch = safe_pickle.loads(content)
-  images = np.asarray(batch[b'data'])
-  labels = np.asarray(batch[version.label])
+  images, labels = np.asarray(batch[b'data']), np.asarray(batch[key])
   if images.dtype != np.uint8 or images.shape != (len(labels), _PIXELS):
     raise ValueError(
       f'its images are {images.dtype} {images.shape}, expected uint8 '
@@ -219,10 +184,8 @@ def _class_names(files, version: _Version) -> list[str]:
     if isinstance(version.label, int):
       names = content.decode().split()
     else:
-      meta = safe_pickle.loads(content)
-      is_cifar100 = version.num_classes == 100
-      key = b'fine_label_names' if is_cifar100 else b'label_names'
-      names = [name.decode() for name in meta[key]]
+      key = version.label.removesuffix(b's') + b'_names'
+      names = [name.decode() for name in safe_pickle.loads(content)[key]]
     if len(names) == version.num_classes:
       return names
   except Exception as error:  # the images are usable without names

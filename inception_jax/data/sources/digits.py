@@ -1,10 +1,9 @@
 """`digits`: scikit-learn's handwritten digits."""
 
 from inception_jax.data import splits
-from inception_jax.data.splits import Indexed
 
 
-def load(config, split: str) -> Indexed:
+def load(config, split: str) -> splits.Indexed:
   """Returns a split of 1,797 images, 8×8, grey, 10 classes.
 
   Every fifth image, from the first, is in 'test' (360); the others are in

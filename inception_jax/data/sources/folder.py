@@ -9,13 +9,15 @@ label means the same in every split.
 """
 
 from collections.abc import Iterator
+import dataclasses
 import logging
 import os
 import pathlib
 
 from inception_jax import errors
+from inception_jax.data import splits
+from inception_jax.data.lazy import tf
 from inception_jax.data.sources import image_list
-from inception_jax.data.splits import Indexed
 
 log = logging.getLogger(__name__)
 
@@ -37,15 +39,12 @@ def check(config) -> list[str]:
   return [
     f'data.{key}={split!r}: neither a folder {split} nor {split}_list.txt in '
     f'{data.dir}, which contains {_listing(root)}'
-    for key, split in (
-      ('train_split', data.train_split),
-      ('eval_split', data.eval_split),
-    )
-    if _find(config, split) is None
+    for key in ('train_split', 'eval_split')
+    if _find(config, split := data[key]) is None
   ]
 
 
-def load(config, split: str) -> Indexed:
+def load(config, split: str) -> splits.Indexed:
   """Lists the files of a split; each image is read when it is fetched.
 
   Raises:
@@ -63,41 +62,30 @@ def load(config, split: str) -> Indexed:
     paths, labels = image_list.read(where, len(names))
   else:
     paths, labels = _of_classes(where, names)
-  return _indexed(paths, labels, names)
+  listed = splits.from_arrays(paths, labels, names)
+
+  def fetch(index):
+    record = listed.fetch(index)
+    return {**record, 'image': tf.io.read_file(record['image'])}
+
+  return dataclasses.replace(listed, fetch=fetch, name=paths.__getitem__)
 
 
 def split_names(config) -> list[str]:
   """Returns which of 'train', 'test' and 'validation' exist."""
-  held_out = ('test', HELD_OUT[0])
-  return [name for name in (TRAIN, *held_out) if _find(config, name)]
-
-
-def _indexed(paths: list[str], labels: list[int], names) -> Indexed:
-  import tensorflow as tf
-
-  # Converted once, outside of the graph that reads them.
-  files, numbers = tf.constant(paths), tf.constant(labels, tf.int64)
-
-  def fetch(index):
-    return {
-      'image': tf.io.read_file(tf.gather(files, index)),
-      'label': tf.gather(numbers, index),
-    }
-
-  return Indexed(len(paths), tuple(names), fetch, paths.__getitem__)
+  names = (TRAIN, 'test', HELD_OUT[0])
+  return [name for name in names if _find(config, name)]
 
 
 def _find(config, split: str) -> pathlib.Path | None:
   """Returns a split's list or folder; `data.dir` may itself be a split."""
   root = pathlib.Path(os.path.abspath(os.path.expanduser(config.data.dir)))
   names = [split, *(HELD_OUT if split in HELD_OUT else ())]
-  roots = [root]
-  if root.name in (TRAIN, 'test', *HELD_OUT):
-    roots.append(root.parent)
-  for folder in roots:
+  is_split = root.name in (TRAIN, 'test', *HELD_OUT)
+  for folder in (root, root.parent) if is_split else (root,):
     for name in names:
-      if (folder / f'{name}_list.txt').is_file():
-        return folder / f'{name}_list.txt'
+      if (listed := folder / f'{name}_list.txt').is_file():
+        return listed
       if (folder / name).is_dir():
         return folder / name
   return None

@@ -24,12 +24,13 @@ def class_names(where: pathlib.Path) -> list[str]:
   for path, label in zip(paths, labels, strict=True):
     folders.setdefault(label, set()).add(path.split('/')[0] * ('/' in path))
   count = max(folders) + 1
-  if missing := [label for label in range(count) if label not in folders]:
-    raise errors.UserError(
-      *errors.shorten(
-        [f'{where}: no image has label {label}' for label in missing]
-      )
-    )
+  problems = [
+    f'{where}: no image has label {label}'
+    for label in range(count)
+    if label not in folders
+  ]
+  if problems:
+    raise errors.UserError(*errors.shorten(problems))
   names = [folders[label].pop() for label in range(count)]
   # A class has several folders, or shares one: all images in `train/`, say.
   if any(folders.values()) or len({*names, ''}) <= count:

@@ -4,7 +4,6 @@ A record is {'image': encoded scalar string or raw uint8 [H, W, 1 or 3],
 'label': int64 scalar, optionally 'boxes': float32 [N, 4] as fractions of the
 height and width, (ymin, xmin, ymax, xmax)}, as TensorFlow tensors. A split is
 `Indexed` if records can be read by number, `Sequential` if only in file order.
-TensorFlow is imported where it is used, so that checks need not wait for it.
 """
 
 from collections.abc import Callable
@@ -18,33 +17,31 @@ from inception_jax.data.sources import folder
 from inception_jax.data.sources import synthetic as synthetic_lib
 from inception_jax.data.sources import tfds
 from inception_jax.data.sources import tfrecord
-from inception_jax.data.splits import Indexed
-from inception_jax.data.splits import Sequential
 
 
 @dataclasses.dataclass(frozen=True)
-class _Source:
+class Source:
   """A source: how to open a split, and how to check a config before that."""
 
-  load: Callable[[Any, str], Indexed | Sequential]
+  load: Callable[[Any, str], splits.Split]
   check: Callable[[Any], list[str]]
 
 
 SOURCES = {
-  'digits': _Source(
+  'digits': Source(
     digits_lib.load, lambda c: splits.check_splits(c, ('train', 'test'))
   ),
-  'synthetic': _Source(
+  'synthetic': Source(
     synthetic_lib.load, lambda c: splits.check_splits(c, synthetic_lib.SIZES)
   ),
-  'folder': _Source(folder.load, folder.check),
-  'cifar': _Source(cifar.load, cifar.check),
-  'tfrecord': _Source(tfrecord.load, tfrecord.check),
+  'folder': Source(folder.load, folder.check),
+  'cifar': Source(cifar.load, cifar.check),
+  'tfrecord': Source(tfrecord.load, tfrecord.check),
 }
-_TFDS = _Source(tfds.load, tfds.check)
+_TFDS = Source(tfds.load, tfds.check)
 
 
-def load(config, split: str) -> Indexed | Sequential:
+def load(config, split: str) -> splits.Split:
   """Opens the split named `split` of `config.data.source`."""
   return _of(config).load(config, split)
 
@@ -61,5 +58,5 @@ def check(config) -> list[str]:
   return _of(config).check(config)
 
 
-def _of(config) -> _Source:
+def _of(config) -> Source:
   return _TFDS if tfds.is_tfds(config) else SOURCES[config.data.source]

@@ -13,8 +13,11 @@ from etils import epath
 import numpy as np
 
 from inception_jax import errors
+from inception_jax.data.lazy import tf
+from inception_jax.data.lazy import tfds
 from inception_jax.data.splits import Indexed
 from inception_jax.data.splits import Sequential
+from inception_jax.data.splits import Split
 
 log = logging.getLogger(__name__)
 
@@ -45,23 +48,18 @@ def data_dir(config) -> epath.Path:
 def builder_dirs(config) -> list[epath.Path]:
   """Returns the newest prepared version of each matching config."""
   name = _NAME.fullmatch(config.data.source.removeprefix(PREFIX))
+  version = lambda folder: [int(part) for part in folder.name.split('.')]
   newest = {}
-  for pattern in ('*', '*/*'):
+  for pattern in [f'{name["config"]}/*'] if name['config'] else ['*', '*/*']:
     for folder in (data_dir(config) / name['name']).glob(pattern):
       if (
         re.fullmatch(r'\d+\.\d+\.\d+', folder.name)
         and name['version'] in (None, folder.name)
-        and (pattern == '*' or name['config'] in (None, folder.parent.name))
-        and (pattern == '*/*' or not name['config'])
         and (folder / 'dataset_info.json').exists()
       ):
         other = newest.get(folder.parent, folder)
-        newest[folder.parent] = max(folder, other, key=_version)
+        newest[folder.parent] = max(folder, other, key=version)
   return sorted(newest.values())
-
-
-def _version(folder: epath.Path) -> tuple[int, ...]:
-  return tuple(int(part) for part in folder.name.split('.'))
 
 
 def check(config) -> list[str]:
@@ -100,8 +98,6 @@ def disable_gcs() -> None:
 
 def _builder(config):
   """Opens the prepared dataset; raises UserError if it is damaged."""
-  import tensorflow_datasets as tfds
-
   disable_gcs()
   (folder,) = builder_dirs(config)
   try:
@@ -115,15 +111,13 @@ def split_names(config) -> list[str]:
   return [] if check(config) else list(_builder(config).info.splits)
 
 
-def load(config, split: str) -> Indexed | Sequential:
+def load(config, split: str) -> Split:
   """Opens `split`, any tfds split expression such as 'train[:99%]'.
 
   Raises:
     UserError: a damaged dataset, an unknown or empty split, or not a dataset
       of images with one label each.
   """
-  import tensorflow_datasets as tfds
-
   source = config.data.source
   builder = _builder(config)
   info = builder.info
@@ -133,7 +127,8 @@ def load(config, split: str) -> Indexed | Sequential:
     raise errors.UserError(
       f'{source} has no split {split!r}; it has {", ".join(info.splits)}'
     ) from error
-  if split_info.num_examples < 1:
+  size = split_info.num_examples
+  if size < 1:
     raise errors.UserError(f'{source}: split {split!r} is empty')
   files = split_info.file_instructions
   missing = [f.filename for f in files if not epath.Path(f.filename).exists()]
@@ -143,27 +138,24 @@ def load(config, split: str) -> Indexed | Sequential:
 
   image, label = _image_and_label(info.features, source)
   names = tuple(info.features[label].names)
-  keep_encoded = {image: tfds.decode.SkipDecoding()}
+  decoders = {image: tfds.decode.SkipDecoding()}
   if info.file_format == tfds.core.FileFormat.ARRAY_RECORD:
-    return _indexed(builder, split, names, image, label, keep_encoded)
+    return _indexed(builder, split, names, image, label, decoders)
   features = tfds.features.FeaturesDict(
     {key: info.features[key] for key in (image, label)}
   )
 
   def fetch(element):
-    serialized = element['record']
-    record = features.deserialize_example(serialized, decoders=keep_encoded)
+    record = features.deserialize_example(element['record'], decoders=decoders)
     return {'image': record[image], 'label': record[label]}
 
-  epoch = _epochs(files, split_info.num_examples, config.data.shuffle_buffer)
+  epoch = _epochs(files, size, config.data.shuffle_buffer)
   name = lambda e: f'{bytes(e["path"]).decode()}, record {int(e["number"])}'
-  return Sequential(split_info.num_examples, names, epoch, fetch, name)
+  return Sequential(size, names, epoch, fetch, name)
 
 
 def _image_and_label(features, source: str) -> tuple[str, str]:
   """Returns the keys of the one image and the one class label."""
-  import tensorflow_datasets as tfds
-
   images, labels = (
     [key for key, feature in features.items() if isinstance(feature, kind)]
     for kind in (tfds.features.Image, tfds.features.ClassLabel)
@@ -181,14 +173,12 @@ def _image_and_label(features, source: str) -> tuple[str, str]:
 
 def _epochs(files, size: int, shuffle_buffer: int):
   """Returns the `Sequential.epoch` of TFRecord files."""
-  import tensorflow as tf
-
-  paths = [str(f.filename) for f in files]
-  skips, takes = (
-    np.array([getattr(f, field) for f in files], np.int64)
-    for field in ('skip', 'take')
+  columns = (
+    [str(f.filename) for f in files],
+    np.array([f.skip for f in files], np.int64),
+    np.array([f.take for f in files], np.int64),
   )
-  table = tf.data.Dataset.from_tensor_slices
+  table, random = tf.data.Dataset.from_tensor_slices, tf.random.experimental
 
   def read(path, skip, take):
     records = tf.data.TFRecordDataset(path).skip(skip).take(take)
@@ -198,23 +188,19 @@ def _epochs(files, size: int, shuffle_buffer: int):
 
   def epoch(seed):
     if seed is None:
-      records = table((paths, skips, takes)).flat_map(read)
+      records = table(columns).flat_map(read)
     else:
-      order = tf.random.experimental.stateless_shuffle(
-        tf.range(len(paths)), seed
-      )
-      shuffled = tuple(tf.gather(c, order) for c in (paths, skips, takes))
+      order = random.stateless_shuffle(tf.range(len(files)), seed)
+      shuffled = tuple(tf.gather(column, order) for column in columns)
       records = table(shuffled).interleave(
         read,
-        cycle_length=min(len(paths), _INTERLEAVED_FILES),
+        cycle_length=min(len(files), _INTERLEAVED_FILES),
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
       )
-      buffer_seed = tf.random.experimental.stateless_fold_in(seed, 1)[0]
+      seed = tf.cast(random.stateless_fold_in(seed, 1)[0], tf.int64)
       records = records.shuffle(
-        shuffle_buffer,
-        seed=tf.cast(buffer_seed, tf.int64),
-        reshuffle_each_iteration=False,
+        shuffle_buffer, seed, reshuffle_each_iteration=False
       )
     # The position of every training image depends on this size.
     return records.apply(tf.data.experimental.assert_cardinality(size))
@@ -231,14 +217,10 @@ def _indexed(builder, split, names, image, label, decoders) -> Indexed:
     return record[image], record[label]
 
   def fetch(index):
-    import tensorflow as tf
-
     encoded, number = tf.numpy_function(
       read, [index], (tf.string, tf.int64), stateful=False
     )
-    return {
-      'image': tf.ensure_shape(encoded, ()),
-      'label': tf.ensure_shape(number, ()),
-    }
+    encoded, number = tf.ensure_shape(encoded, ()), tf.ensure_shape(number, ())
+    return {'image': encoded, 'label': number}
 
   return Indexed(len(records), names, fetch)

@@ -17,6 +17,7 @@ import struct
 import numpy as np
 
 from inception_jax import errors
+from inception_jax.data.lazy import tf
 from inception_jax.data.splits import Indexed
 
 log = logging.getLogger(__name__)
@@ -24,8 +25,7 @@ log = logging.getLogger(__name__)
 _SHARD = re.compile(r'(?P<split>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})')
 # Bytes of a record before its data (length, checksum) and after (checksum).
 _HEADER, _FOOTER = 12, 4
-_EDGES = ('ymin', 'xmin', 'ymax', 'xmax')
-_BOX = 'image/object/bbox/'
+_EDGES = [f'image/object/bbox/{e}' for e in ('ymin', 'xmin', 'ymax', 'xmax')]
 
 
 def check(config) -> list[str]:
@@ -38,27 +38,21 @@ def check(config) -> list[str]:
   for key in ('train_split', 'eval_split'):
     split = getattr(data, key)
     shards = _shards(root, split)
+    counts = sorted({int(shard['count']) for shard in shards})
     if not shards:
-      known = sorted({s['split'] for s in _all_shards(root)}) or ['none']
+      known = sorted({s['split'] for s in _shards(root)}) or ['none']
       problems.append(
         f'data.{key}={split!r}: no {split}-00000-of-… in {root}; its splits: '
         f'{", ".join(known)}'
       )
-      continue
-    counts = {int(shard['count']) for shard in shards}
-    if len(counts) > 1:
+    elif len(counts) > 1:
       problems.append(
-        f'{root}: the files of {split} belong to sets of {sorted(counts)} files'
+        f'{root}: the files of {split} belong to sets of {counts} files'
       )
-      continue
-    present = {int(shard['number']) for shard in shards}
-    problems += errors.shorten(
-      [
-        f'{root} lacks {split}-{i:05}-of-{max(counts):05}'
-        for i in range(max(counts))
-        if i not in present
-      ]
-    )
+    else:
+      expected = [f'{split}-{i:05}-of-{counts[0]:05}' for i in range(counts[0])]
+      missing = sorted({*expected} - {shard[0] for shard in shards})
+      problems += errors.shorten([f'{root} lacks {name}' for name in missing])
   if not config.model.num_classes and _class_names(config) is None:
     problems.append(
       f'{root} has no labels.txt: set --config.model.num_classes, the number '
@@ -76,35 +70,27 @@ def load(config, split: str) -> Indexed:
   root = _root(config)
   paths = [str(root / shard[0]) for shard in _shards(root, split)]
   log.info('indexing the records of %d files in %s', len(paths), root)
-  problems, files, begins, lengths = [], [], [], []
+  problems, records = [], []
   for number, path in enumerate(paths):
     try:
-      begin, length = _records(path)
+      records.append(_records(path, number))
     except (OSError, ValueError) as error:
       problems.append(f'{path} is damaged: {error}')
-      continue
-    files.append(np.full(len(begin), number, np.int32))
-    begins.append(begin)
-    lengths.append(length)
-  if not problems and not sum(map(len, files)):
+  if not problems and not sum(map(len, records)):
     problems.append(f'{root}: {split} has no records')
   if problems:
     raise errors.UserError(*errors.shorten(problems))
-  index = [np.concatenate(x) for x in (files, begins, lengths)]
-  return _indexed(config, paths, *index)
+  return _indexed(config, paths, np.concatenate(records))
 
 
 def _root(config) -> pathlib.Path:
   return pathlib.Path(os.path.expanduser(config.data.dir))
 
 
-def _all_shards(root: pathlib.Path) -> list[re.Match]:
+def _shards(root: pathlib.Path, split: str | None = None) -> list[re.Match]:
+  """Returns the matches of a split's files, or of those of every split."""
   matches = map(_SHARD.fullmatch, sorted(os.listdir(root)))
-  return [match for match in matches if match]
-
-
-def _shards(root: pathlib.Path, split: str) -> list[re.Match]:
-  return [match for match in _all_shards(root) if match['split'] == split]
+  return [m for m in matches if m and split in (None, m['split'])]
 
 
 def _class_names(config) -> list[str] | None:
@@ -116,44 +102,42 @@ def _class_names(config) -> list[str] | None:
   return [re.sub(r'^\d+:', '', line) for line in lines if line]
 
 
-def _records(path: str) -> tuple[np.ndarray, np.ndarray]:
-  """Returns the offset and the length in bytes of each record's data."""
-  begins, lengths = [], []
+def _records(path: str, number: int) -> np.ndarray:
+  """Returns `number` and each record's data, offset and length in bytes."""
+  records = []
   size, at = os.path.getsize(path), 0
   with open(path, 'rb') as file:
     while at < size:
       file.seek(at)
       header = file.read(_HEADER)
       length = struct.unpack('<Q', header[:8])[0] if len(header) > 8 else size
-      begins.append(at + _HEADER)
-      lengths.append(length)
+      records.append((number, at + _HEADER, length))
       at += _HEADER + length + _FOOTER
   if at != size:
     raise ValueError(f'its last record ends at {at}, the file at {size}')
-  return np.array(begins, np.int64), np.array(lengths, np.int64)
+  return np.array(records, np.int64).reshape(-1, 3)
 
 
-def _indexed(config, paths, files, begins, lengths) -> Indexed:
-  """Returns the split whose record i is in `paths[files[i]]` at `begins[i]`."""
-  import tensorflow as tf
+def _indexed(config, paths: list[str], records: np.ndarray) -> Indexed:
+  """Returns the split of records int64 [N, 3]: file, offset and length."""
 
   def read(index):
     # Opened each time: a process may not open as many files as there are.
-    with open(paths[files[index]], 'rb') as file:
-      file.seek(begins[index])
-      return file.read(lengths[index])
+    number, begin, length = records[index]
+    with open(paths[number], 'rb') as file:
+      file.seek(begin)
+      return file.read(length)
 
-  edge = tf.io.VarLenFeature(tf.float32)
   features = {
     'image/encoded': tf.io.FixedLenFeature((), tf.string),
     'image/class/label': tf.io.FixedLenFeature((), tf.int64),
-    **{_BOX + name: edge for name in _EDGES},
+    **dict.fromkeys(_EDGES, tf.io.VarLenFeature(tf.float32)),
   }
 
   def fetch(index):
     record = tf.numpy_function(read, [index], tf.string, stateful=False)
     example = tf.io.parse_single_example(tf.ensure_shape(record, ()), features)
-    edges = [tf.sparse.to_dense(example[_BOX + name]) for name in _EDGES]
+    edges = [tf.sparse.to_dense(example[name]) for name in _EDGES]
     return {
       'image': example['image/encoded'],
       'label': example['image/class/label'] - config.data.label_offset,
@@ -164,5 +148,5 @@ def _indexed(config, paths, files, begins, lengths) -> Indexed:
   count = config.model.num_classes
   if names is None or (count and count != len(names)):
     names = [str(i) for i in range(count)]
-  name = lambda i: f'{paths[files[i]]}, byte {begins[i]}'
-  return Indexed(len(begins), tuple(names), fetch, name)
+  name = lambda i: f'{paths[records[i, 0]]}, byte {records[i, 1]}'
+  return Indexed(len(records), tuple(names), fetch, name)

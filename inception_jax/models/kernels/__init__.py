@@ -1,5 +1,5 @@
 """Convolutions and pools that a platform computes faster than XLA's default
-lowering: same values, same derivatives.
+lowering, with the same values and derivatives.
 
-Nothing that knows what a network is.
+May not import other modules of `models`.
 """

@@ -7,6 +7,7 @@ of 1×7 and 7×1, average pools that count the padding, no auxiliary head. Their
 """
 
 from inception_jax.models.card import Card
+from inception_jax.models.networks import inception_resnet
 from inception_jax.models.networks import inception_v3
 from inception_jax.models.specs import AVG_POOL
 from inception_jax.models.specs import DOWN
@@ -47,36 +48,11 @@ def _v3_block_b(c: int):
   )
 
 
-_V3_BODY = (
-  ('mixed_5b', _v3_block_a(32)),  # 30×30×256
-  ('mixed_5c', _v3_block_a(64)),  # 30×30×288
-  ('mixed_5d', _v3_block_a(64)),  # 30×30×288
-  (
-    'mixed_6a',  # 14×14×768
-    mixed(
-      conv(384, 3, **DOWN),
-      (conv(64), conv(96, 3), conv(96, 3, **DOWN)),
-      MAX_POOL_DOWN,
-    ),
-  ),
-  ('mixed_6b', _v3_block_b(128)),  # 14×14×768
-  ('mixed_6c', _v3_block_b(160)),  # 14×14×768
-  ('mixed_6d', _v3_block_b(160)),  # 14×14×768
-  ('mixed_6e', _v3_block_b(192)),  # 14×14×768
-  (
-    'mixed_7a',  # 6×6×1280
-    mixed(
-      (conv(192), conv(320, 3, **DOWN)),
-      (conv(192), conv(192, 1, 7), conv(192, 7, 1), conv(192, 3, **DOWN)),
-      Pool('avg', **DOWN),
-    ),
-  ),
-  ('mixed_7b', inception_v3.block_c()),  # 6×6×2048
-  ('mixed_7c', inception_v3.block_c()),  # 6×6×2048
-)
-
 CIFAR_INCEPTION_V3 = Architecture(
-  {'small': inception_v3.STEMS['small']}, _V3_BODY, _CARD, **_PYTORCH
+  {'small': inception_v3.STEMS['small']},
+  inception_v3.body(_v3_block_a, _v3_block_b, Pool('avg', **DOWN)),
+  _CARD,
+  **_PYTORCH,
 )
 
 _STEM = (
@@ -98,9 +74,7 @@ _STEM = (
 def _reduction_a(k: int, l: int, m: int, n: int):  # noqa: E741
   """Reduction-A; the parameters are named as in the paper's table 1."""
   return mixed(
-    (conv(k), conv(l, 3), conv(m, 3, **DOWN)),
-    conv(n, 3, **DOWN),
-    MAX_POOL_DOWN,
+    (conv(k), conv(l, 3), conv(m, 3, **DOWN)), conv(n, 3, **DOWN), MAX_POOL_DOWN
   )
 
 
@@ -159,38 +133,20 @@ _V4_BODY = (
 CIFAR_INCEPTION_V4 = Architecture({'small': _STEM}, _V4_BODY, _CARD, **_PYTORCH)
 
 _RESNET_BLOCK_A = ProjectedResidual(
-  mixed(
-    conv(32),
-    (conv(32), conv(32, 3)),
-    (conv(32), conv(48, 3), conv(64, 3)),
-  ),
-  features=384,
-  scale=1.0,
+  inception_resnet.BRANCHES_35, features=384, scale=1.0
 )
 _RESNET_BLOCK_B = ProjectedResidual(
-  mixed(conv(192), (conv(128), conv(160, 1, 7), conv(192, 7, 1))),
-  features=1154,
-  scale=0.1,
+  inception_resnet.BRANCHES_17, features=1154, scale=0.1
 )
 _RESNET_BLOCK_C = ProjectedResidual(
-  mixed(conv(192), (conv(192), conv(224, 1, 3), conv(256, 3, 1))),
-  features=2048,
-  scale=0.1,
+  inception_resnet.BRANCHES_8, features=2048, scale=0.1
 )
 
 _RESNET_BODY = (
   *((f'block_a_{i}', _RESNET_BLOCK_A) for i in range(1, 6)),  # 30×30×384
   ('reduction_a', _reduction_a(256, 256, 384, 384)),  # 14×14×1152
   *((f'block_b_{i}', _RESNET_BLOCK_B) for i in range(1, 11)),  # 14×14×1154
-  (
-    'reduction_b',  # 6×6×2146
-    mixed(
-      (conv(256), conv(384, 3, **DOWN)),
-      (conv(256), conv(288, 3, **DOWN)),
-      (conv(256), conv(288, 3), conv(320, 3, **DOWN)),
-      MAX_POOL_DOWN,
-    ),
-  ),
+  ('reduction_b', inception_resnet.REDUCTION_B),  # 6×6×2146
   *((f'block_c_{i}', _RESNET_BLOCK_C) for i in range(1, 6)),  # 6×6×2048
 )
 

@@ -14,23 +14,20 @@ from inception_jax.models.specs import Residual
 from inception_jax.models.specs import conv
 from inception_jax.models.specs import mixed
 
-_BLOCK_35 = Residual(
-  mixed(
-    conv(32),
-    (conv(32), conv(32, 3)),
-    (conv(32), conv(48, 3), conv(64, 3)),
-  ),
-  scale=0.17,
+BRANCHES_35 = mixed(
+  conv(32), (conv(32), conv(32, 3)), (conv(32), conv(48, 3), conv(64, 3))
 )
-
-_BLOCK_17 = Residual(
-  mixed(conv(192), (conv(128), conv(160, 1, 7), conv(192, 7, 1))),
-  scale=0.10,
+BRANCHES_17 = mixed(conv(192), (conv(128), conv(160, 1, 7), conv(192, 7, 1)))
+BRANCHES_8 = mixed(conv(192), (conv(192), conv(224, 1, 3), conv(256, 3, 1)))
+REDUCTION_B = mixed(
+  (conv(256), conv(384, 3, **DOWN)),
+  (conv(256), conv(288, 3, **DOWN)),
+  (conv(256), conv(288, 3), conv(320, 3, **DOWN)),
+  MAX_POOL_DOWN,
 )
-
-_BRANCHES_8 = mixed(conv(192), (conv(192), conv(224, 1, 3), conv(256, 3, 1)))
-_BLOCK_8 = Residual(_BRANCHES_8, scale=0.20)
-_LAST_BLOCK_8 = Residual(_BRANCHES_8, scale=1.0, relu=False)
+_BLOCK_35 = Residual(BRANCHES_35, scale=0.17)
+_BLOCK_17 = Residual(BRANCHES_17, scale=0.10)
+_BLOCK_8 = Residual(BRANCHES_8, scale=0.20)
 
 _BODY = (
   (
@@ -52,23 +49,12 @@ _BODY = (
     ),
   ),
   *((f'block17_{i}', _BLOCK_17) for i in range(1, 21)),  # 17×17×1088
-  (
-    'mixed_7a',  # 8×8×2080
-    mixed(
-      (conv(256), conv(384, 3, **DOWN)),
-      (conv(256), conv(288, 3, **DOWN)),
-      (conv(256), conv(288, 3), conv(320, 3, **DOWN)),
-      MAX_POOL_DOWN,
-    ),
-  ),
+  ('mixed_7a', REDUCTION_B),  # 8×8×2080
   *((f'block8_{i}', _BLOCK_8) for i in range(1, 10)),  # 8×8×2080
-  ('block8_10', _LAST_BLOCK_8),  # 8×8×2080
+  ('block8_10', Residual(BRANCHES_8, scale=1.0, relu=False)),  # 8×8×2080
   ('conv_7b', conv(1536)),  # 8×8×1536
 )
 
 INCEPTION_RESNET_V2 = Architecture(
-  stems=inception_v3.STEMS,
-  body=_BODY,
-  card=Card(),
-  aux_after='block17_20',
+  inception_v3.STEMS, _BODY, Card(), aux_after='block17_20'
 )

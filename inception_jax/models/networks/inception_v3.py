@@ -32,15 +32,13 @@ def _block_b(c: int):
   )
 
 
-def block_c():
-  """Block of the last grid; two branches end in parallel convolutions."""
-  return mixed(
-    conv(320),
-    (conv(384), mixed(conv(384, 1, 3), conv(384, 3, 1))),
-    (conv(448), conv(384, 3), mixed(conv(384, 1, 3), conv(384, 3, 1))),
-    (AVG_POOL, conv(192)),
-  )
-
+# Two branches end in parallel convolutions.
+_BLOCK_C = mixed(
+  conv(320),
+  (conv(384), mixed(conv(384, 1, 3), conv(384, 3, 1))),
+  (conv(448), conv(384, 3), mixed(conv(384, 1, 3), conv(384, 3, 1))),
+  (AVG_POOL, conv(192)),
+)
 
 STEMS = {
   'imagenet': (
@@ -63,37 +61,37 @@ STEMS = {
   ),
 }
 
-_BODY = (
-  ('mixed_5b', _block_a(32)),  # 35×35×256
-  ('mixed_5c', _block_a(64)),  # 35×35×288
-  ('mixed_5d', _block_a(64)),  # 35×35×288
-  (
-    'mixed_6a',  # 17×17×768
-    mixed(
-      conv(384, 3, **DOWN),
-      (conv(64), conv(96, 3), conv(96, 3, **DOWN)),
-      MAX_POOL_DOWN,
-    ),
-  ),
-  ('mixed_6b', _block_b(128)),  # 17×17×768
-  ('mixed_6c', _block_b(160)),  # 17×17×768
-  ('mixed_6d', _block_b(160)),  # 17×17×768
-  ('mixed_6e', _block_b(192)),  # 17×17×768
-  (
-    'mixed_7a',  # 8×8×1280
-    mixed(
-      (conv(192), conv(320, 3, **DOWN)),
-      (conv(192), conv(192, 1, 7), conv(192, 7, 1), conv(192, 3, **DOWN)),
-      MAX_POOL_DOWN,
-    ),
-  ),
-  ('mixed_7b', block_c()),  # 8×8×2048
-  ('mixed_7c', block_c()),  # 8×8×2048
+_REDUCTION_A = mixed(
+  conv(384, 3, **DOWN),
+  (conv(64), conv(96, 3), conv(96, 3, **DOWN)),
+  MAX_POOL_DOWN,
 )
 
+
+def body(block_a, block_b, last_pool):
+  """Stages after the stem, from these blocks; 'small' starts from 30×30."""
+  return (
+    ('mixed_5b', block_a(32)),  # 35×35×256
+    ('mixed_5c', block_a(64)),  # 35×35×288
+    ('mixed_5d', block_a(64)),  # 35×35×288
+    ('mixed_6a', _REDUCTION_A),  # 17×17×768
+    ('mixed_6b', block_b(128)),  # 17×17×768
+    ('mixed_6c', block_b(160)),  # 17×17×768
+    ('mixed_6d', block_b(160)),  # 17×17×768
+    ('mixed_6e', block_b(192)),  # 17×17×768
+    (
+      'mixed_7a',  # 8×8×1280
+      mixed(
+        (conv(192), conv(320, 3, **DOWN)),
+        (conv(192), conv(192, 1, 7), conv(192, 7, 1), conv(192, 3, **DOWN)),
+        last_pool,
+      ),
+    ),
+    ('mixed_7b', _BLOCK_C),  # 8×8×2048
+    ('mixed_7c', _BLOCK_C),  # 8×8×2048
+  )
+
+
 INCEPTION_V3 = Architecture(
-  stems=STEMS,
-  body=_BODY,
-  card=Card(),
-  aux_after='mixed_6e',
+  STEMS, body(_block_a, _block_b, MAX_POOL_DOWN), Card(), aux_after='mixed_6e'
 )

@@ -94,9 +94,4 @@ _BODY = (
   *((f'mixed_7{c}', _BLOCK_C) for c in 'bcd'),  # 8×8×1536
 )
 
-INCEPTION_V4 = Architecture(
-  stems=_STEMS,
-  body=_BODY,
-  card=Card(),
-  aux_after='mixed_6h',
-)
+INCEPTION_V4 = Architecture(_STEMS, _BODY, Card(), aux_after='mixed_6h')

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from inception_jax.data import crops
 from inception_jax.data import decode
+from inception_jax.data import views
 from tests.support.pictures import config_of
 
 
@@ -43,15 +43,15 @@ from tests.support.pictures import config_of
 def test_count_and_positions_of_views(protocol, count, some):
   # For size 299, the sides are 341, 384, 427 and 469; the last corners are at
   # 42, 85, 128 and 170.
-  found = crops.views(protocol, 299)
+  found = views.views(protocol, 299)
   assert len(found) == len(set(found)) == count
-  assert {crops.View(*view) for view in some} <= set(found)
+  assert {views.View(*view) for view in some} <= set(found)
   assert all(view.mirrored for view in found[(count + 1) // 2 :])
 
 
 def test_scales_are_those_of_googlenet():
-  assert list(crops.sides('144_crops', 224).values()) == [256, 288, 320, 352]
-  assert list(crops.sides('12_crops', 299).values()) == [341]
+  assert list(views.sides('144_crops', 224).values()) == [256, 288, 320, 352]
+  assert list(views.sides('12_crops', 299).values()) == [341]
 
 
 @pytest.mark.parametrize('upright', [False, True])

@@ -16,21 +16,13 @@ PROTOCOLS = ('single', 'mirror', *_SCALES)
 
 
 class View(NamedTuple):
-  """A window of the network's size.
+  """A window of the network's size."""
 
-  Attributes:
-    canvas: key of the canvas in the batch.
-    square: index of the square in the canvas.
-    top: first row in the square.
-    left: first column in the square.
-    mirrored: whether left and right are swapped.
-  """
-
-  canvas: str
-  square: int
-  top: int
-  left: int
-  mirrored: bool
+  canvas: str  # key of the canvas in the batch
+  square: int  # index of the square in the canvas
+  top: int  # first row in the square
+  left: int  # first column in the square
+  mirrored: bool  # whether left and right are swapped
 
 
 def places(protocol: str) -> tuple[float, ...]:
@@ -56,17 +48,17 @@ def views(protocol: str, size: int) -> list[View]:
   '12_crops' and '144_crops' are GoogLeNet's: of each square its corners, its
   centre and the whole of it, each also mirrored.
   """
+  whole = [View('image', 0, 0, 0, False)]
   if protocol == 'single':
-    return [View('image', 0, 0, 0, False)]
+    return whole
   plain = []
   squares = len(_PLACES.get(protocol, (0.5,)))
-  canvases = sides(protocol, size)
-  for i, (canvas, side) in enumerate(canvases.items()):
+  for i, (canvas, side) in enumerate(sides(protocol, size).items()):
     last, middle = side - size, (side - size) // 2
     corners = [(top, left) for top in (0, last) for left in (0, last)]
     for square in range(squares):
       for top, left in [*corners, (middle, middle)]:
         plain.append(View(canvas, square, top, left, False))
       plain.append(View('image', i * squares + square, 0, 0, False))
-  plain = plain or [View('image', 0, 0, 0, False)]
+  plain = plain or whole
   return plain + [view._replace(mirrored=True) for view in plain]
