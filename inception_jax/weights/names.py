@@ -73,7 +73,6 @@ def _v4(stem, prefix, a, reduction_a, b, reduction_b, c) -> tuple[str, ...]:
 
 
 # timm's network is torchvision's.
-# timm has the same names.
 TORCHVISION_V3 = Names(
   _v3(
     'Conv2d_1a_3x3 Conv2d_2a_3x3 Conv2d_2b_3x3 Conv2d_3b_1x1 Conv2d_4a_3x3',

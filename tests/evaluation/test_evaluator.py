@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from inception_jax.data import decode
-from inception_jax.data import views
+from inception_jax.data import views as views_lib
 from inception_jax.data.sources import registry
 from inception_jax.data.splits import Indexed
 from inception_jax.errors import UserError
@@ -26,7 +26,7 @@ def mean_probabilities(config, model, variables, split):
     labels.append(int(record['label']))
     canvases = decode.eval_canvases(record['image'], config.data)
     views = []
-    for view in views.views(config.data.eval_protocol, size):
+    for view in views_lib.views(config.data.eval_protocol, size):
       canvas = canvases[view.canvas].numpy()
       square = canvas if canvas.ndim == 3 else canvas[view.square]
       image = square[view.top :, view.left :][:size, :size]
