@@ -36,7 +36,7 @@ def mean_probabilities(config, model, variables, split):
   return np.stack(means), np.array(labels)
 
 
-@pytest.mark.parametrize('protocol', views.PROTOCOLS)
+@pytest.mark.parametrize('protocol', views_lib.PROTOCOLS)
 def test_protocols_average_the_probabilities_of_the_views(
   pictures, one_device, protocol
 ):
