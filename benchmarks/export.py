@@ -51,7 +51,7 @@ def measure(config, rounds: int, torch: str, mindspore: str) -> list[dict]:
   weights = Weights(
     'initial weights', factory.network_config(config, number), card, variables
   )
-  images = comparison.normalise(card)
+  images = comparison.normalize(card)
   rows, runners = {}, {}
   with tempfile.TemporaryDirectory() as folder:
     for name in formats.LOADED:

@@ -38,7 +38,7 @@ def measure(
 
   The peer's step has RMSProp, label smoothing and, in v3, the auxiliary loss,
   but no moving average of weights and no augmentation; both are disabled here.
-  Our step additionally flips and normalises uint8 images, decays weights,
+  Our step additionally flips and normalizes uint8 images, decays weights,
   applies dropout, and computes the metrics and norms that training logs. Both
   sides use the config's batch size and precision.
 

@@ -5,8 +5,8 @@ import os
 
 from tests.support.commands import UNOPTIMISED
 
-# JAX reads these when it is imported. Tests that need the optimisation that
-# users get start a command with `optimised`.
+# JAX reads these when it is imported. Tests that need the optimization that
+# users get start a command with `optimized`.
 os.environ['XLA_FLAGS'] = (
   f'--xla_force_host_platform_device_count=8 {UNOPTIMISED}'
 )
@@ -65,3 +65,8 @@ def finished_run(tmp_path_factory, one_device):
 
   workdir = tmp_path_factory.mktemp('finished')
   return workdir, runs.train(workdir, runs.short_config(), one_device)
+
+
+def pytest_collection_modifyitems(items):
+  """Starts with the slow tests, so that no process ends with one alone."""
+  items.sort(key=lambda item: not item.get_closest_marker('slow'))

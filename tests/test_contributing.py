@@ -319,7 +319,7 @@ EIGENVECTORS = np.float32(
 
 
 def lighting(key, image, data):
-  """Shifts the colour along the principal components of ImageNet's."""
+  """Shifts the color along the principal components of ImageNet's."""
   amounts = data.lighting * jax.random.normal(key, (3,)) * EIGENVALUES
   return jnp.clip(image + 255 * EIGENVECTORS @ amounts, 0, 255)
 
@@ -348,13 +348,13 @@ def test_how_to_add_an_augmentation(monkeypatch, tmp_path, one_device):
   config.data.lighting = 0.1
   preflight.check(config, str(tmp_path), train=True)
 
-  # One colour is added to all pixels of an image, another one to the next.
+  # One color is added to all pixels of an image, another one to the next.
   added = (augment(0) - without) * np.float32(config.data.std)
-  colours = added[:, 0, 0]
+  colors = added[:, 0, 0]
   np.testing.assert_allclose(
-    added, colours[:, None, None] + 0 * added, atol=1e-3
+    added, colors[:, None, None] + 0 * added, atol=1e-3
   )
-  assert np.ptp(colours, axis=0).min() > 1
+  assert np.ptp(colors, axis=0).min() > 1
   np.testing.assert_array_equal(augment(0), augment(0))
   assert (augment(0) != augment(1)).any()
 

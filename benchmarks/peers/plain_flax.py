@@ -25,7 +25,7 @@ from inception_jax.models.specs import conv
 
 
 class Network(nn.Module):
-  """Maps normalised images [B, S, S, C] to logits and auxiliary logits or None.
+  """Maps normalized images [B, S, S, C] to logits and auxiliary logits or None.
 
   `table` has the stages of a `specs.Architecture`, stem and body. The auxiliary
   head reads the stage `aux_after`; '' for no such head. `dropout_rate` is that

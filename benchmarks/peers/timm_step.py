@@ -7,7 +7,7 @@ network. Runs in an environment with torch and timm, on a GPU if there is one.
 Prints the versions as a line of JSON; then reads lines `train STEPS` or
 `inference STEPS`, and prints the seconds that these steps took.
 
-Tuned for speed: channels_last, autocast, images that are already normalised and
+Tuned for speed: channels_last, autocast, images that are already normalized and
 on the device, RMSProp with `foreach`.
 """
 

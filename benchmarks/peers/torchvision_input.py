@@ -4,7 +4,7 @@ python torchvision_input.py FOLDER SIZE BATCH BATCHES
 
 Runs in an environment with torch and torchvision, with two workers, PIL and the
 transforms of torchvision's ImageNet recipe. Prints a line of JSON: images per
-second as normalised float32, and as uint8 without normalisation.
+second as normalized float32, and as uint8 without normalization.
 """
 
 import json

@@ -29,7 +29,7 @@ def _replicate(x):
   """Returns an array of which this process holds every element."""
   if x.is_fully_addressable or x.is_fully_replicated:
     return x
-  # To the host at once: all arrays together may not fit on a device.
+  # Each goes to the host first: replicated, all may not fit on a device.
   return np.asarray(sharding.replicate(x.sharding.mesh, x))
 
 
@@ -137,12 +137,13 @@ class CheckpointManager(CheckpointDirectory):
 
   def _delete_older(self) -> list[int]:
     """Deletes the checkpoints that need not be kept; returns their steps."""
-    # orbax's EveryNSteps takes whole steps, its BestN the latest among equals.
+    # Not by orbax's policies: EveryNSteps takes no fractions of steps, BestN
+    # keeps the latest of equals; here the earliest is kept.
     kept = {*self._steps[-self._keep_latest :], self.best_step()}
     deleted = []
     for old in self._steps:
       if old not in kept and not self._keep_always(old):
-        # Renamed first, so that an interrupted deletion leaves no checkpoint.
+        # Renamed first, so that an interrupted deletion leaves none half.
         path = self.path(old)
         path = path.rename(path.with_name(path.name + DELETED_SUFFIX))
         path.rmtree()
@@ -151,7 +152,7 @@ class CheckpointManager(CheckpointDirectory):
 
 
 def _lower_priority() -> None:
-  """Makes the thread's digests yield the cores to training."""
+  """Lowers this thread's priority, so that saving does not slow training."""
   # Only Linux has a priority per thread.
   with contextlib.suppress(AttributeError, OSError):
     os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)

@@ -55,7 +55,7 @@ def get_config() -> ConfigDict:
   config.data.rand_ops = 2  # RandAugment's operations an image
   config.data.rand_magnitude = 9.0  # of 30, torchvision's scale; timm's is 10
   # Brightness, contrast, saturation: factors in 1 ± this; hue: shifted by ±
-  # this fraction of the colour circle
+  # this fraction of the color circle
   config.data.color_jitter = (0.0, 0.0, 0.0, 0.0)
   config.data.brightness_shift = 0.0  # ± this fraction of white: TensorFlow's
   config.data.erase = 0.0  # probability of random erasing

@@ -101,7 +101,7 @@ def eval_image(image, data, python: bool = True):
     shorter = math.floor(data.image_size / data.eval_crop_fraction + 1e-6)
     resized, size = _resize_shorter_side(decoded, data, shorter, python)
     return _crop_square(resized, size, data.image_size, 0.5)
-  # A JPEG is decoded whole: decoding the window alone would change the colours
+  # A JPEG is decoded whole: decoding the window alone would change the colors
   # at its edge.
   shape = tf.shape(decoded)[:2]
   extent = tf.cast(shape, tf.float32) * data.eval_crop_fraction

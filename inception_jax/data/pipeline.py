@@ -22,9 +22,9 @@ def train_batches(
   """Yields training batches without end.
 
   Args:
-    start_step: step of the first batch.
+    start_step: steps done before the first batch.
     rows: rows of the global batch that this process reads.
-    bad: the split's `BadImages`, if the caller reads them.
+    bad: the split's `BadImages`; None: one that writes no file.
 
   Yields:
     {'image': uint8 [rows, S, S, C], 'label': int32 [rows]}.
@@ -114,8 +114,8 @@ def _batches(
   bad = bad or BadImages(split, data)
   while True:
     try:
-      # No function here has a condition for AutoGraph to convert. Looking for
-      # some took two seconds of Python, while a step was being traced.
+      # No function here branches in Python on a tensor, and AutoGraph's search
+      # took two seconds, which slowed the tracing of the training step.
       dataset = tf.autograph.experimental.do_not_convert(_dataset)
       substitute = bad.substitution()
       batches = dataset(
@@ -142,7 +142,7 @@ def _batches(
 
 
 def _dataset(elements, fetch, substitute, decode_record, size: int):
-  """Returns the tf.data.Dataset of batches of (position, element)s."""
+  """Reads, decodes and batches `elements`, a dataset of (position, element)."""
 
   def read(position, element):
     element, is_substitute = substitute(position, element)
@@ -150,9 +150,8 @@ def _dataset(elements, fetch, substitute, decode_record, size: int):
 
   images = elements.map(read, num_parallel_calls())
   batches = images.batch(size, drop_remainder=True)
-  # In TensorFlow 2.21 the autotuning thread sleeps for up to a minute, twice as
-  # long each time, and deleting an iterator waits for it: at the end of every
-  # evaluation.
+  # In TensorFlow 2.21 the autotuning thread sleeps, in the end a minute, and
+  # the end of every evaluation waited for it.
   options = tf.data.Options()
   options.autotune.enabled = False
   return batches.prefetch(tf.data.AUTOTUNE).with_options(options)

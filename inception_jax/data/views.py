@@ -9,7 +9,7 @@ from typing import NamedTuple
 # Shorter sides, in sevenths of the network's size: of GoogLeNet's 224 they
 # are 256, 288, 320 and 352 (Szegedy et al. 2015, section 7).
 _SCALES = {'12_crops': (8,), '144_crops': (8, 9, 10, 11)}
-# Squares of each scale: the centre, or left, centre and right (top, centre and
+# Squares of each scale: the center, or left, center and right (top, center and
 # bottom of an upright image), as fractions of the free length.
 _PLACES = {'12_crops': (0.5,), '144_crops': (0.0, 0.5, 1.0)}
 PROTOCOLS = ('single', 'mirror', *_SCALES)
@@ -46,7 +46,7 @@ def views(protocol: str, size: int) -> list[View]:
   """Returns the views of a protocol, whose probabilities are averaged.
 
   '12_crops' and '144_crops' are GoogLeNet's: of each square its corners, its
-  centre and the whole of it, each also mirrored.
+  center and the whole of it, each also mirrored.
   """
   whole = [View('image', 0, 0, 0, False)]
   if protocol == 'single':

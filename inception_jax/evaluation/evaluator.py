@@ -33,7 +33,7 @@ class Evaluation(NamedTuple):
   Attributes:
     scores: 'loss', 'top1', 'top5' and 'count', the number of images; those
       that cannot be decoded or have no label do not count.
-    batches: of each batch what `scoring.score` returns, numpy arrays.
+    batches: for each batch, what `scoring.score` returns, as numpy arrays.
   """
 
   scores: dict[str, float]
@@ -188,7 +188,7 @@ class Evaluator:
       wrong |= skipped < bad or (single and skipped > bad)
       bad = skipped
     if wrong:
-      raise RuntimeError(f'evaluated {count} images of {self._split.size}')
+      raise RuntimeError(f'{count} images were counted, {expected} expected')
     if bad:
       log.warning(
         '%d of %d images cannot be decoded and are not counted',

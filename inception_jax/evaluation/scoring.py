@@ -12,18 +12,18 @@ def make_forward(config, model):
   """Returns `(variables, uint8 [B, S, S, C]) → logits [B, N]`."""
 
   def forward(variables, images):
-    return model.apply(variables, transforms.normalise(images, config.data))[0]
+    return model.apply(variables, transforms.normalize(images, config.data))[0]
 
   return forward
 
 
 def make_artifact_forward(config, classify):
   """The same for an artifact: its variables are in the program that runs it."""
-  normalise = jax.jit(lambda images: transforms.normalise(images, config.data))
+  normalize = jax.jit(lambda images: transforms.normalize(images, config.data))
 
   def forward(variables, images):
     del variables
-    return jnp.asarray(classify(np.asarray(normalise(images))))
+    return jnp.asarray(classify(np.asarray(normalize(images))))
 
   return forward
 

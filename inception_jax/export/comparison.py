@@ -34,13 +34,13 @@ def sample_images(size: int, channels: int) -> np.ndarray:
   return np.stack(images)
 
 
-def normalise(
+def normalize(
   card: card_lib.Card, images: np.ndarray | None = None
 ) -> np.ndarray:
   """Returns uint8 images, None: `sample_images`, as float32 [n, S, S, C]."""
   if images is None:
     images = sample_images(card.input_size, len(card.mean))
-  return np.asarray(transforms.normalise(images, card_lib.to_config(card)))
+  return np.asarray(transforms.normalize(images, card_lib.to_config(card)))
 
 
 def compare(
@@ -53,7 +53,7 @@ def compare(
   is relative to the largest logit, and 'top5_agreement', the fraction of images
   with the same top-5 classes.
   """
-  images = normalise(weights.card, images)
+  images = normalize(weights.card, images)
   model = architectures.create(weights.network)
   expected = np.asarray(_logits(model, weights.variables, images))
   actual = classify(images)

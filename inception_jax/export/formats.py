@@ -115,7 +115,7 @@ class _Runnable(Format):
     metadata_json = metadata.to_json(weights, variables, step)
     images = ()
     if self.calibrated:
-      images = (comparison.normalise(weights.card, calibration),)
+      images = (comparison.normalize(weights.card, calibration),)
     self.file.save(path, apply, variables, weights.card, metadata_json, *images)
     return self.load(path).classify
 
@@ -135,7 +135,7 @@ class _Mindir(Format):
     return exporter.without_aux(weights)
 
   def save(self, weights, path, step, calibration=None, mindspore=''):
-    images = comparison.normalise(weights.card)
+    images = comparison.normalize(weights.card)
     logits, _ = mindir.save(weights, path, step, mindspore, images)
     return lambda images: logits  # `compare` asks for the same images
 

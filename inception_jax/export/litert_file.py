@@ -1,7 +1,7 @@
 """LiteRT (TensorFlow Lite), float32 or int8, with metadata in an appended zip.
 
 The batch is 1: with any other, the converter fuses neither biases nor ReLUs
-into convolutions, and cannot quantise average pools.
+into convolutions, and cannot quantize average pools.
 """
 
 import os
@@ -27,7 +27,7 @@ def save(
 ) -> None:
   """Writes `apply`, (variables, float32 [1, S, S, C]) → logits.
 
-  The activations of `calibration`, normalised float32 [n, S, S, C], give the
+  The activations of `calibration`, normalized float32 [n, S, S, C], give the
   ranges of int8; None: float32. Input and output are float32 in both.
   """
   from jax.experimental import jax2tf

@@ -85,7 +85,7 @@ def save(
     path: of the file.
     step: of training.
     python: an interpreter with mindspore and mindcv.
-    images: float32 [B, S, S, C], normalised.
+    images: float32 [B, S, S, C], normalized.
     rounds: how often to time the file on all images in one batch.
 
   Returns:

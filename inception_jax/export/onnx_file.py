@@ -25,7 +25,7 @@ def save(path: str, apply, variables, card, metadata_json: str) -> None:
     output_names=[OUTPUT],
     opset=_OPSET,
   )
-  # jax2onnx wraps each convolution in Transposes. onnxruntime's optimiser
+  # jax2onnx wraps each convolution in Transposes. onnxruntime's optimizer
   # removes them, at the level that keeps to standard operators.
   with tempfile.TemporaryDirectory() as folder:
     raw, optimized = (os.path.join(folder, name) for name in ('raw', 'opt'))

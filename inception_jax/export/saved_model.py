@@ -1,6 +1,6 @@
 """SavedModel with two signatures, in the layout of TF Serving and Triton.
 
-'serving_default' takes float32 `images` [B, S, S, C], normalised. 'encoded'
+'serving_default' takes float32 `images` [B, S, S, C], normalized. 'encoded'
 takes `encoded` [B], strings that are each a JPEG, PNG, GIF, BMP or WebP, and
 preprocesses them. Both give `logits` and `probabilities`.
 """

@@ -7,7 +7,7 @@ import jax
 class GroupedBatchNorm(nn.BatchNorm):
   """BatchNorm per group of the batch, as with replicas that do not communicate.
 
-  In training, [B, …] is normalised in groups of B / groups consecutive rows,
+  In training, [B, …] is normalized in groups of B / groups consecutive rows,
   each with its own statistics, as in the papers, whose replicas do not exchange
   them. The moving statistics are the mean over the groups. If each device holds
   one group, activations are not communicated.
@@ -31,11 +31,11 @@ class GroupedBatchNorm(nn.BatchNorm):
       parent=None,
     )
 
-    def normalise(x):
+    def normalize(x):
       return batch_norm.apply(self.variables, x, mutable=['batch_stats'])
 
     grouped = x.reshape(self.groups, -1, *x.shape[1:])
-    y, updates = jax.vmap(normalise)(grouped)
+    y, updates = jax.vmap(normalize)(grouped)
     for name, value in updates['batch_stats'].items():
       self.put_variable('batch_stats', name, value.mean(axis=0))
     return y.reshape(x.shape)

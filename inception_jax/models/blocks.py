@@ -79,7 +79,7 @@ class MixedBlock(nn.Module):
     Average pools commute with 1×1 convolutions, and pooling the output costs
     less, since it has fewer channels. They do not commute if the convolution
     has a bias and the pool counts its padding, which has none. With 8-bit
-    integers the order stays, since the quantised range would have to cover
+    integers the order stays, since the quantized range would have to cover
     values that the ReLU has not yet cut off.
     """
     options = self.options

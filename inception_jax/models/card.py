@@ -21,8 +21,8 @@ class Card:
     input_size: height and width of the image in pixels.
     mean: one number for each channel, in 0…255.
     std: likewise; the network's input is `(image − mean) / std`.
-    crop_mode: the region that evaluation uses: 'central', the centre, a
-      fraction of height and width (TF-slim's); 'short_side', the centre of an
+    crop_mode: the region that evaluation uses: 'central', the center, a
+      fraction of height and width (TF-slim's); 'short_side', the center of an
       image whose shorter side is resized to input_size / fraction
       (torchvision's); 'squash', the whole image.
     crop_fraction: that fraction.

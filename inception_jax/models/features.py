@@ -11,7 +11,7 @@ def features(model: network.Inception, variables, images) -> dict:
   Args:
     model: the network.
     variables: {'params', 'batch_stats'}.
-    images: normalised, float [B, S, S, C].
+    images: normalized, float [B, S, S, C].
 
   Returns:
     {name: array}: the output [B, H, W, C] of each stage under its name in the

@@ -31,9 +31,9 @@ class LayerOptions:
     bn_momentum: decay of BatchNorm's moving statistics.
     frozen: path patterns as in `config.fine_tune.freeze`; in training, a
       matching BatchNorm uses its moving statistics and does not update them.
-    replicas: parts of the batch that BatchNorm normalises separately.
+    replicas: parts of the batch that BatchNorm normalizes separately.
     folded: whether BatchNorm is folded into the convolutions, see `fold.fold`.
-    int8: whether the network will be quantised to 8-bit integers.
+    int8: whether the network will be quantized to 8-bit integers.
     portable: whether to use standard convolutions and pools, which every reader
       of an exported network supports, not the fastest of the platform.
   """

@@ -61,7 +61,7 @@ class AuxHead(nn.Module):
 class Classifier(nn.Module):
   """Global average pool and dense layer: [B, H, W, C] → [B, num_classes].
 
-  The logits are float32. With `batch_norm`, features and logits are normalised,
+  The logits are float32. With `batch_norm`, features and logits are normalized,
   with the ε and momentum of MindSpore's Inception-v4
   (models/official/cv/Inception/inceptionv4). That one ends in a log-softmax,
   which changes neither the loss nor the order of the classes.
@@ -77,7 +77,7 @@ class Classifier(nn.Module):
   def __call__(self, x, train: bool):
     policy = self.options.policy
 
-    def normalise(x, name, momentum):
+    def normalize(x, name, momentum):
       statistics = {'epsilon': HEAD_EPSILONS[name], 'momentum': momentum}
       return self.options.batch_norm(
         self, name, train, dtype=policy.output_dtype, **statistics
@@ -91,7 +91,7 @@ class Classifier(nn.Module):
       x = jnp.mean(x, axis=(1, 2), dtype=policy.output_dtype)
     _sow_end_point(self, 'pooled', x)
     if self.batch_norm:
-      x = normalise(x, 'bn_features', momentum=0.1)
+      x = normalize(x, 'bn_features', momentum=0.1)
     x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
     x = nn.Dense(
       self.num_classes,
@@ -101,7 +101,7 @@ class Classifier(nn.Module):
       name='dense',
     )(x)
     if self.batch_norm:
-      x = normalise(x, 'bn_logits', momentum=0.9)
+      x = normalize(x, 'bn_logits', momentum=0.9)
     return policy.cast_to_output(x)
 
 
@@ -127,7 +127,7 @@ class Inception(nn.Module):
 
   @nn.compact
   def __call__(self, images, train: bool = False):
-    """Classifies normalised images.
+    """Classifies normalized images.
 
     Args:
       images: float [B, S, S, C].

@@ -23,7 +23,7 @@ class Conv:
     kernel: height and width of the window.
     strides: the same in both directions.
     padding: 'SAME', 'VALID' or `PAD_1`.
-    stddev: σ of a truncated normal initialiser; 0 is He's, over fan-in, as in
+    stddev: σ of a truncated normal initializer; 0 is He's, over fan-in, as in
       TF-slim's `inception_arg_scope`.
     bare: whether BatchNorm and ReLU are left out.
   """

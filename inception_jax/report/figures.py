@@ -81,12 +81,12 @@ def _curve(runs, name, title, key, splits) -> Figure | None:
   def draw(plt, axes):
     for i, run, split, steps, values in lines:
       names = [run] * (len(runs) > 1) + [split] * (len(splits) > 1)
-      # With one run, a colour per split; with several, a colour per run.
-      colour = i if len(runs) > 1 else splits.index(split)
+      # With one run, a color per split; with several, a color per run.
+      color = i if len(runs) > 1 else splits.index(split)
       axes.plot(
         steps,
         values,
-        color=_COLOURS[colour % len(_COLOURS)],
+        color=_COLOURS[color % len(_COLOURS)],
         linewidth=1.8 if split == splits[-1] else 1.2,
         linestyle='-' if split == splits[-1] or len(runs) == 1 else ':',
         marker='o' if len(steps) < 30 else '',
@@ -111,7 +111,7 @@ def _curve(runs, name, title, key, splits) -> Figure | None:
 
 
 def confusion(counts: np.ndarray, names: Sequence[str]) -> Figure:
-  """Draws a confusion matrix, each row normalised by its class's images.
+  """Draws a confusion matrix, each row normalized by its class's images.
 
   `counts` [N, N] are images by label (row) and prediction (column).
   """
@@ -128,9 +128,9 @@ def confusion(counts: np.ndarray, names: Sequence[str]) -> Figure:
       axes.set_yticks(range(len(names)), short)
     if len(names) <= _MOST_WITH_COUNTS:
       for i, j in np.argwhere(counts):
-        colour = 'white' if fractions[i, j] > 0.5 else '#374151'
+        color = 'white' if fractions[i, j] > 0.5 else '#374151'
         axes.text(
-          j, i, counts[i, j], ha='center', va='center', color=colour, size=7
+          j, i, counts[i, j], ha='center', va='center', color=color, size=7
         )
     bar = axes.figure.colorbar(image, shrink=0.7)
     bar.ax.yaxis.set_major_formatter(

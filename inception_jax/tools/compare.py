@@ -7,7 +7,7 @@ its metrics.jsonl, or a folder that `main.py --mode=eval --output=` wrote. Top-1
 and top-5 have 95 % Wilson intervals. If a run has predictions, the table adds
 its calibration error and, if the first run has predictions of the same images,
 the top-1 difference to it with a 95 % interval and the p-value of McNemar's
-test. Runs whose configs differ only in the seed are summarised by the mean and
+test. Runs whose configs differ only in the seed are summarized by the mean and
 standard deviation of top-1.
 """
 
@@ -101,7 +101,7 @@ def _row(run, first) -> dict[str, Any]:
 
 
 def _groups(runs) -> list[dict[str, Any]]:
-  """Summarises runs whose configs differ only in the seed."""
+  """Summarizes runs whose configs differ only in the seed."""
   by_config = {}
   for run in runs:
     if run['config']:

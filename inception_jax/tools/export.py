@@ -6,7 +6,7 @@ python -m inception_jax.tools.export --workdir=runs/v4 --format=onnx \
 Formats that run without this framework:
 - `onnx`: one file, NCHW, any batch, standard operators of opset 18.
 - `stablehlo`: one file for cpu, cuda and tpu, with its parameters.
-- `savedmodel`: a folder with two signatures, for normalised images and for
+- `savedmodel`: a folder with two signatures, for normalized images and for
   encoded ones.
 - `litert`: a .tflite for one image at a time, in float32.
 - `litert_int8`: the same at a quarter of the size, with ranges from the images

@@ -144,7 +144,7 @@ def _probabilities(paths, classify, card, failed) -> Iterator[tuple[str, Any]]:
       rows = np.zeros((size, *card.image_shape), np.uint8)
       for row, image in zip(rows, good, strict=False):
         row[:] = image
-      logits = classify(np.asarray(transforms.normalise(rows, data)))
+      logits = classify(np.asarray(transforms.normalize(rows, data)))
       probabilities = iter(special.softmax(logits[: len(good)], axis=1))
       for path, image in zip(batch, images, strict=True):
         yield path, None if image is None else next(probabilities)

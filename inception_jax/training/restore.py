@@ -39,8 +39,8 @@ def restore_or_initialize(run: Run, checkpoints: CheckpointManager) -> Start:
   """Restores the newest sound checkpoint, or creates the first state.
 
   Raises:
-    UserError: no checkpoint of the run is sound, or the config has changed in
-      a way that a resume must not.
+    UserError: no checkpoint of the run is sound, or the config or the
+      classes have changed in a way that a resume does not allow.
   """
   if not lookup.has_checkpoints(run.workdir):
     state = run.trainer.init()
@@ -63,7 +63,7 @@ def restore_or_initialize(run: Run, checkpoints: CheckpointManager) -> Start:
 def final_scores(run: Run, start: Start) -> dict[str, Any]:
   """Returns the result of a complete run, evaluated now if it was not yet."""
   scores = start.scores
-  if not scores:  # train_for was shortened to a checkpoint between evaluations
+  if not scores:  # the evaluation was interrupted, or train_for shortened
     found = evaluate.evaluate(
       run.config, run.workdir, run.mesh, evaluate.Options()
     )

@@ -138,7 +138,7 @@ def write_description(run: Run, start: int) -> None:
   )
   if platform == 'gpu' and not config.deterministic:
     log.info(
-      'runs on GPUs are not reproducible bit for bit, nor is a resume: '
+      'runs on GPUs are not reproducible bit for bit, nor are resumed runs: '
       '--config.deterministic=True makes them so, but slower'
     )
   log.info(

@@ -145,8 +145,11 @@ class Session(contextlib.ExitStack):
   def scores_of_start(self) -> dict[str, Any]:
     """Returns the scores of the restored state.
 
-    A run that was preempted in the evaluation that was due there makes up for
-    it now, and adds the scores to the checkpoint.
+    If an evaluation was due there and has no scores (it was interrupted, or
+    eval_every changed), evaluates now and adds the scores to the checkpoint.
+
+    Raises:
+      Preempted: a signal interrupts the evaluation.
     """
     plan, step = self._run.plan, self._start.step
     due = step and plan.due(plan.eval_every, step)
@@ -159,7 +162,10 @@ class Session(contextlib.ExitStack):
     return scores
 
   def stop_requested(self, step: int, scores: dict[str, Any]) -> bool:
-    """Returns whether a signal asks any process to stop before the end."""
+    """Returns whether to stop for a signal to any process.
+
+    Not if the training ends at this step anyway.
+    """
     requested = self._any_process(preemption.requested())
     ends = scores and step == self._run.plan.total
     return requested and not (ends or self._run.reached_target(scores))
@@ -167,7 +173,7 @@ class Session(contextlib.ExitStack):
   def save_if_due(
     self, step: int, state: TrainState, scores: dict[str, Any], stop: bool
   ) -> None:
-    """Starts to save a checkpoint: periodic, best, last, or before a stop.
+    """Starts to save a checkpoint if it is due, best, last, or before a stop.
 
     Raises:
       FloatingPointError: training diverged.
@@ -194,7 +200,8 @@ class Session(contextlib.ExitStack):
         state.variables(ema=False), before_batch=self._before_eval_batch
       ).scores
       self._writer.write_evaluation(step, raw, raw=True)
-    # With optimizer.shard_state, the average is sharded.
+    # With optimizer.shard_state, the average is sharded; the evaluator takes
+    # replicated weights.
     variables = state.variables(ema=bool(config.ema_decay))
     variables = sharding.replicate(self._run.mesh, variables)
     return self._run.evaluator(
@@ -204,4 +211,4 @@ class Session(contextlib.ExitStack):
   def _before_eval_batch(self) -> None:
     self._watchdog.step_done()
     if self._any_process(preemption.requested()):
-      raise Preempted('in an evaluation')
+      raise Preempted('the restored step')

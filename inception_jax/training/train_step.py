@@ -27,12 +27,12 @@ def make_train_step(config, model, tx: optax.GradientTransformation, rate):
 
   Returns:
     A function of a TrainState and a batch {'image': uint8 [B, S, S, C],
-    'label': int32 [B]}. Its metrics are float32 scalars: the sums of
-    `metrics.sums` over the batch, where `loss` is the main head's, smoothed;
-    'learning_rate'; 'grad_norm'; 'param_norm'; and 'norms', see `layer_norms`.
-    In float16, a step whose gradients overflow changes only the step and the
-    loss scale: 'skipped' is 1 and its batch does not count. 'loss_scale' is
-    the scale that the step used.
+    'label': int32 [B]}. Its metrics are `metrics.sums` of
+    the batch, where `loss` is the main head's, with label smoothing;
+    'learning_rate'; 'grad_norm'; 'param_norm', all float32 scalars; and
+    'norms', see `layer_norms`. A float16 update whose gradients overflow is
+    skipped: only the step counters and the loss scale change, 'skipped' is 1 and the batch is
+    not counted. 'loss_scale' is the scale that the step used.
   """
   objective = make_objective(config, model)
 
@@ -49,7 +49,7 @@ def make_train_step(config, model, tx: optax.GradientTransformation, rate):
     grads, (loss, logits, batch_stats) = grad_fn(
       state.params, state.batch_stats, images, targets, dropout_key
     )
-    # Before the optimizer: RMSProp's ε makes it depend on the gradient's scale.
+    # First, since RMSProp's ε makes the update depend on the gradient's scale.
     grads = loss_scale.unscale(grads)
     updated = apply_gradients(state, grads, batch_stats, tx, config.ema_decay)
     norms = layer_norms(grads, updated.params, batch_stats)
@@ -121,7 +121,7 @@ def apply_gradients(
 
   Args:
     state: before the step.
-    grads: of its parameters, unscaled.
+    grads: of its parameters, divided by the loss scale.
     batch_stats: after the forward pass.
     tx: the optimizer.
     decay: of the moving average of weights and BatchNorm statistics.
@@ -168,11 +168,11 @@ def ema_decay(decay: float, step):
 
 
 def accumulate_gradients(grad_fn, parts: int):
-  """Returns `grad_fn` applied to `parts` of the batch in sequence.
+  """Returns a `grad_fn` that adds the gradients of `parts` of the batch.
 
   Part i has the images whose index is i modulo `parts`: the same images on any
-  number of devices, and none moves to another device. A part is normalized by
-  its own statistics, and updates the moving statistics of the part before.
+  number of devices, and none moves to another device. Each part is normalized
+  by its own statistics; the moving statistics pass from part to part.
 
   Args:
     grad_fn: (params, batch_stats, images, targets, key) → (gradient of a mean,
@@ -206,7 +206,7 @@ def layer_norms(grads, params, batch_stats) -> dict[str, jax.Array]:
 
   Returns:
     'grad_norms' and 'param_norms' of each leaf, [leaves] in jax's order;
-    'stats', for each BatchNorm statistic a number that is finite if it is.
+    'stats', the norm of each BatchNorm statistic, to find non-finite ones.
   """
   norms = lambda tree: jnp.stack(
     [optax.tree.norm(x) for x in jax.tree.leaves(tree)]
@@ -221,8 +221,8 @@ def layer_norms(grads, params, batch_stats) -> dict[str, jax.Array]:
 def _is_saveable(primitive, *args, **params) -> bool:
   """The policy of `config.remat`: which outputs of the forward pass are stored.
 
-  Convolutions take most of its time. BatchNorm's sums are small, and
-  all-reduced. Everything else is recomputed for the gradients.
+  Stored are the outputs of convolutions, which take most of the time, and
+  BatchNorm's sums, which are small and would be all-reduced again.
   """
   named = jax.checkpoint_policies.save_only_these_names(
     convolution.CHECKPOINT_NAME

@@ -168,7 +168,7 @@ MINDCV_V4 = Names(
   ),
   head=('classifier',),
 )
-# mindspore-ai/models, official/cv/Inception/inceptionv4. Its head normalises
+# mindspore-ai/models, official/cv/Inception/inceptionv4. Its head normalizes
 # the features and the logits.
 MINDSPORE_V4 = Names(
   MINDCV_V4.body, head=('bn0', 'softmax.dense', 'softmax.batchnorm')

@@ -162,7 +162,7 @@ def load_pretrained(path: str, num_classes: int | None = None) -> Pretrained:
       another framework (see `importer.load`). The moving average of the
       weights is loaded if there is one.
     num_classes: if it differs from the number of the weights, both classifiers
-      are newly initialised, with `jax.random.key(0)`.
+      are newly initialized, with `jax.random.key(0)`.
 
   Raises:
     UserError: the weights cannot be read, or are not of a known network.

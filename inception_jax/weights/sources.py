@@ -162,7 +162,7 @@ MINDCV = {
   _V3: _source('MindCV', _V3, MINDSPORE, names_lib.MINDCV_V3, **_MINDCV),
   _V4: _source('MindCV', _V4, MINDSPORE, names_lib.MINDCV_V4, **_MINDCV),
 }
-# mindspore-ai/models resizes the shorter side to 299 and takes the centre.
+# mindspore-ai/models resizes the shorter side to 299 and takes the center.
 _MINDSPORE = {**_MINDSPORE_INPUT, 'crop_fraction': 1.0}
 # timm's v3 has torchvision's names: the order of `Format.frameworks` decides.
 SOURCES = (

@@ -1,4 +1,4 @@
-"""Initialises a network with trained weights."""
+"""Initializes a network with trained weights."""
 
 import logging
 from typing import Any
@@ -39,14 +39,14 @@ def transfer(fresh: dict[str, Any], weights: Weights) -> dict[str, Any]:
   if old[_BIAS].shape != new[_BIAS].shape:
     notes.append(
       f'{old[_BIAS].size} → {new[_BIAS].size} classes: the classifiers are '
-      'newly initialised'
+      'newly initialized'
     )
     old = {path: x for path, x in old.items() if not _is_classifier(path)}
   new_aux, old_aux = _aux_shapes(new), _aux_shapes(old)
   if new_aux != old_aux:
     notes.append(
       # The shape depends on the image size: one kernel spans the whole grid.
-      'the auxiliary head is newly initialised: the weights have none of its '
+      'the auxiliary head is newly initialized: the weights have none of its '
       'shape'
       if new_aux
       else 'the auxiliary head is dropped: model.aux_head=False'

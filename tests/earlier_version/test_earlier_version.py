@@ -52,7 +52,7 @@ def scores_of(step):
 )
 def test_checkpoints_load(expected, one_device, which, ema, name):
   _, weights = pretrained.restore(str(RUN), which, one_device, ema)
-  images = comparison.normalise(weights.card, expected['images'])
+  images = comparison.normalize(weights.card, expected['images'])
   model = architectures.create(weights.network)
   logits, _ = jax.jit(model.apply)(weights.variables, images)
   np.testing.assert_allclose(logits, expected[name], atol=TOLERANCE, rtol=0)
@@ -70,7 +70,7 @@ def test_checkpoints_load(expected, one_device, which, ema, name):
 )
 def test_artifacts_load(expected, name):
   network = formats.load(str(HERE / name))
-  images = comparison.normalise(network.card, expected['images'])
+  images = comparison.normalize(network.card, expected['images'])
   wanted = expected[name.replace('.', '_')]
   np.testing.assert_allclose(
     network.classify(images), wanted, atol=TOLERANCE, rtol=0

@@ -88,7 +88,7 @@ def test_calibration_images_are_compared_too(weights, tmp_path):
   differences = file_format.compare(weights, recorded, images)
   assert 1e-4 < differences['relative_diff'] < 0.05
   np.testing.assert_array_equal(
-    *batches, comparison.normalise(weights.card, images[::3])
+    *batches, comparison.normalize(weights.card, images[::3])
   )
 
 

@@ -9,7 +9,7 @@ def test_int8_ranges_come_from_the_calibration_images(weights, tmp_path):
 
   file_format = formats.FORMATS['litert_int8']
   images = comparison.sample_images(16, 3)
-  network_input = comparison.normalise(weights.card, images)
+  network_input = comparison.normalize(weights.card, images)
   logits = []
   for name, calibration in {'all': images, 'dark': images // 16}.items():
     path = tmp_path / f'{name}.tflite'

@@ -94,7 +94,7 @@ def test_logits_of_mindspore_are_compared(tmp_path, v3):
   file_format = formats.FORMATS['mindir']
   exported = file_format.without_unsupported(dataclasses.replace(v3, card=card))
   model = architectures.create(exported.network)
-  images = comparison.normalise(card)
+  images = comparison.normalize(card)
   logits = jax.jit(model.apply)(exported.variables, images)[0]
   answer = tmp_path / 'answer.npy'
   np.save(answer, logits)

@@ -29,7 +29,7 @@ _FRAMEWORKS = {
 
 
 def source_of(case: cases.Case) -> sources.Source:
-  """Returns the source that a weight file of `case` must be recognised as."""
+  """Returns the source that a weight file of `case` must be recognized as."""
   framework = _FRAMEWORKS.get(case.source, case.source)
   (source,) = [
     s

@@ -4,7 +4,7 @@
   make parity-evaluation ARGS=--only=timm-inception_v4
 
 The images are JPEGs of ImageNet's sizes in eight classes: two photographs of
-scikit-learn, each with four orders of the colour channels. The library
+scikit-learn, each with four orders of the color channels. The library
 evaluates its network with its own preprocessing (torch_evaluation.py); its
 weights are imported, and `main.py --mode=eval` evaluates them. The exit status
 is 1 if top-1 or top-5 differ by more than 0.1 points, or the losses by more
@@ -41,7 +41,7 @@ _NOISE = 21  # standard deviation, of 255
 _COLOURS = ((0, 1, 2), (1, 2, 0), (2, 0, 1), (1, 0, 2))
 _EXPLAINED = f"""\
 {COUNTS['val']} JPEGs of ImageNet's sizes in eight classes: scikit-learn's two
-photographs, each with four orders of the colour channels. The network's head
+photographs, each with four orders of the color channels. The network's head
 was fitted to {COUNTS['train']} other images by logistic regression, on features
 of initial weights. The library evaluates with its own transforms (PIL) and
 forward pass; we import its weights and run `main.py --mode=eval`.

@@ -35,7 +35,7 @@ def tensor(name: str, shape: tuple[int, ...], oihw: bool) -> np.ndarray:
 
 
 def images(batch: int, size: int) -> np.ndarray:
-  """Returns float32 [B, S, S, 3] with the range of normalised images.
+  """Returns float32 [B, S, S, 3] with the range of normalized images.
 
   They are white noise: between nearly equal neighbours, as in smooth images,
   rounding would decide which one a max pool selects. Their contrast and

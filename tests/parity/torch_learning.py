@@ -20,7 +20,7 @@ LOG_EVERY = 50  # steps
 
 
 def _images(folder, settings, augment):
-  normalise = [
+  normalize = [
     transforms.ToTensor(),
     transforms.Normalize(
       [m / 255 for m in settings['mean']], [s / 255 for s in settings['std']]
@@ -32,7 +32,7 @@ def _images(folder, settings, augment):
   ]
   return torchvision.datasets.ImageFolder(
     f'{settings["dir"]}/{folder}',
-    transforms.Compose(random * augment + normalise),
+    transforms.Compose(random * augment + normalize),
   )
 
 

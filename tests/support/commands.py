@@ -11,7 +11,7 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).parents[2]
-# The tests compile small programs and run them a few times: optimising them
+# The tests compile small programs and run them a few times: optimizing them
 # takes longer than it saves, and MLIR's emitters take a third of a test's time.
 UNOPTIMISED = (
   '--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false'
@@ -20,20 +20,20 @@ _TIMEOUT = 600  # seconds; the slowest command takes a quarter of it
 _MALLOC = ctypes.util.find_library('tcmalloc_minimal')
 
 
-def command(*args, devices=1, program=('main.py',), optimised=False, cwd=ROOT):
+def command(*args, devices=1, program=('main.py',), optimized=False, cwd=ROOT):
   """Returns keyword arguments for subprocess.run or Popen.
 
   Args:
     *args: the command's arguments.
     devices: number of CPU devices that it sees.
     program: main.py, or ('-m', module) for a tool.
-    optimised: whether XLA optimises, as for users: compiling then takes twice
+    optimized: whether XLA optimizes, as for users: compiling then takes twice
       as long and running a tenth of the time.
     cwd: working directory.
   """
   env = dict(os.environ)
   env['XLA_FLAGS'] = f'--xla_force_host_platform_device_count={devices}'
-  if not optimised:
+  if not optimized:
     env['XLA_FLAGS'] += f' {UNOPTIMISED}'
   env['PYTHONPATH'] = str(ROOT)
   env.pop('TFDS_DATA_DIR', None)

@@ -83,19 +83,19 @@ def network(config, seed, num_classes=6):
 def random_variables(model, size, gain=1.0):
   """Returns perturbed He-normal variables, drawn by numpy.
 
-  Compiling the initialisation of a full-depth network takes ten seconds.
+  Compiling the initialization of a full-depth network takes ten seconds.
   """
   images = jnp.zeros((1, size, size, 3))
   shapes = jax.eval_shape(model.init, jax.random.key(0), images)
   rng = np.random.default_rng(0)
 
-  def initialise(path, x):
+  def initialize(path, x):
     if x.ndim > 1:
       stddev = np.sqrt(2 / np.prod(x.shape[:-1]))
       return np.float32(stddev) * rng.standard_normal(x.shape, np.float32)
     return np.full(x.shape, path[-1].key in ('scale', 'var'), np.float32)
 
-  initial = jax.tree_util.tree_map_with_path(initialise, shapes)
+  initial = jax.tree_util.tree_map_with_path(initialize, shapes)
   return perturb(initial, 0, gain)
 
 

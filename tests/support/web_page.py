@@ -127,7 +127,7 @@ def expected_results(site, photographs, networks=tuple(CARDS)):
     data = card_lib.to_config(card)
     encoded = [tf.constant(path.read_bytes()) for path in photographs]
     pixels = np.stack([decode.eval_image(x, data).numpy() for x in encoded])
-    images = comparison.normalise(card, pixels)
+    images = comparison.normalize(card, pixels)
     probabilities = special.softmax(artifact.classify(images), axis=1)
     expected[name] = pixels, probabilities
   return expected

@@ -232,7 +232,7 @@ def test_digits_reach_90_percent(tmp_path):
     f'--workdir={tmp_path}',
     '--config.train_for=5 epochs',
     '--config.eval_every=5 epochs',
-    optimised=True,
+    optimized=True,
   )
   assert done.returncode == 0, done.stderr
   result = json.loads(done.stdout.splitlines()[-1])

@@ -34,7 +34,7 @@ def stop_after(monkeypatch, steps):
 
 @pytest.mark.parametrize(('devices', 'shard'), [(1, False), (8, True)])
 def test_resume_is_bitwise(tiny, tmp_path, monkeypatch, caplog, devices, shard):
-  # Dropout, BN, EMA, aux head, shifts and colours are all on.
+  # Dropout, BN, EMA, aux head, shifts and colors are all on.
   assert tiny.model.dropout_rate and tiny.ema_decay and tiny.data.pad
   assert any(tiny.data.color_jitter) and tiny.model.aux_head
   mesh = sharding.make_mesh(jax.devices()[:devices])

@@ -25,7 +25,7 @@ def test_other_number_of_classes_keeps_new_classifiers(caplog, timm_v3):
   with caplog.at_level('INFO', 'inception_jax'):
     tuned = transfer.transfer(fresh, timm_v3)
   assert '7 → 5 classes' in caplog.text
-  assert 'auxiliary head is newly initialised' in caplog.text
+  assert 'auxiliary head is newly initialized' in caplog.text
   assert 'summed over its 3 input channels' in caplog.text
   trained = timm_v3.variables['params']
   np.testing.assert_allclose(
@@ -56,11 +56,11 @@ def test_other_image_size_keeps_new_aux_head(caplog):
 
   with caplog.at_level('INFO', 'inception_jax'):
     tuned = transfer.transfer(zeros(model, (1, 299, 299, 3)), weights)
-    assert 'newly initialised' not in caplog.text
+    assert 'newly initialized' not in caplog.text
     jax.tree.map(np.testing.assert_array_equal, tuned, weights.variables)
     # One kernel of the auxiliary head spans the whole grid, smaller at 171.
     tuned = transfer.transfer(zeros(model, (1, 171, 171, 3)), weights)
-  assert 'the auxiliary head is newly initialised' in caplog.text
+  assert 'the auxiliary head is newly initialized' in caplog.text
   assert not any(x.any() for x in jax.tree.leaves(tuned['params'].pop('aux')))
   trained = dict(weights.variables['params'])
   del trained['aux']

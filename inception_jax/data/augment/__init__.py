@@ -1,4 +1,4 @@
-"""Augmentation and normalisation on the device: pure functions of a key and a
+"""Augmentation and normalization on the device: pure functions of a key and a
 batch.
 
 No TensorFlow.

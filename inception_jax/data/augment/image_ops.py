@@ -31,7 +31,7 @@ def apply(image, name, level, fill):
     level: float32 scalar. Shears: pixels per pixel of the other axis;
       translations: pixels; rotation: degrees; blends: the factor − 1;
       posterize: bits to keep; solarize: the threshold, 0 to invert the image.
-    fill: float32 [C], the colour outside of the image.
+    fill: float32 [C], the color outside of the image.
   """
   is_ = lambda *names: jnp.isin(
     name, jnp.array([NAMES.index(n) for n in names])
@@ -66,7 +66,7 @@ def warp(image, motion, fill):
     motion: (matrix [2, 2], pivot [2] as fractions of the size, offset [2] in
       pixels), in (row, column). The output at p is the input at
       matrix · (p − pivot) + pivot + offset.
-    fill: float32 [C], the colour outside of the image.
+    fill: float32 [C], the color outside of the image.
   """
   matrix, pivot, offset = motion
   size = jnp.asarray(image.shape[:2], jnp.float32)
@@ -97,12 +97,12 @@ def rotation(degrees):
 def _motion(name, level):
   """Returns the motion of the first five operations."""
   index = jnp.minimum(name, 4)
-  rotated, centre, _ = rotation(level)
+  rotated, center, _ = rotation(level)
   unit = jnp.eye(2)
   shear_x = unit.at[1, 0].set(level)
   shear_y = unit.at[0, 1].set(level)
   matrix = jnp.stack([shear_x, shear_y, unit, unit, rotated])[index]
-  pivot = jnp.where(index == 4, centre, 0.0)
+  pivot = jnp.where(index == 4, center, 0.0)
   offset = jnp.array([[0, 0], [0, 0], [0, level], [level, 0], [0, 0]])[index]
   return matrix, pivot, offset
 

@@ -45,7 +45,7 @@ def interpolate(image, source, fill):
   Args:
     image: float32 [H, W, C] of whole numbers, 0…255.
     source: float32 [2, H, W], the row and column that each pixel comes from.
-    fill: float32 [C], the colour outside of the image.
+    fill: float32 [C], the color outside of the image.
   """
   height, width, channels = image.shape
   low = jnp.floor(source)

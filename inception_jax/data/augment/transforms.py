@@ -1,6 +1,6 @@
-"""Augmentation and normalisation on the device, in JAX.
+"""Augmentation and normalization on the device, in JAX.
 
-Batches arrive as uint8 and leave as normalised float32. Every draw depends on
+Batches arrive as uint8 and leave as normalized float32. Every draw depends on
 the key alone, which the training step folds from the seed and its number.
 """
 
@@ -14,7 +14,7 @@ from inception_jax.data.augment.image_ops import rotation
 from inception_jax.data.augment.image_ops import warp
 
 
-def normalise(images, data):
+def normalize(images, data):
   """Returns (x − mean) / std in float32, of [B, S, S, C] in 0…255."""
   mean = jnp.asarray(data.mean, jnp.float32)
   std = jnp.asarray(data.std, jnp.float32)
@@ -22,7 +22,7 @@ def normalise(images, data):
 
 
 def train_batch(key, batch, data, num_classes: int):
-  """Augments and normalises a batch: `AUGMENTATIONS`, then mixup or CutMix.
+  """Augments and normalizes a batch: `AUGMENTATIONS`, then mixup or CutMix.
 
   Args:
     key: the draws depend on nothing else.
@@ -43,7 +43,7 @@ def train_batch(key, batch, data, num_classes: int):
   targets = jax.nn.one_hot(batch['label'], num_classes)
   if data.mixup or data.cutmix:
     images, targets = _mix(next(keys), images, targets, data)
-  return normalise(images, data), targets
+  return normalize(images, data), targets
 
 
 def per_image(function):
@@ -82,7 +82,7 @@ def _rotate(key, image, data):
   return jnp.round(rotated)  # as PIL does, and as policies require
 
 
-def _jitter_colours(key, x, data):
+def _jitter_colors(key, x, data):
   """Changes brightness, contrast, saturation and hue, in this order.
 
   The first three are multiplied by 1 ± `color_jitter`, contrast and saturation
@@ -122,7 +122,7 @@ def _erase(key, image, data):
   start = jnp.floor(jax.random.uniform(keys[2], (2,)) * (free + 1))
   inside = _in_box(start, start + box, height, width)
   erased = jax.random.bernoulli(keys[3], data.erase)
-  # Normalisation turns the mean into 0, and this noise into a unit normal.
+  # Normalization turns the mean into 0, and this noise into a unit normal.
   fill = jnp.asarray(data.mean, jnp.float32)
   if data.erase_with == 'noise':
     noise = jax.random.normal(keys[4], (height, width, channels))
@@ -140,7 +140,7 @@ AUGMENTATIONS = {
   'policy': (lambda d: d.policy, per_image(policies.apply)),
   'color_jitter': (
     lambda d: any(d.color_jitter) or d.brightness_shift,
-    _jitter_colours,
+    _jitter_colors,
   ),
   'erase': (lambda d: d.erase, per_image(_erase)),
 }
@@ -158,7 +158,7 @@ def _mix(key, images, targets, data):
   The whole batch has one λ and, with both enabled, one of the two methods with
   probability 1/2, as in the reference implementations and timm.
   """
-  method, mixup_key, cutmix_key, centre_key = jax.random.split(key, 4)
+  method, mixup_key, cutmix_key, center_key = jax.random.split(key, 4)
   # With the next image, devices exchange one image instead of all of them.
   others, other_targets = (jnp.roll(x, -1, axis=0) for x in (images, targets))
   _, height, width, _ = images.shape
@@ -170,10 +170,10 @@ def _mix(key, images, targets, data):
   def cutmix():
     lam = jax.random.beta(cutmix_key, data.cutmix, data.cutmix)
     extent = jnp.asarray([height, width])
-    centre = jnp.floor(jax.random.uniform(centre_key, (2,)) * extent)
+    center = jnp.floor(jax.random.uniform(center_key, (2,)) * extent)
     half = jnp.floor(extent * jnp.sqrt(1 - lam) / 2)
-    start = jnp.maximum(centre - half, 0)
-    end = jnp.minimum(centre + half, extent)
+    start = jnp.maximum(center - half, 0)
+    end = jnp.minimum(center + half, extent)
     pasted = jnp.prod(end - start) / (height * width)
     keep = ~_in_box(start, end, height, width)
     return keep.astype(jnp.float32), 1 - pasted

@@ -67,7 +67,7 @@ BLENDS = [
     ('identity', 0),
   ],
 )
-def test_colour_operations_equal_pils(photo, apply, name, level):
+def test_color_operations_equal_pils(photo, apply, name, level):
   out = apply(
     jnp.float32(photo), image_ops.NAMES.index(name), level, jnp.zeros(3)
   )

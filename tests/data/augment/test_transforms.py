@@ -1,4 +1,4 @@
-"""Augmentation and normalisation of batches."""
+"""Augmentation and normalization of batches."""
 
 import jax
 import jax.numpy as jnp
@@ -36,13 +36,13 @@ def images():
   )
 
 
-def test_without_augmentation_it_only_normalises(data, images):
+def test_without_augmentation_it_only_normalizes(data, images):
   data.mean, data.std = (10.0, 20.0, 30.0), (1.0, 2.0, 4.0)
   out = augmented(images, data)
   assert out.dtype == jnp.float32
   expected = (np.float32(images) - [10, 20, 30]) / [1, 2, 4]
   np.testing.assert_allclose(out, expected, rtol=1e-6)
-  np.testing.assert_array_equal(out, transforms.normalise(images, data))
+  np.testing.assert_array_equal(out, transforms.normalize(images, data))
 
 
 def test_flips_about_half_of_the_images(data, images):
@@ -82,12 +82,12 @@ def test_color_jitter_is_bounded_and_per_image(data, images):
   )
   assert 60 - 1e-3 <= levels.min() < 75
   assert 125 < levels.max() <= 140 + 1e-3
-  colourful = augmented(images, data)
-  assert 0 <= colourful.min()
-  assert colourful.max() <= 255
+  colorful = augmented(images, data)
+  assert 0 <= colorful.min()
+  assert colorful.max() <= 255
 
 
-def test_hue_changes_colours_and_keeps_greys(data):
+def test_hue_changes_colors_and_keeps_greys(data):
   data.color_jitter = (0.0, 0.0, 0.0, 0.5)
   red = jnp.zeros((64, 2, 2, 3), jnp.uint8).at[..., 0].set(200)
   out = np.asarray(augmented(red, data))
@@ -106,7 +106,7 @@ def test_brightness_shifts_by_a_fraction_of_white(data):
   assert 74.5 <= levels.min() < 80 and 120 < levels.max() <= 125.5
 
 
-def test_rotation_is_about_the_centre_and_fills_with_black(data):
+def test_rotation_is_about_the_center_and_fills_with_black(data):
   data.rotate = 15.0
   white = jnp.full((16, 33, 33, 3), 255, jnp.uint8)
   data.mean, data.std = (0.0,) * 3, (1.0,) * 3
