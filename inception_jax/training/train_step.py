@@ -27,12 +27,12 @@ def make_train_step(config, model, tx: optax.GradientTransformation, rate):
 
   Returns:
     A function of a TrainState and a batch {'image': uint8 [B, S, S, C],
-    'label': int32 [B]}. Its metrics are `metrics.sums` of
-    the batch, where `loss` is the main head's, with label smoothing;
-    'learning_rate'; 'grad_norm'; 'param_norm', all float32 scalars; and
-    'norms', see `layer_norms`. A float16 update whose gradients overflow is
-    skipped: only the step counters and the loss scale change, 'skipped' is 1 and the batch is
-    not counted. 'loss_scale' is the scale that the step used.
+    'label': int32 [B]}. Its metrics are `metrics.sums` of the batch, where
+    `loss` is the main head's, with label smoothing; 'learning_rate',
+    'grad_norm' and 'param_norm', float32 scalars; and 'norms', see
+    `layer_norms`. A float16 update whose gradients overflow is skipped: only
+    the step counters and the loss scale change, 'skipped' is 1 and the batch
+    is not counted. 'loss_scale' is the scale that the step used.
   """
   objective = make_objective(config, model)
 
