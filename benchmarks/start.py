@@ -22,19 +22,23 @@ def measure(args: list[str], rounds: int) -> dict:
 
   Returns:
     Medians: 'times_cold', the time of the second start relative to the first;
-    'cold_seconds' and 'warm_seconds'; and the settings.
+    'cold_seconds' and 'warm_seconds'; 'programs', the compiled programs of the
+    first start, and how many more the second compiled; and the settings.
   """
-  results = []
+  times, programs = [], []
   for _ in timing.rounds(rounds):
     with tempfile.TemporaryDirectory() as cache:
-      results.append([_seconds(args, cache) for _ in range(2)])
-  cold, warm = np.transpose(results)
+      for _ in range(2):
+        times.append(_seconds(args, cache))
+        programs.append(len(list(pathlib.Path(cache).glob('*-cache'))))
+  cold, warm = np.reshape(times, (-1, 2)).T
   return {
     'times_cold': timing.median(warm / cold, 3),
     'cold_seconds': timing.median(cold, 1),
     'warm_seconds': timing.median(warm, 1),
     'args': args,
     'device': hardware.devices(),
+    'programs': [programs[0], programs[1] - programs[0]],
   }
 
 
