@@ -138,6 +138,7 @@ def evaluated(config, bad=None):
   return pipeline.eval_batches(split, config.data, 4, range(4), bad)
 
 
+@pytest.mark.slow
 def test_bad_images_of_tfrecords_are_replaced_and_named(tmp_path):
   tfds_sets.write(tmp_path)
   config = tfds_sets.config_of(tmp_path)

@@ -56,6 +56,7 @@ def test_raw_weights_can_be_evaluated(finished_run, one_device):
   assert raw['loss'] != result['loss']
 
 
+@pytest.mark.slow
 def test_ensemble_averages_networks_with_different_preprocessing(
   pictures, one_device, tmp_path
 ):

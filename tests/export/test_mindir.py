@@ -89,6 +89,7 @@ def test_mindspore_receives_the_whole_network(tmp_path, v3):
   assert json.loads(request['metadata'])['step'] == 5
 
 
+@pytest.mark.slow
 def test_logits_of_mindspore_are_compared(tmp_path, v3):
   card = dataclasses.replace(v3.card, input_size=75)
   file_format = formats.FORMATS['mindir']

@@ -138,6 +138,7 @@ def test_derivative_matches_finite_differences(train):
   np.testing.assert_allclose((ahead - behind) / (2 * step), slope, rtol=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('checkpoint', [False, True])
 @pytest.mark.parametrize('train', [False, True])
 def test_second_derivatives_match_xla(train, checkpoint):
@@ -154,6 +155,7 @@ def test_second_derivatives_match_xla(train, checkpoint):
   np.testing.assert_allclose(curvature, expected_curvature, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_hessian_of_a_layer_is_symmetric():
   variables, _, images, _ = arrays()
   params = variables['params']
@@ -186,6 +188,7 @@ def test_jacobians_of_both_modes_agree():
   assert_close(forward, reverse)
 
 
+@pytest.mark.slow
 def test_vmap_gives_the_gradient_of_each_image():
   variables, _, images, labels = arrays()
 
@@ -199,6 +202,7 @@ def test_vmap_gives_the_gradient_of_each_image():
   assert_close(jax.tree.map(lambda g: g.mean(0), grads), whole)
 
 
+@pytest.mark.slow
 def test_derivatives_are_exported():
   variables, tangents, images, _ = arrays()
   loss = loss_of(network(), True)

@@ -8,6 +8,7 @@ from inception_jax.models import layers
 from inception_jax.models import specs
 
 
+@pytest.mark.slow
 def test_pointwise_convolutions_of_one_input_are_merged():
   branches = (
     (specs.conv(8),),

@@ -12,6 +12,10 @@ from inception_jax.models import fold
 from tests.support.pictures import random_variables
 
 
+def slow(*args):
+  return pytest.param(*args, marks=pytest.mark.slow)
+
+
 def pooled_values(model, variables, images):
   """Returns how many values all average pools take as input."""
   traced = jax.make_jaxpr(model.apply)(variables, images)
@@ -24,10 +28,10 @@ def pooled_values(model, variables, images):
   ('name', 'size', 'model_args', 'count_include_pad', 'int8'),
   [
     ('inception_v3', 75, {'aux_head': True}, False, False),
-    ('inception_v3', 75, {}, True, False),
-    ('inception_v4', 75, {'head_batch_norm': True}, False, False),
-    ('inception_v4', 75, {}, False, True),
-    ('cifar_inception_resnet_v2', 32, {}, False, False),
+    slow('inception_v3', 75, {}, True, False),
+    slow('inception_v4', 75, {'head_batch_norm': True}, False, False),
+    slow('inception_v4', 75, {}, False, True),
+    slow('cifar_inception_resnet_v2', 32, {}, False, False),
   ],
 )
 def test_folding_keeps_the_logits(

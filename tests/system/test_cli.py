@@ -152,6 +152,7 @@ def test_workdir_may_be_relative_to_the_current_folder(tmp_path):
   assert (tmp_path / 'runs' / 'new' / 'report' / 'index.html').exists()
 
 
+@pytest.mark.slow
 def test_progress_bars_are_shown_only_in_a_terminal(tmp_path):
   started = command(*tiniest_training(tmp_path / 'terminal'), **TINY)
   reader, terminal = pty.openpty()

@@ -32,7 +32,10 @@ def stop_after(monkeypatch, steps):
   monkeypatch.setattr(sharding, 'prefetch_to_devices', prefetch_and_stop)
 
 
-@pytest.mark.parametrize(('devices', 'shard'), [(1, False), (8, True)])
+@pytest.mark.parametrize(
+  ('devices', 'shard'),
+  [(1, False), pytest.param(8, True, marks=pytest.mark.slow)],
+)
 def test_resume_is_bitwise(tiny, tmp_path, monkeypatch, caplog, devices, shard):
   # Dropout, BN, EMA, aux head, shifts and colors are all on.
   assert tiny.model.dropout_rate and tiny.ema_decay and tiny.data.pad

@@ -128,6 +128,7 @@ def test_tensorboard_has_norms_and_histograms(finished_run, tensorboard):
       np.testing.assert_allclose(squares**0.5, whole, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_profile_traces_the_requested_steps(
   config, tmp_path, one_device, caplog
 ):

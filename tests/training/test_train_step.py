@@ -130,6 +130,7 @@ def test_accumulated_gradients_equal_those_of_the_batch(
       np.testing.assert_allclose(two, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_remat_recomputes_no_convolution_and_keeps_the_result(
   tiny, one_device, eight_devices
 ):

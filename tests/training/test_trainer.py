@@ -41,6 +41,7 @@ def test_batch_is_sharded_and_state_replicated(tiny, eight_devices):
   assert all(x.sharding.is_fully_replicated for x in jax.tree.leaves(state))
 
 
+@pytest.mark.slow
 def test_sharded_optimizer_state_gives_the_same_training(tiny, eight_devices):
   losses, state = train_five_steps(tiny, eight_devices)
   tiny.optimizer.shard_state = True

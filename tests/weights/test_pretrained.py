@@ -3,12 +3,14 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 import inception_jax
 from inception_jax.weights import exporter
 from tests.parity import cases
 
 
+@pytest.mark.slow
 def test_load_pretrained(tmp_path, timm_v3):
   path = str(tmp_path / 'v3.safetensors')
   exporter.save(timm_v3, path, 'timm')
