@@ -152,4 +152,5 @@ class BadImages:
 def one_line(error: Exception) -> str:
   """Returns an error's message without TensorFlow's node and op names."""
   text = re.sub(r'\{\{.*?\}\}|\[Op:\w+\]( name:)?', '', str(error))
+  text = re.sub(r'assertion failed: \[(.*?)\]', r'\1', text)
   return ' '.join(text.split())[:200] or type(error).__name__

@@ -5,7 +5,6 @@ import math
 
 import numpy as np
 from PIL import Image
-from PIL import UnidentifiedImageError
 
 from inception_jax.data import headers
 from inception_jax.data import resize
@@ -137,50 +136,30 @@ def _decode(image, data, python: bool = True):
     return image
 
   def jpeg():
-    shape = tf.io.extract_jpeg_shape(image)
-    with tf.control_dependencies(_pixel_limit(shape, data)):
-      return tf.io.decode_jpeg(image, channels=3, dct_method=_ACCURATE)
+    file, _ = headers.check_jpeg(image, data.max_pixels)
+    return tf.io.decode_jpeg(file, channels=3, dct_method=_ACCURATE)
 
   def other():
-    file = image if python else headers.check(image, data.max_pixels)
-    return tf.io.decode_image(file, channels=3, expand_animations=False)
-
-  def by_tensorflow():
-    return tf.cond(tf.io.is_jpeg(image), jpeg, other)
-
-  def in_python(function, dtype, *args):
-    # Outside of a graph, numpy_function passes a scalar as an array.
-    call = lambda x: function(np.asarray(x, object).item(), *args)
-    return tf.numpy_function(call, [image], dtype, stateful=False)
-
-  if python:
-    rgb = tf.cond(
-      in_python(_needs_pillow, tf.bool, data.max_pixels),
-      lambda: in_python(_pillow_decode, tf.uint8),
-      by_tensorflow,
+    file, is_bmp = headers.check(image, data.max_pixels, palettes=python)
+    by_tensorflow = lambda: tf.io.decode_image(
+      file, channels=3, expand_animations=False
     )
-  else:
-    rgb = by_tensorflow()
+    if not python:
+      return by_tensorflow()
+    # TensorFlow takes a BMP's palette indices for grey levels.
+    by_pillow = lambda: tf.numpy_function(
+      _decode_bmp, [file], tf.uint8, stateful=False
+    )
+    return tf.cond(is_bmp, by_pillow, by_tensorflow)
+
+  rgb = tf.cond(tf.io.is_jpeg(image), jpeg, other)
   return tf.ensure_shape(rgb, (None, None, 3))
 
 
-def _needs_pillow(encoded: bytes, limit: int) -> bool:
-  """Whether it is a BMP: TensorFlow takes palette indices for grey levels.
-
-  Reads the header; raises ValueError for unknown formats and too many pixels.
-  """
-  try:
-    with Image.open(io.BytesIO(encoded)) as image:
-      (width, height), kind = image.size, image.format
-  except UnidentifiedImageError as error:
-    raise ValueError('unknown image format') from error
-  if width * height > limit:
-    raise ValueError(f'{width}×{height} is more than data.max_pixels={limit}')
-  return kind in ('BMP', 'DIB')
-
-
-def _pillow_decode(encoded: bytes) -> np.ndarray:
-  with Image.open(io.BytesIO(encoded)) as image:
+def _decode_bmp(encoded) -> np.ndarray:
+  # Outside of a graph, numpy_function passes a scalar as an array.
+  file = io.BytesIO(np.asarray(encoded, object).item())
+  with Image.open(file, formats=['BMP']) as image:
     return np.asarray(image.convert('RGB'))
 
 
@@ -192,32 +171,21 @@ def _decode_window(image, data, window):
     return _crop(decoded, *window(tf.shape(decoded)))
 
   def jpeg():
-    shape = tf.io.extract_jpeg_shape(image)
+    file, shape = headers.check_jpeg(image, data.max_pixels)
     begin, size = window(shape)
     box = tf.concat([begin, size], 0)
     times = tf.reduce_min(size) // data.image_size
-    with tf.control_dependencies(_pixel_limit(shape, data)):
-      return tf.switch_case(
-        tf.reduce_sum(tf.cast(times >= _JPEG_DIVISORS[1:], tf.int32)),
-        [lambda by=by: divided(box, by) for by in _JPEG_DIVISORS],
-      )
+    return tf.switch_case(
+      tf.reduce_sum(tf.cast(times >= _JPEG_DIVISORS[1:], tf.int32)),
+      [lambda by=by: divided(file, box, by) for by in _JPEG_DIVISORS],
+    )
 
-  def divided(box, by: int):
+  def divided(file, box, by: int):
     """uint8 [H // by, W // by, 3], averages over squares of pixels."""
     return tf.io.decode_and_crop_jpeg(
-      image, box // by, channels=3, ratio=by, dct_method=_FAST
+      file, box // by, channels=3, ratio=by, dct_method=_FAST
     )
 
   if image.dtype != tf.string:
     return whole()
   return tf.cond(tf.io.is_jpeg(image), jpeg, whole)
-
-
-def _pixel_limit(shape, data) -> list:
-  """Returns the check of `data.max_pixels`, which decoding has to wait for."""
-  check = tf.debugging.assert_less_equal(
-    tf.reduce_prod(tf.cast(shape[:2], tf.int64)),
-    tf.constant(data.max_pixels, tf.int64),
-    'more pixels than data.max_pixels',
-  )
-  return [] if check is None else [check]  # None: it has already run

@@ -6,6 +6,9 @@ import {CROPS, INTERPOLATIONS} from './pixels.js';
 const KEY = 'inception_jax';
 const VERSION = 1;
 const METADATA = 14; // ModelProto.metadata_props
+// Limits for files that were not written by tools.export.
+const MAX_SIZE = 4096;
+const MAX_NAME = 1000;
 
 // {model, card, classes}, as inception_jax/export/metadata.py writes them;
 // inception_jax/models/card.py describes the card. onnxruntime-web gives no
@@ -30,15 +33,17 @@ export function readMetadata(bytes) {
 }
 
 const isCount = (x) => Number.isInteger(x) && x > 0;
+const isSize = (x) => isCount(x) && x <= MAX_SIZE;
+const isName = (x) => typeof x === 'string' && x.length <= MAX_NAME;
 const areNumbers = (x) => Array.isArray(x) && x.every(Number.isFinite);
-const areNames = (x) =>
-  Array.isArray(x) && x.every((name) => typeof name === 'string');
+const areNames = (x) => Array.isArray(x) && x.every(isName);
 
 const VALIDATORS = {
   'version': (x) => x === VERSION,
+  'model.name': isName,
   'model.num_classes': isCount,
   'classes': areNames,
-  'card.input_size': isCount,
+  'card.input_size': isSize,
   'card.mean': (x) => areNumbers(x) && (x.length === 1 || x.length === 3),
   'card.std': (x, {card}) =>
     areNumbers(x) && x.length === card.mean.length && x.every((s) => s > 0),

@@ -1,15 +1,16 @@
 // Decodes an image as Python does: without EXIF rotation, without conversion to
 // the screen's colour space, with the colours of transparent pixels.
 
+import {check, removeOrientation} from './headers.js';
 import {PageError} from './page_error.js';
 import {cropWindow} from './pixels.js';
 
-const MAX_PIXELS = 80_000_000; // as inception_jax/models/card.py
 const UNCONVERTED = {colorSpaceConversion: 'none', premultiplyAlpha: 'none'};
 
 // The opaque pixels in the card's crop window, as {data, width, height}.
 export async function decode(file, card) {
   const bytes = new Uint8Array(await file.arrayBuffer());
+  check(bytes);
   removeOrientation(bytes);
   const bitmap = await createImageBitmap(new Blob([bytes]), UNCONVERTED).catch(
     () => {
@@ -17,10 +18,6 @@ export async function decode(file, card) {
     },
   );
   const {width, height} = bitmap;
-  if (width * height > MAX_PIXELS) {
-    bitmap.close();
-    throw new PageError('tooLarge', {width, height, max: MAX_PIXELS});
-  }
   const crop = cropWindow(width, height, card);
   const canvas = new OffscreenCanvas(crop.width, crop.height);
   const context = canvas.getContext('2d', {willReadFrequently: true});
@@ -29,18 +26,6 @@ export async function decode(file, card) {
   const image = context.getImageData(0, 0, crop.width, crop.height);
   if (isOpaque(image.data)) return image;
   return decodeUnderAlpha(bytes, file.type, crop).catch(() => image);
-}
-
-// Turns a JPEG's EXIF segment into a comment, because browsers rotate the image
-// by it regardless of the options of createImageBitmap.
-function removeOrientation(bytes) {
-  const [marker, start, exif, scan, comment] = [0xff, 0xd8, 0xe1, 0xda, 0xfe];
-  if (bytes[0] !== marker || bytes[1] !== start) return;
-  let at = 2;
-  while (bytes[at] === marker && bytes[at + 1] !== scan) {
-    if (bytes[at + 1] === exif) bytes[at + 1] = comment;
-    at += 2 + 256 * bytes[at + 2] + bytes[at + 3];
-  }
 }
 
 function isOpaque(data) {

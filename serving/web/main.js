@@ -20,10 +20,9 @@ function start() {
   worker = createWorker();
   worker.onmessage = ({data: {kind, ...rest}}) => HANDLERS[kind](rest);
   worker.onerror = () => showNetwork('noRuntimeFiles', {}, true);
-  const model = new URLSearchParams(location.search).get('model');
-  const url = new URL(model ?? 'network.onnx', location);
-  if (url.origin === location.origin) load(url.href);
-  else showNetwork('otherOrigin', {url: url.origin}, true);
+  const url = networkUrl();
+  if (url) load(url);
+  else showNetwork('badUrl', {}, true);
 
   $('images').onchange = ({target}) => addChosen(target);
   $('network').onchange = ({target}) => addChosen(target);
@@ -51,6 +50,21 @@ function start() {
   };
 }
 
+// The network that the page's address names: null unless it is an .onnx file of
+// the same server, because anyone may have written a link to this page.
+function networkUrl() {
+  const name = new URLSearchParams(location.search).get('model');
+  let url;
+  try {
+    url = new URL(name ?? 'network.onnx', location);
+  } catch {
+    return null;
+  }
+  const {origin, protocol, pathname} = url;
+  const isHere = origin === location.origin && protocol === location.protocol;
+  return isHere && isNetwork({name: pathname}) ? url.href : null;
+}
+
 // A worker from a URL has the content security policy of its HTTP response, and
 // servers send none. One from a blob inherits the page's, which allows requests
 // to the page's origin only.
@@ -60,13 +74,14 @@ function createWorker() {
   return new Worker(URL.createObjectURL(script), {type: 'module'});
 }
 
+const isNetwork = ({name}) => name.toLowerCase().endsWith('.onnx');
+
 function addChosen(input) {
   add(input.files);
   input.value = ''; // so that the same file can be chosen again
 }
 
 function add(files) {
-  const isNetwork = ({name}) => name.toLowerCase().endsWith('.onnx');
   const network = Array.from(files).find(isNetwork);
   if (network) load(network);
   const images = Array.from(files).filter((file) => !isNetwork(file));

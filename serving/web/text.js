@@ -21,7 +21,7 @@ const en = {
   times: 'Preprocessing {preprocessing} ms, network {running} ms',
   noFiles: 'What was dropped has no files.',
   noNetwork: 'No network at {url}: put one there, or choose a file.',
-  otherOrigin: 'The network must come from this server, not from {url}.',
+  badUrl: 'The network must come from this server: ?model=NAME.onnx.',
   notOnnx: 'This is not an ONNX file, or it is truncated.',
   noCard: 'This network was not exported by inception_jax: no metadata.',
   badCard: 'The network’s metadata has an unsupported value: {what}.',
@@ -32,7 +32,9 @@ const en = {
     'onnxruntime-web is missing: run make web. Or this browser is too old.',
   notReady: 'No network is loaded.',
   badImage: 'This is not an image that the browser can read.',
+  unknownFormat: 'This is not a JPEG, PNG, GIF, BMP or WebP file.',
   tooLarge: '{width}×{height} is more than {max} pixels.',
+  tooManyScans: '{scans} scans of {width}×{height} take too long to decode.',
   noCamera: 'The camera cannot be used: {what}',
   insecure: 'browsers allow it only on https or localhost',
   unexpected: 'Unexpected: {what}',
@@ -59,7 +61,7 @@ const zh = {
   times: '预处理 {preprocessing} 毫秒，网络 {running} 毫秒',
   noFiles: '拖入的内容中没有文件。',
   noNetwork: '{url} 处没有网络：请将网络文件放到该处，或选择一个文件。',
-  otherOrigin: '网络必须来自本服务器，而不是 {url}。',
+  badUrl: '网络必须来自本服务器：?model=名称.onnx。',
   notOnnx: '这不是 ONNX 文件，或文件不完整。',
   noCard: '此网络不是由 inception_jax 导出的：没有元数据。',
   badCard: '网络的元数据中有不支持的值：{what}。',
@@ -69,18 +71,24 @@ const zh = {
   noRuntimeFiles: '缺少 onnxruntime-web：请运行 make web。也可能是浏览器过旧。',
   notReady: '尚未加载网络。',
   badImage: '浏览器无法读取此图像。',
+  unknownFormat: '这不是 JPEG、PNG、GIF、BMP 或 WebP 文件。',
   tooLarge: '{width}×{height} 超过 {max} 像素。',
+  tooManyScans: '{width}×{height} 的 {scans} 次扫描解码耗时过长。',
   noCamera: '无法使用摄像头：{what}',
   insecure: '浏览器只允许在 https 或 localhost 上使用',
   unexpected: '意外错误：{what}',
 };
 
+const MAX_LENGTH = 200;
+
 export const LANGUAGES = {en, zh};
 const isChinese = navigator.language.startsWith('zh');
 const texts = isChinese ? zh : en;
 
+// The values may come from a hostile file: they are shortened.
 export function text(key, values = {}) {
-  return texts[key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
+  const value = (_, name) => String(values[name]).slice(0, MAX_LENGTH);
+  return texts[key].replace(/\{(\w+)\}/g, value);
 }
 
 // Sets the text of every element with a data-text attribute.

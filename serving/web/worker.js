@@ -42,7 +42,9 @@ async function readBytes(source) {
   let stream = source;
   let total = source.size;
   if (!(source instanceof File)) {
-    const response = await fetch(source).catch(() => null);
+    // No redirect leads to another origin.
+    const options = {mode: 'same-origin'};
+    const response = await fetch(source, options).catch(() => null);
     if (!response?.ok) throw new PageError('noNetwork', {url: source});
     total = Number(response.headers.get('Content-Length'));
     stream = response;

@@ -76,7 +76,9 @@ def test_max_pixels_limits_a_jpeg_without_python():
   config = factory.resolve(digits.get_config())
   config.data.max_pixels = 99
   jpeg = tf.io.encode_jpeg(np.zeros((10, 10, 3), np.uint8))
-  with pytest.raises(tf.errors.InvalidArgumentError, match='more pixels than'):
+  with pytest.raises(
+    tf.errors.InvalidArgumentError, match='10×10 is more than'
+  ):
     decode.eval_image(jpeg, config.data, python=False)
   config.data.max_pixels = 100
   decode.eval_image(jpeg, config.data, python=False)

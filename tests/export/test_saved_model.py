@@ -1,5 +1,4 @@
 import io
-import struct
 
 import numpy as np
 from PIL import Image
@@ -8,6 +7,7 @@ import pytest
 from inception_jax.data import decode
 from inception_jax.export import formats
 from inception_jax.models import card
+from tests.support import hostile_images
 
 EXIF = Image.Exif()
 EXIF[0x0112] = 6  # orientation: rotate by 90°
@@ -55,59 +55,23 @@ def test_encoded_images_are_preprocessed(weights, saved_model):
   np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
 
 
-def huge(kind, offset, form, *size, word=b'', **options):
-  """Returns an image whose header has another size, at an offset from `word`.
-
-  `form` is the size's format in terms of `struct`.
-  """
-  encoded = bytearray(picture(0, kind, **options))
-  offset += encoded.index(word)
-  struct.pack_into(form, encoded, offset, *size)
-  return bytes(encoded)
-
-
 def test_too_large_images_are_not_decoded(saved_model):
   import tensorflow as tf
 
-  frame = b'\x2c' + struct.pack('<HHHH', 0, 0, 40, 30)
-  lossless = {'lossless': True}
-  bits = 16383 | 9999 << 14
-  palette = io.BytesIO()
-  Image.new('P', (40, 30)).save(palette, 'BMP')
-  too_large = '{}×{} is more than data.max_pixels=80000000'.format
+  text = '{}×{} is more than data.max_pixels=80000000'.format
   bad_images = {
-    'JPEG': (
-      huge('jpeg', 5, '>HH', 60000, 60000, word=b'\xff\xc0'),
-      'more pixels than data.max_pixels',
-    ),
-    'PNG': (huge('png', 16, '>II', 60001, 60000), too_large(60001, 60000)),
-    'PNG whose number of pixels overflows': (
-      huge('png', 16, '>II', 2**32 - 1, 2**32 - 1),
-      too_large(2**32 - 1, 2**32 - 1),
-    ),
-    'GIF': (huge('gif', 6, '<HH', 60001, 60000), too_large(60001, 60000)),
-    'frame of a GIF': (
-      huge('gif', 5, '<HH', 60001, 60000, word=frame, comment=b'c' * 600),
-      too_large(60001, 60000),
-    ),
-    'BMP': (huge('bmp', 18, '<ii', 60001, 60000), too_large(60001, 60000)),
-    'BMP with rows from the top': (
-      huge('bmp', 18, '<ii', 60001, -60000),
-      too_large(60001, 60000),
-    ),
-    'WebP': (huge('webp', 26, '<HH', 16383, 16382), too_large(16383, 16382)),
-    'lossless WebP': (
-      huge('webp', 21, '<I', bits, **lossless),
-      too_large(16384, 10000),
-    ),
-    'extended WebP': (
-      huge('webp', 24, '<HBHB', 59999, 0, 59998, 0, exif=EXIF),
-      too_large(60000, 59999),
-    ),
+    name: (encoded, text(*size))
+    for name, (encoded, *size) in hostile_images.too_large().items()
+  }
+  bad_images |= {
     'BMP with a palette': (
-      palette.getvalue(),
+      hostile_images.picture('bmp', mode='P'),
       'a BMP with a palette is not supported',
     ),
+    'BMP of OS/2': (hostile_images.bmp_of_os2(40, 30), 'unknown image format'),
+    'scans': (hostile_images.jpeg_of_scans(600, 4000, 4000), 'scans of 4000×'),
+    'texts': (hostile_images.png_with_texts(17, 9), 'compressed texts is not'),
+    'animation': (hostile_images.moving('webp'), 'animated WebP is not'),
     'junk': (b'junk', 'unknown image format'),
     'nothing': (b'', 'unknown image format'),
   }

@@ -8,6 +8,7 @@ from http import server
 import io
 import json
 import threading
+from urllib import parse
 
 import jax
 import numpy as np
@@ -65,13 +66,15 @@ def export(path, channels):
   formats.FORMATS['onnx'].save(weights, str(path), 0)
 
 
-def with_card(source, path, **changes):
-  """Copies an ONNX file with changes to its card."""
+def with_card(source, path, *, name='tiny', classes=CLASSES, **changes):
+  """Copies an ONNX file with changes to its metadata and, above all, card."""
   import onnx
 
   model = onnx.load(source)
   (entry,) = model.metadata_props
   values = json.loads(entry.value)
+  values['model']['name'] = name
+  values['classes'] = classes
   values['card'].update(changes)
   entry.value = json.dumps(values)
   assert entry.key == metadata.KEY
@@ -94,6 +97,10 @@ def write_site(root, base):
     source = base[len(card.mean)]
     with_card(source, root / f'{name}.onnx', **dataclasses.asdict(card))
   with_card(base[3], root / 'future.onnx', interpolation='lanczos')
+  # Metadata that no export writes.
+  with_card(base[3], root / 'long.onnx', classes=['x' * 100_000])
+  with_card(base[3], root / 'wide.onnx', input_size=30_000)
+  with_card(base[3], root / 'named.onnx', name={'x': 'x' * 100_000})
   bare = onnx.load(base[3])
   del bare.metadata_props[:]
   onnx.save(bare, root / 'none.onnx')
@@ -136,6 +143,15 @@ def expected_results(site, photographs, networks=tuple(CARDS)):
 class _QuietHandler(server.SimpleHTTPRequestHandler):
   def log_message(self, *args):
     pass
+
+  def do_GET(self):
+    """Answers redirect.onnx?to=URL by a redirect."""
+    path, _, target = self.path.partition('?to=')
+    if path != '/redirect.onnx':
+      return super().do_GET()
+    self.send_response(302)
+    self.send_header('Location', parse.unquote(target))
+    self.end_headers()
 
 
 @contextlib.contextmanager

@@ -1,6 +1,5 @@
 """serving/cpp classifies images as Python does."""
 
-import io
 import json
 import os
 import shutil
@@ -16,6 +15,7 @@ from inception_jax.data import decode
 from inception_jax.data.sources import folder
 from inception_jax.export import formats
 from inception_jax.models import card
+from tests.support import hostile_images
 from tests.support.commands import ROOT
 from tests.support.pictures import DIGITS
 from tests.support.pictures import digits_weights
@@ -186,17 +186,29 @@ def test_unreadable_images_are_reported_and_others_classified(
   image.save(good / '01.JPG')
   for name in ('02.webp', '03.bmp', '04.gif'):
     image.save(good / name)
-  large = io.BytesIO()
-  image.save(large, 'JPEG')
-  large.seek(large.getvalue().index(b'\xff\xc0') + 5)
-  large.write(struct.pack('>HH', 9000, 9000))
+  (good / '041.gif').write_bytes(hostile_images.gif_of_frames(99, 900, 900))
   whole = (good / '06.png').read_bytes()
   broken = {
     # First in their batches, so that the other images change position.
     '000.jpg': (b'junk', 'unknown image format'),
     '19.jpg': (b'junk', 'unknown image format'),
     '05.png': (whole[: len(whole) // 2], 'PNG'),
-    '051.jpg': (large.getvalue(), 'more pixels than data.max_pixels'),
+    '051.jpg': (
+      hostile_images.huge('jpeg', 5, '>HH', 9000, 9000, word=b'\xff\xc0'),
+      '9000×9000 is more than data.max_pixels=80000000',
+    ),
+    '052.jpg': (
+      hostile_images.jpeg_of_scans(600, 4000, 4000),
+      'scans of 4000×4000 are more work than 100 of data.max_pixels=80000000',
+    ),
+    '053.png': (
+      hostile_images.png_with_texts(17, 9),
+      'a PNG with more than 16 compressed texts is not supported',
+    ),
+    '054.webp': (
+      hostile_images.moving('webp'),
+      'an animated WebP is not supported',
+    ),
     '07.jpg': (b'junk', 'unknown image format'),
     '08.jpg': (b'', 'unknown image format'),
     '09.png': (
@@ -216,7 +228,7 @@ def test_unreadable_images_are_reported_and_others_classified(
   (good / 'notes.txt').write_text('no image')
   done = classify(f'--model={model}', '--json', '--batch_size=3', tmp_path)
   found, result = parse(done, status=1)
-  names = ['00.png', '01.JPG', '02.webp', '03.bmp', '04.gif']
+  names = ['00.png', '01.JPG', '02.webp', '03.bmp', '04.gif', '041.gif']
   names += ['06.png', '12.png', '18.png']
   served = [good / name for name in names]
   served += sorted((tmp_path / 'digit_4').iterdir())
@@ -226,13 +238,13 @@ def test_unreadable_images_are_reported_and_others_classified(
     probabilities = wanted(path)
     assert_same(found[str(path)], probabilities)
     right += DIGITS[np.argmax(probabilities)] == path.parent.name
-  assert result['top1'] == pytest.approx(right / 12)
+  assert result['top1'] == pytest.approx(right / 13)
   assert result['failed'].keys() == {str(good / name) for name in broken}
   for name, (_, reason) in broken.items():
     line = result['failed'][str(good / name)]
     assert reason in line
     assert f'{good / name}: {line}' in done.stderr.splitlines()
-  assert result['images'] == result['count'] == 12
+  assert result['images'] == result['count'] == 13
 
 
 def test_labels_from_a_list(model, images, wanted, tmp_path):

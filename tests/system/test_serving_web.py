@@ -1,6 +1,8 @@
 """serving/web classifies in the browser as Python does."""
 
 import contextlib
+import shutil
+from urllib.parse import quote
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -8,6 +10,7 @@ from PIL import Image
 import pytest
 
 from tests.support import browser
+from tests.support import hostile_images
 from tests.support import pictures
 from tests.support import web_page
 from tests.support.web_page import pixels_of
@@ -165,6 +168,75 @@ def test_unreadable_images_are_reported_and_others_classified(
   assert_same(second, *(x[0] for x in expected['network']))
 
 
+def test_images_that_ask_much_of_a_decoder_are_refused_before_it(
+  visit, tmp_path
+):
+  page = visit()
+  wait(page, 'Ready')
+  (worker,) = page.workers
+  worker.evaluate('self.createImageBitmap = self.ImageDecoder = null')
+  refused = {
+    name: (image, f'{width}×{height} is more than 80000000 pixels.')
+    for name, (image, width, height) in hostile_images.too_large().items()
+  }
+  refused |= {
+    'BMP of OS2': (
+      hostile_images.bmp_of_os2(60_000, 0)[:20] + b'\xff' * 20,
+      '60000×65535 is more than 80000000 pixels.',
+    ),
+    'scans': (
+      hostile_images.jpeg_of_scans(600, 4000, 4000),
+      '605 scans of 4000×4000 take too long to decode.',
+    ),
+    'cut': (
+      hostile_images.picture('png')[:20],
+      'This is not an image that the browser can read.',
+    ),
+    'no size': (
+      b'\xff\xd8\xff\xe0\0\2\xff\xda\xff\xc0' + bytes(99),
+      'This is not an image that the browser can read.',
+    ),
+    'two headers': (
+      hostile_images.png_with_two_sizes(40, 30),
+      'This is not a JPEG, PNG, GIF, BMP or WebP file.',
+    ),
+    'TIFF': (
+      hostile_images.picture('tiff'),
+      'This is not a JPEG, PNG, GIF, BMP or WebP file.',
+    ),
+  }
+  for name, (image, _) in refused.items():
+    (tmp_path / name).write_bytes(image)
+  page.set_input_files('#images', [tmp_path / name for name in refused])
+  wait(page, f'Images classified: 0. Failed: {len(refused)}.')
+  for found in results(page):
+    assert found['state'] == refused[found['name']][1], found['name']
+
+
+def test_first_frames_and_other_containers_are_classified(visit, tmp_path):
+  page = visit()
+  images = {
+    'moving.gif': hostile_images.moving('gif', comment=b'c' * 600),
+    'many.gif': hostile_images.gif_of_frames(400, 900, 900),
+    'moving.png': hostile_images.moving('png'),
+    'moving.webp': hostile_images.moving('webp'),
+    'two.jpg': hostile_images.moving('mpo'),
+    'progressive.jpg': hostile_images.picture('jpeg', progressive=True),
+    # Fill bytes before a marker, and bytes that are no marker.
+    'filled.jpg': hostile_images.picture('jpeg').replace(
+      b'\xff\xc0', b'\0\xff\xff\xff\xc0', 1
+    ),
+    'lossy.webp': hostile_images.picture('webp'),
+    'lossless.webp': hostile_images.picture('webp', lossless=True),
+    'palette.bmp': hostile_images.picture('bmp', mode='P'),
+    'os2.bmp': hostile_images.bmp_of_os2(40, 30),
+  }
+  for name, image in images.items():
+    (tmp_path / name).write_bytes(image)
+  page.set_input_files('#images', [tmp_path / name for name in images])
+  wait(page, f'Images classified: {len(images)}. Failed: 0.')
+
+
 def test_dropping_images_and_a_network(visit, site, photographs, expected):
   page = visit()
   page.set_input_files('#images', photographs[2])
@@ -232,9 +304,6 @@ def test_images_are_classified_once_a_network_is_loaded(
 def test_nothing_is_sent_to_another_origin(chromium, address, tmp_path):
   fetch = 'url => fetch(url, {mode: "no-cors"}).then(() => 1, () => 0)'
   with web_page.serve(tmp_path) as elsewhere:
-    with browser.tab(chromium, f'{address}?model={elsewhere}x', 360) as seen:
-      text = 'The network must come from this server'
-      seen.page.locator('#about.bad', has_text=text).wait_for()
     with browser.tab(chromium, address, 360) as seen:
       wait(seen.page, 'Ready')
       places = [seen.page, *seen.page.workers]
@@ -244,6 +313,64 @@ def test_nothing_is_sent_to_another_origin(chromium, address, tmp_path):
         assert place.evaluate(fetch, elsewhere) == 0
   assert len(seen.console) == 2
   assert all('Content Security Policy' in line for line in seen.console)
+
+
+def test_a_network_that_is_not_a_file_of_this_server_is_not_loaded(
+  visit, address, site, tmp_path
+):
+  shutil.copy(site / 'network.onnx', tmp_path)
+  with web_page.serve(tmp_path) as elsewhere:
+    for name in (
+      f'{elsewhere}network.onnx',
+      elsewhere.replace('http:', '') + 'network.onnx',
+      elsewhere.replace('http:', '').replace('/', '\\') + 'network.onnx',
+      f'{address.replace("//", "//user@")[:-1]}@{elsewhere[7:]}network.onnx',
+      f'blob:{address}network.onnx',
+      f'data:text/plain,{address}network.onnx',
+      'javascript:document.title="broken"//.onnx',
+      'file:///etc/passwd.onnx',
+      'http://[/network.onnx',
+      'index.html',
+      'index.html?network.onnx',
+      '',
+    ):
+      page = visit(f'?model={quote(name)}')
+      text = 'The network must come from this server: ?model=NAME.onnx.'
+      page.locator('#about.bad').get_by_text(text, exact=True).wait_for()
+      # The page works.
+      assert page.evaluate('document.getElementById("images").onchange')
+
+
+def test_no_redirect_leads_to_another_server(chromium, address, site, tmp_path):
+  shutil.copy(site / 'network.onnx', tmp_path)
+  with web_page.serve(tmp_path) as elsewhere:
+    name = f'redirect.onnx?to={elsewhere}network.onnx'
+    with browser.tab(chromium, f'{address}?model={quote(name)}', 360) as seen:
+      text = f'No network at {address}redirect.onnx'
+      seen.page.locator('#about.bad', has_text=text).wait_for()
+
+
+def test_the_address_and_the_network_cannot_inject_markup(
+  chromium, address, site
+):
+  hostile = '<img src=x onerror=alert(1)>' + 'x' * 5000
+  for name in (hostile, f'%3Cimg%20src=x%3E{hostile}'):
+    query = f'?model={quote(name)}.onnx'
+    with browser.tab(chromium, address + query, 360) as seen:
+      seen.page.on('dialog', lambda dialog: pytest.fail(dialog.message))
+      message = seen.page.locator('#about.bad', has_text='No network at')
+      message.wait_for()
+      assert len(message.inner_text()) < 300
+      assert seen.page.locator('img').count() == 0
+      assert browser.overflow(seen.page) == 0
+      for network in ('long.onnx', 'wide.onnx', 'named.onnx'):
+        seen.page.set_input_files('#network', site / network)
+        text = 'has an unsupported value'
+        message = seen.page.locator('#about.bad', has_text=text)
+        message.wait_for()
+        assert len(message.inner_text()) < 300
+        seen.page.set_input_files('#network', site / 'none.onnx')
+        seen.page.locator('#about.bad', has_text='no metadata').wait_for()
 
 
 @pytest.mark.parametrize(
