@@ -5,14 +5,16 @@ the network was created; the result here numbers each kind of layer from 0.
 """
 
 import io
+import math
+import os
 import re
 import zipfile
 
 import h5py
 import numpy as np
 
-# About ten times the largest network of the family, which has 225 MB.
-_MAX_BYTES = 2**31
+from inception_jax.weights import limits
+
 _NUMBERED_LAYER = re.compile(r'(conv2d|batch_normalization)(?:_(\d+))?')
 # In the order of the variables' numbers in a Keras 3 file.
 _VARIABLES = {
@@ -28,23 +30,49 @@ def read(path: str) -> dict[str, np.ndarray]:
     OSError, ValueError, KeyError, zipfile.BadZipFile: the file is malformed.
   """
   if not zipfile.is_zipfile(path):
-    return _read_hdf5(path)
-  with zipfile.ZipFile(path) as archive:
-    member = archive.getinfo('model.weights.h5')
-    if member.file_size > _MAX_BYTES:
-      raise ValueError(
-        f'the unpacked weights would take {member.file_size} bytes'
-      )
-    return _read_hdf5(io.BytesIO(archive.read(member)))
+    return _read_hdf5(path, os.path.getsize(path))
+  # The archive's config.json, whose Lambda layers are code, is not read.
+  content = limits.read_stored(path, 'model.weights.h5')
+  return _read_hdf5(io.BytesIO(content), len(content))
 
 
-def _read_hdf5(file) -> dict[str, np.ndarray]:
+def _read_hdf5(file, size: int) -> dict[str, np.ndarray]:
+  """Reads a file of `size` bytes, none of whose values lie elsewhere."""
   with h5py.File(file, 'r') as root:
+    is_link = lambda name, link: (
+      None if isinstance(link, h5py.HardLink) else name
+    )
+    if name := root.visititems_links(is_link):
+      raise ValueError(f'{name} is a link, perhaps to another file')
     read = _keras_3_layers if 'layers' in root else _keras_2_layers
-    return _numbered_from_0(read(root))
+    datasets = _numbered_from_0(read(root))
+    limits.check_size(sum(map(_nbytes, datasets.values())), size)
+    return {name: np.asarray(x) for name, x in datasets.items()}
 
 
-def _keras_3_layers(root) -> dict[str, dict[str, np.ndarray]]:
+def _nbytes(dataset: h5py.Dataset) -> int:
+  """Returns the bytes of a dataset that lies in the file as it is.
+
+  HDF5 makes the values of others up: of a fill value, of compressed chunks,
+  of other files.
+  """
+  # Not dataset.nbytes, which overflows.
+  nbytes = math.prod(dataset.shape) * dataset.dtype.itemsize
+  options = dataset.id.get_create_plist()
+  if (
+    options.get_layout() not in (h5py.h5d.CONTIGUOUS, h5py.h5d.COMPACT)
+    or options.get_external_count()
+    or dataset.dtype.hasobject
+    or dataset.id.get_storage_size() != nbytes
+  ):
+    raise ValueError(
+      f'{dataset.name} is empty, compressed or in another file; save it anew '
+      'with Keras'
+    )
+  return nbytes
+
+
+def _keras_3_layers(root) -> dict[str, dict[str, h5py.Dataset]]:
   """Reads `layers/*/vars/0…`, whose attribute `name` is the layer's name."""
   layers = {}
   for group in root['layers'].values():
@@ -55,42 +83,32 @@ def _keras_3_layers(root) -> dict[str, dict[str, np.ndarray]]:
       raise ValueError(
         'the layers have no names; save the whole model with a newer Keras'
       )
+    # Many strings of an array may be one long one in the file.
+    if variables.attrs.get_id('name').shape:
+      raise ValueError('a layer has several names')
     name = str(variables.attrs['name'])
     is_norm = 'batch_normalization' in name or name.endswith('_bn')
     suffixes = _VARIABLES['batch_normalization' if is_norm else 'other']
     if len(variables) > len(suffixes):
       raise ValueError(f'layer {name} has {len(variables)} variables')
     layers[name] = {
-      suffixes[i]: _array(variables[str(i)]) for i in range(len(variables))
+      suffixes[i]: variables[str(i)] for i in range(len(variables))
     }
   return layers
 
 
-def _keras_2_layers(root) -> dict[str, dict[str, np.ndarray]]:
-  """Reads the layers in `layer_names`, with their `weight_names`."""
-  root = root.get('model_weights', root)
-  layers = {}
-  for layer in map(_text, root.attrs['layer_names']):
-    names = list(map(_text, root[layer].attrs['weight_names']))
-    if names:
-      layers[layer] = {
-        name.split('/')[-1].removesuffix(':0'): _array(root[layer][name])
-        for name in names
-      }
+def _keras_2_layers(root) -> dict[str, dict[str, h5py.Dataset]]:
+  """Reads `LAYER/…/VARIABLE:0`, in `model_weights` of a whole model."""
+  items, layers = {}, {}
+  root.get('model_weights', root).visititems(items.__setitem__)
+  for path, item in items.items():
+    if isinstance(item, h5py.Dataset):
+      layer, *_, name = path.split('/')
+      layers.setdefault(layer, {})[name.removesuffix(':0')] = item
   return layers
 
 
-def _text(name) -> str:
-  return name.decode() if isinstance(name, bytes) else str(name)
-
-
-def _array(dataset) -> np.ndarray:
-  if dataset.size * dataset.dtype.itemsize > _MAX_BYTES:
-    raise ValueError(f'{dataset.name} has {dataset.size} values')
-  return np.asarray(dataset)
-
-
-def _numbered_from_0(layers) -> dict[str, np.ndarray]:
+def _numbered_from_0(layers) -> dict[str, h5py.Dataset]:
   numbers = {'conv2d': [], 'batch_normalization': []}
   for layer in layers:
     if match := _NUMBERED_LAYER.fullmatch(layer):

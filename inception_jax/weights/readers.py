@@ -1,20 +1,26 @@
 """Reads the weight files of other frameworks: path → named numpy arrays.
 
 Files are untrusted: only torch reads pickles, with `weights_only=True`. The
-size of an archive is checked before it is unpacked. Every failure is a
-UserError of one line.
+sizes of all arrays are checked before they are read (`limits`). Every failure
+is a UserError of one line.
 """
 
 from collections.abc import Callable
 import dataclasses
+import glob
+import math
+import mmap
 import os
 import re
+from typing import Any
+import zipfile
 
 import numpy as np
 
 from inception_jax import errors
 from inception_jax.errors import UserError
 from inception_jax.weights import keras_file
+from inception_jax.weights import limits
 from inception_jax.weights import mindspore_file
 
 _MIN_TORCH = (2, 10)
@@ -54,6 +60,7 @@ def read(path: str) -> tuple[dict[str, np.ndarray], Format]:
   path = os.path.expanduser(path)
   file_format = _format(path)
   try:
+    limits.check_size(_size(path))  # a sparse file takes no room on a disk
     tensors = file_format.read(path)
   except (UserError, ImportError):
     raise  # the file is not at fault, or the message is complete
@@ -72,7 +79,7 @@ def read(path: str) -> tuple[dict[str, np.ndarray], Format]:
 
 
 def _format(path: str) -> Format:
-  if os.path.exists(f'{path}.index'):
+  if os.path.isfile(f'{path}.index'):
     return TF_CHECKPOINT
   if not os.path.isfile(path):
     raise UserError(f'{path}: no such file')
@@ -83,6 +90,13 @@ def _format(path: str) -> Format:
     return TF_CHECKPOINT if _is_tf_table(path) else MINDSPORE
   known = ', '.join([*_BY_SUFFIX, '.ckpt'])
   raise UserError(f'{path}: expected a file that ends in {known}')
+
+
+def _size(path: str) -> int:
+  """Returns the bytes of a file, or of a TensorFlow checkpoint's files."""
+  shards = glob.glob(f'{glob.escape(path)}.data-*')
+  files = [path, f'{path}.index', *shards]
+  return sum(map(os.path.getsize, filter(os.path.isfile, files)))
 
 
 def _is_tf_table(path: str) -> bool:
@@ -100,6 +114,7 @@ def _safetensors(path: str) -> dict[str, np.ndarray]:
 
 
 def _pth(path: str) -> dict[str, np.ndarray]:
+  _check_pth(path)
   needed = '.'.join(map(str, _MIN_TORCH))
   hint = f'pip install "torch>={needed}", or save it as safetensors'
   try:
@@ -125,20 +140,55 @@ def _pth(path: str) -> dict[str, np.ndarray]:
       break
   if not isinstance(content, dict):
     raise UserError(f'{path}: expected a state_dict, not {type(content)}')
-  return {
-    name: tensor.float().numpy()
+  tensors = {
+    name: tensor
     for name, tensor in content.items()
     if isinstance(tensor, torch.Tensor)
   }
+  # A tensor may repeat its values, or be larger than what the file has of it.
+  nbytes = sum(x.numel() * x.element_size() for x in tensors.values())
+  limits.check_size(nbytes, _size(path))
+  return {name: tensor.float().numpy() for name, tensor in tensors.items()}
 
 
-def _tf_checkpoint(path: str) -> dict[str, np.ndarray]:
+def _check_pth(path: str) -> None:
+  """Raises ValueError if torch would unpack, or make up, more than it reads."""
+  if zipfile.is_zipfile(path):
+    with zipfile.ZipFile(path) as archive:
+      limits.check_stored(archive.infolist(), _size(path))
+  with (
+    open(path, 'rb') as file,
+    mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
+  ):
+    # What the pickle may call with a number, for as many zeros.
+    if content.find(b'bytearray') >= 0:
+      raise ValueError('it has a bytearray')
+
+
+def open_tf_checkpoint(path: str) -> tuple[Any, list[str]]:
+  """Returns TensorFlow's reader, and the names of the numeric tensors.
+
+  Raises:
+    ValueError: they are larger than the files.
+  """
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
   import tensorflow as tf
 
   reader = tf.train.load_checkpoint(path)
   shapes = reader.get_variable_to_shape_map()
-  return {name: np.asarray(reader.get_tensor(name)) for name in shapes}
+  types = {
+    name: dtype
+    for name, dtype in reader.get_variable_to_dtype_map().items()
+    if dtype.is_floating or dtype.is_integer
+  }
+  nbytes = sum(math.prod(shapes[name]) * types[name].size for name in types)
+  limits.check_size(nbytes, _size(path))
+  return reader, list(types)
+
+
+def _tf_checkpoint(path: str) -> dict[str, np.ndarray]:
+  reader, names = open_tf_checkpoint(path)
+  return {name: np.asarray(reader.get_tensor(name)) for name in names}
 
 
 SAFETENSORS = Format('safetensors', _safetensors, ('timm', 'weiaicunzai'))
