@@ -29,6 +29,7 @@ from inception_jax.errors import UserError
 from inception_jax.evaluation import evaluate
 from inception_jax.export import evaluation as export_evaluation
 from inception_jax.export import formats
+from inception_jax.export import operations
 from inception_jax.models import architectures
 from inception_jax.models import factory
 from inception_jax.models import specs
@@ -398,20 +399,26 @@ def test_how_to_add_an_optimizer(monkeypatch, tmp_path, one_device):
   )
 
 
-def save_module(path, apply, variables, card, metadata_json):
+def save_module(path, apply, variables, card, seal):
   """Writes a line of metadata, then a module for eight images on a CPU."""
   shape = jax.ShapeDtypeStruct((8, *card.image_shape), jnp.float32)
   function = jax.jit(lambda images: apply(variables, images))
   module = jax_export.export(function)(shape).serialize()
   with open(path, 'wb') as file:
-    file.write(metadata_json.encode() + b'\n' + module)
+    file.write(seal([module]).encode() + b'\n' + module)
 
 
-def load_module(path):
+def read_module(path):
   with open(path, 'rb') as file:
-    metadata_json, module = file.readline().decode(), file.read()
-  call = jax_export.deserialize(bytearray(module)).call
-  return lambda images: np.asarray(call(images)), metadata_json
+    return file.readline().decode(), [file.read()]
+
+
+def load_module(path, trust):
+  _, (module,) = read_module(path)
+  exported = jax_export.deserialize(bytearray(module))
+  if not trust:
+    operations.check_stablehlo(exported.mlir_module_serialized)
+  return lambda images: np.asarray(exported.call(images))
 
 
 def test_how_to_add_an_export_format(
@@ -419,7 +426,9 @@ def test_how_to_add_an_export_format(
 ):
   workdir, config, result, _ = followed
   step, weights = pretrained.restore('', str(workdir), one_device)
-  module = types.SimpleNamespace(save=save_module, load=load_module)
+  module = types.SimpleNamespace(
+    save=save_module, read=read_module, load=load_module
+  )
   file_format = formats._Runnable(module, '.module')
   monkeypatch.setitem(formats.FORMATS, 'module', file_format)
   path = str(tmp_path / 'network.module')
@@ -440,6 +449,9 @@ def test_how_to_add_an_export_format(
   assert evaluated['count'] == result['count'] == 360
   assert evaluated['top1'] == result['top1']
   np.testing.assert_allclose(evaluated['loss'], result['loss'], rtol=1e-4)
-  (tmp_path / 'other.module').write_bytes(b'{}\n')
+  other = tmp_path / 'other.module'
+  other.write_bytes((tmp_path / 'network.module').read_bytes()[:-1000])
+  with pytest.raises(UserError, match='its digest differs'):
+    formats.load(str(other))
   with pytest.raises(UserError, match='cannot be read'):
-    formats.load(str(tmp_path / 'other.module'))
+    formats.load(str(other), trust=True)

@@ -1,8 +1,11 @@
 """An exported network as a function of images."""
 
 from collections.abc import Callable
+from collections.abc import Iterator
+import contextlib
 import dataclasses
 import pathlib
+from types import ModuleType
 
 import numpy as np
 
@@ -31,22 +34,37 @@ class Artifact:
   classify: Callable[[np.ndarray], np.ndarray]
 
 
-def read(path: str, load: Callable[[str], tuple]) -> Artifact:
+def read(path: str, file: ModuleType, trust: bool = False) -> Artifact:
   """Reads an exported network from a file or folder.
 
-  `load` reads its format: path → (classify, metadata as JSON).
+  `file` reads its format: `file.read(path)` returns the metadata as JSON and
+  the parts of what their digest covers; `file.load(path, trust)` returns
+  `Artifact.classify`. Only a trusted artifact may lack the digest, or have
+  operations that exported networks do not have (`operations`).
 
   Raises:
-    UserError: it is damaged, or was not exported by this project.
+    UserError: it is damaged, not trusted, or was not exported by this project.
   """
+  with _one_error(path):
+    metadata_json, content = file.read(path)
+  network, card, classes = metadata.from_json(metadata_json, path)
+  with _one_error(path):
+    if not trust:
+      metadata.check_seal(metadata_json, content, path)
+    classify = file.load(path, trust)
+  return Artifact(path, network, card, classes, classify)
+
+
+@contextlib.contextmanager
+def _one_error(path: str) -> Iterator[None]:
   try:
-    classify, metadata_json = load(path)
+    yield
+  except errors.UserError:
+    raise
   except Exception as error:  # each library raises its own
     raise errors.UserError(
       f'{path} cannot be read: {errors.one_line(error)}'
     ) from error
-  network, card, classes = metadata.from_json(metadata_json, path)
-  return Artifact(path, network, card, classes, classify)
 
 
 def size_of(path: str) -> int:

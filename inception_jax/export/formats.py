@@ -1,6 +1,7 @@
 """The formats that networks are exported to."""
 
 import dataclasses
+import functools
 import os
 from types import ModuleType
 from typing import Any
@@ -77,7 +78,7 @@ class Format:
     """
     raise NotImplementedError
 
-  def load(self, path: str) -> artifact.Artifact:
+  def load(self, path: str, trust: bool = False) -> artifact.Artifact:
     """Reads what `save` wrote; see `artifact.read`."""
     raise UserError(f'{path}: {self.not_loaded}')
 
@@ -112,15 +113,17 @@ class _Runnable(Format):
       model, weights.variables, self.portable, int8=self.calibrated
     )
     apply = lambda variables, images: model.apply(variables, images)[0]
-    metadata_json = metadata.to_json(weights, variables, step)
+    seal = functools.partial(
+      metadata.seal, metadata.to_json(weights, variables, step)
+    )
     images = ()
     if self.calibrated:
       images = (comparison.normalize(weights.card, calibration),)
-    self.file.save(path, apply, variables, weights.card, metadata_json, *images)
+    self.file.save(path, apply, variables, weights.card, seal, *images)
     return self.load(path).classify
 
-  def load(self, path):
-    return artifact.read(path, self.file.load)
+  def load(self, path, trust=False):
+    return artifact.read(path, self.file, trust)
 
 
 class _Mindir(Format):
@@ -189,21 +192,21 @@ def check_bound(name: str, differences: dict[str, float]) -> None:
     )
 
 
-def load(path: str) -> artifact.Artifact:
-  """Reads an exported network of any format in `LOADED`.
+def load(path: str, trust: bool = False) -> artifact.Artifact:
+  """Reads an exported network of any format in `LOADED`; see `artifact.read`.
 
   Raises:
-    UserError: there is none, it is damaged, or was not exported by this
-      project.
+    UserError: there is none, it is damaged, not trusted, or was not exported
+      by this project.
   """
   path = os.path.expanduser(path)
-  if not os.path.exists(path):
+  if not (os.path.isfile(path) or os.path.isdir(path)):
     raise UserError(f'{path}: no such artifact')
-  if os.path.exists(os.path.join(path, 'saved_model.pb')):
-    return FORMATS['savedmodel'].load(path)
+  if os.path.isfile(os.path.join(path, 'saved_model.pb')):
+    return FORMATS['savedmodel'].load(path, trust)
   for file_format in FORMATS.values():
     if file_format.ending and path.endswith(file_format.ending):
-      return file_format.load(path)
+      return file_format.load(path, trust)
   endings = dict.fromkeys(FORMATS[name].ending for name in LOADED)
   known = ', '.join(f'*{ending}' for ending in endings if ending)
   raise UserError(f'{path}: expected {known} or the folder of a SavedModel')

@@ -4,6 +4,8 @@ The batch is 1: with any other, the converter fuses neither biases nor ReLUs
 into convolutions, and cannot quantize average pools.
 """
 
+from collections.abc import Callable
+from collections.abc import Iterable
 import os
 import tempfile
 import warnings
@@ -12,6 +14,8 @@ import zipfile
 import numpy as np
 
 from inception_jax.export import metadata
+from inception_jax.export import operations
+from inception_jax.weights import limits
 
 _METADATA = f'{metadata.KEY}.json'
 _SIGNATURE = 'serving_default'
@@ -22,7 +26,7 @@ def save(
   apply,
   variables,
   card,
-  metadata_json: str,
+  seal: Callable[[Iterable[bytes]], str],
   calibration: np.ndarray | None = None,
 ) -> None:
   """Writes `apply`, (variables, float32 [1, S, S, C]) → logits.
@@ -69,16 +73,30 @@ def save(
   with open(path, 'wb') as file:
     file.write(model)
   with zipfile.ZipFile(path, 'a') as file:
-    file.writestr(_METADATA, metadata_json)
+    file.writestr(_METADATA, seal([model]))
 
 
-def load(path: str):
-  """Returns (classify, metadata as JSON), see `Artifact`."""
+def read(path: str) -> tuple[str, Iterable[bytes]]:
+  """Returns the metadata as JSON and the parts of what runs."""
+  return limits.read_stored(path, _METADATA).decode(), [_model(path)]
+
+
+def _model(path: str) -> bytes:
+  """Returns what precedes the zip."""
+  with zipfile.ZipFile(path) as archive, open(path, 'rb') as file:
+    return file.read(min(x.header_offset for x in archive.infolist()))
+
+
+def load(path: str, trust: bool):
+  """Returns `Artifact.classify`."""
   from ai_edge_litert import interpreter
 
-  with zipfile.ZipFile(path) as file:
-    metadata_json = file.read(_METADATA).decode()
-  loaded = interpreter.Interpreter(path, num_threads=os.cpu_count())
+  model = _model(path)
+  if not trust:
+    operations.check_litert(model)
+  loaded = interpreter.Interpreter(
+    model_content=model, num_threads=os.cpu_count()
+  )
   run = loaded.get_signature_runner(_SIGNATURE)
 
   def classify(images: np.ndarray) -> np.ndarray:
@@ -86,4 +104,4 @@ def load(path: str):
       [run(images=image[None])['logits'] for image in images]
     )
 
-  return classify, metadata_json
+  return classify

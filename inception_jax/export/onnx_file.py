@@ -1,17 +1,30 @@
-"""ONNX: one file, NCHW, any batch, standard operators only."""
+"""ONNX: one file, NCHW, any batch, standard operators only.
 
+The metadata are the last bytes of the file, which a digest can leave out.
+"""
+
+from collections.abc import Callable
+from collections.abc import Iterable
 import os
+import pathlib
 import tempfile
 
 import numpy as np
 
 from inception_jax.export import metadata
+from inception_jax.export import operations
 
 INPUT, OUTPUT = 'images', 'logits'
 _OPSET = 18
 
 
-def save(path: str, apply, variables, card, metadata_json: str) -> None:
+def save(
+  path: str,
+  apply,
+  variables,
+  card,
+  seal: Callable[[Iterable[bytes]], str],
+) -> None:
   """Writes `apply(variables, NHWC images)` as a function of NCHW images."""
   import jax2onnx
   import onnx
@@ -39,21 +52,41 @@ def save(path: str, apply, variables, card, metadata_json: str) -> None:
   standard = [entry for entry in model.opset_import if not entry.domain]
   del model.opset_import[:]
   model.opset_import.extend(standard)
-  onnx.helper.set_model_props(model, {metadata.KEY: metadata_json})
   onnx.checker.check_model(model, full_check=True)
-  onnx.save(model, path)
+  content = model.SerializeToString()
+  # Concatenated messages are one message.
+  content += _only_metadata(seal([content]))
+  pathlib.Path(path).write_bytes(content)
 
 
-def load(path: str):
-  """Returns (classify, metadata as JSON), see `Artifact`."""
+def _only_metadata(metadata_json: str) -> bytes:
+  import onnx
+
+  entry = onnx.StringStringEntryProto(key=metadata.KEY, value=metadata_json)
+  return onnx.ModelProto(metadata_props=[entry]).SerializeToString()
+
+
+def read(path: str) -> tuple[str | None, Iterable[bytes]]:
+  """Returns the metadata as JSON, None if missing, and what runs."""
+  import onnx
+
+  content = pathlib.Path(path).read_bytes()
+  properties = onnx.ModelProto.FromString(content).metadata_props
+  metadata_json = {x.key: x.value for x in properties}.get(metadata.KEY)
+  return metadata_json, [content.removesuffix(_only_metadata(metadata_json))]
+
+
+def load(path: str, trust: bool):
+  """Returns `Artifact.classify`."""
   import onnxruntime
 
+  if not trust:
+    operations.check_onnx(pathlib.Path(path).read_bytes())
   options = onnxruntime.SessionOptions()
   options.log_severity_level = 3  # errors only; they are raised as well
   session = onnxruntime.InferenceSession(path, options)
-  properties = session.get_modelmeta().custom_metadata_map
 
   def classify(images: np.ndarray) -> np.ndarray:
     return session.run([OUTPUT], {INPUT: images.transpose(0, 3, 1, 2)})[0]
 
-  return classify, properties.get(metadata.KEY)
+  return classify

@@ -5,19 +5,31 @@ takes `encoded` [B], strings that are each a JPEG, PNG, GIF, BMP or WebP, and
 preprocesses them. Both give `logits` and `probabilities`.
 """
 
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Iterator
 import pathlib
 
 import numpy as np
 
 from inception_jax.export import metadata
+from inception_jax.export import operations
 from inception_jax.export import stablehlo_file
 from inception_jax.models import card as card_lib
 
-_METADATA = f'assets.extra/{metadata.KEY}.json'
+# What runs nothing; users of TensorFlow Serving add files of their own.
+_EXTRA = 'assets.extra'
+_METADATA = f'{_EXTRA}/{metadata.KEY}.json'
 IMAGES, ENCODED = 'serving_default', 'encoded'
 
 
-def save(path: str, apply, variables, card, metadata_json: str) -> None:
+def save(
+  path: str,
+  apply,
+  variables,
+  card,
+  seal: Callable[[Iterable[bytes]], str],
+) -> None:
   """Writes both signatures, and the metadata beside them."""
   from jax.experimental import jax2tf
   import tensorflow as tf
@@ -66,16 +78,37 @@ def save(path: str, apply, variables, card, metadata_json: str) -> None:
   )
   file = pathlib.Path(path, _METADATA)
   file.parent.mkdir(exist_ok=True)
-  file.write_text(metadata_json)
+  file.write_text(seal(_content(path)))
 
 
-def load(path: str):
-  """Returns (classify, metadata as JSON), see `Artifact`."""
+def read(path: str) -> tuple[str | None, Iterable[bytes]]:
+  """Returns the metadata as JSON, None if missing, and what runs."""
+  file = pathlib.Path(path, _METADATA)
+  return file.read_text() if file.is_file() else None, _content(path)
+
+
+def _content(path: str) -> Iterator[bytes]:
+  """Yields the name, size and bytes of every file but the metadata."""
+  root = pathlib.Path(path)
+  files = {x.relative_to(root).as_posix(): x for x in root.rglob('*')}
+  for name, file in sorted(files.items()):
+    if name.split('/')[0] == _EXTRA or file.is_dir():
+      continue
+    if not file.is_file():
+      raise ValueError(f'{name} is not a file')
+    yield f'{name}\0{file.stat().st_size}\0'.encode()
+    with file.open('rb') as opened:
+      while chunk := opened.read(2**20):
+        yield chunk
+
+
+def load(path: str, trust: bool):
+  """Returns `Artifact.classify`."""
   import tensorflow as tf
 
+  if not trust:
+    operations.check_saved_model(path)
   loaded = tf.saved_model.load(path)
-  file = pathlib.Path(path, _METADATA)
-  metadata_json = file.read_text() if file.exists() else None
   signature = loaded.signatures[IMAGES]
 
   def classify(images: np.ndarray) -> np.ndarray:
@@ -83,4 +116,4 @@ def load(path: str):
 
   # The signature holds the model's variables by weak references only.
   classify.loaded = loaded
-  return classify, metadata_json
+  return classify

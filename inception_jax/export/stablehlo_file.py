@@ -1,15 +1,26 @@
 """StableHLO: a zip with a module of jax.export and metadata."""
 
+from collections.abc import Callable
+from collections.abc import Iterable
 import zipfile
 
 import numpy as np
+
+from inception_jax.export import operations
+from inception_jax.weights import limits
 
 # XLA compiles the module for the platform that loads it.
 PLATFORMS = ('cpu', 'cuda', 'tpu')
 _MODULE, _METADATA = 'module.bin', 'card.json'
 
 
-def save(path: str, apply, variables, card, metadata_json: str) -> None:
+def save(
+  path: str,
+  apply,
+  variables,
+  card,
+  seal: Callable[[Iterable[bytes]], str],
+) -> None:
   """Writes `apply` for `PLATFORMS` and any batch, with its variables."""
   import jax
   from jax import export
@@ -20,19 +31,27 @@ def save(path: str, apply, variables, card, metadata_json: str) -> None:
   function = jax.jit(lambda images: apply(variables, images))
   exported = export.export(function, platforms=PLATFORMS)(images)
   with zipfile.ZipFile(path, 'w') as file:  # weights do not compress
-    file.writestr(_MODULE, bytes(exported.serialize()))
-    file.writestr(_METADATA, metadata_json)
+    module = bytes(exported.serialize())
+    file.writestr(_MODULE, module)
+    file.writestr(_METADATA, seal([module]))
 
 
-def load(path: str):
-  """Returns (classify, metadata as JSON), see `Artifact`."""
+def read(path: str) -> tuple[str, Iterable[bytes]]:
+  """Returns the metadata as JSON and the parts of what runs."""
+  module = limits.read_stored(path, _MODULE)
+  return limits.read_stored(path, _METADATA).decode(), [module]
+
+
+def load(path: str, trust: bool):
+  """Returns `Artifact.classify`."""
   from jax import export
 
-  with zipfile.ZipFile(path) as file:
-    module, metadata_json = file.read(_MODULE), file.read(_METADATA).decode()
+  module = limits.read_stored(path, _MODULE)
   exported = export.deserialize(bytearray(module))
+  if not trust:
+    operations.check_stablehlo(exported.mlir_module_serialized)
 
   def classify(images: np.ndarray) -> np.ndarray:
     return np.asarray(exported.call(images))
 
-  return classify, metadata_json
+  return classify

@@ -23,6 +23,9 @@ _CONFIG = config_flags.DEFINE_config_file(
 _ARTIFACT = flags.DEFINE_string(
   'artifact', '', 'File or folder written by tools.export.'
 )
+_TRUST = flags.DEFINE_bool(
+  'trust', False, 'Run an artifact that is not as tools.export writes them.'
+)
 _LABELS = flags.DEFINE_string(
   'labels', '', 'JSON file of correct classes that replace those of the split.'
 )
@@ -52,7 +55,7 @@ def main():
   from inception_jax.training import preflight
   from inception_jax.weights import pretrained
 
-  artifact = formats.load(path)
+  artifact = formats.load(path, _TRUST.value)
   output = os.path.expanduser(_OUTPUT.value)
   config = pretrained.adopt_network(config, artifact)
   preflight.check(config, '', train=False, output=output)

@@ -48,6 +48,9 @@ _CHECKPOINT = flags.DEFINE_string(
 _ARTIFACT = flags.DEFINE_string(
   'artifact', '', 'File or folder written by tools.export.'
 )
+_TRUST = flags.DEFINE_bool(
+  'trust', False, 'Run an artifact that is not as tools.export writes them.'
+)
 _WEIGHTS = flags.DEFINE_enum(
   'weights', 'ema', ['ema', 'raw'], 'Moving average, if any, or raw weights.'
 )
@@ -105,7 +108,7 @@ def main(paths: list[str]) -> dict[str, Any]:
 def _load_network():
   """Returns `Weights` or an `Artifact`, and its `Artifact.classify`."""
   if _ARTIFACT.value:
-    artifact = formats.load(_ARTIFACT.value)
+    artifact = formats.load(_ARTIFACT.value, _TRUST.value)
     return artifact, artifact.classify
   _, weights = pretrained.restore(
     os.path.expanduser(_WORKDIR.value),

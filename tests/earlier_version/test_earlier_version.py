@@ -16,6 +16,7 @@ import pytest
 from inception_jax.checkpointing.directory import CheckpointDirectory
 from inception_jax.config import defaults
 from inception_jax.config import serialization
+from inception_jax.errors import UserError
 from inception_jax.evaluation import evaluate
 from inception_jax.export import comparison
 from inception_jax.export import formats
@@ -69,7 +70,9 @@ def test_checkpoints_load(expected, one_device, which, ema, name):
   ],
 )
 def test_artifacts_load(expected, name):
-  network = formats.load(str(HERE / name))
+  with pytest.raises(UserError, match='has no digest'):
+    formats.load(str(HERE / name))
+  network = formats.load(str(HERE / name), trust=True)
   images = comparison.normalize(network.card, expected['images'])
   wanted = expected[name.replace('.', '_')]
   np.testing.assert_allclose(

@@ -115,7 +115,27 @@ def test_damaged_files_are_refused(exported, tmp_path):
     copy = tmp_path / f'copy.{ending}'
     with open(exported, 'rb') as file:
       copy.write_bytes(file.read()[:-1000])
+  with pytest.raises(UserError, match=r'cannot be read|its digest differs'):
+    formats.load(str(copy))
   with pytest.raises(UserError, match='cannot be read'):
+    formats.load(str(copy), trust=True)
+
+
+def test_changed_files_are_refused(exported, tmp_path):
+  copy = tmp_path / exported.rpartition('/')[2]
+  if copy.suffix:
+    shutil.copy(exported, copy)
+    changed = copy
+  else:
+    shutil.copytree(exported, copy)
+    (changed,) = copy.glob('variables/*.data-*')
+    # TensorFlow Serving reads requests there, and the graph nothing.
+    (copy / 'assets.extra' / 'tf_serving_warmup_requests').write_text('x')
+  formats.load(str(copy))
+  content = bytearray(changed.read_bytes())
+  content[len(content) // 2] ^= 1  # of a weight
+  changed.write_bytes(content)
+  with pytest.raises(UserError, match=r'digest differs|Bad CRC-32'):
     formats.load(str(copy))
 
 
