@@ -33,9 +33,10 @@ _TYPES = {
 }
 _RANGES = {
   'model.name': validation.one_of(ARCHITECTURES),
-  'model.num_classes': validation.AT_LEAST_1,
+  # What follows from these takes memory, as names of outputs and images do.
+  'model.num_classes': (lambda v: 1 <= v <= 1_000_000, '1 to 1,000,000'),
   'model.width': validation.POSITIVE,
-  'card.input_size': validation.AT_LEAST_1,
+  'card.input_size': (lambda v: 1 <= v <= 8192, '1 to 8,192'),
   'card.mean': (
     lambda v: len(v) in (1, 3) and max(map(abs, v)) < 2**31,
     '1 or 3 numbers',

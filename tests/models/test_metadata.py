@@ -80,6 +80,7 @@ def test_other_json_is_rejected(values):
     ('model.num_classes', True),
     ('model.num_classes', '3'),
     ('model.num_classes', 10**400),
+    ('model.num_classes', 1_000_001),
     ('model.stem', 'imagenet'),  # of other networks
     ('model.stem', None),
     ('model.width', float('nan')),
@@ -91,6 +92,7 @@ def test_other_json_is_rejected(values):
     ('model.extra', 1),
     ('card', []),
     ('card.input_size', 0),
+    ('card.input_size', 8193),
     ('card.input_size', 32.0),
     ('card.mean', [1.0, 2.0]),
     ('card.mean', [1.0]),

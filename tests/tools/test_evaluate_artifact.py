@@ -42,3 +42,11 @@ def test_every_fault_is_one_line(tmp_path):
   assert done.returncode == 2
   (line,) = done.stderr.splitlines()
   assert line == f'error: {tmp_path}/none.onnx: no such artifact'
+  done = tool(
+    'evaluate_artifact',
+    '--config=configs/digits.py',
+    '--artifact=tests/earlier_version/network.onnx',
+  )
+  assert done.returncode == 2
+  (line,) = done.stderr.splitlines()
+  assert 'network.onnx has no digest' in line and '--trust' in line

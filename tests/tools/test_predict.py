@@ -78,6 +78,20 @@ def test_class_names_are_replaced(workdir, artifact, images, tmp_path):
   assert line == f'error: {names} names 2 classes, there are 6'
 
 
+def test_artifact_without_a_digest_needs_trust(images):
+  args = (
+    '--artifact=tests/earlier_version/network.onnx',
+    str(images / 'dog'),
+  )
+  done = tool('predict', *args)
+  assert done.returncode == 2
+  (line,) = done.stderr.splitlines()
+  assert 'network.onnx has no digest' in line and '--trust' in line
+  done = tool('predict', *args, '--trust')
+  assert done.returncode == 0, done.stderr
+  assert json.loads(done.stdout.splitlines()[-1])['images'] == 4
+
+
 def test_every_fault_is_one_line(tmp_path):
   done = tool('predict', str(tmp_path / 'none'))
   assert done.returncode == 2
