@@ -95,6 +95,20 @@ def test_hdf5_has_its_values_itself(tmp_path, layout, write, reason, ending):
     importer.load(str(tmp_path / f'x.{ending}'))
 
 
+def test_code_of_a_keras_archive_is_not_read(tmp_path):
+  with h5py.File(tmp_path / 'x.h5', 'w') as file:
+    variables, name = keras_3(file)
+    variables[name] = np.ones(10, np.float32)
+  path = tmp_path / 'x.keras'
+  with zipfile.ZipFile(path, 'w', zipfile.ZIP_LZMA) as archive:
+    archive.writestr('config.json', '{"class_name": "Lambda", "config": [')
+    archive.write(
+      tmp_path / 'x.h5', 'model.weights.h5', compress_type=zipfile.ZIP_STORED
+    )
+  tensors, _ = readers.read(str(path))
+  np.testing.assert_array_equal(tensors['a/kernel'], np.ones(10, np.float32))
+
+
 def test_hdf5_counts_values_as_often_as_they_are_read(tmp_path):
   with h5py.File(tmp_path / 'x.h5', 'w') as file:
     file['x'] = np.zeros(10_000, np.float32)
