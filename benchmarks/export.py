@@ -66,7 +66,7 @@ def measure(config, rounds: int, torch: str, mindspore: str) -> list[dict]:
     seconds = _alternate(runners, images, rounds)
     # The two ONNX files are compared in rounds of their own: idle threads of
     # other formats' runtimes spin and slow down whatever runs next.
-    pair = {_ONNX: runners[_ONNX], _TIMM: onnx_file.load(path)[0]}
+    pair = {_ONNX: runners[_ONNX], _TIMM: onnx_file.load(path, trust=True)}
     compared = _alternate(pair, images, rounds)
     if mindspore and config.model.name in MINDCV:
       path = os.path.join(folder, 'network.mindir')
