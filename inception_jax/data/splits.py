@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 from inception_jax.config import validation
+from inception_jax.data import digests
 from inception_jax.data.lazy import tf
 
 
@@ -18,12 +19,15 @@ class Indexed:
     class_names: one per class, in the order of the labels.
     fetch: int64 index tensor, 0 ≤ index < size → record.
     name: index → the record's name for people, such as its path.
+    digest: returns a digest of what is known of the records without reading
+      them: names, sizes, labels, checksums. Splits of other data have others.
   """
 
   size: int
   class_names: tuple[str, ...]
   fetch: Callable[[Any], dict[str, Any]]
   name: Callable[[Any], str] = 'record {}'.format
+  digest: Callable[[], str] = str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +35,7 @@ class Sequential:
   """A split in files that are read from front to back.
 
   Attributes:
-    size, class_names: as in `Indexed`.
+    size, class_names, digest: as in `Indexed`.
     epoch: int64 [2] tensor (seed, epoch) → tf.data.Dataset of every record
       once, undecoded, in an order that depends on it; None → in file order.
       Iteration fails unless there are `size` records.
@@ -44,6 +48,7 @@ class Sequential:
   epoch: Callable[[Any], Any]
   fetch: Callable[[Any], dict[str, Any]]
   name: Callable[[Any], str]
+  digest: Callable[[], str]
 
 
 Split = Indexed | Sequential
@@ -80,4 +85,5 @@ def from_arrays(images, labels, class_names) -> Indexed:
       'label': tf.gather(labels, index),
     }
 
-  return Indexed(len(labels), tuple(class_names), fetch)
+  digest = lambda: digests.digest((), images.numpy(), labels.numpy())
+  return Indexed(len(labels), tuple(class_names), fetch, digest=digest)

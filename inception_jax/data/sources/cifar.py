@@ -11,6 +11,7 @@ import os
 import pathlib
 import tarfile
 from typing import NamedTuple
+import zlib
 
 import numpy as np
 
@@ -22,6 +23,7 @@ log = logging.getLogger(__name__)
 
 SPLITS = ('train', 'test')
 _PIXELS = 3 * 32 * 32
+_BLOCK = 2**22
 _MAX_FILE_BYTES = 2**28  # CIFAR-100's largest file has 155 MB
 _CIFAR10_NAMES = 'airplane automobile bird cat deer dog frog horse ship truck'
 _BATCHES = [f'data_batch_{i}' for i in range(1, 6)]
@@ -78,7 +80,7 @@ def load(config, split: str) -> splits.Indexed:
   root = _root(config)
   try:
     files = _archived(root) if root.is_file() else _unpacked(root)
-  except (OSError, EOFError, tarfile.TarError) as error:
+  except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
     raise errors.UserError(f'{root} cannot be read: {error}') from error
   version = _find_version(files, root)
   names = getattr(version, split)
@@ -133,6 +135,9 @@ def _archived(path: pathlib.Path) -> dict[str, Callable[[], bytes]]:
           raise OSError(f'{member.name} in it is too large to be CIFAR')
         content = archive.extractfile(member).read()
         files[name] = lambda content=content: content
+    # Read to the end, where a compressed file has its checksum.
+    while archive.fileobj.read(_BLOCK):
+      pass
   return files
 
 

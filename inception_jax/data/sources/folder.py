@@ -15,6 +15,7 @@ import os
 import pathlib
 
 from inception_jax import errors
+from inception_jax.data import digests
 from inception_jax.data import splits
 from inception_jax.data.lazy import tf
 from inception_jax.data.sources import image_list
@@ -68,7 +69,16 @@ def load(config, split: str) -> splits.Indexed:
     record = listed.fetch(index)
     return {**record, 'image': tf.io.read_file(record['image'])}
 
-  return dataclasses.replace(listed, fetch=fetch, name=paths.__getitem__)
+  def digest():
+    # Relative names, since hosts may have the folder in different places.
+    start = len(str(where.parent)) + 1
+    names = [path[start:] for path in paths]
+    return digests.digest(
+      names, digests.sizes(paths), labels, digests.ends(paths)
+    )
+
+  name = paths.__getitem__
+  return dataclasses.replace(listed, fetch=fetch, name=name, digest=digest)
 
 
 def split_names(config) -> list[str]:

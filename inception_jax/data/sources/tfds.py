@@ -5,6 +5,7 @@ needed. `NAME` is written as in tfds: `cifar10`, `imagenet2012:5.1.0`,
 `cats_vs_dogs/default:4.0.1`.
 """
 
+import dataclasses
 import logging
 import os
 import re
@@ -13,8 +14,10 @@ from etils import epath
 import numpy as np
 
 from inception_jax import errors
+from inception_jax.data import digests
 from inception_jax.data.lazy import tf
 from inception_jax.data.lazy import tfds
+from inception_jax.data.sources import tfrecord_files
 from inception_jax.data.splits import Indexed
 from inception_jax.data.splits import Sequential
 from inception_jax.data.splits import Split
@@ -131,27 +134,36 @@ def load(config, split: str) -> Split:
   if size < 1:
     raise errors.UserError(f'{source}: split {split!r} is empty')
   files = split_info.file_instructions
-  missing = [f.filename for f in files if not epath.Path(f.filename).exists()]
-  if missing:
+  paths = [str(f.filename) for f in files]
+  if missing := [path for path in paths if not epath.Path(path).exists()]:
     raise errors.UserError(*(f'{source} lacks {path}' for path in missing))
   log.info('%s from %s', split, builder.data_dir)
+
+  def digest():
+    parts = [(f.skip, f.take) for f in files]
+    return digests.digest(
+      map(os.path.basename, paths),
+      *(parts, digests.sizes(paths), digests.ends(paths)),
+    )
 
   image, label = _image_and_label(info.features, source)
   names = tuple(info.features[label].names)
   decoders = {image: tfds.decode.SkipDecoding()}
   if info.file_format == tfds.core.FileFormat.ARRAY_RECORD:
-    return _indexed(builder, split, names, image, label, decoders)
+    split = _indexed(builder, split, names, image, label, decoders)
+    return dataclasses.replace(split, digest=digest)
   features = tfds.features.FeaturesDict(
     {key: info.features[key] for key in (image, label)}
   )
 
   def fetch(element):
-    record = features.deserialize_example(element['record'], decoders=decoders)
+    record = tfrecord_files.check(element['record'])
+    record = features.deserialize_example(record, decoders=decoders)
     return {'image': record[image], 'label': record[label]}
 
   epoch = _epochs(files, size, config.data.shuffle_buffer)
   name = lambda e: f'{bytes(e["path"]).decode()}, record {int(e["number"])}'
-  return Sequential(size, names, epoch, fetch, name)
+  return Sequential(size, names, epoch, fetch, name, digest)
 
 
 def _image_and_label(features, source: str) -> tuple[str, str]:
@@ -181,7 +193,7 @@ def _epochs(files, size: int, shuffle_buffer: int):
   table, random = tf.data.Dataset.from_tensor_slices, tf.random.experimental
 
   def read(path, skip, take):
-    records = tf.data.TFRecordDataset(path).skip(skip).take(take)
+    records = tfrecord_files.dataset(path).skip(skip).take(take)
     return records.enumerate(skip).map(
       lambda n, record: {'path': path, 'number': n, 'record': record}
     )

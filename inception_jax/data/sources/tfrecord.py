@@ -5,26 +5,25 @@
 The examples have `image/encoded`, `image/class/label`, which starts at
 `data.label_offset`, and optionally `image/object/bbox/{xmin,xmax,ymin,ymax}`.
 An index of the records is built once from the lengths in the files, so that
-records can be read by number.
+records can be read by number. Each is compared with its checksum.
 """
 
 import logging
 import os
 import pathlib
 import re
-import struct
 
 import numpy as np
 
 from inception_jax import errors
+from inception_jax.data import digests
 from inception_jax.data.lazy import tf
+from inception_jax.data.sources import tfrecord_files
 from inception_jax.data.splits import Indexed
 
 log = logging.getLogger(__name__)
 
 _SHARD = re.compile(r'(?P<split>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})')
-# Bytes of a record before its data (length, checksum) and after (checksum).
-_HEADER, _FOOTER = 12, 4
 _EDGES = [f'image/object/bbox/{e}' for e in ('ymin', 'xmin', 'ymax', 'xmax')]
 
 
@@ -103,31 +102,16 @@ def _class_names(config) -> list[str] | None:
 
 
 def _records(path: str, number: int) -> np.ndarray:
-  """Returns `number` and each record's data, offset and length in bytes."""
-  records = []
-  size, at = os.path.getsize(path), 0
-  with open(path, 'rb') as file:
-    while at < size:
-      file.seek(at)
-      header = file.read(_HEADER)
-      length = struct.unpack('<Q', header[:8])[0] if len(header) > 8 else size
-      records.append((number, at + _HEADER, length))
-      at += _HEADER + length + _FOOTER
-  if at != size:
-    raise ValueError(f'its last record ends at {at}, the file at {size}')
-  return np.array(records, np.int64).reshape(-1, 3)
+  """Returns `number` and what `tfrecord_files.index` does: int64 [N, 4]."""
+  with open(path, 'rb', buffering=0) as file:
+    read = lambda at, count: os.pread(file.fileno(), count, at)
+    found = tfrecord_files.index(read, os.fstat(file.fileno()).st_size)
+  return np.insert(found, 0, number, axis=1)
 
 
 def _indexed(config, paths: list[str], records: np.ndarray) -> Indexed:
-  """Returns the split of records int64 [N, 3]: file, offset and length."""
-
-  def read(index):
-    # Opened each time: a process may not open as many files as there are.
-    number, begin, length = records[index]
-    with open(paths[number], 'rb') as file:
-      file.seek(begin)
-      return file.read(length)
-
+  """Returns the split of records int64 [N, 4]: file, offset, length, CRC."""
+  shards, rows = tf.constant(paths), tf.constant(records[:, :2])
   features = {
     'image/encoded': tf.io.FixedLenFeature((), tf.string),
     'image/class/label': tf.io.FixedLenFeature((), tf.int64),
@@ -135,8 +119,9 @@ def _indexed(config, paths: list[str], records: np.ndarray) -> Indexed:
   }
 
   def fetch(index):
-    record = tf.numpy_function(read, [index], tf.string, stateful=False)
-    example = tf.io.parse_single_example(tf.ensure_shape(record, ()), features)
+    row = tf.gather(rows, index)
+    record = tfrecord_files.record(tf.gather(shards, row[0]), row[1])
+    example = tf.io.parse_single_example(record.get_single_element(), features)
     edges = [tf.sparse.to_dense(example[name]) for name in _EDGES]
     return {
       'image': example['image/encoded'],
@@ -149,4 +134,6 @@ def _indexed(config, paths: list[str], records: np.ndarray) -> Indexed:
   if names is None or (count and count != len(names)):
     names = [str(i) for i in range(count)]
   name = lambda i: f'{paths[records[i, 0]]}, byte {records[i, 1]}'
-  return Indexed(len(records), tuple(names), fetch, name)
+  files = [os.path.basename(path) for path in paths]
+  digest = lambda: digests.digest(files, records)
+  return Indexed(len(records), tuple(names), fetch, name, digest)

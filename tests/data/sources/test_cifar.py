@@ -69,6 +69,15 @@ def write(folder, contents):
     (folder / name).write_bytes(content)
 
 
+def pack(path, contents):
+  with tarfile.open(path, 'w:gz') as archive:
+    for name, content in contents.items():
+      member = tarfile.TarInfo(f'cifar/{name}')
+      member.size = len(content)
+      archive.addfile(member, io.BytesIO(content))
+  return path
+
+
 def config_of(where):
   config = factory.resolve(digits_recipe.get_config())
   config.data.source = 'cifar'
@@ -93,12 +102,7 @@ def read(config, split):
 def test_both_versions_of_both_datasets(tmp_path, classes, version, packed):
   contents = files(classes, version)
   if packed:
-    where = tmp_path / 'c.tar.gz'
-    with tarfile.open(where, 'w:gz') as archive:
-      for name, content in contents.items():
-        member = tarfile.TarInfo(f'cifar/{name}')
-        member.size = len(content)
-        archive.addfile(member, io.BytesIO(content))
+    where = pack(tmp_path / 'c.tar.gz', contents)
   else:
     where = tmp_path
     write(tmp_path / 'any name', contents)
@@ -180,3 +184,18 @@ def test_missing_damaged_and_mixed_files_are_reported(tmp_path):
   split, missing = registry.check(config)
   assert "data.train_split='all'" in split
   assert 'no such folder or .tar.gz' in missing
+
+
+def test_a_flipped_bit_of_an_archive_is_an_error(tmp_path):
+  path = pack(tmp_path / 'c.tar.gz', files(100, 'binary'))
+  config = config_of(path)
+  content = path.read_bytes()
+  # Random pixels do not compress, so that most flips decompress silently.
+  for offset in range(20, len(content), len(content) // 60):
+    damaged = bytearray(content)
+    damaged[offset] ^= 1 << offset % 8
+    path.write_bytes(damaged)
+    with pytest.raises(errors.UserError) as error:
+      registry.load(config, 'test')
+    (problem,) = error.value.faults
+    assert problem.startswith(f'{path} cannot be read: ')

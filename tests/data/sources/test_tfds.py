@@ -1,5 +1,6 @@
 """`tfds:NAME`: versions, configs, splits and damage of prepared datasets."""
 
+import re
 import time
 
 import pytest
@@ -7,8 +8,10 @@ import tensorflow as tf
 
 from inception_jax import errors
 from inception_jax.data import pipeline
+from inception_jax.data.bad_images import BadImages
 from inception_jax.data.sources import registry
 from inception_jax.data.sources import tfds
+from tests.support import flips
 from tests.support import tfds_sets
 from tests.support.tfds_sets import config_of
 from tests.support.tfds_sets import numbers
@@ -87,6 +90,49 @@ def test_a_missing_record_is_an_error(tmp_path):
     list(pipeline.eval_batches(split, config.data, 4, range(4)))
   with pytest.raises(errors.UserError, match='tfds:shapes cannot be read'):
     take(train_batches(config, split='test'), 4)
+
+
+@pytest.mark.parametrize(
+  'file_format, name',
+  [('tfrecord', '{}, record {}: '), ('array_record', 'record {}: ')],
+)
+def test_flipped_bits_are_named_and_the_others_read(
+  tmp_path, file_format, name
+):
+  tfds_sets.write(tmp_path, file_format)
+  config = config_of(tmp_path)
+  config.data.max_bad_fraction = 0.5
+  config.data.train_crop, config.data.flip = 'none', False
+  path = tfds_sets.shards_of_test(tmp_path)[1]
+
+  def read():
+    split = registry.load(config, 'test')
+    bad = BadImages(split, config.data)
+    batches = pipeline.eval_batches(split, config.data, 7, range(7), bad)
+    (batch,) = batches
+    images = map(tfds_sets.number_in_test, batch['image'])
+    rows = zip(images, batch['label'], batch['mask'], strict=True)
+    return [(i, int(label)) for i, label, mask in rows if mask], bad.lines
+
+  sound, lines = read()
+  assert len(sound) == 7 and not lines
+  # Of the three records of this file, after two of the first file: the label
+  # of one and the image of another.
+  _, label, _ = (m.start() for m in re.finditer(b'label', path.read_bytes()))
+  *_, image = (m.start() for m in re.finditer(b'PNG', path.read_bytes()))
+  flips.flip(path, label + 11, 1)
+  flips.flip(path, image + 20)
+  seen, lines = read()
+  assert seen == sound[:3] + sound[5:]
+  for line, number in zip(lines, (1, 2), strict=True):
+    where = (path, number) if file_format == 'tfrecord' else (number + 2,)
+    assert line.startswith(name.format(*where))
+  trained = {
+    tfds_sets.number_in_test(image)
+    for batch in take(train_batches(config, split='test'), 4)
+    for image in batch['image']
+  }
+  assert trained == {number for number, _ in seen}
 
 
 def test_damaged_and_missing_files(tmp_path):

@@ -8,8 +8,10 @@ from configs import digits as digits_recipe
 from inception_jax import errors
 from inception_jax.data import decode
 from inception_jax.data import pipeline
+from inception_jax.data.bad_images import BadImages
 from inception_jax.data.sources import registry
 from inception_jax.models import factory
+from tests.support import flips
 
 SIZE = 23
 
@@ -126,12 +128,15 @@ def test_missing_and_damaged_files(folder):
   config.data.train_split = 'validation'
   path = folder / 'validation-00001-of-00002'
   content = path.read_bytes()
-  for damaged in (content[:-1], content[:5], content + b'12', content[3:]):
+  for damaged in (content[:-1], content[:5], content + b'12'):
     path.write_bytes(damaged)
     with pytest.raises(errors.UserError) as error:
       registry.load(config, 'validation')
     (problem,) = error.value.faults
     assert f'{path} is damaged: its last record ends at' in problem
+  path.write_bytes(bytes(100))
+  with pytest.raises(errors.UserError, match='is not a TFRecord file'):
+    registry.load(config, 'validation')
   # A record without an image is skipped and named.
   path.write_bytes(content.replace(b'image/encoded', b'image/encrypt'))
   config.data.max_bad_fraction = 0.5
@@ -145,6 +150,39 @@ def test_missing_and_damaged_files(folder):
   write(folder, 'empty', 0, 1)
   with pytest.raises(errors.UserError, match='empty has no records'):
     registry.load(config, 'empty')
+
+
+def test_damaged_records_are_named_and_skipped(folder):
+  config = config_of(folder)
+  config.data.update(max_bad_fraction=0.5, flip=False, train_crop='none')
+  even, odd = sorted(folder.glob('validation-*'))
+  at = {
+    number: (path, begin)
+    for path, first in ((even, 0), (odd, 1))
+    for number, begin in zip(
+      range(first, 7, 2), flips.begins(path), strict=True
+    )
+  }
+  label = even.read_bytes().index(b'label', at[2][1])
+  assert label < at[4][1]
+  # The label, 2 % 3 + 1, ends the second of its nested messages.
+  for number, offset in ((1, -12), (2, label - at[2][1] + 11), (6, -11)):
+    path, begin = at[number]
+    flips.flip(path, begin + offset, 1)
+  bad = BadImages(opened := registry.load(config, 'validation'), config.data)
+  batches = list(pipeline.eval_batches(opened, config.data, 4, range(4), bad))
+  seen = [
+    (number, int(label))
+    for batch in batches
+    for number, label, mask in zip(
+      numbers(batch), batch['label'], batch['mask'], strict=True
+    )
+    if mask
+  ]
+  assert sorted(seen) == [(i, i % 3) for i in (0, 3, 4, 5)]
+  for line, number in zip(bad.lines, (2, 6, 1), strict=True):
+    path, begin = at[number]
+    assert line.startswith(f'{path}, byte {begin}: corrupted record at ')
 
 
 def test_crops_cover_a_part_of_the_object(tmp_path):
