@@ -12,15 +12,16 @@ log = logging.getLogger(__name__)
 def check(
   config,
   classes: tuple[str, ...],
+  data: dict[str, list],
   record: dict[str, Any],
   workdir: str,
   complete: bool,
 ) -> bool:
   """Logs the keys that changed since the run began; raises if they may not.
 
-  `config` is resolved, `classes` the dataset's, `record` the checkpoint's,
-  and `workdir` is for messages. A `complete` training, which has no step left,
-  accepts every change. Returns whether any key has changed.
+  `config` is resolved, `classes` the dataset's, `data` as `Run.data`, `record`
+  the checkpoint's, and `workdir` is for messages. A `complete` training, which
+  has no step left, accepts every change. Returns whether any key has changed.
 
   Raises:
     UserError: a change would make this a different training.
@@ -28,6 +29,14 @@ def check(
   lines, refused = differences.check_changes(record['config'], config)
   for line in lines:
     log.warning('changed since this run began: %s', line)
+  # The first checkpoints have no digests.
+  for name, before in (record.get('data') or {}).items():
+    if (now := data.get(name, before)) != before:
+      log.warning(
+        'the %s (%d) are not those of the checkpoint (%d): other names, sizes, '
+        'labels or content',
+        *(name, now[0], before[0]),
+      )
   if complete:
     return bool(lines)
   # The first checkpoints have no classes.

@@ -81,6 +81,7 @@ class CheckpointManager(CheckpointDirectory):
     metrics: dict[str, float],
     network: dict[str, Any],
     config: dict[str, Any] | None = None,
+    data: dict[str, list] | None = None,
   ) -> None:
     """Starts a save; returns as soon as the state is in host memory.
 
@@ -89,6 +90,7 @@ class CheckpointManager(CheckpointDirectory):
       metrics: of its evaluation; {} if there was none.
       network: see `metadata.to_dict`.
       config: of the training, resolved; None for imported weights.
+      data: size and digest of each of its splits, by description.
 
     Raises:
       RunError: the previous save failed.
@@ -99,7 +101,9 @@ class CheckpointManager(CheckpointDirectory):
     if step in self._steps:
       raise RuntimeError(f'there is a checkpoint of step {step} already')
     arrays = to_host(state)
-    record = dict(step=step, metrics=metrics, network=network, config=config)
+    record = dict(
+      step=step, metrics=metrics, network=network, config=config, data=data
+    )
     self._steps.append(step)
     self._records[step] = record
     if jax.process_index() == 0:

@@ -10,14 +10,15 @@ import jax
 from jax.experimental import multihost_utils
 import numpy as np
 
+from inception_jax import errors
 from inception_jax.distributed import liveness
 from inception_jax.distributed import rendezvous
 from inception_jax.distributed.cluster import ProcessInfo
-from inception_jax.errors import shorten
 
 _CONNECT_TIMEOUT = 50  # seconds
 # Less than the two minutes in which the other processes must notice a failure.
 _HEARTBEAT_TIMEOUT = 60
+_MAX_HOST = 64  # bytes of a host's name, the limit of Linux
 
 
 @contextlib.contextmanager
@@ -55,7 +56,7 @@ def connected(
 
 
 def check_equal(facts: dict[str, Any]) -> None:
-  """Raises a UserError if a process has other values than process 0.
+  """Raises a UserError that names each process that differs from process 0.
 
   `facts` are JSON values by description, with the same keys in each process.
   """
@@ -63,13 +64,21 @@ def check_equal(facts: dict[str, Any]) -> None:
     return
   values = [json.dumps(value).encode() for value in facts.values()]
   digests = [hashlib.sha256(value).digest() for value in values]
-  local = np.array([list(digest) for digest in digests], np.uint8)
-  gathered = multihost_utils.process_allgather(local)  # [processes, facts, 32]
-  equal = np.all(gathered == gathered[0], axis=2)
+  host = platform.node().encode()[:_MAX_HOST].ljust(_MAX_HOST, b'\0')
+  local = np.frombuffer(b''.join([host, *digests]), np.uint8)
+  gathered = multihost_utils.process_allgather(local)
+  hosts = [
+    errors.one_line(
+      bytes(row[:_MAX_HOST]).rstrip(b'\0').decode(errors='replace')
+    )
+    for row in gathered
+  ]
+  found = gathered[:, _MAX_HOST:].reshape(len(hosts), len(facts), -1)
   if faults := [
-    f'process {i} has other {name} than process 0: do they see the same files?'
-    for i, row in enumerate(equal)
+    f'process {i} on {hosts[i]} has other {name} than process 0 on {hosts[0]}: '
+    'do they see the same files?'
+    for i, row in enumerate(np.all(found == found[0], axis=2))
     for name, matches in zip(facts, row, strict=True)
     if not matches
   ]:
-    raise liveness.SharedUserError(*shorten(faults))
+    raise liveness.SharedUserError(*errors.shorten(faults))

@@ -108,8 +108,9 @@ def prepare(
   else:
     configs = [pretrained.resolve(config, weights[0])]
   split = registry.load(configs[0], config.data.eval_split)
+  images = (split.size, split.digest())
   session.check_equal(
-    {'classes': split.class_names, 'images to evaluate on': split.size}
+    {'classes': split.class_names, 'images to evaluate on': images}
   )
   labels = labels_for(configs[0], split, weights, options)
   members = [(own, factory.build(own, len(labels.names))) for own in configs]

@@ -49,7 +49,7 @@ def restore_or_initialize(run: Run, checkpoints: CheckpointManager) -> Start:
   scores = record['metrics']
   complete = step >= run.plan.total or run.reached_target(scores)
   changed = compatibility.check(
-    run.config, run.split.class_names, record, run.workdir, complete
+    run.config, run.split.class_names, run.data, record, run.workdir, complete
   )
   if complete:
     log.info('%s is complete: step %d of %d', run.workdir, step, run.plan.total)

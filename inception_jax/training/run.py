@@ -39,6 +39,7 @@ class Run:
     mesh: the devices.
     split: the training images.
     eval_split: the evaluation images.
+    data: size and digest of both, by description.
     plan: the config's durations in steps.
     trainer: the network, the optimizer and the training step.
     evaluator: of `eval_split`.
@@ -51,6 +52,7 @@ class Run:
   mesh: jax.sharding.Mesh
   split: Any
   eval_split: Any
+  data: dict[str, list]
   plan: durations.Plan
   trainer: Trainer
   evaluator: Evaluator
@@ -72,13 +74,11 @@ def prepare(config, workdir: str, mesh: jax.sharding.Mesh) -> Run:
   config, weights = pretrained.resolve_for_training(config, workdir, mesh)
   split = registry.load(config, config.data.train_split)
   eval_split = registry.load(config, config.data.eval_split)
-  session.check_equal(
-    {
-      'classes': split.class_names,
-      'images to train on': split.size,
-      'images to evaluate on': eval_split.size,
-    }
-  )
+  data = {
+    'images to train on': [split.size, split.digest()],
+    'images to evaluate on': [eval_split.size, eval_split.digest()],
+  }
+  session.check_equal({'classes': split.class_names, **data})
   num_classes = factory.num_classes(config, split.class_names)
   plan = durations.plan(config, split.size)
   rate = schedules.make_schedule(config.schedule, config.batch_size, plan)
@@ -96,6 +96,7 @@ def prepare(config, workdir: str, mesh: jax.sharding.Mesh) -> Run:
     mesh=mesh,
     split=split,
     eval_split=eval_split,
+    data=data,
     plan=plan,
     trainer=trainer,
     evaluator=evaluator,

@@ -189,7 +189,11 @@ class Session(contextlib.ExitStack):
       self._progress.check_divergence(step)
       self._check_lock()
       self._checkpoints.save(
-        vars(state), scores, self._run.network, self._run.config.to_dict()
+        vars(state),
+        scores,
+        self._run.network,
+        self._run.config.to_dict(),
+        self._run.data,
       )
 
   def _evaluate(self, step: int, state: TrainState) -> dict[str, Any]:

@@ -16,12 +16,16 @@ def config():
   return factory.resolve(default.get_config())
 
 
-def check(config, record_config, classes=CLASSES, complete=False):
+DATA = {'images to train on': [9, 'abc']}
+
+
+def check(config, record_config, classes=CLASSES, complete=False, data=DATA):
   record = {
     'config': json.loads(serialization.to_json(record_config)),
     'network': {'classes': list(CLASSES)},
+    'data': DATA,
   }
-  return compatibility.check(config, classes, record, 'runs/a', complete)
+  return compatibility.check(config, classes, data, record, 'runs/a', complete)
 
 
 def test_unchanged_config_is_accepted_silently(config, caplog):
@@ -34,6 +38,16 @@ def test_harmless_changes_are_logged(config, caplog):
   config.log_every = '7 steps'
   assert check(config, before)
   assert 'changed since this run began: log_every: ' in caplog.text
+
+
+def test_other_data_are_logged(config, caplog):
+  for now in ([9, 'abd'], [8, 'abc']):
+    caplog.clear()
+    assert not check(config, config, data={'images to train on': now})
+    assert caplog.messages == [
+      f'the images to train on ({now[0]}) are not those of the checkpoint (9): '
+      'other names, sizes, labels or content'
+    ]
 
 
 def test_changed_arithmetic_is_refused_unless_allowed_or_complete(config):

@@ -136,13 +136,17 @@ def test_killed_process_is_reported_and_all_resume(single, tmp_path):
 
 @pytest.mark.slow
 def test_hosts_with_different_files_are_reported(tmp_path):
-  """A folder that lacks an image on one of the hosts."""
+  """One of the hosts lacks an image, and has two labels swapped."""
   for i in range(2):
+    data = tmp_path / str(i) / 'data'
     for name in ('a/0.png', 'a/1.png', 'b/0.png', 'b/1.png')[i:]:
-      path = tmp_path / str(i) / 'data' / 'train' / name
+      path = data / 'val' / name
       path.parent.mkdir(parents=True, exist_ok=True)
       Image.fromarray(np.zeros((9, 9, 3), np.uint8)).save(path)
-    shutil.copytree(path.parents[1], path.parents[2] / 'val')
+    shutil.copytree(tmp_path / '0' / 'data' / 'val', data / 'images')
+    labels = zip(('a/0', 'a/1', 'b/0', 'b/1'), (0, i, 1 - i, 1), strict=True)
+    lines = [f'images/{name}.png {label}\n' for name, label in labels]
+    (data / 'train_list.txt').write_text(''.join(lines))
   args = (
     *training(tmp_path / 'run'),
     '--config.data.source=folder',
@@ -156,8 +160,8 @@ def test_hosts_with_different_files_are_reported(tmp_path):
     assert status == 2, error
     faults = [x for x in error.splitlines() if x.startswith('error: ')]
     assert faults[:2] == [
-      f'error: process 1 has other images to {what} on than process 0: do they '
-      'see the same files?'
+      f'error: process 1 on {two.names[1]} has other images to {what} on than '
+      f'process 0 on {two.names[0]}: do they see the same files?'
       for what in ('train', 'evaluate')
     ]
   assert not (tmp_path / 'run').exists()
