@@ -139,12 +139,12 @@ def test_hosts_with_different_files_are_reported(tmp_path):
   """One of the hosts lacks an image, and has two labels swapped."""
   for i in range(2):
     data = tmp_path / str(i) / 'data'
-    for name in ('a/0.png', 'a/1.png', 'b/0.png', 'b/1.png')[i:]:
+    for name in ('0/a.png', '0/b.png', '1/a.png', '1/b.png')[i:]:
       path = data / 'val' / name
       path.parent.mkdir(parents=True, exist_ok=True)
       Image.fromarray(np.zeros((9, 9, 3), np.uint8)).save(path)
     shutil.copytree(tmp_path / '0' / 'data' / 'val', data / 'images')
-    labels = zip(('a/0', 'a/1', 'b/0', 'b/1'), (0, i, 1 - i, 1), strict=True)
+    labels = zip(('0/a', '0/b', '1/a', '1/b'), (0, i, 1 - i, 1), strict=True)
     lines = [f'images/{name}.png {label}\n' for name, label in labels]
     (data / 'train_list.txt').write_text(''.join(lines))
   args = (

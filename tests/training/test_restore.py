@@ -15,6 +15,7 @@ from inception_jax.training import run as run_lib
 from tests.support import pictures as pictures_lib
 from tests.support.checkpoints import names_in
 from tests.support.checkpoints import read_with_orbax
+from tests.support.image_folders import write_image
 from tests.support.runs import assert_equal_states
 from tests.support.runs import metrics
 from tests.support.runs import short_config
@@ -44,6 +45,26 @@ def config():
   config = tiniest_config()
   config.train_for = '6 steps'
   return config
+
+
+def test_resume_on_other_data_is_logged(tmp_path, one_device, caplog):
+  folder, workdir = tmp_path / 'data', tmp_path / 'run'
+  for split in ('train', 'val'):
+    for i, name in enumerate(('a/0', 'a/1', 'b/0', 'b/1')):
+      write_image(folder / split / f'{name}.png', 10 * i)
+  config = tiniest_config()
+  config.data.update(source='folder', dir=str(folder), eval_split='val')
+  config.batch_size, config.train_for = 4, '2 steps'
+  train(workdir, config, one_device)
+  config.train_for = '3 steps'
+  folder = folder.rename(tmp_path / 'moved')
+  config.data.dir = str(folder)
+  (folder / 'val' / 'a' / '0.png').rename(folder / 'val' / 'a' / '2.png')
+  train(workdir, config, one_device)
+  assert [x for x in caplog.messages if 'not those of the checkpoint' in x] == [
+    'the images to evaluate on (4) are not those of the checkpoint (4): other '
+    'names, sizes, labels or content'
+  ]
 
 
 def test_new_workdir_starts_from_scratch(started, config, tmp_path):
