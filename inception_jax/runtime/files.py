@@ -31,17 +31,19 @@ def atomic_path(path: str):
 
 @contextlib.contextmanager
 def temporary_folder(path: str) -> Iterator[str]:
-  """Makes a folder, or raises OSError; on exit removes what it made."""
-  path = pathlib.Path(os.path.abspath(path))
-  new = [p for p in (path, *path.parents) if not os.path.lexists(p)]
+  """Makes a folder, or raises OSError; on exit removes it if it was new.
+
+  Its parents stay: by now, another command may be making a folder in them.
+  """
+  new = not os.path.lexists(path)
+  os.makedirs(path, exist_ok=True)
   try:
-    path.mkdir(parents=True, exist_ok=True)
-    yield str(path)
+    yield path
   finally:
-    for folder in new:
+    if new:
       # Another process of the same run may be using it.
       with contextlib.suppress(OSError):
-        os.rmdir(folder)
+        os.rmdir(path)
 
 
 def atomic_write(path: epath.Path, text: str) -> None:
@@ -53,8 +55,7 @@ def atomic_write(path: epath.Path, text: str) -> None:
 
 def check_free_space(path: str, needed: int) -> list[str]:
   """Returns a fault if the disk of a new or old folder lacks `needed` bytes."""
-  path = pathlib.Path(os.path.abspath(path))
-  existing = next(p for p in (path, *path.parents) if os.path.lexists(p))
+  existing = _nearest_existing(path)
   free = shutil.disk_usage(existing).free
   if free >= needed:
     return []
@@ -64,9 +65,28 @@ def check_free_space(path: str, needed: int) -> list[str]:
 
 
 def cannot_write(path: str) -> str:
-  """Returns why files cannot be written to a new or old folder, or ''."""
+  """Returns why files cannot be written to a new or old folder, or ''.
+
+  A new folder is tried under another name: where several processes try the
+  same one, none could remove it without disturbing another.
+  """
+  path = os.path.abspath(path)
+  existing = _nearest_existing(path)
   try:
-    with temporary_folder(path) as folder, tempfile.TemporaryFile(dir=folder):
-      return ''
+    with contextlib.ExitStack() as stack:
+      folder = path
+      if existing != path:
+        trial = tempfile.TemporaryDirectory(prefix='.trial-', dir=existing)
+        trial = stack.enter_context(trial)
+        folder = os.path.join(trial, os.path.relpath(path, existing))
+        os.makedirs(folder)
+      stack.enter_context(tempfile.TemporaryFile(dir=folder))
+    return ''
   except OSError as error:
-    return f'{os.path.abspath(path)}: {error.strerror}'
+    return f'{path}: {error.strerror}'
+
+
+def _nearest_existing(path: str) -> str:
+  """Returns the path itself or its nearest parent that exists."""
+  path = pathlib.Path(os.path.abspath(path))
+  return str(next(p for p in (path, *path.parents) if os.path.lexists(p)))

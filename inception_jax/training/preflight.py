@@ -11,6 +11,7 @@ from inception_jax.data import config_check
 from inception_jax.distributed import sharding
 from inception_jax.models import factory
 from inception_jax.runtime import files
+from inception_jax.runtime.process import is_primary
 from inception_jax.training import loss_scale
 from inception_jax.training import optimizer
 from inception_jax.training import schedules
@@ -34,10 +35,12 @@ def check(config, workdir: str, train: bool, output: str = '') -> None:
     config.data.train_split = config.data.eval_split
   faults = of_config(config)
   if train:
-    faults += _check_workdir(workdir)
     faults += of_batch(config, jax.device_count())
-  if output and (fault := files.cannot_write(output)):
-    faults.append(f'--output={output} cannot be written: {fault}')
+  if is_primary():  # which alone changes the folders
+    if train:
+      faults += _check_workdir(workdir)
+    if output and (fault := files.cannot_write(output)):
+      faults.append(f'--output={output} cannot be written: {fault}')
   if faults:
     raise errors.UserError(*faults)
 
