@@ -10,6 +10,8 @@ import functools
 import logging
 import os
 import platform
+from typing import IO
+import uuid
 
 from inception_jax.errors import RunError
 from inception_jax.errors import UserError
@@ -25,39 +27,54 @@ def held(workdir: str):
   """Makes the workdir and locks it against other trainings.
 
   The kernel releases the lock when the process ends, however it ends. A bucket
-  is not locked.
+  is not locked. A file system without locks is a warning: there, of two
+  trainings the one that started first ends when it would save.
 
   Yields:
-    A function that raises `RunError` if the workdir is no longer the locked
-    one: it was deleted, replaced or unmounted.
+    A function that raises `RunError` if the workdir is no longer this
+    training's: it was deleted, replaced or unmounted, or another training has
+    started in it.
 
   Raises:
     UserError: another training holds the lock.
+    RunError: the workdir cannot be locked.
   """
   if '://' in workdir or not is_primary():
     yield lambda: None
     return
-  os.makedirs(workdir, exist_ok=True)
   path = os.path.join(workdir, _NAME)
-  with open(path, 'a+') as file:
+  owner = f'process {os.getpid()} on {platform.node()}'
+  # Processes on hosts of one name may have the same number.
+  owner += f', started as {uuid.uuid4().hex[:8]}'
+  with contextlib.ExitStack() as stack:
     try:
-      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-      file.seek(0)
-      raise UserError(
-        f'--workdir={workdir} is in use by another training, {file.read()}'
-      ) from None
+      os.makedirs(workdir, exist_ok=True)
+      file = stack.enter_context(open(path, 'a+', errors='replace'))
+      _lock(file, workdir)
+      file.truncate(0)
+      file.write(owner)
+      file.flush()
+      locked = os.fstat(file.fileno())
     except OSError as error:
-      if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
-        raise
-      log.warning(
-        '%s cannot be locked (%s): start no second training in it',
-        *(workdir, error.strerror),
-      )
-    file.truncate(0)
-    file.write(f'process {os.getpid()} on {platform.node()}')
-    file.flush()
-    yield functools.partial(_check, workdir, path, os.fstat(file.fileno()))
+      raise RunError(f'{path} cannot be locked: {error.strerror}') from error
+    yield functools.partial(_check, workdir, path, locked, owner)
+
+
+def _lock(file: IO[str], workdir: str) -> None:
+  try:
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+  except BlockingIOError:
+    file.seek(0)
+    raise UserError(
+      f'--workdir={workdir} is in use by another training, {file.read(200)}'
+    ) from None
+  except OSError as error:
+    if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
+      raise
+    log.warning(
+      '%s cannot be locked (%s): start no second training in it',
+      *(workdir, error.strerror),
+    )
 
 
 def in_use(workdir: str) -> bool:
@@ -65,7 +82,7 @@ def in_use(workdir: str) -> bool:
   path = os.path.join(workdir, _NAME)
   if '://' in workdir or not os.path.exists(path):
     return False
-  with open(path) as file:
+  with open(path, errors='replace') as file:
     try:
       fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -75,10 +92,15 @@ def in_use(workdir: str) -> bool:
   return False
 
 
-def _check(workdir: str, path: str, locked: os.stat_result) -> None:
+def _check(workdir: str, path: str, locked: os.stat_result, owner: str) -> None:
   try:
-    now = os.stat(path)
-  except OSError as error:
+    with open(path, errors='replace') as file:
+      now, owner_now = os.fstat(file.fileno()), file.read(200)
+  except FileNotFoundError as error:
     raise RunError(f'{workdir} was deleted: {error.strerror}') from error
+  except OSError as error:
+    raise RunError(f'{path} cannot be read: {error.strerror}') from error
   if not os.path.samestat(now, locked):
     raise RunError(f'{workdir} was replaced while this training ran')
+  if owner_now != owner:
+    raise RunError(f'another training has started in {workdir}: {owner_now}')

@@ -49,8 +49,32 @@ def test_file_system_without_locks_is_a_warning(
   monkeypatch.setattr(fcntl, 'flock', flock)
   with lock.held(str(tmp_path)) as check:
     check()
-  assert f'{tmp_path} cannot be locked ({os.strerror(number)})' in caplog.text
-  assert not lock.in_use(str(tmp_path))
+    assert f'{tmp_path} cannot be locked ({os.strerror(number)})' in caplog.text
+    assert not lock.in_use(str(tmp_path))
+    with lock.held(str(tmp_path)) as check_second:
+      # The one that started first ends before it saves anything more.
+      with pytest.raises(RunError, match='another training has started'):
+        check()
+      check_second()
+
+
+@pytest.mark.parametrize('call', ['flock', 'makedirs', 'fstat'])
+@pytest.mark.parametrize('number', [errno.EIO, errno.ENOSPC, errno.EROFS])
+def test_error_of_the_disk_is_one_line(tmp_path, monkeypatch, call, number):
+  def fail(*_, **__):
+    raise OSError(number, os.strerror(number))
+
+  with monkeypatch.context() as patch:
+    patch.setattr(fcntl if call == 'flock' else os, call, fail)
+    with pytest.raises(RunError, match=f'cannot be .*: {os.strerror(number)}'):
+      with lock.held(str(tmp_path)):
+        pass
+  with lock.held(str(tmp_path)) as check:
+    check()
+    (tmp_path / '.lock').unlink()
+    (tmp_path / '.lock').mkdir()
+    with pytest.raises(RunError, match='cannot be read: Is a directory'):
+      check()
 
 
 def test_bucket_is_not_locked():
