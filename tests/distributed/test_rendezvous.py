@@ -42,7 +42,7 @@ def process_infos(count, port=None, indices=None):
 def test_equal_processes_connect_and_leave_no_files(tmp_path):
   workdir = tmp_path / 'a' / 'run'
   assert meet(*process_infos(3), workdir=str(workdir)) == [()] * 3
-  assert not list(tmp_path.iterdir())
+  assert list(tmp_path.rglob('*')) == [workdir.parent]
 
 
 def test_every_process_reports_every_difference(monkeypatch):
