@@ -163,8 +163,15 @@ def use_cpu() -> None:
 
 
 def use_compilation_cache(folder: str = COMPILATION_CACHE) -> None:
-  """Caches programs in $JAX_COMPILATION_CACHE_DIR or else `folder`, if any."""
-  import jax
+  """Caches programs in $JAX_COMPILATION_CACHE_DIR or else `folder`, if any.
 
+  A damaged entry is a warning, and its program is compiled again.
+  """
+  import jax
+  from jax._src import compilation_cache
+
+  # Where zstandard is installed, jax prefers it to zlib. It would write no
+  # checksums, and flipped bits would be executed.
+  compilation_cache.zstandard = None
   if folder and not jax.config.jax_compilation_cache_dir:
     jax.config.update('jax_compilation_cache_dir', os.path.expanduser(folder))

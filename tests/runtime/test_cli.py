@@ -1,0 +1,62 @@
+"""The compilation cache."""
+
+import types
+import warnings
+import zlib
+
+import jax
+from jax._src import compilation_cache
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from inception_jax.runtime import cli
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+  """A new compilation cache, where zstandard is installed."""
+
+  class ZstdCompressor:
+    def compress(self, executable):
+      return executable
+
+  class ZstdDecompressor:
+    def decompress(self, executable):
+      return executable
+
+  fake = types.SimpleNamespace(
+    ZstdCompressor=ZstdCompressor, ZstdDecompressor=ZstdDecompressor
+  )
+  monkeypatch.setattr(compilation_cache, 'zstandard', fake)
+  before = jax.config.jax_compilation_cache_dir
+  compilation_cache.reset_cache()
+  jax.config.update('jax_compilation_cache_dir', str(tmp_path))
+  yield tmp_path
+  compilation_cache.reset_cache()
+  jax.config.update('jax_compilation_cache_dir', before)
+
+
+def test_damaged_programs_are_compiled_again(cache):
+  cli.use_compilation_cache(str(cache))
+  x = jnp.linspace(-1.0, 1.0, 12).reshape(3, 4)
+  run = lambda: np.asarray(jax.jit(lambda x: jnp.tanh(x @ x.T))(x))
+  expected = run()
+  (entry,) = cache.glob('jit__lambda*-cache')
+  content = entry.read_bytes()
+  assert zlib.decompress(content)  # it has a checksum
+  random = np.random.default_rng(0)
+  for i in range(24):
+    damaged = bytearray(content)
+    place = random.integers(len(content))
+    if i % 4:
+      damaged[place] ^= 1 << random.integers(8)
+    else:
+      del damaged[place:]
+    entry.write_bytes(damaged)
+    with pytest.warns(UserWarning, match='Error reading persistent compil'):
+      np.testing.assert_array_equal(run(), expected)
+  entry.write_bytes(content)
+  with warnings.catch_warnings():
+    warnings.simplefilter('error')
+    np.testing.assert_array_equal(run(), expected)
