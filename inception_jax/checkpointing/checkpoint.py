@@ -7,11 +7,9 @@ bits without an error. The record has a digest of its own.
 """
 
 import contextlib
-import errno
 import importlib.metadata
 import json
 import platform
-import re
 from typing import Any
 
 from etils import epath
@@ -22,6 +20,7 @@ import orbax.checkpoint as ocp
 from inception_jax import errors
 from inception_jax import trees
 from inception_jax.checkpointing import digests
+from inception_jax.checkpointing import machine
 from inception_jax.errors import RunError
 from inception_jax.errors import UserError
 from inception_jax.runtime import files
@@ -33,18 +32,6 @@ _RECORD = 'record'
 _RECORD_FILE = 'metadata'
 # Written by orbax into each checkpoint's folder.
 _ORBAX_MARKER = '_CHECKPOINT_METADATA'
-# Errors of the machine, which do not mean that the checkpoint is damaged.
-_MACHINE_ERRORS = {
-  errno.EACCES,
-  errno.EPERM,
-  errno.EIO,
-  errno.ESTALE,
-  errno.ENOTCONN,
-  errno.EMFILE,
-  errno.ENFILE,
-  errno.ENOMEM,
-}
-_MACHINE_STATUS = re.compile('PERMISSION_DENIED|RESOURCE_EXHAUSTED|UNAVAILABLE')
 _VERSIONS = {
   'python': platform.python_version(),
   **{
@@ -169,17 +156,6 @@ def _restore_arrays(
     return trees.named_leaves(checkpointer.restore(path, args=args)[_STATE])
 
 
-def list_steps(folder: epath.Path) -> list[int]:
-  """Returns the steps of a folder's checkpoints, sorted, damaged ones too."""
-  if not folder.is_dir():
-    return []
-  return sorted(
-    int(path.name)
-    for path in folder.iterdir()
-    if path.name.isdecimal() and ocp.path.step.is_path_finalized(path)
-  )
-
-
 def is_checkpoint(path: epath.Path) -> bool:
   """Returns whether a folder is a checkpoint."""
   return (path / _ORBAX_MARKER).exists()
@@ -217,12 +193,9 @@ def _reading(path: epath.Path):
   """Converts errors of reading a checkpoint; the new ones name its path."""
   try:
     yield
-  except MemoryError:
-    raise
   except Exception as error:  # orbax has no exception class of its own
-    number = error.errno if isinstance(error, OSError) else None
-    if number in _MACHINE_ERRORS or _MACHINE_STATUS.search(str(error)):
-      reason = f'checkpoint {path} cannot be read: {_one_line(error)}'
+    if cause := machine.cause(error, str(path)):
+      reason = f'checkpoint {path} cannot be read: {_one_line(cause)}'
       raise UserError(reason) from error
     raise DamagedCheckpoint(path, error) from error
 

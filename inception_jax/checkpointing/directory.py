@@ -1,6 +1,7 @@
 """The checkpoints of a run's folder: listed, read, and verified."""
 
 from collections.abc import Callable
+import contextlib
 import logging
 import math
 from typing import Any
@@ -9,28 +10,30 @@ from etils import epath
 import numpy as np
 
 from inception_jax.checkpointing import checkpoint
+from inception_jax.checkpointing import contents
+from inception_jax.checkpointing import identity
 from inception_jax.checkpointing.checkpoint import DamagedCheckpoint
+from inception_jax.distributed import session
+from inception_jax.errors import RunError
 from inception_jax.errors import UserError
 
 log = logging.getLogger(__name__)
 
 # Metrics that can rank checkpoints: 1 if higher is better, -1 if lower.
 _METRIC_SIGNS = {'top1': 1, 'top5': 1, 'loss': -1}
-DAMAGED_SUFFIX = '.damaged'
-DELETED_SUFFIX = '.deleted'
 
 
 class CheckpointDirectory:
   """The checkpoints of a folder, which does not have to exist.
 
-  Only `resume` and `mark_damaged` change the folder. `best_by` is the metric
+  Only `mark_damaged` changes the folder. `best_by` is the metric
   that ranks checkpoints: 'top1', 'top5' or 'loss'.
   """
 
   def __init__(self, directory, best_by: str = 'top1'):
     self.directory = epath.Path(directory).absolute()
     self._best_by = best_by
-    self._steps = checkpoint.list_steps(self.directory)
+    self._steps = contents.read(self.directory).steps
     self._records = {}
 
   def steps(self) -> list[int]:
@@ -56,7 +59,7 @@ class CheckpointDirectory:
       if best is None:
         raise UserError(f'no checkpoint in {self.directory} was evaluated')
       return [best]
-    if which.isdecimal() and int(which) in self._steps:
+    if which in map(str, self._steps):
       return [int(which)]
     raise UserError(
       f'--checkpoint={which}: expected latest, best, a path, or one of the '
@@ -95,14 +98,23 @@ class CheckpointDirectory:
   ) -> tuple[int, dict[str, Any], dict[str, np.ndarray]]:
     """Reads the first sound checkpoint; logs which ones before it are damaged.
 
-    `fields` is record → the fields of the state to read. Returns the step, its
-    record, and the arrays, as `checkpoint.read_arrays`.
+    Every process must call this. Process 0 chooses, since another may see the
+    folder later or earlier. `fields` is record → the fields of the state to
+    read. Returns the step, its record, and the arrays, as
+    `checkpoint.read_arrays`.
 
     Raises:
       UserError: none of them is sound.
     """
     read = lambda step: self.read_step(step, fields)
-    return self._first_sound(steps, read, log.error)
+
+    def choose():
+      found = self._first_sound(steps, read, log.error)
+      if reason := identity.other_run(self.directory.parent, found[1]):
+        log.warning('%s %s', self.path(found[0]), reason)
+      return found
+
+    return self._read_same(choose, fields)
 
   def read_step(
     self, step: int, fields: Callable[[dict], set[str]]
@@ -115,30 +127,37 @@ class CheckpointDirectory:
     record = self.record(step)
     return checkpoint.read_arrays(self.path(step), record, fields(record))
 
-  def resume(self) -> tuple[int, dict[str, Any], dict[str, np.ndarray]]:
-    """Reads the newest sound checkpoint with all fields, and cleans up.
+  def _read_same(self, choose, fields):
+    """Reads what `choose` reads in process 0, in the others as well."""
+    found = None
 
-    Damaged checkpoints that are newer are renamed. What interrupted saves and
-    deletions left is deleted. Returns and raises as `read_first_sound`.
-    """
-    for path in self.directory.iterdir():
-      if checkpoint.is_unfinished(path) or path.name.endswith(DELETED_SUFFIX):
-        path.rmtree()
-    newest = self.read_first_sound(self._steps[::-1], checkpoint.state_fields)
-    for step in [step for step in self._steps if step > newest[0]]:
-      log.error('renamed a damaged checkpoint to %s', self.mark_damaged(step))
-    return newest
+    def step_and_steps():
+      nonlocal found
+      found = choose()
+      return found and [found[0], self._steps]
+
+    chosen = session.from_primary(step_and_steps)
+    if found or not chosen:
+      return found
+    step, self._steps = chosen
+    contents.wait_for(self.path(step))
+    return step, self.record(step), self.read_step(step, fields)
 
   def mark_damaged(self, step: int) -> epath.Path:
     """Renames a checkpoint to STEP.damaged, so that it is not read again."""
-    path, i = self.path(step), 1
-    renamed = path.with_name(path.name + DAMAGED_SUFFIX)
-    while renamed.exists():
-      i += 1
-      renamed = path.with_name(f'{path.name}{DAMAGED_SUFFIX}-{i}')
-    path.rename(renamed)
+    path = self.path(step)
+    with self._changing():
+      renamed = path.rename(contents.free_name(path, contents.DAMAGED_SUFFIX))
     self._steps.remove(step)
     return renamed
+
+  @contextlib.contextmanager
+  def _changing(self):
+    try:
+      yield
+    except OSError as error:
+      reason = f'{self.directory} cannot be changed: {error.strerror}'
+      raise RunError(reason) from error
 
   def best_step(self) -> int | None:
     """Returns the step with the best metrics, the earliest among equals."""

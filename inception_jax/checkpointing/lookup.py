@@ -2,7 +2,7 @@
 
 from etils import epath
 
-from inception_jax.checkpointing import directory as directory_lib
+from inception_jax.checkpointing import contents
 from inception_jax.checkpointing.directory import CheckpointDirectory
 
 
@@ -12,12 +12,12 @@ def checkpoint_folder(workdir: str) -> epath.Path:
 
 
 def has_checkpoints(workdir: str) -> bool:
-  """Returns whether a run has checkpoints, sound or damaged."""
-  folder = checkpoint_folder(workdir)
-  return folder.is_dir() and any(
-    path.name.isdecimal() or directory_lib.DAMAGED_SUFFIX in path.name
-    for path in folder.iterdir()
-  )
+  """Returns whether a run has checkpoints, sound or damaged.
+
+  Raises:
+    UserError: their folder cannot be read.
+  """
+  return contents.read(checkpoint_folder(workdir)).has_checkpoints()
 
 
 def is_path(which: str) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from collections.abc import Mapping
 from concurrent import futures
 import contextlib
+import logging
 import os
 import threading
 from typing import Any
@@ -11,10 +12,15 @@ from typing import Any
 import jax
 import numpy as np
 
+from inception_jax import errors
 from inception_jax.checkpointing import checkpoint
-from inception_jax.checkpointing.directory import DELETED_SUFFIX
+from inception_jax.checkpointing import contents
+from inception_jax.checkpointing import identity
 from inception_jax.checkpointing.directory import CheckpointDirectory
 from inception_jax.distributed import sharding
+from inception_jax.errors import UserError
+
+log = logging.getLogger(__name__)
 
 
 def to_host(state: Mapping[str, Any]) -> dict[str, Any]:
@@ -55,6 +61,7 @@ class CheckpointManager(CheckpointDirectory):
       1, 'checkpoint', initializer=_lower_priority
     )
     self._saving = None
+    self._resumed = {}
 
   def __enter__(self):
     return self
@@ -68,6 +75,62 @@ class CheckpointManager(CheckpointDirectory):
       self._wait()
     finally:
       self._executor.shutdown()
+
+  def resume(
+    self,
+  ) -> tuple[int, dict[str, Any], dict[str, np.ndarray]] | None:
+    """Reads the newest sound checkpoint with all fields, and cleans up.
+
+    Every process must call this. Process 0 alone changes the folder: it renames
+    damaged checkpoints that are newer, and deletes what interrupted saves and
+    deletions left.
+
+    Returns:
+      As `read_first_sound`; None if there never was a checkpoint.
+
+    Raises:
+      UserError: no checkpoint is sound, or the newest is of another run.
+      RunError: the folder cannot be changed.
+    """
+
+    read = lambda step: self.read_step(step, checkpoint.state_fields)
+
+    def choose():
+      if not self._clean_up():
+        return None
+      found = self._first_sound(self._steps[::-1], read, log.error)
+      if reason := identity.other_run(self.directory.parent, found[1]):
+        raise UserError(
+          f'{self.path(found[0])} {reason}: move it away, or remove '
+          f'{self.directory.parent / identity.FILE} to continue from it'
+        )
+      for step in [step for step in self._steps if step > found[0]]:
+        renamed = self.mark_damaged(step)
+        log.error('renamed a damaged checkpoint to %s', renamed)
+      self._resumed = found[1]
+      return found
+
+    return self._read_same(choose, checkpoint.state_fields)
+
+  def _clean_up(self) -> bool:
+    """Deletes leftovers; returns whether there are checkpoints.
+
+    Names what is not of this project, and leaves it alone.
+    """
+    found = contents.read(self.directory)
+    with self._changing():
+      for path in found.leftovers:
+        path.rmtree()
+    if found.others:
+      names = [repr(path.name) for path in found.others]
+      log.warning(
+        'no checkpoints of this run, left alone in %s: %s',
+        *(self.directory, ', '.join(errors.shorten(names, 10))),
+      )
+    for path in map(self.path, found.steps):
+      if not contents.is_real_folder(path):
+        log.warning('%s is a link or a file: not deleted when it is old', path)
+    return found.has_checkpoints()
 
   def last_good_message(self) -> str:
     """Returns a clause on the newest checkpoint, for error messages."""
@@ -135,7 +198,11 @@ class CheckpointManager(CheckpointDirectory):
 
   def _write(self, step, arrays, record) -> list[int]:
     """Writes a checkpoint; returns the steps that are deleted after that."""
-    self.directory.mkdir(parents=True, exist_ok=True)
+    with self._changing():
+      self.directory.mkdir(parents=True, exist_ok=True)
+      if record['config']:  # imported weights are no run
+        workdir = self.directory.parent
+        record['run'] = identity.establish(workdir, self._resumed)
     checkpoint.write(self.path(step), arrays, record)
     return self._delete_older()
 
@@ -146,12 +213,19 @@ class CheckpointManager(CheckpointDirectory):
     kept = {*self._steps[-self._keep_latest :], self.best_step()}
     deleted = []
     for old in self._steps:
-      if old not in kept and not self._keep_always(old):
+      path = self.path(old)
+      # What a link points to is not ours to delete.
+      spare = old in kept or self._keep_always(old)
+      if spare or not contents.is_real_folder(path):
+        continue
+      try:
         # Renamed first, so that an interrupted deletion leaves none half.
-        path = self.path(old)
-        path = path.rename(path.with_name(path.name + DELETED_SUFFIX))
-        path.rmtree()
+        renamed = contents.free_name(path, contents.DELETED_SUFFIX)
+        path = path.rename(renamed)
         deleted.append(old)
+        path.rmtree()
+      except OSError as error:
+        log.warning('%s was not deleted: %s', path, error.strerror)
     return deleted
 
 

@@ -1,5 +1,6 @@
 """Joins several processes, on one or more hosts, into one run."""
 
+from collections.abc import Callable
 import contextlib
 import hashlib
 import json
@@ -82,3 +83,17 @@ def check_equal(facts: dict[str, Any]) -> None:
     if not matches
   ]:
     raise liveness.SharedUserError(*errors.shorten(faults))
+
+
+def from_primary(make: Callable[[], Any]) -> Any:
+  """Returns in every process the JSON value that `make` returns in process 0.
+
+  Every process must call this, and waits for process 0, which alone calls
+  `make`. It lets process 0 look at a folder, or change it, for all.
+  """
+  if jax.process_count() == 1:
+    return make()
+  text = json.dumps(make()).encode() if jax.process_index() == 0 else b''
+  size = int(multihost_utils.broadcast_one_to_all(np.int32(len(text))))
+  text = np.frombuffer(text or bytes(size), np.uint8)
+  return json.loads(multihost_utils.broadcast_one_to_all(text).tobytes())

@@ -6,7 +6,6 @@ from typing import Any
 
 from inception_jax import trees
 from inception_jax.checkpointing import compatibility
-from inception_jax.checkpointing import lookup
 from inception_jax.checkpointing.manager import CheckpointManager
 from inception_jax.evaluation import evaluate
 from inception_jax.training import train_state
@@ -39,13 +38,16 @@ def restore_or_initialize(run: Run, checkpoints: CheckpointManager) -> Start:
   """Restores the newest sound checkpoint, or creates the first state.
 
   Raises:
-    UserError: no checkpoint of the run is sound, or the config or the
-      classes have changed in a way that a resume does not allow.
+    UserError: no checkpoint of the run is sound, the newest is of another run,
+      or the config or the classes have changed in a way that a resume does not
+      allow.
+    RunError: the folder of the checkpoints cannot be changed.
   """
-  if not lookup.has_checkpoints(run.workdir):
+  found = checkpoints.resume()
+  if not found:
     state = run.trainer.init()
     return Start(state=train_state.fine_tune(state, run.weights))
-  step, record, arrays = checkpoints.resume()
+  step, record, arrays = found
   scores = record['metrics']
   complete = step >= run.plan.total or run.reached_target(scores)
   changed = compatibility.check(

@@ -13,6 +13,7 @@ from inception_jax import trees
 from inception_jax.checkpointing import checkpoint
 from inception_jax.checkpointing import lookup
 from inception_jax.checkpointing.directory import CheckpointDirectory
+from inception_jax.distributed import session
 from inception_jax.distributed import sharding
 from inception_jax.errors import UserError
 from inception_jax.models import architectures
@@ -96,7 +97,8 @@ def resolve_for_training(
     UserError: the weights are missing or of another network, or the workdir
       holds imported weights.
   """
-  if workdir and lookup.has_checkpoints(workdir):
+  # Process 0 tells the others, which may see the folder later.
+  if workdir and session.from_primary(lambda: lookup.has_checkpoints(workdir)):
     directory = CheckpointDirectory(lookup.checkpoint_folder(workdir))
     _, record = directory.newest_record()
     if 'opt_state' not in checkpoint.state_fields(record):

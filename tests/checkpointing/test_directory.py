@@ -1,10 +1,15 @@
+import errno
+import os
 import shutil
 
 import pytest
 
 from inception_jax.checkpointing import lookup
 from inception_jax.checkpointing.directory import CheckpointDirectory
+from inception_jax.checkpointing.manager import CheckpointManager
+from inception_jax.errors import RunError
 from inception_jax.errors import UserError
+from tests.support.checkpoints import make_state
 from tests.support.checkpoints import names_in
 from tests.support.checkpoints import save_all
 
@@ -49,7 +54,7 @@ def test_invalid_checkpoints_are_skipped_and_leftovers_deleted(
   (folder / '5.deleted').mkdir()
   assert CheckpointDirectory(folder).candidates('latest') == [9, 8, 7, 6]
   assert CheckpointDirectory(folder).newest_record()[0] == 7
-  assert CheckpointDirectory(folder).resume()[0] == 7
+  assert CheckpointManager(folder).resume()[0] == 7
   assert names_in(folder) == ['6', '7', '8.damaged', '9.damaged']
 
 
@@ -73,10 +78,138 @@ def test_run_does_not_restart_if_every_checkpoint_is_damaged(
   for _ in range(2):  # the first time must not rename them
     assert lookup.has_checkpoints(str(tmp_path))
     with pytest.raises(UserError, match='no sound checkpoint') as caught:
-      CheckpointDirectory(folder).resume()
+      CheckpointManager(folder).resume()
     assert len(caught.value.faults) == 3
   for step in (6, 7):
     CheckpointDirectory(folder).mark_damaged(step)
   assert lookup.has_checkpoints(str(tmp_path))
   with pytest.raises(UserError, match='no sound checkpoint'):
-    CheckpointDirectory(folder).resume()
+    CheckpointManager(folder).resume()
+
+
+def test_what_is_not_of_this_project_is_named_once_and_left_alone(
+  two_checkpoints, tmp_path, one_device, caplog
+):
+  folder = shutil.copytree(two_checkpoints, tmp_path / 'checkpoints')
+  others = ('0008', '٨', '8 ', '-8', '8.orbax-checkpoint-tmp', 'x.deleted')
+  others += ('8.deleted', 'x.damaged', 'notes\n.txt', '.hidden')
+  for i, name in enumerate(others):
+    if i % 2:
+      shutil.copytree(two_checkpoints / '6', folder / name)
+    else:
+      (folder / name).touch()
+  (folder / '8.deleted').unlink()
+  (folder / '8.deleted').symlink_to(two_checkpoints)
+  shutil.rmtree(folder / '8.orbax-checkpoint-tmp', ignore_errors=True)
+  before = names_in(folder)
+  for step in (7, 8, 9):
+    caplog.clear()
+    with CheckpointManager(folder, keep_latest=1) as checkpoints:
+      assert checkpoints.resume()[0] == step
+      (line,) = [x for x in caplog.messages if 'left alone' in x]
+      assert "'0008'" in line and r"'notes\n.txt'" in line
+      checkpoints.save(make_state(step + 1, one_device), {}, {})
+  gone = {'7', '8.orbax-checkpoint-tmp'}  # 6 is the best one
+  assert {*names_in(folder)} == {*before, '10'} - gone
+  assert len(list((folder / '8.deleted').iterdir())) == 2
+
+
+def test_folder_of_others_only_is_no_run_unless_it_may_be_one(tmp_path):
+  assert CheckpointManager(tmp_path / 'checkpoints').resume() is None
+  (tmp_path / 'checkpoints').mkdir()
+  (tmp_path / 'checkpoints' / 'notes.txt').touch()
+  assert CheckpointManager(tmp_path / 'checkpoints').resume() is None
+  assert not lookup.has_checkpoints(str(tmp_path))
+  (tmp_path / 'checkpoints' / '0008').mkdir()
+  assert lookup.has_checkpoints(str(tmp_path))
+  with pytest.raises(UserError, match='no sound checkpoint in'):
+    CheckpointManager(tmp_path / 'checkpoints').resume()
+
+
+@pytest.mark.parametrize('damaged', [False, True])
+def test_linked_checkpoint_is_read_and_never_deleted(
+  two_checkpoints, tmp_path, one_device, caplog, damaged
+):
+  elsewhere = shutil.copytree(two_checkpoints, tmp_path / 'elsewhere')
+  folder = tmp_path / 'checkpoints'
+  folder.mkdir()
+  shutil.copytree(elsewhere / '6', folder / '6')
+  (folder / '7').symlink_to(elsewhere / '7')
+  if damaged:
+    shutil.rmtree(elsewhere / '7' / 'record')
+  before = sorted(elsewhere.rglob('*'))
+  with CheckpointManager(folder, keep_latest=1) as checkpoints:
+    step, *_ = checkpoints.resume()
+    assert step == 7 - damaged
+    assert 'checkpoints/7 is a link' in caplog.text
+    for new in (8, 9):
+      checkpoints.save(make_state(new, one_device), {}, {})
+  assert names_in(folder) == ['6', '7.damaged' if damaged else '7', '9']
+  assert sorted(elsewhere.rglob('*')) == before
+
+
+def test_names_of_files_and_dangling_links_do_not_stop_a_save(
+  two_checkpoints, tmp_path, one_device
+):
+  folder = shutil.copytree(two_checkpoints, tmp_path / 'checkpoints')
+  (folder / '5').touch()
+  (folder / '8').touch()
+  (folder / '9').symlink_to('nowhere')
+  (folder / '9.damaged').symlink_to('nowhere')
+  with CheckpointManager(folder, keep_latest=1) as checkpoints:
+    assert checkpoints.resume()[0] == 7
+    for step in (8, 9):
+      checkpoints.save(make_state(step, one_device), {}, {})
+  renamed = ['8.damaged', '9.damaged-2']
+  assert names_in(folder) == sorted(['5', '6', '9', '9.damaged', *renamed])
+
+
+@pytest.mark.parametrize('number', [errno.EIO, errno.ESTALE, errno.EACCES])
+def test_folder_that_cannot_be_read_is_not_taken_for_a_missing_one(
+  two_checkpoints, tmp_path, monkeypatch, number
+):
+  shutil.copytree(two_checkpoints, tmp_path / 'checkpoints')
+
+  def fail(path, *_, **__):
+    raise OSError(number, os.strerror(number), path)
+
+  for name in ('listdir', 'stat', 'lstat'):
+    monkeypatch.setattr(os, name, fail)
+  reason = f'cannot be read: {os.strerror(number)}'
+  with pytest.raises(UserError, match=reason):
+    lookup.has_checkpoints(str(tmp_path))
+  with pytest.raises(UserError, match=reason):
+    lookup.find(str(tmp_path), 'latest')
+
+
+@pytest.mark.parametrize('call', ['rename', 'rmtree'])
+def test_folder_that_cannot_be_changed_is_one_line(
+  two_checkpoints, tmp_path, monkeypatch, call
+):
+  folder = shutil.copytree(two_checkpoints, tmp_path / 'checkpoints')
+  shutil.rmtree(folder / '7' / 'record')
+  (folder / '5.deleted').mkdir()
+
+  def fail(*_, **__):
+    raise OSError(errno.EROFS, 'Read-only file system')
+
+  with monkeypatch.context() as patch:
+    patch.setattr(os if call == 'rename' else shutil, call, fail)
+    with pytest.raises(RunError, match='cannot be changed: Read-only file sy'):
+      CheckpointManager(folder).resume()
+  assert CheckpointManager(folder).resume()[0] == 6
+
+
+def test_checkpoint_that_cannot_be_deleted_does_not_end_a_training(
+  tmp_path, one_device, monkeypatch, caplog
+):
+  def fail(*_, **__):
+    raise OSError(errno.EBUSY, 'Device or resource busy')
+
+  with monkeypatch.context() as patch:
+    patch.setattr(shutil, 'rmtree', fail)
+    save_all(tmp_path, {1: None, 2: None, 3: None}, one_device, keep_latest=1)
+  assert '1.deleted was not deleted: Device or resource busy' in caplog.text
+  assert names_in(tmp_path) == ['1.deleted', '2.deleted', '3']
+  CheckpointManager(tmp_path).resume()
+  assert names_in(tmp_path) == ['3']

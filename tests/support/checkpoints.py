@@ -41,7 +41,7 @@ def restore(folder, like):
   abstract = jax.tree.map(
     lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), like
   )
-  _, _, arrays = CheckpointDirectory(folder).resume()
+  _, _, arrays = CheckpointManager(folder).resume()
   return trees.restore(abstract, arrays, folder)
 
 

@@ -26,6 +26,7 @@ import numpy as np
 
 from inception_jax.checkpointing import checkpoint
 from inception_jax.checkpointing.directory import CheckpointDirectory
+from inception_jax.checkpointing.manager import CheckpointManager
 from inception_jax.runtime import hardware
 from inception_jax.runtime import lock
 from inception_jax.runtime import preemption
@@ -167,7 +168,7 @@ class Soak:
     return True
 
   def _outcome(self, folder, step, expected) -> str:
-    found, _, arrays = CheckpointDirectory(folder).resume()
+    found, _, arrays = CheckpointManager(folder).resume()
     if found != step:
       return 'detected'
     same = arrays.keys() == expected.keys() and all(
