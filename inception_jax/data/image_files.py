@@ -8,6 +8,7 @@ from inception_jax.data import decode
 from inception_jax.data.lazy import tf
 from inception_jax.data.sources import folder
 from inception_jax.errors import UserError
+from inception_jax.runtime import files as files_lib
 
 
 def find(paths: list[str]) -> list[str]:
@@ -24,7 +25,7 @@ def find(paths: list[str]) -> list[str]:
     images = sorted(
       str(file)
       for file in path.rglob('*')
-      if file.suffix.lower() in folder.SUFFIXES and file.is_file()
+      if file.suffix.lower() in folder.SUFFIXES and not file.is_dir()
     )
     if not images:
       raise UserError(f'{path} has no images: {", ".join(folder.SUFFIXES)}')
@@ -34,5 +35,5 @@ def find(paths: list[str]) -> list[str]:
 
 def read(path: str, data) -> np.ndarray:
   """Returns the evaluation crop of an image file: uint8 [S, S, C]."""
-  with open(path, 'rb') as file:
-    return decode.eval_image(tf.constant(file.read()), data).numpy()
+  encoded = tf.constant(files_lib.read(path))
+  return decode.eval_image(encoded, data).numpy()

@@ -11,6 +11,7 @@ import numpy as np
 from inception_jax import errors
 from inception_jax.data import splits
 from inception_jax.errors import UserError
+from inception_jax.runtime import files
 
 log = logging.getLogger(__name__)
 
@@ -209,8 +210,7 @@ def _json(path: str):
 
 def _text(path: str) -> str:
   try:
-    with open(os.path.expanduser(path), encoding='utf-8') as file:
-      return file.read()
+    return files.read(os.path.expanduser(path)).decode()
   except (OSError, UnicodeDecodeError) as error:
     reason = getattr(error, 'strerror', None) or 'not UTF-8'
     raise UserError(f'{path} cannot be read: {reason}') from error

@@ -1,13 +1,82 @@
-"""Atomic writes, temporary folders, free disk space."""
+"""Regular files, atomic writes, temporary folders, free disk space."""
 
+from collections.abc import Iterable
 from collections.abc import Iterator
 import contextlib
+import errno
 import os
 import pathlib
 import shutil
+import stat
 import tempfile
 
 from etils import epath
+
+_MAX_BYTES = 2**30
+
+
+def regular(path: str | bytes, flags: int) -> int:
+  """The `opener` of open() for files of strangers: regular ones, or links.
+
+  Opening a FIFO waits, opening a device may do anything, and both may be read
+  without end.
+
+  Raises:
+    OSError: nothing is there, or something else.
+  """
+  # A device is not even opened; what is at a path may change until it is.
+  _check_regular(os.stat(path).st_mode, path)
+  descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
+  try:
+    _check_regular(os.fstat(descriptor).st_mode, path)
+  except OSError:
+    os.close(descriptor)
+    raise
+  return descriptor
+
+
+def _check_regular(mode: int, path: str | bytes) -> None:
+  if not stat.S_ISREG(mode):
+    raise OSError(
+      errno.EINVAL,
+      'a folder, not a file'
+      if stat.S_ISDIR(mode)
+      else 'not a regular file, but a pipe, socket or device',
+      os.fsdecode(path),
+    )
+
+
+def read(path: str | bytes, limit: int = _MAX_BYTES) -> bytes:
+  """Returns the content of a regular file of at most `limit` bytes.
+
+  Raises:
+    OSError: it is larger, is something else, or cannot be read.
+  """
+  with open(path, 'rb', buffering=0, opener=regular) as file:
+    if (size := os.fstat(file.fileno()).st_size) > limit:
+      raise OSError(
+        errno.EFBIG, f'{size} bytes are too many', os.fsdecode(path)
+      )
+    return file.read()
+
+
+def cannot_read(paths: Iterable[str]) -> list[str]:
+  """Returns a line for each path at which is no regular file to be read."""
+  faults = []
+  for path in paths:
+    try:
+      os.close(regular(path, os.O_RDONLY))
+    except OSError as error:
+      faults.append(f'{path} cannot be read: {error.strerror}')
+  return faults
+
+
+def kind(entry: os.DirEntry) -> str:
+  """Returns 'file', 'folder', or '' for all else; links are followed."""
+  try:
+    return 'folder' if entry.is_dir() else 'file' if entry.is_file() else ''
+  except OSError:  # links in a circle
+    return ''
 
 
 @contextlib.contextmanager

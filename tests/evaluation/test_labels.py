@@ -1,6 +1,7 @@
 """Labels and subsets of classes from files."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -114,3 +115,9 @@ def test_faulty_classes_file_is_reported(
   path.write_text(content)
   with pytest.raises(UserError, match=fault):
     evaluate_run(run, tmp_path / 'out', classes=str(path))
+
+
+def test_a_pipe_is_no_list_of_classes(tmp_path):
+  os.mkfifo(tmp_path / 'pipe')
+  with pytest.raises(UserError, match='cannot be read: not a regular file'):
+    labels_lib.class_names(str(tmp_path / 'pipe'), 3)

@@ -1,12 +1,61 @@
-"""Free disk space, and whether a folder can be written to."""
+"""Regular files, free disk space, and whether a folder can be written to."""
 
 from concurrent import futures
 import os
+import socket
 import threading
 
 import pytest
 
 from inception_jax.runtime import files
+
+
+def test_only_regular_files_are_read(tmp_path):
+  path = tmp_path / 'a'
+  path.write_bytes(b'abc')
+  (tmp_path / 'link').symlink_to('a')
+  assert (
+    files.read(tmp_path / 'link') == files.read(os.fsencode(path)) == b'abc'
+  )
+  os.mkfifo(tmp_path / 'pipe')
+  (tmp_path / 'link to pipe').symlink_to('pipe')
+  (tmp_path / 'loop').symlink_to('loop')
+  with socket.socket(socket.AF_UNIX) as listening:
+    listening.bind(str(tmp_path / 'socket'))
+  reading, writing = os.pipe()  # what a shell's <(…) is
+  others = {
+    'pipe': 'not a regular file',
+    'link to pipe': 'not a regular file',
+    'socket': 'not a regular file',
+    '/dev/zero': 'not a regular file',
+    f'/dev/fd/{reading}': 'not a regular file',
+    '.': 'a folder',
+    'loop': 'symbolic links',
+    'gone': 'No such file',
+  }
+  for name, reason in others.items():
+    with pytest.raises(OSError, match=reason):
+      files.read(tmp_path / name)
+    (fault,) = files.cannot_read([path, tmp_path / name])
+    assert reason in fault and str(tmp_path / name) in fault
+  os.close(reading)
+  os.close(writing)
+  with pytest.raises(OSError, match='3 bytes are too many'):
+    files.read(path, limit=2)
+
+
+def test_what_is_put_in_the_place_of_a_file_is_not_read(tmp_path, monkeypatch):
+  path = tmp_path / 'a'
+  path.touch()
+  looked_at = os.stat(path)
+  path.unlink()
+  os.mkfifo(path)
+  before = len(os.listdir('/proc/self/fd'))
+  with monkeypatch.context() as patched:
+    patched.setattr(os, 'stat', lambda path: looked_at)
+    with pytest.raises(OSError, match='not a regular file'):
+      files.read(path)
+  assert len(os.listdir('/proc/self/fd')) == before
 
 
 def test_too_little_free_space_is_reported(tmp_path, monkeypatch):

@@ -19,6 +19,7 @@ from inception_jax.data import digests
 from inception_jax.data import splits
 from inception_jax.data.lazy import tf
 from inception_jax.data.sources import image_list
+from inception_jax.runtime import files
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +51,8 @@ def load(config, split: str) -> splits.Indexed:
 
   Raises:
     UserError: all classes without images or unknown to training, or all
-      malformed lines, labels out of range and missing files of a list.
+      malformed lines, labels out of range and missing files of a list, or all
+      images that are pipes, sockets, devices or links to nothing.
   """
   where = _find(config, split)
   log.info('listing %s', where)
@@ -94,7 +96,8 @@ def _find(config, split: str) -> pathlib.Path | None:
   is_split = root.name in (TRAIN, 'test', *HELD_OUT)
   for folder in (root, root.parent) if is_split else (root,):
     for name in names:
-      if (listed := folder / f'{name}_list.txt').is_file():
+      listed = folder / f'{name}_list.txt'
+      if listed.exists() and not listed.is_dir():
         return listed
       if (folder / name).is_dir():
         return folder / name
@@ -112,7 +115,9 @@ def _listing(folder: str) -> str:
 def _subfolders(folder: pathlib.Path) -> list[str]:
   with os.scandir(folder) as entries:
     return sorted(
-      e.name for e in entries if e.is_dir() and not e.name.startswith('.')
+      e.name
+      for e in entries
+      if files.kind(e) == 'folder' and not e.name.startswith('.')
     )
 
 
@@ -132,23 +137,36 @@ def _of_classes(where: pathlib.Path, names: list[str]):
     images = list(_images(str(where / name)))
     if not images:
       problems.append(f'{where / name}: the class has no images')
-    paths += images
+    # Reading a pipe would wait without end.
+    problems += files.cannot_read(
+      e.path for e in images if files.kind(e) != 'file'
+    )
+    paths += [e.path for e in images]
     labels += [label] * len(images)
   if problems:
     raise errors.UserError(*errors.shorten(problems))
   return paths, labels
 
 
-def _images(folder: str) -> Iterator[str]:
+def _images(folder: str) -> Iterator[os.DirEntry]:
   """Yields the images in a folder and below it, sorted within each folder."""
-  seen = set()
-  for where, folders, files in os.walk(folder, followlinks=True):
+  seen, ahead = set(), [folder]
+  while ahead:
+    where = ahead.pop()
     # A symbolic link to a parent folder would be followed without end.
-    if (real := os.path.realpath(where)) in seen:
-      folders.clear()
+    if (real := os.path.realpath(where)) in seen or not os.path.isdir(where):
       continue
     seen.add(real)
-    folders[:] = sorted(name for name in folders if not name.startswith('.'))
-    for name in sorted(files):
-      if name.lower().endswith(SUFFIXES) and not name.startswith('.'):
-        yield os.path.join(where, name)
+    try:
+      with os.scandir(where) as entries:
+        entries = [e for e in entries if not e.name.startswith('.')]
+    except OSError as error:
+      raise errors.UserError(
+        f'{where} cannot be read: {error.strerror}'
+      ) from error
+    entries.sort(key=lambda entry: entry.name)
+    folders = {e.path for e in entries if files.kind(e) == 'folder'}
+    ahead += sorted(folders, reverse=True)
+    for entry in entries:
+      if entry.name.lower().endswith(SUFFIXES) and entry.path not in folders:
+        yield entry

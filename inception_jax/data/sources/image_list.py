@@ -9,6 +9,7 @@ import os
 import pathlib
 
 from inception_jax import errors
+from inception_jax.runtime import files
 
 _MOST_CLASSES = 1_000_000
 
@@ -51,7 +52,12 @@ def read(where: pathlib.Path, num_classes: int) -> tuple[list[str], list[int]]:
     for path, label in zip(paths, labels, strict=True)
     if label >= num_classes
   ]
-  problems += [f'{where}: missing file {path}' for path in _missing(paths)]
+  problems += [
+    f'{where}: not a regular file: {path}'
+    if os.path.exists(path)
+    else f'{where}: missing file {path}'
+    for path in _missing(paths)
+  ]
   if problems:
     raise errors.UserError(*errors.shorten(problems))
   return paths, labels
@@ -60,7 +66,14 @@ def read(where: pathlib.Path, num_classes: int) -> tuple[list[str], list[int]]:
 def _lines(where: pathlib.Path) -> tuple[list[str], list[int]]:
   """Parses a list into paths, as they are written there, and labels."""
   paths, labels, problems = [], [], []
-  with open(where, encoding='utf-8', errors='surrogateescape') as file:
+  if faults := files.cannot_read([where]):
+    raise errors.UserError(*faults)
+  with open(
+    where,
+    encoding='utf-8',
+    errors='surrogateescape',
+    opener=files.regular,
+  ) as file:
     for number, line in enumerate(file, 1):
       match line.strip().rsplit(None, 1):
         case [path, label] if _is_label(label):
@@ -84,15 +97,15 @@ def _is_label(word: str) -> bool:
 
 def _missing(paths: list[str]) -> list[str]:
   """Returns the paths that are not files, with one listing per folder."""
-  files, missing = {}, []
+  listed, missing = {}, []
   for path in paths:
     folder, name = os.path.split(path)
-    if folder not in files:
+    if folder not in listed:
       try:
         with os.scandir(folder) as entries:
-          files[folder] = {entry.name for entry in entries if entry.is_file()}
+          listed[folder] = {e.name for e in entries if files.kind(e) == 'file'}
       except OSError:
-        files[folder] = set()
-    if name not in files[folder]:
+        listed[folder] = set()
+    if name not in listed[folder]:
       missing.append(path)
   return missing

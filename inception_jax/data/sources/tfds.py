@@ -21,6 +21,7 @@ from inception_jax.data.sources import tfrecord_files
 from inception_jax.data.splits import Indexed
 from inception_jax.data.splits import Sequential
 from inception_jax.data.splits import Split
+from inception_jax.runtime import files as files_lib
 
 log = logging.getLogger(__name__)
 
@@ -103,6 +104,11 @@ def _builder(config):
   """Opens the prepared dataset; raises UserError if it is damaged."""
   disable_gcs()
   (folder,) = builder_dirs(config)
+  if '://' not in str(folder):
+    if faults := files_lib.cannot_read(
+      path for path in sorted(folder.iterdir()) if not path.is_dir()
+    ):
+      raise errors.UserError(*errors.shorten(faults))
   try:
     return tfds.builder_from_directory(folder)
   except Exception as error:  # from JSON, protobuf or tfds

@@ -20,6 +20,7 @@ from inception_jax.data import digests
 from inception_jax.data.lazy import tf
 from inception_jax.data.sources import tfrecord_files
 from inception_jax.data.splits import Indexed
+from inception_jax.runtime import files as files_lib
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +69,8 @@ def load(config, split: str) -> Indexed:
   """
   root = _root(config)
   paths = [str(root / shard[0]) for shard in _shards(root, split)]
+  if faults := files_lib.cannot_read(paths):
+    raise errors.UserError(*errors.shorten(faults))
   log.info('indexing the records of %d files in %s', len(paths), root)
   problems, records = [], []
   for number, path in enumerate(paths):

@@ -1,5 +1,7 @@
 """`folder`: class folders and list files."""
 
+import os
+
 import numpy as np
 from PIL import Image
 import pytest
@@ -138,6 +140,42 @@ def test_every_mistake_in_a_list_is_reported(folder):
 def test_a_link_to_a_parent_folder_is_not_followed_forever(folder):
   (folder / 'train' / 'newt' / 'up').symlink_to(folder / 'train' / 'newt')
   assert len(contents(config_of(folder), 'train')[0]) == 5
+
+
+def test_only_regular_files_are_opened(folder):
+  (folder / 'train' / 'cat' / 'c.png').symlink_to('a.png')
+  config = config_of(folder)
+  assert len(contents(config, 'train')[0]) == 6
+  cat = folder / 'train' / 'cat'
+  os.mkfifo(cat / 'pipe.png')
+  (cat / 'deep' / 'device.png').symlink_to('/dev/zero')
+  (cat / 'deep' / 'loop.png').symlink_to('loop.png')
+  (cat / 'deep' / 'gone.png').symlink_to('nothing')
+  with pytest.raises(errors.UserError) as error:
+    registry.load(config, 'train')
+  assert [line.split(' cannot be read: ') for line in error.value.faults] == [
+    [f'{cat}/pipe.png', 'not a regular file, but a pipe, socket or device'],
+    [
+      f'{cat}/deep/device.png',
+      'not a regular file, but a pipe, socket or device',
+    ],
+    [f'{cat}/deep/gone.png', 'No such file or directory'],
+    [f'{cat}/deep/loop.png', 'Too many levels of symbolic links'],
+  ]
+  # A circle beside classes and listed files is none of them.
+  (folder / 'train' / 'loop').symlink_to('loop')
+  (folder / 'val_list.txt').write_text(
+    'train/cat/a.png 0\ntrain/cat/pipe.png 0\ntrain/cat/deep/loop.png 1\n'
+  )
+  with pytest.raises(errors.UserError) as error:
+    registry.load(config, 'validation')
+  assert error.value.faults == (
+    f'{folder}/val_list.txt: not a regular file: {cat}/pipe.png',
+    f'{folder}/val_list.txt: missing file {cat}/deep/loop.png',
+  )
+  os.mkfifo(folder / 'train_list.txt')
+  with pytest.raises(errors.UserError, match='cannot be read: not a reg'):
+    registry.load(config, 'train')
 
 
 FORMATS = {

@@ -1,5 +1,6 @@
 """`tfds:NAME`: versions, configs, splits and damage of prepared datasets."""
 
+import os
 import re
 import time
 
@@ -138,9 +139,14 @@ def test_flipped_bits_are_named_and_the_others_read(
 def test_damaged_and_missing_files(tmp_path):
   tfds_sets.write(tmp_path)
   config = config_of(tmp_path)
-  tfds_sets.shards_of_test(tmp_path)[0].unlink()
+  shard = tfds_sets.shards_of_test(tmp_path)[0]
+  shard.unlink()
   with pytest.raises(errors.UserError, match=r'lacks .*shapes-test'):
     registry.load(config, 'test')
+  os.mkfifo(shard)
+  with pytest.raises(errors.UserError, match=f'{shard} .* not a regular file'):
+    registry.load(config, 'test')
+  shard.unlink()
   (tmp_path / 'shapes' / '1.0.0' / 'dataset_info.json').write_text('{')
   with pytest.raises(errors.UserError, match='is damaged'):
     registry.load(config, 'train')

@@ -1,5 +1,7 @@
 """`tfrecord`: files in the format of TF-slim's scripts."""
 
+import os
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -150,6 +152,10 @@ def test_missing_and_damaged_files(folder):
   write(folder, 'empty', 0, 1)
   with pytest.raises(errors.UserError, match='empty has no records'):
     registry.load(config, 'empty')
+  path.unlink()
+  os.mkfifo(path)
+  with pytest.raises(errors.UserError, match=f'{path} .* not a regular file'):
+    registry.load(config, 'validation')
 
 
 def test_damaged_records_are_named_and_skipped(folder):
