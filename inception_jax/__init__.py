@@ -8,6 +8,18 @@ seen['pooled'], seen['mixed_6h'], seen['logits']
 """
 
 import importlib
+import os
+import sys
+
+# `python -m` looks for modules in the working folder first: a stranger's
+# tensorflow.py there would run. A checkout's has the recipes, and stays.
+if (
+  sys.argv[:1] == ['-m']  # until the command is found
+  and sys.orig_argv[-len(sys.argv)].removeprefix('-m').startswith(__name__)
+  and not sys.flags.safe_path
+  and sys.path[0] != os.path.dirname(os.path.dirname(__file__))
+):
+  del sys.path[0]
 
 # Loaded when asked for, so that a command's mistakes are said at once.
 _NAMES = {

@@ -20,8 +20,13 @@ from inception_jax.weights import exporter
 from inception_jax.weights.convert import Weights
 
 _SIDE = pathlib.Path(__file__).parent / 'mindcv_side.py'
+# A program on the command line would import modules from the working folder.
+_SAFE_PATH = """
+import sys
+sys.path[:] = filter(None, sys.path)
+"""
 # Prints the seconds that a small 3×3 convolution takes.
-_PROBE = """
+_PROBE = f"""{_SAFE_PATH}
 import time
 import mindspore as ms
 ms.set_device('CPU')
@@ -31,8 +36,8 @@ begin = time.perf_counter()
 conv(images).asnumpy()
 print(time.perf_counter() - begin)
 """
-_HAS_BOTH = """
-import importlib.util, sys
+_HAS_BOTH = f"""{_SAFE_PATH}
+import importlib.util
 sys.exit(not all(map(importlib.util.find_spec, ('mindspore', 'mindcv'))))
 """
 

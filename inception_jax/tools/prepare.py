@@ -15,6 +15,7 @@ prepared dataset is then opened as training opens it, and its images counted.
 
 import logging
 import os
+import sys
 import time
 
 from absl import flags
@@ -125,11 +126,9 @@ def _find_archives(name: str, data_dir: str, is_built: bool) -> list[str]:
   if is_imagenet and not (paths or is_built):
     manual = os.path.join(data_dir, tfds_build.MANUAL)
     paths = [os.path.join(manual, name) for name in imagenet.FOLDERS]
-  elif name == 'cifar' and os.path.isfile(data_dir):
+  elif name == 'cifar' and not os.path.isdir(data_dir):
     paths = [data_dir]
-  if problems := [
-    f'{path}: no such file' for path in paths if not os.path.isfile(path)
-  ]:
+  if problems := files.cannot_read(paths):
     if is_imagenet:
       problems.append(
         'download both archives from https://image-net.org/download-images'
@@ -148,6 +147,11 @@ def _check_target(data_dir: str, targets, paths: list[str]) -> list[str]:
   """Returns the reasons why the dataset cannot be written to `data_dir`."""
   if '://' in data_dir:
     return []  # a remote file system, which tfds writes to
+  if os.path.realpath(data_dir) in map(os.path.realpath, sys.path):
+    return [
+      f'--data_dir={data_dir}: Python looks for modules there, and would run '
+      'unpacked files; choose another folder'
+    ]
   problems = [
     f'{target} already exists'
     for target in targets.values()

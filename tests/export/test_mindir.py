@@ -183,3 +183,13 @@ def test_interpreters_without_mindspore_are_refused(tmp_path):
   assert mindir.cannot_export(str(with_both)) == ''
   (tmp_path / 'mindcv').rename(tmp_path / 'other')
   assert 'lacks mindspore or mindcv' in mindir.cannot_export(str(with_both))
+
+
+def test_modules_in_the_working_folder_are_not_imported(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  monkeypatch.delenv('ONEDNN_MAX_CPU_ISA', raising=False)
+  for name in ('mindspore', 'mindcv', 'time', 'importlib'):
+    (tmp_path / f'{name}.py').write_text('open("trace", "w")')
+  assert 'lacks mindspore or mindcv' in mindir.cannot_export(sys.executable)
+  mindir.environment(sys.executable)
+  assert not (tmp_path / 'trace').exists()

@@ -1,33 +1,28 @@
 """Dataset archives: comparing them with the published ones, and unpacking.
 
-Archives are not trusted: a member must be a file or folder inside the target,
-and the total size is limited.
+Archives are not trusted: only files are unpacked, only to paths inside the
+target, and their total size is limited.
 """
 
 from collections.abc import Callable
+from collections.abc import Iterator
 import hashlib
-import lzma
 import os
 import pathlib
 import shutil
 import tarfile
+from typing import BinaryIO
 from typing import NamedTuple
-import zlib
 
 import tqdm
 
+from inception_jax.data import tar
 from inception_jax.errors import UserError
+from inception_jax.errors import one_line
+from inception_jax.runtime import files
 
 _BLOCK = 2**22
-# What tarfile and the modules below it raise for a damaged archive.
-_DAMAGE_ERRORS = (
-  tarfile.TarError,
-  OSError,
-  EOFError,
-  ValueError,
-  zlib.error,
-  lzma.LZMAError,
-)
+_MAX_DEPTH = 32  # folders in each other
 
 
 class Published(NamedTuple):
@@ -99,7 +94,10 @@ def verify(paths: list[str]) -> list[str]:
 def _sha256(path: str) -> str:
   # hashlib.file_digest could not report the progress over 148 GB.
   digest = hashlib.sha256()
-  with open(path, 'rb') as file, _progress(f'verifying {path}', path) as bar:
+  with (
+    open(path, 'rb', opener=files.regular) as file,
+    _progress(f'verifying {path}', path) as bar,
+  ):
     while block := file.read(_BLOCK):
       digest.update(block)
       bar.update(len(block))
@@ -136,46 +134,65 @@ def unpack(
   os.makedirs(folder)
   count = size = 0
   try:
-    with _progress(f'unpacking {path}', path) as bar, open(path, 'rb') as file:
-      with tarfile.open(fileobj=file) as archive:
-        for name, member_size, content in _files(archive, path):
-          size += member_size
-          if size > max_bytes:
-            raise UserError(
-              f'{path} unpacks to more than {max_bytes} bytes; if that is '
-              'right, raise --max_gb'
-            )
-          target = pathlib.Path(folder, place(name))
-          target.parent.mkdir(parents=True, exist_ok=True)
-          # Mode x: an archive with the same name twice is damaged.
-          with open(target, 'xb') as unpacked:
-            shutil.copyfileobj(content, unpacked, _BLOCK)
-          count += 1
-          bar.update(file.tell() - bar.n)
-        # Read to the end, where a compressed file has its checksum.
-        while archive.fileobj.read(_BLOCK):
-          pass
-  except _DAMAGE_ERRORS as error:
-    raise UserError(f'{path} cannot be unpacked: {error}') from error
+    with (
+      open(path, 'rb', opener=files.regular) as file,
+      _progress(f'unpacking {path}', path) as bar,
+    ):
+      for target, member, content in _members(file, folder, place):
+        size += member.size
+        if size > max_bytes:
+          raise UserError(
+            f'{path} unpacks to more than {max_bytes} bytes; if that is '
+            'right, raise --max_gb'
+          )
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        # Mode x: an archive with the same name twice is damaged.
+        with open(target, 'xb') as unpacked:
+          shutil.copyfileobj(content, unpacked, _BLOCK)
+        count += 1
+        bar.update(file.tell() - bar.n)
+  except UserError:
+    raise
+  except Exception as error:  # from tarfile and every module below it
+    raise UserError(f'{path} cannot be unpacked: {one_line(error)}') from error
   return count
 
 
-def _files(archive: tarfile.TarFile, path: str, parent: str = ''):
-  """Yields the name, size and content of each file in an archive at `path`."""
-  for member in archive:
+def _members(
+  file: BinaryIO, folder: str, place: Callable[[str], str], parent: str = ''
+) -> Iterator[tuple[str, tarfile.TarInfo, BinaryIO]]:
+  """Yields the path, header and content of each file in an archive.
+
+  Archives in it, but not those in these, are opened, too; `parent` is theirs.
+  """
+  for member, content in tar.files(file, 'r:' if parent else 'r'):
     name = os.path.join(parent, member.name)
-    # Stricter than tarfile.data_filter, which strips a leading slash, allows
-    # '..' that stays inside, and keeps links.
-    parts = pathlib.PurePosixPath(member.name).parts
-    if member.name.startswith('/') or '..' in parts:
-      raise UserError(f'{path}: {name} lies outside of the archive')
-    if member.isdir():
-      continue
-    if not member.isfile():
-      raise UserError(f'{path}: {name} is a link or a device')
-    content = archive.extractfile(member)
     if name.endswith('.tar') and not parent:
-      with tarfile.open(fileobj=content, mode='r:') as inner:
-        yield from _files(inner, path, name.removesuffix('.tar'))
+      name = name.removesuffix('.tar')
+      _inside(folder, name, member)
+      yield from _members(content, folder, place, name)
     else:
-      yield name, member.size, content
+      yield _inside(folder, place(name), member), member, content
+
+
+def _inside(folder: str, name: str, member: tarfile.TarInfo) -> str:
+  """Returns the path in `folder` for a member that is to be called `name`.
+
+  All names come through here, after all that is done to them.
+
+  Raises:
+    ValueError: it would lie elsewhere.
+    tarfile.FilterError: tarfile's own filter for data refuses it.
+  """
+  parts = pathlib.PurePosixPath(name).parts
+  # Stricter than tarfile.data_filter, which strips a leading slash and allows
+  # '..' that stays inside.
+  if (
+    os.path.basename(name) in ('', '.')
+    or name.startswith('/')
+    or '..' in parts
+    or len(parts) > _MAX_DEPTH
+  ):
+    raise ValueError(f'{name[:80]!r} lies outside of the archive')
+  tarfile.data_filter(member.replace(name=name, deep=False), folder)
+  return os.path.join(folder, *parts)
