@@ -6,25 +6,25 @@ File names separate the training images from the test images.
 """
 
 from collections.abc import Callable
+import functools
 import logging
 import os
 import pathlib
-import tarfile
 from typing import NamedTuple
-import zlib
 
 import numpy as np
 
 from inception_jax import errors
 from inception_jax.data import splits
+from inception_jax.data import tar
 from inception_jax.data.sources import safe_pickle
+from inception_jax.runtime import files as files_lib
 
 log = logging.getLogger(__name__)
 
 SPLITS = ('train', 'test')
 _PIXELS = 3 * 32 * 32
-_BLOCK = 2**22
-_MAX_FILE_BYTES = 2**28  # CIFAR-100's largest file has 155 MB
+_MAX_BYTES = 2**28  # all of CIFAR-100's files have 187 MB
 _CIFAR10_NAMES = 'airplane automobile bird cat deer dog frog horse ship truck'
 _BATCHES = [f'data_batch_{i}' for i in range(1, 6)]
 
@@ -79,9 +79,11 @@ def load(config, split: str) -> splits.Indexed:
   """
   root = _root(config)
   try:
-    files = _archived(root) if root.is_file() else _unpacked(root)
-  except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
-    raise errors.UserError(f'{root} cannot be read: {error}') from error
+    files = _unpacked(root) if root.is_dir() else _archived(root)
+  except Exception as error:  # from tarfile and every module below it
+    raise errors.UserError(
+      f'{root} cannot be read: {errors.one_line(error)}'
+    ) from error
   version = _find_version(files, root)
   names = getattr(version, split)
   if missing := [name for name in names if name not in files]:
@@ -117,27 +119,22 @@ def _unpacked(root: pathlib.Path) -> dict[str, Callable[[], bytes]]:
   """Returns {name: function that reads it} of a folder and its subfolders."""
   files = {}
   for path in sorted([*root.glob('*'), *root.glob('*/*')], reverse=True):
-    if path.name in _FILE_NAMES and path.is_file():
-      if path.stat().st_size > _MAX_FILE_BYTES:
-        raise OSError(f'{path} is too large to be CIFAR')
-      files[path.name] = path.read_bytes
+    if path.name in _FILE_NAMES and not path.is_dir():
+      files[path.name] = lambda path=path: files_lib.read(path, _MAX_BYTES)
   return files
 
 
 def _archived(path: pathlib.Path) -> dict[str, Callable[[], bytes]]:
   """Returns the same for an archive; nothing is unpacked to disk."""
-  files = {}
-  with tarfile.open(path) as archive:
-    for member in archive:
+  files, size = {}, 0
+  with open(path, 'rb', opener=files_lib.regular) as file:
+    for member, content in tar.files(file):
       name = os.path.basename(member.name)
-      if name in _FILE_NAMES and member.isfile():
-        if member.size > _MAX_FILE_BYTES:
-          raise OSError(f'{member.name} in it is too large to be CIFAR')
-        content = archive.extractfile(member).read()
-        files[name] = lambda content=content: content
-    # Read to the end, where a compressed file has its checksum.
-    while archive.fileobj.read(_BLOCK):
-      pass
+      if name in _FILE_NAMES:
+        size += member.size
+        if size > _MAX_BYTES:
+          raise ValueError('its files are too large to be CIFAR')
+        files[name] = functools.partial(bytes, content.read())
   return files
 
 
@@ -171,15 +168,17 @@ def _parse_binary(content: bytes, column: int):
 def _parse_pickle(content: bytes, key: bytes):
   """Returns images, uint8 [N, 3072], and labels, int64 [N]."""
   batch = safe_pickle.loads(content)
-  images, labels = np.asarray(batch[b'data']), np.asarray(batch[key])
-  if images.dtype != np.uint8 or images.shape != (len(labels), _PIXELS):
+  images, labels = batch[b'data'], batch[key]
+  if type(labels) is not list or {*map(type, labels)} != {int}:
+    raise ValueError('its labels are not a list of integers')
+  if type(images) is not np.ndarray:
+    raise ValueError('its images are not an array')
+  if images.shape != (len(labels), _PIXELS):
     raise ValueError(
-      f'its images are {images.dtype} {images.shape}, expected uint8 '
+      f'its images are uint8 {images.shape}, expected uint8 '
       f'({len(labels)}, {_PIXELS})'
     )
-  if labels.ndim != 1 or labels.dtype.kind not in 'iu' or not labels.size:
-    raise ValueError('its labels are not a list of integers')
-  return images, labels
+  return images, np.array(labels, np.int64)
 
 
 def _class_names(files, version: _Version) -> list[str]:
@@ -190,7 +189,8 @@ def _class_names(files, version: _Version) -> list[str]:
       names = content.decode().split()
     else:
       key = version.label.removesuffix(b's') + b'_names'
-      names = [name.decode() for name in safe_pickle.loads(content)[key]]
+      names = safe_pickle.loads(content)[key]
+      names = [n.decode() if isinstance(n, bytes) else n for n in names]
     if len(names) == version.num_classes:
       return names
   except Exception as error:  # the images are usable without names

@@ -1,6 +1,7 @@
 """`cifar`: small archives in the authors' formats."""
 
 import io
+import os
 import pickle
 import tarfile
 
@@ -10,9 +11,11 @@ import pytest
 from configs import digits as digits_recipe
 from inception_jax import errors
 from inception_jax.data import pipeline
+from inception_jax.data.sources import cifar
 from inception_jax.data.sources import registry
 from inception_jax.models import factory
 from tests.support.malicious_pickle import MaliciousPickle
+from tests.support.tar_files import tar
 
 CLASSES = {10: 'batches.meta', 100: 'meta'}
 
@@ -157,6 +160,16 @@ def test_missing_damaged_and_mixed_files_are_reported(tmp_path):
       pickle.dumps({b'data': images(0), b'labels': [1, 2, 3, 10]}),
       'outside of 10',
     ),
+    (
+      pickle.dumps({b'data': images(0), b'labels': [1, 2, 3, 2**70]}),
+      'or damaged',
+    ),
+    (
+      pickle.dumps({b'data': images(0), b'labels': [1, 2, 3, [4]]}),
+      'not a list of integers',
+    ),
+    (pickle.dumps({b'data': [], b'labels': [1]}), 'are not an array'),
+    (pickle.dumps([]), 'or damaged'),
     (contents['data_batch_1'][:-9000], 'or damaged'),
     (b'', 'or damaged'),
   ):
@@ -199,3 +212,25 @@ def test_a_flipped_bit_of_an_archive_is_an_error(tmp_path):
       registry.load(config, 'test')
     (problem,) = error.value.faults
     assert problem.startswith(f'{path} cannot be read: ')
+
+
+def test_only_regular_files_of_a_bounded_size_are_read(tmp_path, monkeypatch):
+  contents = files(10, 'python')
+  write(tmp_path / 'a', contents)
+  path = tmp_path / 'a' / 'data_batch_2'
+  path.unlink()
+  os.mkfifo(path)
+  with pytest.raises(errors.UserError, match='not a regular file'):
+    registry.load(config_of(tmp_path / 'a'), 'train')
+  os.mkfifo(tmp_path / 'c.tar.gz')
+  with pytest.raises(errors.UserError, match='not a regular file'):
+    registry.load(config_of(tmp_path / 'c.tar.gz'), 'train')
+
+  monkeypatch.setattr(cifar, '_MAX_BYTES', 20_000)
+  where = tmp_path / 'c.tar'
+  where.write_bytes(tar(contents.items()))
+  with pytest.raises(errors.UserError, match='are too large to be CIFAR'):
+    registry.load(config_of(where), 'test')
+  where.write_bytes(tar([('data_batch_1', b'x')])[:512] + b'damaged')
+  with pytest.raises(errors.UserError, match='cannot be read: '):
+    registry.load(config_of(where), 'test')
