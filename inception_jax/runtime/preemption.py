@@ -1,14 +1,18 @@
-"""Preemption by SIGTERM or SIGINT: the first saves and exits, the second exits.
+"""Preemption by SIGTERM or SIGINT: one request saves and exits, two exit.
 
 Python runs a signal handler between two bytecodes of the main thread, which may
 be minutes away while XLA compiles. The interpreter writes to its wake-up file
 descriptor immediately, so a thread that reads it handles the signals.
+
+`timeout`, srun and `tini -g` signal both a process and its group, so several
+signals within moments are one request.
 """
 
 import logging
 import os
 import signal
 import threading
+import time
 
 from inception_jax.runtime.process import exit_now
 
@@ -17,6 +21,8 @@ log = logging.getLogger(__name__)
 # EX_TEMPFAIL of sysexits.h, "try again later": schedulers requeue on it.
 STATUS = 75
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+# Seconds from the first signal, in which further ones are the same request.
+SAME_REQUEST = 2.0
 
 _stop = threading.Event()
 _in_loop = threading.Event()
@@ -24,6 +30,10 @@ _in_loop = threading.Event()
 
 class Preempted(Exception):
   """A signal stopped the training after it saved its state; exit status 75."""
+
+
+class ProcessLost(Exception):
+  """Another process of the run did not come, or ended; exit status 75."""
 
 
 def install() -> None:
@@ -50,19 +60,27 @@ def requested() -> bool:
 
 
 def _listen(reading: int) -> None:
+  first = None
   while True:
-    for number in os.read(reading, 64):
+    numbers = os.read(reading, 64)
+    # Signals that were read together cannot be told apart in time.
+    now = time.monotonic()
+    for number in numbers:
       if number in SIGNALS:
-        _receive(signal.Signals(number))
+        first = now if first is None else first
+        _receive(signal.Signals(number), now - first)
 
 
-def _receive(number: signal.Signals) -> None:
-  if requested():
+def _receive(number: signal.Signals, after: float) -> None:
+  """Handles a signal that came `after` seconds after the first."""
+  if after > SAME_REQUEST:
     exit_now(128 + number, f'second {number.name}: exiting without saving')
   if not _in_loop.is_set():
     exit_now(STATUS, f'{number.name} before the first step: nothing to save')
-  log.warning(
-    '%s: saving after this step, then exiting; a second one exits at once',
-    number.name,
-  )
-  _stop.set()
+  if not requested():
+    _stop.set()
+    log.warning(
+      '%s: saving after this step, then exiting; another one, more than %g s '
+      'later, exits at once',
+      *(number.name, SAME_REQUEST),
+    )

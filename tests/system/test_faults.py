@@ -25,7 +25,7 @@ from tests.support.runs import train
 from tests.support.tiny import tiniest_config
 
 
-def program(text):
+def program(text, **kwargs):
   """Starts a Python program, and waits until it prints 'ready'."""
   process = subprocess.Popen(
     [sys.executable, '-c', text],
@@ -33,16 +33,18 @@ def program(text):
     stdout=subprocess.PIPE,
     stderr=subprocess.PIPE,
     text=True,
+    **kwargs,
   )
   assert process.stdout.readline() == 'ready\n', process.communicate()
   return process
 
 
-INSTALL = """
+READY = "print('ready', flush=True)"
+INSTALL = f"""
 import hashlib, threading, time
 from inception_jax.runtime import preemption
 preemption.install()
-print('ready', flush=True)
+{READY}
 """
 # Takes minutes in C, where Python runs no signal handler.
 IN_C = "hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)"
@@ -57,18 +59,34 @@ def test_signal_before_the_first_step_exits_immediately(number):
   assert f'{number.name} before the first step' in errors
 
 
-def test_second_signal_exits_without_saving():
-  process = program(
-    INSTALL.replace('print(', 'preemption.defer_signals(); print(')
-    + """
+IN_LOOP = """
+preemption.defer_signals()
+print('ready', flush=True)
 while not preemption.requested():
   time.sleep(0.01)
 print('requested', flush=True)
 """
-    + IN_C
+
+
+def test_signals_within_moments_are_one_request():
+  """As those of `timeout`, which signals its command and then its group."""
+  text = INSTALL.replace(READY, IN_LOOP) + "input(); print('saved')"
+  process = program(text, stdin=subprocess.PIPE)
+  for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT):
+    process.send_signal(number)
+  assert process.stdout.readline() == 'requested\n'
+  process.send_signal(signal.SIGTERM)
+  out, errors = process.communicate('\n', timeout=60)
+  assert (process.returncode, out) == (0, 'saved\n'), errors
+
+
+def test_later_signal_exits_without_saving():
+  process = program(
+    INSTALL.replace(READY, 'preemption.SAME_REQUEST = 0.1' + IN_LOOP) + IN_C
   )
   process.send_signal(signal.SIGTERM)
   assert process.stdout.readline() == 'requested\n'
+  time.sleep(0.2)
   process.send_signal(signal.SIGTERM)
   _, errors = process.communicate(timeout=60)
   assert process.returncode == 128 + signal.SIGTERM
