@@ -12,6 +12,7 @@ from ml_collections import config_flags
 from inception_jax.errors import UserError
 from inception_jax.runtime import cli
 from inception_jax.runtime import preemption
+from inception_jax.runtime.process import is_primary
 
 FLAGS = flags.FLAGS
 _CONFIG = config_flags.DEFINE_config_file('config', None, 'The recipe.')
@@ -85,7 +86,8 @@ def main():
 
   process = cluster.detect(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
   with session.connected(process, config, workdir, _TIMEOUT.value):
-    return _run(config, workdir, mode)
+    result = _run(config, workdir, mode)
+    return result if is_primary() else None
 
 
 def _run(config, workdir: str, mode: str) -> dict:

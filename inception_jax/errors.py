@@ -1,4 +1,4 @@
-"""Exceptions that end a command, and the shortening of long messages."""
+"""Exceptions that end a command, and messages fit to print."""
 
 from typing import Any
 
@@ -7,6 +7,21 @@ def shorten(lines: list[str], max_lines: int = 40) -> list[str]:
   """Returns the first `max_lines` lines, and how many were left out."""
   more = len(lines) - max_lines
   return [*lines[:max_lines], f'and {more} more'] if more > 0 else lines
+
+
+def printable(text: Any, most: int = 2000) -> str:
+  """Returns text as one line that a terminal takes for nothing but text.
+
+  Line breaks, control characters, invisible ones and undecodable bytes become
+  escapes, such as \\n. More than `most` characters lose their middle.
+  """
+  text = str(text)
+  if len(text) > most:
+    text = f'{text[: most // 2]} … {text[-most // 2 :]}'
+  if text.isprintable():
+    return text
+  escape = lambda c: c.encode('unicode_escape').decode()
+  return ''.join(c if c.isprintable() else escape(c) for c in text)
 
 
 def one_line(error: Any) -> str:

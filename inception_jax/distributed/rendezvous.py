@@ -11,9 +11,12 @@ import time
 from inception_jax import errors
 from inception_jax.distributed import fingerprint as fingerprints
 from inception_jax.distributed.cluster import ProcessInfo
+from inception_jax.distributed.connection import TOKEN
 from inception_jax.distributed.connection import Connection
+from inception_jax.distributed.listener import Listener
 from inception_jax.errors import UserError
 from inception_jax.runtime import files
+from inception_jax.runtime.preemption import ProcessLost
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +35,8 @@ def meet(
     On process 0 a connection to every other process, on these one to process 0.
 
   Raises:
-    UserError: a process did not connect in time, or they do not agree; the
-      same error in all of them.
+    ProcessLost: a process did not connect in time; the same in all of them.
+    UserError: they do not agree; the same in all of them.
   """
   fingerprint = fingerprints.fingerprint(process, config, workdir)
   log.info(
@@ -42,18 +45,19 @@ def meet(
   )
   if process.index:
     return [_join(process, fingerprint, workdir, timeout)]
-  connections, others, faults = _accept(process, fingerprint, timeout)
+  connections, others, faults, lost = _accept(
+    process, fingerprint, config, timeout
+  )
   faults += fingerprints.compare(fingerprint, config, others)
-  if not faults and fingerprints.is_local(workdir):
+  if not (faults or lost) and fingerprints.is_local(workdir):
     faults = _check_shared(workdir, connections)
-  faults = errors.shorten(faults)
+  faults = errors.shorten([errors.printable(fault) for fault in faults])
   for connection in connections:
     with contextlib.suppress(OSError):  # `liveness` reports a lost process
-      connection.send(faults=faults)
-    if faults:
+      connection.send(faults=faults, lost=lost)
+    if faults or lost:
       connection.close()
-  if faults:
-    raise UserError(*faults)
+  _raise(faults, lost)
   hosts = {0: fingerprint, **others}
   log.info(
     'all processes are connected: %s',
@@ -62,63 +66,72 @@ def meet(
   return connections
 
 
-def _listen(process: ProcessInfo) -> socket.socket:
-  v6 = socket.has_dualstack_ipv6()
-  try:
-    return socket.create_server(
-      ('', process.port),
-      family=socket.AF_INET6 if v6 else socket.AF_INET,
-      dualstack_ipv6=v6,
-      backlog=process.count,
-    )
-  except OSError as error:
-    raise UserError(
-      f'{process.address}: cannot listen on port {process.port} '
-      f'({os.strerror(error.errno)})'
-    ) from error
+def _raise(faults: list[str], lost: str) -> None:
+  if faults:
+    raise UserError(*faults)
+  if lost:
+    raise ProcessLost(lost)
 
 
 def _accept(
-  process: ProcessInfo, fingerprint: dict, timeout: float
-) -> tuple[list[Connection], dict[int, dict], list[str]]:
-  """Returns connections, fingerprints by index, and faults of the others."""
+  process: ProcessInfo, fingerprint: dict, config, timeout: float
+) -> tuple[list[Connection], dict[int, dict], list[str], str]:
+  """Returns connections, fingerprints by index, and faults of the others.
+
+  And, if there are no faults, which processes are missing, or ''.
+  """
   connections: list[Connection] = []
   others: dict[int, dict] = {}
   faults: list[str] = []
   deadline = time.monotonic() + timeout
-  with _listen(process) as server:
+  with Listener(process) as listener:
     while len(connections) < process.count - 1:
-      server.settimeout(max(0.01, deadline - time.monotonic()))
-      try:
-        accepted, address = server.accept()
-      except TimeoutError:
+      left = deadline - time.monotonic()
+      if left <= 0:
         break
-      connection = Connection(accepted, address[0], _ANSWER_TIMEOUT)
-      try:
-        other = connection.receive()
-      except OSError:
-        other = {}
-      if not fingerprints.is_fingerprint(other, fingerprint):
-        connection.close()  # another program
-        continue
-      index = other['index']
-      connection.peer = f'process {index} on {other["host"]}'
-      if fault := _check_index(other, {0: fingerprint, **others}):
-        faults.append(fault)
-        # Wait only a little for processes with further faults.
-        deadline = min(deadline, time.monotonic() + _ANSWER_TIMEOUT / 2)
-        index = -1 - len(connections)  # unique, so that it is compared as well
-      others[index] = other
-      connections.append(connection)
+      for connection, other in listener.arrivals(left):
+        if not _is_process(other, fingerprint, config):
+          listener.refuse(connection)
+          continue
+        index = other['index']
+        other['host'] = errors.printable(other['host'], 100)
+        connection.peer = f'process {index} on {other["host"]}'
+        if fault := _check_index(other, {0: fingerprint, **others}):
+          faults.append(fault)
+          # Wait only a little for processes with further faults.
+          deadline = min(deadline, time.monotonic() + _ANSWER_TIMEOUT / 2)
+          index = -1 - len(
+            connections
+          )  # unique, so that it is compared as well
+        others[index] = other
+        connections.append(connection)
+    refused = sorted(listener.refused)
   missing = [str(i) for i in range(1, process.count) if i not in others]
-  if missing and not faults:
-    faults = [
-      f'{len(missing)} of {process.count} processes did not connect to '
-      f'{process.address} within {timeout:g} s: '
-      + ', '.join(errors.shorten(missing))
-      + _hint(process)
-    ]
-  return connections, others, faults
+  if faults or not missing:
+    return connections, others, faults, ''
+  lost = (
+    f'{len(missing)} of {process.count} processes did not connect to '
+    f'{process.address} within {timeout:g} s: '
+    + ', '.join(errors.shorten(missing))
+    + _hint(process)
+  )
+  if refused:
+    lost += (
+      f'; connections from {", ".join(errors.shorten(refused, 5))} were '
+      f'refused: other programs, or processes with another {TOKEN}'
+    )
+  return connections, others, faults, lost
+
+
+def _is_process(message: dict, own: dict, config) -> bool:
+  """Returns whether a message is a fingerprint, which may differ from `own`."""
+  try:
+    if not fingerprints.is_fingerprint(message, own):
+      return False
+    fingerprints.compare(own, config, {0: message})
+  except Exception:  # whatever a value of another type breaks
+    return False
+  return type(message['index']) is int and message['index'] >= 0
 
 
 def _check_index(other: dict, known: dict[int, dict]) -> str:
@@ -144,12 +157,16 @@ def _check_shared(workdir: str, connections: list[Connection]) -> list[str]:
   with (
     contextlib.suppress(OSError),
     files.temporary_folder(workdir) as folder,
-    tempfile.NamedTemporaryFile(prefix='.rendezvous-', dir=folder) as token,
+    tempfile.NamedTemporaryFile(prefix='.rendezvous-', dir=folder) as file,
   ):
     for connection in connections:
       with contextlib.suppress(OSError):
-        connection.send(token=token.name)
-        if not connection.receive().get('exists'):
+        connection.send(file=file.name)
+    deadline = time.monotonic() + _ANSWER_TIMEOUT
+    for connection in connections:
+      with contextlib.suppress(OSError):
+        answer = connection.receive(deadline - time.monotonic())
+        if not answer.get('exists'):
           faults.append(
             f'--workdir={workdir} is not shared: {connection.peer} does not '
             f'see what process 0 on {platform.node()} writes there'
@@ -161,26 +178,29 @@ def _join(
   process: ProcessInfo, fingerprint: dict, workdir: str, timeout: float
 ) -> Connection:
   """Returns the connection to process 0, after all processes have joined."""
-  connection = _connect(process, timeout)
+  deadline = time.monotonic() + timeout
+  connection = _connect(process, deadline, timeout)
   try:
     connection.send(**fingerprint)
-    # Process 0 answers when all other processes are connected.
-    answer = connection.receive()
-    if token := answer.get('token'):
+    # Process 0 answers when all have connected, or after its own timeout.
+    left = max(0.0, deadline - time.monotonic())
+    answer = connection.receive(left + 2 * _ANSWER_TIMEOUT)
+    if file := answer.get('file'):
       # Untrusted: only a name inside the workdir is looked up.
-      token = os.path.join(workdir, os.path.basename(token))
-      connection.send(exists=_wait_for_file(token))
-      answer = connection.receive()
-    faults = answer['faults']
-  except (OSError, KeyError) as error:
+      file = os.path.join(workdir, os.path.basename(str(file)))
+      connection.send(exists=_wait_for_file(file))
+      answer = connection.receive(2 * _ANSWER_TIMEOUT)
+    faults = [errors.printable(fault) for fault in answer['faults']]
+    lost = errors.printable(answer['lost'])
+  except (OSError, KeyError, TypeError, ValueError) as error:
     connection.close()
-    raise UserError(
-      f'process 0 at {process.address} has ended, or is another program: see '
-      'its log'
+    raise ProcessLost(
+      f'process 0 at {process.address} has ended, is another program, or has '
+      f'another {TOKEN}: see its log'
     ) from error
-  if faults:
+  if faults or lost:
     connection.close()
-    raise UserError(*faults)
+  _raise(faults, lost)
   return connection
 
 
@@ -194,21 +214,20 @@ def _wait_for_file(path: str) -> bool:
   return True
 
 
-def _connect(process: ProcessInfo, timeout: float) -> Connection:
-  """Connects to process 0, and retries until the timeout."""
-  deadline = time.monotonic() + timeout
+def _connect(
+  process: ProcessInfo, deadline: float, timeout: float
+) -> Connection:
+  """Connects to process 0, and retries until the deadline."""
   while True:
     left = deadline - time.monotonic()
     try:
       connection = socket.create_connection(
         (process.host, process.port), timeout=max(_RETRY, left)
       )
-      # Process 0 answers when all have connected, or after its own timeout.
-      peer = f'process 0 at {process.address}'
-      return Connection(connection, peer, max(0.0, left) + 2 * _ANSWER_TIMEOUT)
+      return Connection(connection, f'process 0 at {process.address}')
     except OSError as error:
       if left <= 0:
-        raise UserError(
+        raise ProcessLost(
           f'process {process.index} could not connect to process 0 at '
           f'{process.address} within {timeout:g} s ({error.strerror or error})'
           f': is it running, and is the port open?{_hint(process)}'

@@ -15,10 +15,12 @@ from inception_jax import errors
 from inception_jax.distributed import liveness
 from inception_jax.distributed import rendezvous
 from inception_jax.distributed.cluster import ProcessInfo
+from inception_jax.runtime.process import delay_abort
 
 _CONNECT_TIMEOUT = 50  # seconds
-# Less than the two minutes in which the other processes must notice a failure.
-_HEARTBEAT_TIMEOUT = 60
+# Seconds, a day: `liveness` notices failures, where jax would abort, even after
+# the whole run was suspended for a while; and process 0 may save for long.
+_NO_TIMEOUT = 24 * 3600
 _MAX_HOST = 64  # bytes of a host's name, the limit of Linux
 
 
@@ -32,14 +34,16 @@ def connected(
   `cluster.detect`, the others are as for `rendezvous.meet`.
 
   Raises:
-    UserError: a process did not connect in time, or the processes differ in
-      config, code or versions, or do not share the workdir.
+    ProcessLost: a process did not connect in time.
+    UserError: the processes differ in config, code or versions, or do not share
+      the workdir.
   """
   if process is None:
     yield
     return
   connections = rendezvous.meet(process, config, workdir, timeout)
   name = f'process {process.index} on {platform.node()}'
+  delay_abort()
   with liveness.watch_peers(name, connections, is_primary=not process.index):
     # Its SIGTERM handler would replace the one of `preemption`.
     jax.config.update('jax_enable_preemption_service', False)
@@ -51,9 +55,16 @@ def connected(
       local_device_ids=process.local_devices,
       cluster_detection_method='deactivate',
       initialization_timeout=_CONNECT_TIMEOUT,
-      heartbeat_timeout_seconds=_HEARTBEAT_TIMEOUT,
+      heartbeat_timeout_seconds=_NO_TIMEOUT,
+      shutdown_timeout_seconds=_NO_TIMEOUT,
     )
-    yield
+    try:
+      yield
+    except liveness.TOGETHER:
+      jax.distributed.shutdown()
+      raise
+    # Here, since each process waits for all others: `liveness` still watches.
+    jax.distributed.shutdown()
 
 
 def check_equal(facts: dict[str, Any]) -> None:

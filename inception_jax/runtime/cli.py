@@ -18,8 +18,8 @@ from inception_jax.errors import RunError
 from inception_jax.errors import UserError
 from inception_jax.runtime import preemption
 from inception_jax.runtime.preemption import Preempted
+from inception_jax.runtime.preemption import ProcessLost
 from inception_jax.runtime.process import exit_now
-from inception_jax.runtime.process import is_primary
 
 COMPILATION_CACHE = '~/.cache/inception_jax'
 # In XLA's messages: of any device, and of a failed malloc on a CPU.
@@ -31,15 +31,16 @@ _HELP_FLAG = re.compile(r'--?(help(full|short|xml)?|\?)(=|$)')
 
 
 def run(
-  command: Callable[..., dict],
+  command: Callable[..., dict | None],
   status: Callable[[dict], int] = lambda result: 0,
   takes_paths: bool = False,
 ) -> None:
   """Runs a command and prints its result as the last line on stdout, as JSON.
 
   It is called after flags are parsed, and with the positional arguments if it
-  `takes_paths`. `status` maps the result to the exit status. A `UserError`
-  becomes one line on stderr for each fault, and exit status 2.
+  `takes_paths`; it returns None where another process prints. `status` maps
+  the result to the exit status. A `UserError` becomes one line on stderr for
+  each fault, and exit status 2.
   """
   _set_up_logging()
 
@@ -56,6 +57,8 @@ def run(
       hint = 'saved; the same command resumes from here'
       print(f'stopped after {error}: {hint}', file=sys.stderr)
       exit_now(preemption.STATUS)
+    except ProcessLost as error:
+      exit_now(preemption.STATUS, str(error))
     except (RunError, FloatingPointError) as error:  # the latter: divergence
       exit_now(1, str(error))
     except Exception as error:
@@ -63,8 +66,9 @@ def run(
       if _OUT_OF_MEMORY.search(str(error)):
         exit_now(1, 'out of memory; a smaller --config.batch_size needs less')
       exit_now(1)
-    if is_primary():
-      print(json_line(result), flush=True)
+    if result is None:
+      return 0
+    print(json_line(result), flush=True)
     return status(result)
 
   app.run(main, flags_parser=_parse)

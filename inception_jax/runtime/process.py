@@ -1,6 +1,9 @@
 """This process: its place among those of a run, and its immediate end."""
 
+import ctypes
+import faulthandler
 import os
+import signal
 import sys
 from typing import NoReturn
 
@@ -14,6 +17,22 @@ def is_primary() -> bool:
   import jax
 
   return not jax.distributed.is_initialized() or jax.process_index() == 0
+
+
+def delay_abort() -> None:
+  """Makes a process that calls abort() live on for six seconds.
+
+  jax aborts a process when the coordinator is gone, often before the thread of
+  Python that notices it as well can print the reason and exit with its status.
+  """
+  enabled = faulthandler.is_enabled()
+  faulthandler.disable()
+  libc = ctypes.CDLL(None)
+  # The handler's argument is the signal's number: sleep(6). A handler in Python
+  # would not run, and faulthandler, above it, still prints the stacks.
+  libc.signal(signal.SIGABRT, ctypes.cast(libc.sleep, ctypes.c_void_p))
+  if enabled:
+    faulthandler.enable()
 
 
 def exit_now(status: int, *faults: str) -> NoReturn:

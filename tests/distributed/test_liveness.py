@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import socket
 import threading
+import time
 
 import pytest
 
@@ -23,7 +24,7 @@ def pair(ours, theirs):
     while (accepted := server.accept())[1] != a.getsockname():
       accepted[0].close()
     b, _ = accepted
-  return Connection(a, theirs, 10.0), Connection(b, ours, 10.0)
+  return Connection(a, theirs), Connection(b, ours)
 
 
 class Network:
@@ -99,6 +100,62 @@ def test_every_process_reports_one_that_vanished(network, ended, capfd):
     connection.close()
     assert ended(2) == [75, 75]
   assert capfd.readouterr().err.count(f'error: {LOST}') == 2
+
+
+@pytest.fixture
+def fast(monkeypatch):
+  """Heartbeats that do not take seconds; returns how long none may come."""
+  monkeypatch.setattr(liveness, 'HEARTBEAT_SECONDS', 0.05)
+  return 0.05 * liveness.MISSED_HEARTBEATS
+
+
+@ends_a_thread
+def test_every_process_reports_one_that_is_frozen(network, fast, ended, capfd):
+  with network.watched(0), network.watched(2):
+    assert ended(2) == [75, 75]
+  reason = f'error: {LOST}: it is frozen, or its host or the network is down'
+  assert capfd.readouterr().err.count(reason) == 2
+
+
+def test_processes_that_compute_for_long_go_on(network, fast, ended):
+  # Process 0 ends first, as the others wait for it.
+  with network.watched(1), network.watched(2), network.watched(0):
+    time.sleep(3 * fast)
+    assert ended(0) == []
+
+
+@ends_a_thread
+def test_frozen_process_0_ends_those_that_wait_for_it(network, fast, ended):
+  with network.watched(1):
+    pass
+  assert ended(1) == [75]
+
+
+@ends_a_thread
+@pytest.mark.parametrize(
+  'message',
+  [
+    {'status': 1},
+    {'status': 256, 'reason': ''},
+    {'status': [1], 'reason': ''},
+    {'status': None, 'reason': ''},
+  ],
+  ids=str,
+)
+def test_message_of_no_process_counts_as_its_loss(network, ended, message):
+  with network.watched(0):
+    network.connections[1][0].send(**message)
+    assert ended(1) == [75]
+
+
+@ends_a_thread
+def test_reason_is_one_line_of_text(network, ended, capfd):
+  with network.watched(0), pytest.raises(UserError), network.watched(1):
+    raise UserError('a\nerror: b \x1b[31m' + 5000 * 'c')
+  assert ended(1) == [2]
+  (line,) = capfd.readouterr().err.splitlines()
+  assert line.startswith(r'error: process 1 on b ended: a\nerror: b \x1b[31mc')
+  assert len(line) < 2100
 
 
 @pytest.mark.parametrize(

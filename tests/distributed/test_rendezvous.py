@@ -1,16 +1,24 @@
 """Processes compare themselves before a run, and all report every fault."""
 
 import concurrent.futures
+import contextlib
+import hmac
+import json
 import os
+import re
 import socket
 import subprocess
 import sys
+import threading
 import time
+
+import pytest
 
 from inception_jax.distributed import cluster
 from inception_jax.distributed import fingerprint
 from inception_jax.distributed import rendezvous
 from inception_jax.errors import UserError
+from inception_jax.runtime.preemption import ProcessLost
 from tests.support.commands import ROOT
 from tests.support.hosts import free_port
 from tests.support.tiny import tiny_config
@@ -25,6 +33,8 @@ def meet(*processes, configs=None, workdir='', timeout=30.0):
       connections = rendezvous.meet(processes[i], config, workdir, timeout)
     except UserError as error:
       return error.faults
+    except ProcessLost as error:
+      return str(error)
     for connection in connections:
       connection.close()
     return ()
@@ -94,13 +104,13 @@ def test_wrong_count_or_index_is_reported():
 def test_missing_process_is_reported():
   three = process_infos(3)
   faults = meet(three[0], three[2], timeout=1.0)
-  (fault,) = faults[0]
+  fault = faults[0]
   assert fault.startswith(
     f'1 of 3 processes did not connect to {three[0].address} within 1 s: 1; '
   )
   assert 'localhost is a loopback address' in fault
   assert faults[1] == faults[0]
-  (fault,) = meet(three[1], timeout=0.5)[0]
+  fault = meet(three[1], timeout=0.5)[0]
   assert fault.startswith(
     f'process 1 could not connect to process 0 at {three[0].address} within '
     '0.5 s (Connection refused)'
@@ -108,29 +118,140 @@ def test_missing_process_is_reported():
   assert 'localhost is a loopback address' in fault
 
 
-def test_connections_of_other_programs_are_ignored():
+def signed(token, text):
+  return hmac.digest(token, text, 'sha256').hex().encode() + b' ' + text + b'\n'
+
+
+def fingerprint_with(**changes):
+  """That of process 1, signed as by someone without a token."""
+  _, second = process_infos(2)
+  values = fingerprint.fingerprint(second, tiny_config(), '')
+  return signed(b'', json.dumps({**values, **changes}).encode())
+
+
+STRANGERS = {
+  'nothing': lambda: b'',
+  'web': lambda: b'GET / HTTP/1.1\r\n\r\n',
+  'unsigned': lambda: b'{"program": "inception_jax"}\n',
+  'other token': lambda: signed(b'x', b'{"program": "inception_jax"}'),
+  'other program': lambda: signed(b'', b'{"program": "x"}'),
+  'list': lambda: signed(b'', b'[]'),
+  'nested': lambda: signed(b'', 100_000 * b'['),
+  'endless': lambda: b'x' * (1 << 20),
+  'number': lambda: signed(b'', b'{"index": ' + 5000 * b'1' + b'}'),
+  'index': lambda: fingerprint_with(index=True),
+  'negative': lambda: fingerprint_with(index=-1),
+  'config': lambda: fingerprint_with(config='x'),
+  'config list': lambda: fingerprint_with(config='[1]'),
+  'config nested': lambda: fingerprint_with(
+    config=5000 * '{"a":' + '1' + 5000 * '}'
+  ),
+  'type': lambda: fingerprint_with(versions=[]),
+}
+
+
+def test_strangers_are_refused():
   two = process_infos(2)
   with concurrent.futures.ThreadPoolExecutor() as pool:
     first = pool.submit(meet, two[0])
-    for data in (
-      b'',
-      b'GET / HTTP/1.1\r\n\r\n',
-      b'{"program": "x"}\n',
-      b'[]\n',
-    ):
-      _send(two[0], data)
+    for data in STRANGERS.values():
+      _send(two[0], data())
     assert meet(two[1]) == [()]
     assert first.result() == [()]
 
 
-def _send(process, data):
+def test_refused_addresses_are_reported():
+  two = process_infos(2)
+  with concurrent.futures.ThreadPoolExecutor() as pool:
+    first = pool.submit(meet, two[0], timeout=1.0)
+    _send(two[0], STRANGERS['other token']())
+    (fault,) = first.result()
+  assert re.search(
+    r'; connections from \S*127.0.0.1 were refused: other programs, or '
+    'processes with another INCEPTION_JAX_TOKEN$',
+    fault,
+  )
+
+
+@pytest.mark.parametrize('missing', [True, False])
+def test_strangers_do_not_delay_the_others(missing):
+  """One sends a byte now and then, others nothing."""
+  first, second = process_infos(2)
+  over = threading.Event()
+
+  def drip():
+    with _connect(first) as connection, contextlib.suppress(ConnectionError):
+      while not over.wait(0.05):
+        connection.sendall(b'x')
+
+  with concurrent.futures.ThreadPoolExecutor() as pool:
+    silent = []
+    try:
+      result = pool.submit(meet, first, timeout=3.0 if missing else 60.0)
+      pool.submit(drip)
+      silent += [_connect(first) for _ in range(150)]
+      if missing:
+        assert 'did not connect' in result.result(30)[0]
+      else:
+        assert meet(second) == [()]
+        assert result.result(30) == [()]
+    finally:
+      over.set()
+      for connection in silent:
+        connection.close()
+
+
+def test_only_processes_with_the_token_meet(monkeypatch):
+  monkeypatch.setenv('INCEPTION_JAX_TOKEN', 'secret')
+  two = process_infos(2)
+  with concurrent.futures.ThreadPoolExecutor() as pool:
+    first = pool.submit(meet, two[0])
+    _send(two[0], fingerprint_with())
+    assert meet(two[1]) == [()]
+    assert first.result() == [()]
+  with (
+    socket.create_server(('localhost', two[0].port)) as server,
+    concurrent.futures.ThreadPoolExecutor() as pool,
+  ):
+    second = pool.submit(meet, two[1])
+    connection, _ = server.accept()
+    with connection:
+      assert b'secret' not in connection.recv(1 << 16)
+      connection.sendall(signed(b'', b'{"faults": [], "lost": ""}'))
+      (fault,) = second.result()
+  assert 'is another program, or has another INCEPTION_JAX_TOKEN' in fault
+
+
+def test_names_of_other_hosts_are_escaped(monkeypatch):
+  real = fingerprint.fingerprint
+  monkeypatch.setattr(
+    fingerprint,
+    'fingerprint',
+    lambda process, *args: {
+      **real(process, *args),
+      'host': 'a\nerror: \x1b[31m' if process.index else 'b',
+      'code': str(process.index),
+    },
+  )
+  fault = (
+    r'process 1 on a\nerror: \x1b[31m runs a different inception_jax than '
+    'process 0 on b'
+  )
+  assert meet(*process_infos(2)) == [(fault,)] * 2
+
+
+def _connect(process):
   for _ in range(100):
     try:
-      with socket.create_connection((process.host, process.port)) as connection:
-        connection.sendall(data)
-      return
+      return socket.create_connection((process.host, process.port))
     except ConnectionRefusedError:
       time.sleep(0.05)
+  raise TimeoutError
+
+
+def _send(process, data):
+  with _connect(process) as connection, contextlib.suppress(ConnectionError):
+    connection.sendall(data)
 
 
 def test_port_in_use_is_reported():
