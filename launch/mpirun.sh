@@ -35,14 +35,18 @@ if [[ -z ${SUPERVISED-} ]]; then
   fi
   [[ ${#faults[@]} -eq 0 ]] ||
     { printf 'error: %s\n' "${faults[@]}" >&2; exit 2; }
-  SUPERVISED=1 exec "$here/restart.sh" "$here/mpirun.sh" "$@"
+  # Only who knows it can take part, or claim to be process 0.
+  token=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
+  export INCEPTION_JAX_TOKEN=${INCEPTION_JAX_TOKEN:-$token}
+  SUPERVISED=1 WORKDIR=$2 exec "$here/restart.sh" "$here/mpirun.sh" "$@"
 fi
 
 recipe=$1 workdir=$2
 shift 2
 export PATIENCE=${PATIENCE:-30}
 # setsid: mpirun must not receive Ctrl-C itself, or it kills without waiting.
-setsid mpirun --host "$HOSTS" -x PATIENCE launch/task.sh \
+setsid mpirun --host "$HOSTS" -x INCEPTION_JAX_TOKEN -x PATIENCE \
+  launch/task.sh \
   "$python" main.py --config="$recipe" --workdir="$workdir" "$@" &
 child=$!
 trap 'kill -USR1 "$child"' TERM INT

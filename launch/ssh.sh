@@ -33,17 +33,21 @@ if [[ -z ${SUPERVISED-} ]]; then
   command -v ssh >/dev/null || faults+=('ssh is missing')
   [[ ${#faults[@]} -eq 0 ]] ||
     { printf 'error: %s\n' "${faults[@]}" >&2; exit 2; }
-  SUPERVISED=1 exec "$here/restart.sh" "$here/ssh.sh" "$@"
+  # Only who knows it can take part, or claim to be process 0.
+  token=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
+  export INCEPTION_JAX_TOKEN=${INCEPTION_JAX_TOKEN:-$token}
+  SUPERVISED=1 WORKDIR=$2 exec "$here/restart.sh" "$here/ssh.sh" "$@"
 fi
 
 read -ra hosts <<<"$HOSTS"
 recipe=$1 workdir=$2
 shift 2
 
-# Runs on each host. ssh forwards no signals, but closes stdin there when it
-# ends. Joined into one line below, which any login shell can quote.
+# Runs on each host. Its stdin has the token, which a command line would show to
+# everyone there. ssh forwards no signals, but closes stdin when it ends. Joined
+# into one line below, which any login shell can quote.
 # shellcheck disable=SC2016  # expands on the host
-remote='exec 3<&0;
+remote='read -r INCEPTION_JAX_TOKEN; export INCEPTION_JAX_TOKEN; exec 3<&0;
 "$@" </dev/null 3<&- & child=$!;
 { read -r _ <&3;
   kill -TERM $child && sleep $grace && kill -KILL $child;
@@ -55,7 +59,7 @@ remote=${remote//$'\n'/ }
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 mkfifo "$folder/open"
-# stdin of every ssh, never written to: closing it ends all of them.
+# Never written to: closing it ends stdin of every ssh.
 exec 3<>"$folder/open"
 trap 'exec 3>&-' TERM INT
 
@@ -69,7 +73,8 @@ for i in "${!hosts[@]}"; do
   line="cd $(printf %q "${here%/*}") && grace=${GRACE:-120} &&"
   line+=" set -- $(printf '%q ' "${command[@]}") && $remote"
   ssh -o BatchMode=yes -o ServerAliveInterval=30 "${hosts[i]}" \
-    "bash -c $(printf %q "$line")" <"$folder/open" 3>&- &
+    "bash -c $(printf %q "$line")" 3>&- \
+    < <(echo "$INCEPTION_JAX_TOKEN"; exec cat "$folder/open") &
   processes[$!]=$!
 done
 

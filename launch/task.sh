@@ -9,7 +9,8 @@
 # PATIENCE  seconds to delay exit status 75: mpirun kills the others when one
 #           exits, and they may still be saving
 # RAISE     is added to statuses 1 and 2: srun exits with the highest status,
-#           and processes that lose the failing one exit with 75
+#           and processes that lose the failing one exit with 75, or above 128
+#           if a signal ends them
 set -u
 
 # In its own session, so that signals to the group do not reach it; and killed

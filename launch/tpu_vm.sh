@@ -34,7 +34,10 @@ if [[ -z ${SUPERVISED-} ]]; then
   command -v gcloud >/dev/null || faults+=('gcloud is missing')
   [[ ${#faults[@]} -eq 0 ]] ||
     { printf 'error: %s\n' "${faults[@]}" >&2; exit 2; }
-  SUPERVISED=1 exec "$here/restart.sh" "$here/tpu_vm.sh" "$@"
+  # Only who knows it can take part, or claim to be process 0.
+  token=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
+  export INCEPTION_JAX_TOKEN=${INCEPTION_JAX_TOKEN:-$token}
+  SUPERVISED=1 WORKDIR=$2 exec "$here/restart.sh" "$here/tpu_vm.sh" "$@"
 fi
 
 recipe=$1 workdir=$2
@@ -76,7 +79,8 @@ done
 # First stops a container that a lost connection left running.
 command="$stop; sudo gcloud auth configure-docker --quiet ${IMAGE%%/*} &&
   sudo docker run --name=inception --rm --privileged --network=host \
-  --stop-timeout=120 $(printf '%q ' "$IMAGE" --config="$recipe" \
+  --stop-timeout=120 $(printf '%q ' \
+  --env=INCEPTION_JAX_TOKEN="$INCEPTION_JAX_TOKEN" "$IMAGE" --config="$recipe" \
   --workdir="$workdir" --compilation_cache="${CACHE:-$workdir/compiled}" \
   --initialization_timeout=600 "$@")
 echo \"exit status: \$?\""
@@ -90,9 +94,10 @@ while wait "$child"; kill -0 "$child" 2>/dev/null; do :; done
 mapfile -t codes < <(sed -n 's/.*exit status: \([0-9]*\)$/\1/p' "$log")
 # No worker ended: the connection or the slice is lost.
 [[ ${#codes[@]} -gt 0 ]] || exit 255
-# A failed worker is the cause; the others exit with 75 because of it.
+# A failed worker is the cause; the others exit with 75 because of it, or are
+# ended by a signal.
 for code in "${codes[@]}"; do
-  case $code in 0 | 70 | 75) ;; *) exit "$code" ;; esac
+  ((code == 0 || code == 70 || code == 75 || code > 128)) || exit "$code"
 done
 for code in "${codes[@]}"; do
   [[ $code -eq 0 ]] || exit "$code"

@@ -7,6 +7,7 @@ import jsonschema
 import pytest
 import yaml
 
+from inception_jax.distributed import connection
 from tests.support.launching import ROOT
 from tests.support.launching import unknown_flags
 
@@ -73,6 +74,15 @@ def test_jobset_restarts_after_every_status_but_1_and_2(jobset):
   assert pod['restartPolicy'] == 'Never'
   assert job['backoffLimit'] == 0
   assert pod['terminationGracePeriodSeconds'] >= 120
+
+
+def test_jobset_gives_its_pods_a_token(jobset):
+  (group,) = jobset['spec']['replicatedJobs']
+  pod = group['template']['spec']['template']['spec']
+  (variable,) = pod['containers'][0]['env']
+  assert variable['name'] == connection.TOKEN
+  field = variable['valueFrom']['fieldRef']['fieldPath']
+  assert field == "metadata.labels['jobset.sigs.k8s.io/jobset-uid']"
 
 
 def test_image_has_the_libtpu_that_jax_requires():

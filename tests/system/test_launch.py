@@ -75,20 +75,55 @@ def test_failure_is_not_restarted(launch, script, status):
   assert not requeued(launch)
 
 
+# 134 is SIGABRT, 137 SIGKILL.
 @pytest.mark.parametrize('script', sorted(set(SCRIPTS) - {'slurm.sbatch'}))
-def test_preemption_and_hang_are_restarted(launch, script):
-  plan = [[75, 75], [70, 70], [0, 0]]
+def test_preemption_hang_and_signal_are_restarted(launch, script):
+  plan = [[75, 75], [70, 70], [134, 75], [75, 137], [0, 0]]
   code, errors = finish(launch(script, plan=plan))
   assert code == 0, errors
-  assert 'restart 2 of 20' in errors
-  assert len(records(launch)) == 6
+  assert 'restart 4 of 20' in errors
+  assert len(records(launch)) == 10
 
 
-def test_restarts_are_bounded(launch):
-  code, errors = finish(launch('ssh.sh', plan=[[75, 75]] * 3, RESTARTS='1'))
-  assert code == 75
-  assert 'status 75 after 1 restarts: giving up' in errors
+@pytest.mark.parametrize('status', [75, 139])
+def test_restarts_without_progress_are_bounded(launch, status):
+  plan = [[status, status]] * 3
+  code, errors = finish(launch('ssh.sh', plan=plan, RESTARTS='1'))
+  assert code == status
+  assert f'status {status} after 1 restarts: giving up' in errors
   assert len(records(launch)) == 4
+
+
+def test_new_checkpoint_is_progress(launch, tmp_path):
+  """An older one, or a damaged one, is not."""
+  for i, names in enumerate((['2'], ['4', '2.damaged'], ['3', '4.damaged'])):
+    for name in names:
+      (tmp_path / f'{i}/checkpoints' / name).mkdir(parents=True)
+  command = 'rm -rf run; mv $(ls -d [0-9] | head -n 1) run; exit 75'
+  process = launch(
+    'restart.sh', args=['bash', '-c', command], RESTARTS='1', WORKDIR='run'
+  )
+  code, errors = finish(process)
+  assert code == 75
+  assert errors.splitlines() == [
+    'exit status 75: restart 1 of 1',
+    'exit status 75: restart 1 of 1',
+    'exit status 75 after 1 restarts: giving up',
+  ]
+
+
+@every_script
+def test_processes_share_a_token_that_changes(launch, script):
+  """And which does not show in the command line of a process."""
+  tokens = set()
+  for start in range(2):
+    assert finish(launch(script, plan=[[0, 0]] * 2))[0] == 0
+    processes = [records(launch)[start, i] for i in (0, 1)]
+    first, second = (x['env']['INCEPTION_JAX_TOKEN'] for x in processes)
+    assert first == second and len(first) == 32
+    assert not any(first in arg for x in processes for arg in x['argv'])
+    tokens.add(first)
+  assert len(tokens) == 2
 
 
 @every_script
@@ -106,9 +141,10 @@ def test_sigterm_saves_and_ends(launch, script):
 
 
 # Processes that lose the failing one may exit before it does.
+@pytest.mark.parametrize('first', [75, 137])
 @pytest.mark.parametrize('script', ['slurm.sbatch', 'tpu_vm.sh'])
-def test_failure_takes_precedence_over_75(launch, script):
-  code, errors = finish(launch(script, plan=[[75, 'late'], [0, 0]]))
+def test_failure_takes_precedence(launch, script, first):
+  code, errors = finish(launch(script, plan=[[first, 'late'], [0, 0]]))
   assert code == 2, errors
   assert not requeued(launch)
 

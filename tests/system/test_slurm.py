@@ -11,7 +11,7 @@ from tests.support.launching import requeued
 from tests.support.launching import wait_until_started
 
 
-@pytest.mark.parametrize('status', [70, 75])
+@pytest.mark.parametrize('status', [70, 75, 134, 137])
 def test_slurm_requeues(launch, status):
   code, errors = finish(launch('slurm.sbatch', plan=[[status, 0]]))
   assert code == status

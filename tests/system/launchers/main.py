@@ -27,7 +27,8 @@ signal.signal(signal.SIGTERM, lambda number, _: signals.append(number))
 
 
 def write_record():
-  env = {k: v for k, v in os.environ.items() if k.startswith(('SLURM', 'OMPI'))}
+  names = ('SLURM', 'OMPI', 'INCEPTION')
+  env = {k: v for k, v in os.environ.items() if k.startswith(names)}
   record = {'argv': sys.argv[1:], 'signals': len(signals), 'env': env}
   path = folder / f'{start}-{index}.json'
   path.with_suffix('.new').write_text(json.dumps(record))
