@@ -173,12 +173,16 @@ class CheckpointManager(CheckpointDirectory):
       self._saving = self._executor.submit(self._write, step, arrays, record)
 
   def add_metrics(self, step: int, metrics: dict[str, float]) -> None:
-    """Adds the metrics of a later evaluation to a checkpoint's record."""
+    """Adds the metrics of a later evaluation to a checkpoint's record.
+
+    Then deletes those that need not be kept, such as the best one until now.
+    """
     self._wait()
     record = {**checkpoint.read_record(self.path(step)), 'metrics': metrics}
     self._records[step] = record
     if jax.process_index() == 0:
       checkpoint.write_record(self.path(step), record)
+      self._forget(self._delete_older())
 
   def check_for_errors(self) -> None:
     """Raises the RunError of a failed save; ignores one in progress."""
@@ -194,6 +198,9 @@ class CheckpointManager(CheckpointDirectory):
     except BaseException:
       self._steps.pop()
       raise
+    self._forget(deleted)
+
+  def _forget(self, deleted: list[int]) -> None:
     self._steps = [step for step in self._steps if step not in deleted]
 
   def _write(self, step, arrays, record) -> list[int]:

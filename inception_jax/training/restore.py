@@ -7,7 +7,6 @@ from typing import Any
 from inception_jax import trees
 from inception_jax.checkpointing import compatibility
 from inception_jax.checkpointing.manager import CheckpointManager
-from inception_jax.evaluation import evaluate
 from inception_jax.training import train_state
 from inception_jax.training.run import Run
 from inception_jax.training.train_state import TrainState
@@ -21,9 +20,9 @@ class Start:
 
   Attributes:
     step: steps done.
-    state: after that step; None if nothing is left to train.
+    state: after that step; None if the run is complete.
     scores: of the evaluation after that step; {} if there was none.
-    complete: whether nothing is left to train.
+    complete: whether no step and no evaluation is left.
     changed: whether the config differs from that of the checkpoint.
   """
 
@@ -49,7 +48,8 @@ def restore_or_initialize(run: Run, checkpoints: CheckpointManager) -> Start:
     return Start(state=train_state.fine_tune(state, run.weights))
   step, record, arrays = found
   scores = record['metrics']
-  complete = step >= run.plan.total or run.reached_target(scores)
+  complete = bool(scores) and step >= run.plan.total
+  complete |= run.reached_target(scores)
   changed = compatibility.check(
     run.config, run.split.class_names, run.data, record, run.workdir, complete
   )
@@ -60,14 +60,3 @@ def restore_or_initialize(run: Run, checkpoints: CheckpointManager) -> Start:
     vars(run.trainer.abstract), arrays, checkpoints.path(step)
   )
   return Start(step, TrainState(**state), scores, changed=changed)
-
-
-def final_scores(run: Run, start: Start) -> dict[str, Any]:
-  """Returns the result of a complete run, evaluated now if it was not yet."""
-  scores = start.scores
-  if not scores:  # the evaluation was interrupted, or train_for shortened
-    found = evaluate.evaluate(
-      run.config, run.workdir, run.mesh, evaluate.Options()
-    )
-    scores = {**found.result, 'images_per_sec': None}
-  return {'step': start.step, **scores}

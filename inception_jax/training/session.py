@@ -29,7 +29,8 @@ class Session(contextlib.ExitStack):
   Each method does one thing and can be left out of a loop of one's own.
 
   Attributes:
-    train_step: the compiled (state, batch) → (state, sums).
+    train_step: the compiled (state, batch) → (state, sums); None if no step is
+      left.
   """
 
   def __init__(
@@ -52,17 +53,19 @@ class Session(contextlib.ExitStack):
     self._run, self._start = run, start
     self._checkpoints, self._check_lock = checkpoints, check_lock
     self._any_process = sharding.any_process(run.mesh)
-    self._batches = sharding.prefetch_to_devices(
-      run.mesh,
-      pipeline.train_batches(
-        run.split,
-        config,
-        start.step,
-        sharding.host_rows(config.batch_size),
-        BadImages(run.split, config.data, run.workdir),
-      ),
-    )
-    self.train_step = run.trainer.compile()
+    self.train_step = None
+    if start.step < run.plan.total:
+      self._batches = sharding.prefetch_to_devices(
+        run.mesh,
+        pipeline.train_batches(
+          run.split,
+          config,
+          start.step,
+          sharding.host_rows(config.batch_size),
+          BadImages(run.split, config.data, run.workdir),
+        ),
+      )
+      self.train_step = run.trainer.compile()
     self._divergence = DivergenceMonitor(
       run.trainer.model,
       config.data,
@@ -146,13 +149,14 @@ class Session(contextlib.ExitStack):
     """Returns the scores of the restored state.
 
     If an evaluation was due there and has no scores (it was interrupted, or
-    eval_every changed), evaluates now and adds the scores to the checkpoint.
+    eval_every or train_for changed), evaluates now and adds the scores to the
+    checkpoint, as if the training had not stopped.
 
     Raises:
       Preempted: a signal interrupts the evaluation.
     """
     plan, step = self._run.plan, self._start.step
-    due = step and plan.due(plan.eval_every, step)
+    due = step and (plan.due(plan.eval_every, step) or step >= plan.total)
     if self._start.scores or not due:
       return self._start.scores
     scores = self._evaluate(step, self._start.state)

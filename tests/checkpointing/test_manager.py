@@ -113,3 +113,16 @@ def test_metrics_can_be_added_later(tmp_path, one_device):
   directory = CheckpointDirectory(tmp_path)
   assert directory.candidates('best') == [1]
   assert read_step(tmp_path, 1)['params/w'][0] == 1
+
+
+def test_a_best_checkpoint_that_metrics_replace_later_is_deleted(
+  tmp_path, one_device
+):
+  save_all(tmp_path, {1: 0.2, 2: None}, one_device, keep_latest=1)
+  assert names_in(tmp_path) == ['1', '2']
+  with CheckpointManager(tmp_path, keep_latest=1) as checkpoints:
+    checkpoints.add_metrics(2, {'top1': 0.1})
+    assert checkpoints.steps() == [1, 2]
+    checkpoints.add_metrics(2, {'top1': 0.3})
+    assert checkpoints.steps() == [2] and checkpoints.best_step() == 2
+  assert names_in(tmp_path) == ['2']

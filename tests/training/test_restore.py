@@ -10,6 +10,7 @@ import pytest
 from inception_jax.checkpointing import lookup
 from inception_jax.errors import UserError
 from inception_jax.evaluation import evaluate
+from inception_jax.training import loop
 from inception_jax.training import restore
 from inception_jax.training import run as run_lib
 from tests.support import pictures as pictures_lib
@@ -107,10 +108,10 @@ def test_checkpoint_is_restored_with_its_scores(started, config, tmp_path):
 def test_run_that_reached_its_target_is_complete(started, config):
   started(config, save=True)
   config.stop_at_top1 = 0.5
-  run, start = started(config)
+  _, start = started(config)
   assert start.complete
   assert start.state is None
-  assert restore.final_scores(run, start) == {'step': 0, **start.scores}
+  assert start.scores['top1'] == 0.5
 
 
 def test_changed_keys_are_logged_and_those_of_the_arithmetic_refused(
@@ -198,7 +199,7 @@ def test_damaged_checkpoint_is_renamed_and_training_repeated_bitwise(
 
 
 def test_shortened_training_is_evaluated_at_its_last_checkpoint(
-  one_device, tmp_path
+  one_device, tmp_path, monkeypatch
 ):
   config = short_config()
   config.eval_every = '6 steps'
@@ -208,3 +209,8 @@ def test_shortened_training_is_evaluated_at_its_last_checkpoint(
   config.train_for = '4 steps'
   result = train(tmp_path, config, one_device)
   assert (result['step'], result['count']) == (4, 360)
+  assert metrics(tmp_path, 'eval')[-1]['step'] == 4
+  # Scored, it is complete.
+  monkeypatch.setattr(loop, 'Session', None)
+  again = train(tmp_path, config, one_device)
+  assert again.keys() == result.keys() and again['loss'] == result['loss']
