@@ -4,8 +4,6 @@ python main.py --config=configs/digits.py --workdir=runs/digits
 python main.py --config=configs/digits.py --workdir=runs/digits --mode=eval
 """
 
-import os
-
 from absl import flags
 from ml_collections import config_flags
 
@@ -16,7 +14,7 @@ from inception_jax.runtime.process import is_primary
 
 FLAGS = flags.FLAGS
 _CONFIG = config_flags.DEFINE_config_file('config', None, 'The recipe.')
-_WORKDIR = flags.DEFINE_string('workdir', '', 'Folder of checkpoints and logs.')
+_WORKDIR = cli.define_path('workdir', 'Folder of checkpoints and logs.')
 _MODE = flags.DEFINE_enum('mode', 'train', ['train', 'eval'], 'The task.')
 _CACHE = flags.DEFINE_string(
   'compilation_cache',
@@ -33,14 +31,14 @@ _CHECKPOINT = flags.DEFINE_list(
 _WEIGHTS = flags.DEFINE_enum(
   'weights', 'ema', ['ema', 'raw'], 'The moving average, if any, or raw.'
 )
-_LABELS = flags.DEFINE_string(
-  'labels', '', "JSON file of labels, in place of the split's own."
+_LABELS = cli.define_path(
+  'labels', "JSON file of labels, in place of the split's own."
 )
-_CLASSES = flags.DEFINE_string(
-  'classes', '', 'File with the classes to restrict to, one per line.'
+_CLASSES = cli.define_path(
+  'classes', 'File with the classes to restrict to, one per line.'
 )
-_OUTPUT = flags.DEFINE_string(
-  'output', '', 'Folder for predictions.csv and evaluation.json.'
+_OUTPUT = cli.define_path(
+  'output', 'Folder for predictions.csv and evaluation.json.'
 )
 _FOLLOW = flags.DEFINE_bool(
   'follow', False, 'Evaluate each new checkpoint until the training ends.'
@@ -72,7 +70,7 @@ _ONE_EVALUATION = (_CHECKPOINT, _WEIGHTS, _LABELS, _CLASSES, _OUTPUT)
 
 def main():
   config, mode = _CONFIG.value, _MODE.value
-  workdir = os.path.expanduser(_WORKDIR.value)
+  workdir = _WORKDIR.value
   if config is None:
     raise UserError('--config is missing, for example configs/digits.py')
   if faults := _check(mode, workdir):
@@ -94,7 +92,7 @@ def _run(config, workdir: str, mode: str) -> dict:
   """Trains or evaluates, as one of the connected processes."""
   from inception_jax.training import preflight
 
-  output = os.path.expanduser(_OUTPUT.value)
+  output = _OUTPUT.value
   preflight.check(config, workdir, train=mode == 'train', output=output)
   cli.use_compilation_cache(_CACHE.value)
 

@@ -35,8 +35,8 @@ _TORCH = flags.DEFINE_string(
 _TOPOLOGY = flags.DEFINE_string(
   'topology', 'v5e:2x4', 'For --what=compile: chip kind and slice shape.'
 )
-_DATA_DIR = flags.DEFINE_string(
-  'data_dir', '', 'For --what=input: class folders of JPEGs; default: created.'
+_DATA_DIR = cli.define_path(
+  'data_dir', 'For --what=input: class folders of JPEGs; default: created.'
 )
 _ROUNDS = flags.DEFINE_integer(
   'rounds', 3, 'Repetitions of each side.', lower_bound=1
@@ -83,9 +83,8 @@ def _measure(what: str, config, rounds: int) -> dict | list[dict]:
   measure = importlib.import_module(f'benchmarks.{what}').measure
   match what:
     case 'input':
-      folder = os.path.expanduser(_DATA_DIR.value)
       sizes = (rounds, _BATCHES.value, _LISTED.value)
-      return measure(config, folder, _torch(), *sizes)
+      return measure(config, _DATA_DIR.value, _torch(), *sizes)
     case 'step':
       return measure(config, rounds, **_peer(config))
     case 'compile':

@@ -9,6 +9,10 @@ def shorten(lines: list[str], max_lines: int = 40) -> list[str]:
   return [*lines[:max_lines], f'and {more} more'] if more > 0 else lines
 
 
+# They do not print, but belong to words: spaces and joiners of some scripts.
+_IN_WORDS = '\xa0\u200c\u200d\u3000'
+
+
 def printable(text: Any, most: int = 2000) -> str:
   """Returns text as one line that a terminal takes for nothing but text.
 
@@ -20,8 +24,12 @@ def printable(text: Any, most: int = 2000) -> str:
     text = f'{text[: most // 2]} … {text[-most // 2 :]}'
   if text.isprintable():
     return text
-  escape = lambda c: c.encode('unicode_escape').decode()
-  return ''.join(c if c.isprintable() else escape(c) for c in text)
+  return ''.join(
+    c
+    if c.isprintable() or c in _IN_WORDS
+    else c.encode('unicode_escape').decode()
+    for c in text
+  )
 
 
 def one_line(error: Any) -> str:
@@ -33,12 +41,12 @@ class UserError(Exception):
   """A user's mistake; the command exits with status 2.
 
   Attributes:
-    faults: one line for each thing that is wrong.
+    faults: one line for each thing that is wrong, `printable`.
   """
 
   def __init__(self, *faults: str):
-    super().__init__('\n'.join(faults))
-    self.faults = faults
+    self.faults = tuple(map(printable, faults))
+    super().__init__('\n'.join(self.faults))
 
 
 class RunError(Exception):

@@ -14,6 +14,7 @@ PACKAGE = ROOT / 'inception_jax'
 # before it.
 ROOMS = (
   'errors',
+  'inputs',
   'config',
   'trees',
   'metrics',

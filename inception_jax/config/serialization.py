@@ -5,6 +5,8 @@ from collections.abc import Mapping
 import json
 from typing import Any
 
+from inception_jax import inputs
+
 
 def flatten(tree: Mapping, prefix: str = '') -> Iterator[tuple[str, Any]]:
   """Yields ('data.source', value) for each key of a config or parsed JSON."""
@@ -28,7 +30,7 @@ def from_json(text: str, defaults):
   """
   tuples = lambda x: tuple(map(tuples, x)) if isinstance(x, list) else x
   config = defaults.copy_and_resolve_references()
-  for path, value in flatten(json.loads(text)):
+  for path, value in flatten(inputs.parse_json(text)):
     *groups, key = path.split('.')
     group = config
     for name in groups:

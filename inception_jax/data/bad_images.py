@@ -124,8 +124,9 @@ class BadImages:
       decode(position, self._split.fetch(element), tf.constant(False))
     except Exception as error:  # each decoder raises its own
       element = tf.nest.map_structure(lambda x: x.numpy(), element)
-      if (name := self._split.name(element)) not in self._reasons:
-        self._add(name, one_line(error))
+      name = errors.printable(self._split.name(element))
+      if name not in self._reasons:
+        self._add(name, errors.printable(one_line(error)))
       return False
     return True
 
@@ -133,7 +134,8 @@ class BadImages:
     self._reasons[name] = reason
     log.warning('cannot decode %s: %s', name, reason)
     if self._path:
-      before = self._path.read_text() if self._path.exists() else ''
+      before = self._path.read_bytes() if self._path.exists() else b''
+      before = before.decode(errors='backslashreplace')
       lines = sorted({*before.splitlines(), *self.lines})
       self._path.parent.mkdir(parents=True, exist_ok=True)
       self._path.write_text('\n'.join([*lines, '']))

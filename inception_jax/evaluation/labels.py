@@ -1,14 +1,15 @@
 """The correct classes of each image, as outputs of a network."""
 
 from collections.abc import Sequence
-import json
 import logging
 import os
 import re
+import reprlib
 
 import numpy as np
 
 from inception_jax import errors
+from inception_jax import inputs
 from inception_jax.data import splits
 from inception_jax.errors import UserError
 from inception_jax.runtime import files
@@ -180,16 +181,17 @@ def _numbers(given: list, names: list[str], where: str) -> list[int]:
   by_name = {name: i for i, name in enumerate(names)}
   numbers, faults = [], {}
   for x in given:
-    number = by_name.get(x) if isinstance(x, str) else x
-    if number is None and isinstance(x, str) and x.isdecimal():
-      number = int(x)
+    number = x
+    if isinstance(x, str):
+      number = by_name[x] if x in by_name else inputs.parse_number(x)
     if type(number) is not int or not 0 <= number < len(names):
-      faults[str(x)] = f'  {x}'
+      text = x if isinstance(x, str) else reprlib.repr(x)
+      faults[f'  {errors.printable(text, 80)}'] = None
     numbers.append(number)
   if faults:
     raise UserError(
       f'{where}: these are not among the {len(names)} classes:',
-      *errors.shorten(list(faults.values())),
+      *errors.shorten(list(faults)),
     )
   return numbers
 
@@ -203,14 +205,14 @@ def _lines(path: str) -> list[str]:
 
 def _json(path: str):
   try:
-    return json.loads(_text(path))
+    return inputs.parse_json(_text(path))
   except ValueError as error:
     raise UserError(f'{path} is not JSON: {error}') from error
 
 
 def _text(path: str) -> str:
   try:
-    return files.read(os.path.expanduser(path)).decode()
+    return files.read(path).decode()
   except (OSError, UnicodeDecodeError) as error:
     reason = getattr(error, 'strerror', None) or 'not UTF-8'
     raise UserError(f'{path} cannot be read: {reason}') from error

@@ -9,6 +9,7 @@ from typing import Any
 from etils import epath
 import numpy as np
 
+from inception_jax import errors
 from inception_jax.config import serialization
 from inception_jax.data import splits
 from inception_jax.runtime import files
@@ -91,7 +92,8 @@ def write(
     ['image', 'label', 'loss', 'top1', 'top5']
     + [f'{kind}_{n}' for n in numbers for kind in ('class', 'probability')]
   )
-  images = list(splits.record_names(split))
+  images = list(map(errors.printable, splits.record_names(split)))
+  names = list(map(errors.printable, names))
   correct = is_correct(columns)
   for i, position in enumerate(columns['position']):
     labels = [names[x] for x in columns['labels'][i] if x >= 0]

@@ -199,7 +199,6 @@ def load(path: str, trust: bool = False) -> artifact.Artifact:
     UserError: there is none, it is damaged, not trusted, or was not exported
       by this project.
   """
-  path = os.path.expanduser(path)
   if not (os.path.isfile(path) or os.path.isdir(path)):
     raise UserError(f'{path}: no such artifact')
   if os.path.isfile(os.path.join(path, 'saved_model.pb')):

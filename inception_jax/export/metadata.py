@@ -8,6 +8,7 @@ from typing import Any
 import jax
 
 from inception_jax import errors
+from inception_jax import inputs
 from inception_jax import trees
 from inception_jax.checkpointing import digests
 from inception_jax.errors import UserError
@@ -44,7 +45,7 @@ def from_json(
     UserError: it is not such metadata, or of another version.
   """
   try:
-    values = json.loads(text or '')
+    values = inputs.parse_json(text or '')
     version = values.get('version')
   except (ValueError, AttributeError, RecursionError):
     raise UserError(

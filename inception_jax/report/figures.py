@@ -8,6 +8,8 @@ import warnings
 
 import numpy as np
 
+from inception_jax.errors import printable
+
 _COLOURS = ('#2563eb', '#d9480f', '#2b8a3e', '#9333ea', '#0e7490', '#a16207')
 _STYLE = {
   'font.size': 9,
@@ -91,7 +93,7 @@ def _curve(runs, name, title, key, splits) -> Figure | None:
         linestyle='-' if split == splits[-1] or len(runs) == 1 else ':',
         marker='o' if len(steps) < 30 else '',
         markersize=3,
-        label=', '.join(names) or None,
+        label=printable(', '.join(names)) or None,
       )
     axes.set_xlabel('step')
     drawn = np.concatenate([values for *_, values in lines])
@@ -123,6 +125,7 @@ def confusion(counts: np.ndarray, names: Sequence[str]) -> Figure:
     axes.set(xlabel='prediction', ylabel='label')
     if len(names) <= _MOST_WITH_NAMES:
       short = [name if len(name) < 15 else f'{name[:14]}…' for name in names]
+      short = list(map(printable, short))
       long = max(map(len, short)) > 2
       axes.set_xticks(range(len(names)), short, rotation=90 if long else 0)
       axes.set_yticks(range(len(names)), short)

@@ -6,6 +6,7 @@ import dataclasses
 import os
 from typing import Any
 
+from inception_jax.errors import printable
 from inception_jax.report.figures import Figure
 
 
@@ -48,9 +49,14 @@ def render(
   """Returns the page as HTML; all names are escaped."""
   import jinja2
 
+  def finalize(value):
+    is_name = isinstance(value, str) and not hasattr(value, '__html__')
+    return printable(value, len(value)) if is_name else value
+
   environment = jinja2.Environment(
     loader=jinja2.FileSystemLoader(os.path.dirname(__file__)),
     autoescape=True,
+    finalize=finalize,
     trim_blocks=True,
     undefined=jinja2.StrictUndefined,
   )

@@ -13,9 +13,11 @@ from absl import logging as absl_logging
 from ml_collections import config_flags
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from inception_jax import inputs
 from inception_jax.config.serialization import json_line
 from inception_jax.errors import RunError
 from inception_jax.errors import UserError
+from inception_jax.errors import printable
 from inception_jax.runtime import preemption
 from inception_jax.runtime.preemption import Preempted
 from inception_jax.runtime.preemption import ProcessLost
@@ -27,7 +29,37 @@ _OUT_OF_MEMORY = re.compile('RESOURCE_EXHAUSTED|[Oo]ut of memory|YNNPACK')
 # Of the package, of the benchmarks and of the running tool.
 _PACKAGES = ('inception_jax', 'benchmarks', '__main__')
 _LOGGERS = [logging.getLogger(name) for name in _PACKAGES]
+log = logging.getLogger(__name__)
 _HELP_FLAG = re.compile(r'--?(help(full|short|xml)?|\?)(=|$)')
+
+
+class _PathParser(flags.ArgumentParser):
+  def parse(self, argument: str) -> str:
+    try:
+      return inputs.expand_home(argument)
+    except UserError as error:
+      raise ValueError(str(error)) from None
+
+
+def define_path(
+  name: str, description: str, default: str = ''
+) -> flags.FlagHolder:
+  """Defines a flag that is a path; a leading `~` is expanded."""
+  return flags.DEFINE(_PathParser(), name, default, description)
+
+
+def define_paths(name: str, description: str) -> flags.FlagHolder:
+  """Defines a flag that is a path and may be repeated; default: none."""
+  return flags.DEFINE_multi(
+    _PathParser(), flags.ArgumentSerializer(), name, [], description
+  )
+
+
+class _Formatter(logging.Formatter):
+  """Formats log lines; names from outside neither break nor rule them."""
+
+  def formatMessage(self, record):
+    return printable(super().formatMessage(record))
 
 
 def run(
@@ -145,9 +177,7 @@ def _reason(error: BaseException) -> str:
 def _set_up_logging():
   """Logs this package's INFO and all warnings to stderr, with the time."""
   handler = logging.StreamHandler()
-  handler.setFormatter(
-    logging.Formatter('%(asctime)s %(message)s', datefmt='%H:%M:%S')
-  )
+  handler.setFormatter(_Formatter('%(asctime)s %(message)s', '%H:%M:%S'))
   for logger in _LOGGERS:
     logger.setLevel(logging.INFO)
     logger.addHandler(handler)
@@ -177,5 +207,13 @@ def use_compilation_cache(folder: str = COMPILATION_CACHE) -> None:
   # Where zstandard is installed, jax prefers it to zlib. It would write no
   # checksums, and flipped bits would be executed.
   compilation_cache.zstandard = None
-  if folder and not jax.config.jax_compilation_cache_dir:
-    jax.config.update('jax_compilation_cache_dir', os.path.expanduser(folder))
+  if not folder or jax.config.jax_compilation_cache_dir:
+    return
+  try:
+    folder = inputs.expand_home(folder)
+  except UserError as error:
+    if folder != COMPILATION_CACHE:
+      raise
+    log.warning('compiled programs are not cached: %s', error)
+    return
+  jax.config.update('jax_compilation_cache_dir', folder)

@@ -115,10 +115,15 @@ def temporary_folder(path: str) -> Iterator[str]:
         os.rmdir(path)
 
 
-def atomic_write(path: epath.Path, text: str) -> None:
-  """Writes or replaces a file atomically."""
+def atomic_write(path: epath.Path, content: str | bytes) -> None:
+  """Writes or replaces a file atomically.
+
+  Text becomes UTF-8; bytes that a file name could not decode become escapes.
+  """
+  if isinstance(content, str):
+    content = content.encode(errors='backslashreplace')
   unfinished = path.with_name(f'{path.name}.unfinished')
-  unfinished.write_text(text)
+  unfinished.write_bytes(content)
   unfinished.replace(path)
 
 
@@ -153,6 +158,8 @@ def cannot_write(path: str) -> str:
     return ''
   except OSError as error:
     return f'{path}: {error.strerror}'
+  except RecursionError:  # from mkdir
+    return f'{path}: too many folders in one another'
 
 
 def _nearest_existing(path: str) -> str:

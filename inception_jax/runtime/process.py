@@ -7,6 +7,8 @@ import signal
 import sys
 from typing import NoReturn
 
+from inception_jax.errors import printable
+
 
 def is_primary() -> bool:
   """Returns whether this is process 0.
@@ -36,12 +38,12 @@ def delay_abort() -> None:
 
 
 def exit_now(status: int, *faults: str) -> NoReturn:
-  """Prints faults on stderr and ends the process, whatever its threads do.
+  """Prints a line for each fault on stderr and ends the process at once.
 
-  sys.exit would wait: jax for the other processes, orbax for its threads, which
-  never end after a failed save.
+  Its threads do not matter. sys.exit would wait: jax for the other processes,
+  orbax for its threads, which never end after a failed save.
   """
   for fault in faults:
-    print(f'error: {fault}', file=sys.stderr)
+    print(f'error: {printable(fault)}', file=sys.stderr)
   sys.stderr.flush()
   os._exit(status)

@@ -13,6 +13,8 @@ import sys
 import threading
 import time
 
+from inception_jax.errors import printable
+
 log = logging.getLogger(__name__)
 
 STATUS = 70  # EX_SOFTWARE of sysexits.h
@@ -72,7 +74,8 @@ class Watchdog:
         return
     faulthandler.dump_traceback(file=sys.stderr, all_threads=True)
     if self._count > 1:
-      print(f'error: {self._late_processes()}', file=sys.stderr)
+      late = printable(self._late_processes())
+      print(f'error: {late}', file=sys.stderr)
     print(
       f'error: no step was finished in {self._seconds / 60:g} minutes '
       "(--config.watchdog_minutes); each thread's stack is above. The same "

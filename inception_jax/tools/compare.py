@@ -13,17 +13,21 @@ standard deviation of top-1.
 
 import csv
 import json
+import math
 import os
 from typing import Any
 
 import numpy as np
 
+from inception_jax import inputs
 from inception_jax.errors import UserError
+from inception_jax.errors import printable
 from inception_jax.evaluation import predictions
 from inception_jax.report import intervals
 from inception_jax.runtime import cli
 from inception_jax.runtime import metrics_file
 
+_NUMBERS = ('count', 'top1', 'top5', 'loss')
 _COLUMNS = ('run', 'step', 'images', 'top-1 %', 'top-5 %', 'loss')
 _PAIRED = ('calibration error', 'top-1 minus first', 'p')
 
@@ -35,7 +39,7 @@ def main(paths: list[str]) -> dict[str, Any]:
   faults, runs = [], []
   for path in paths:
     try:
-      runs.append(_read(os.path.expanduser(path)))
+      runs.append(_read(inputs.expand_home(path)))
     except UserError as error:
       faults += error.faults
   if faults:
@@ -52,7 +56,7 @@ def _read(path: str) -> dict[str, Any]:
   for folder in (path, os.path.join(path, 'report')):
     summary = os.path.join(folder, predictions.SUMMARY)
     if os.path.exists(summary):
-      scores = _parse(summary, json.load)['result']
+      scores = _parse(summary, _read_scores)
       images = _parse(os.path.join(folder, predictions.IMAGES), _read_images)
       break
   else:
@@ -60,29 +64,54 @@ def _read(path: str) -> dict[str, Any]:
     if not evaluations:
       raise UserError(f'{path} has no evaluation to compare')
     scores, images = evaluations[-1], None
+  if not _are_valid(scores):
+    raise UserError(f'{path} has no valid scores of its last evaluation')
   config = os.path.join(path, 'config.json')
   return {
     'run': path,
-    **{key: scores[key] for key in ('step', 'count', 'top1', 'top5', 'loss')},
-    'config': _parse(config, json.load) if os.path.exists(config) else None,
+    **{key: scores[key] for key in ('step', *_NUMBERS)},
+    'config': _parse(config, _read_config) if os.path.exists(config) else None,
     'predictions': images,
   }
+
+
+def _are_valid(scores: Any) -> bool:
+  """Returns whether scores, which may be anything, are those of images."""
+  if not isinstance(scores, dict) or 'step' not in scores:
+    return False
+  numbers = [scores.get(key) for key in _NUMBERS]
+  if {*map(type, numbers)} - {int, float}:
+    return False
+  count, *fractions, loss = numbers
+  fractions = all(0 <= x <= 1 for x in fractions)
+  return count >= 1 and fractions and math.isfinite(loss)
 
 
 def _parse(path: str, parse):
   try:
     with open(path, newline='', encoding='utf-8') as file:
       return parse(file)
-  except (OSError, ValueError, KeyError) as error:
+  except (OSError, ValueError, TypeError, KeyError, csv.Error) as error:
     raise UserError(f'{path} cannot be read: {error}') from error
+
+
+def _read_scores(file) -> Any:
+  return inputs.parse_json(file.read())['result']
+
+
+def _read_config(file) -> dict[str, Any]:
+  return dict(inputs.parse_json(file.read()))
 
 
 def _read_images(file) -> dict[str, tuple[bool, float]]:
   """Returns {image: (top-1 is correct, top-1 probability)}."""
-  return {
+  images = {
     line['image']: (line['top1'] == '1', float(line['probability_1']))
     for line in csv.DictReader(file)
   }
+  if not all(0 <= probability <= 1 for _, probability in images.values()):
+    raise ValueError('a probability is not between 0 and 1')
+  return images
 
 
 def _row(run, first) -> dict[str, Any]:
@@ -109,7 +138,7 @@ def _groups(runs) -> list[dict[str, Any]]:
       by_config.setdefault(key, []).append(run)
   groups = []
   for members in by_config.values():
-    if len({run['config']['seed'] for run in members}) > 1:
+    if len({str(run['config'].get('seed')) for run in members}) > 1:
       top1 = [run['top1'] for run in members]
       groups.append(
         {
@@ -125,7 +154,7 @@ def _print(rows, groups) -> None:
   interval = lambda low, high: f'[{100 * low:.2f}, {100 * high:.2f}]'
   lines = [[*_COLUMNS, *_PAIRED]]
   for row in rows:
-    line = [row['run'], str(row['step']), str(row['count'])]
+    line = [printable(row['run']), str(row['step']), str(row['count'])]
     for key in ('top1', 'top5'):
       line.append(f'{100 * row[key]:.2f} {interval(*row[f"{key}_interval"])}')
     line += [f'{row["loss"]:.4f}', '', '', '']
@@ -143,7 +172,7 @@ def _print(rows, groups) -> None:
     print(
       f'{len(group["runs"])} seeds: top-1 {100 * group["top1_mean"]:.2f} ± '
       f'{100 * group["top1_standard_deviation"]:.2f} %: '
-      f'{", ".join(group["runs"])}'
+      f'{", ".join(map(printable, group["runs"]))}'
     )
 
 

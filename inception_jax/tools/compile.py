@@ -34,7 +34,7 @@ _STEP = flags.DEFINE_enum(
 _LARGEST = flags.DEFINE_bool(
   'largest_batch', False, 'Also find the largest batch: compiles twice or more.'
 )
-_LEDGER = flags.DEFINE_string('ledger', '', 'CSV file to append the result to.')
+_LEDGER = cli.define_path('ledger', 'CSV file to append the result to.')
 
 
 def main():

@@ -9,8 +9,6 @@ artifact's metadata says, by the same pipeline as in `main.py --mode=eval`, and
 scored by the same code.
 """
 
-import os
-
 from absl import flags
 from ml_collections import config_flags
 
@@ -20,26 +18,26 @@ from inception_jax.runtime import cli
 _CONFIG = config_flags.DEFINE_config_file(
   'config', None, 'Recipe whose data are evaluated.'
 )
-_ARTIFACT = flags.DEFINE_string(
-  'artifact', '', 'File or folder written by tools.export.'
+_ARTIFACT = cli.define_path(
+  'artifact', 'File or folder written by tools.export.'
 )
 _TRUST = flags.DEFINE_bool(
   'trust', False, 'Run an artifact that is not as tools.export writes them.'
 )
-_LABELS = flags.DEFINE_string(
-  'labels', '', 'JSON file of correct classes that replace those of the split.'
+_LABELS = cli.define_path(
+  'labels', 'JSON file of correct classes that replace those of the split.'
 )
-_CLASSES = flags.DEFINE_string(
-  'classes', '', 'File with the only classes that may be predicted, one a line.'
+_CLASSES = cli.define_path(
+  'classes', 'File with the only classes that may be predicted, one a line.'
 )
-_OUTPUT = flags.DEFINE_string(
-  'output', '', 'Folder for predictions.csv and evaluation.json.'
+_OUTPUT = cli.define_path(
+  'output', 'Folder for predictions.csv and evaluation.json.'
 )
 
 
 def main():
   """Loads the network and evaluates it."""
-  config, path = _CONFIG.value, os.path.expanduser(_ARTIFACT.value)
+  config, path = _CONFIG.value, _ARTIFACT.value
   faults = []
   if config is None:
     faults.append('--config is missing, for example configs/digits.py')
@@ -56,7 +54,7 @@ def main():
   from inception_jax.weights import pretrained
 
   artifact = formats.load(path, _TRUST.value)
-  output = os.path.expanduser(_OUTPUT.value)
+  output = _OUTPUT.value
   config = pretrained.adopt_network(config, artifact)
   preflight.check(config, '', train=False, output=output)
   options = evaluate.Options(

@@ -47,7 +47,7 @@ _MAX_CALIBRATION = 200  # images
 _CONFIG = config_flags.DEFINE_config_file(
   'config', None, 'Recipe of the run; checked against its checkpoint.'
 )
-_WORKDIR = flags.DEFINE_string('workdir', '', 'Folder of the run.')
+_WORKDIR = cli.define_path('workdir', 'Folder of the run.')
 _CHECKPOINT = flags.DEFINE_string(
   'checkpoint', 'latest', 'latest, best, a step, or the path of a checkpoint.'
 )
@@ -55,22 +55,21 @@ _WEIGHTS = flags.DEFINE_enum(
   'weights', 'ema', ['ema', 'raw'], 'Moving average, if any, or raw weights.'
 )
 _FORMAT = flags.DEFINE_string('format', '', 'One of the formats above.')
-_CALIBRATION = flags.DEFINE_string(
-  'calibration', '', 'Folder of images for the ranges of --format=litert_int8.'
+_CALIBRATION = cli.define_path(
+  'calibration', 'Folder of images for the ranges of --format=litert_int8.'
 )
-_MINDSPORE = flags.DEFINE_string(
+_MINDSPORE = cli.define_path(
   'mindspore',
-  '.venv-mindspore/bin/python',
   'Python interpreter with mindspore and mindcv, for --format=mindir.',
+  default='.venv-mindspore/bin/python',
 )
-_OUTPUT = flags.DEFINE_string('output', '', 'File or folder to create.')
+_OUTPUT = cli.define_path('output', 'File or folder to create.')
 
 
 def main():
   """Restores a network, exports it atomically and compares the result."""
-  output = os.path.expanduser(_OUTPUT.value)
-  workdir = os.path.expanduser(_WORKDIR.value)
-  mindspore = os.path.expanduser(_MINDSPORE.value)
+  workdir, output = _WORKDIR.value, _OUTPUT.value
+  mindspore = _MINDSPORE.value
   _check_flags(workdir, output, mindspore)
   mesh = sharding.make_mesh()
   step, weights = pretrained.restore(

@@ -34,9 +34,7 @@ from inception_jax.weights import pretrained
 log = logging.getLogger(__name__)
 
 _CONFIG = config_flags.DEFINE_config_file('config', None, 'The recipe.')
-_OUTPUT = flags.DEFINE_string(
-  'output', '', 'The folder for rates.csv and rates.png.'
-)
+_OUTPUT = cli.define_path('output', 'The folder for rates.csv and rates.png.')
 _STEPS = flags.DEFINE_integer(
   'steps', 100, 'The most steps to train.', lower_bound=10
 )
@@ -52,7 +50,7 @@ _DIVERGED = 4.0
 
 def main():
   """Runs the range test and writes its results."""
-  config, output = _CONFIG.value, os.path.expanduser(_OUTPUT.value)
+  config, output = _CONFIG.value, _OUTPUT.value
   faults = []
   if config is None:
     faults.append('--config is missing, for example configs/digits.py')

@@ -15,7 +15,6 @@ import dataclasses
 import os
 from typing import Any
 
-from absl import flags
 from ml_collections import config_flags
 
 from inception_jax.errors import UserError
@@ -25,16 +24,16 @@ from inception_jax.runtime import files
 _CONFIG = config_flags.DEFINE_config_file(
   'config', None, 'Recipe for the network; must agree with the weights.'
 )
-_WEIGHTS = flags.DEFINE_string('weights', '', 'File to import.')
-_CLASSES = flags.DEFINE_string(
-  'class_names', '', 'File with the names of the outputs, one a line.'
+_WEIGHTS = cli.define_path('weights', 'File to import.')
+_CLASSES = cli.define_path(
+  'class_names', 'File with the names of the outputs, one a line.'
 )
-_OUTPUT = flags.DEFINE_string('output', '', 'Folder to create.')
+_OUTPUT = cli.define_path('output', 'Folder to create.')
 
 
 def main() -> dict[str, Any]:
   """Imports the weights; writes nothing if anything is wrong."""
-  output = os.path.expanduser(_OUTPUT.value)
+  output = _OUTPUT.value
   _check_flags(output)
 
   from inception_jax.checkpointing import lookup

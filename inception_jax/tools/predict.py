@@ -30,6 +30,7 @@ from inception_jax.data import pipeline
 from inception_jax.data.augment import transforms
 from inception_jax.distributed import sharding
 from inception_jax.errors import UserError
+from inception_jax.errors import printable
 from inception_jax.evaluation import labels
 from inception_jax.export import formats
 from inception_jax.models import architectures
@@ -41,12 +42,12 @@ from inception_jax.weights import pretrained
 _CONFIG = config_flags.DEFINE_config_file(
   'config', None, 'Recipe of the run; checked against its checkpoint.'
 )
-_WORKDIR = flags.DEFINE_string('workdir', '', 'Folder of the run.')
+_WORKDIR = cli.define_path('workdir', 'Folder of the run.')
 _CHECKPOINT = flags.DEFINE_string(
   'checkpoint', 'latest', 'latest, best, a step, or the path of weights.'
 )
-_ARTIFACT = flags.DEFINE_string(
-  'artifact', '', 'File or folder written by tools.export.'
+_ARTIFACT = cli.define_path(
+  'artifact', 'File or folder written by tools.export.'
 )
 _TRUST = flags.DEFINE_bool(
   'trust', False, 'Run an artifact that is not as tools.export writes them.'
@@ -54,8 +55,8 @@ _TRUST = flags.DEFINE_bool(
 _WEIGHTS = flags.DEFINE_enum(
   'weights', 'ema', ['ema', 'raw'], 'Moving average, if any, or raw weights.'
 )
-_CLASSES = flags.DEFINE_string(
-  'class_names', '', 'File with the names of the outputs, one a line.'
+_CLASSES = cli.define_path(
+  'class_names', 'File with the names of the outputs, one a line.'
 )
 _BATCH = flags.DEFINE_integer(
   'batch_size', 16, 'Images in a batch.', lower_bound=1
@@ -97,7 +98,7 @@ def main(paths: list[str]) -> dict[str, Any]:
         bar.write(_line(predictions[-1]))
       bar.update()
   for path, reason in failed.items():
-    bar.write(f'{path}: {reason}', file=sys.stderr)
+    bar.write(printable(f'{path}: {reason}'), file=sys.stderr)
   return {
     'images': len(predictions),
     'failed': failed,
@@ -111,7 +112,7 @@ def _load_network():
     artifact = formats.load(_ARTIFACT.value, _TRUST.value)
     return artifact, artifact.classify
   _, weights = pretrained.restore(
-    os.path.expanduser(_WORKDIR.value),
+    _WORKDIR.value,
     _CHECKPOINT.value,
     sharding.make_mesh(jax.devices()[:1]),
     ema=_WEIGHTS.value == 'ema',
@@ -155,12 +156,12 @@ def _probabilities(paths, classify, card, failed) -> Iterator[tuple[str, Any]]:
 
 def _line(prediction: dict[str, Any]) -> str:
   if _JSON.value:
-    return json.dumps(prediction, ensure_ascii=False)
+    return json.dumps(prediction)
   classes = (
-    f'{100 * x["probability"]:5.1f} % {x["class"]}'
+    f'{100 * x["probability"]:5.1f} % {printable(x["class"])}'
     for x in prediction['classes']
   )
-  return f'{prediction["image"]}  {"  ".join(classes)}'
+  return f'{printable(prediction["image"])}  {"  ".join(classes)}'
 
 
 if __name__ == '__main__':

@@ -38,11 +38,11 @@ _CONFIG = config_flags.DEFINE_config_file(
 _SOURCE = flags.DEFINE_string(
   'source', '', 'tfds:NAME, folder, cifar or tfrecord.'
 )
-_DATA_DIR = flags.DEFINE_string(
-  'data_dir', '', 'The folder of the dataset, existing or to be made.'
+_DATA_DIR = cli.define_path(
+  'data_dir', 'The folder of the dataset, existing or to be made.'
 )
-_ARCHIVES = flags.DEFINE_multi_string(
-  'archive', [], 'An archive to unpack into class folders, or for tfds to read.'
+_ARCHIVES = cli.define_paths(
+  'archive', 'An archive to unpack into class folders, or for tfds to read.'
 )
 _SPLITS = flags.DEFINE_list('splits', [], 'Splits to verify; empty: all.')
 _FORMAT = flags.DEFINE_enum(
@@ -67,7 +67,7 @@ def main():
   from inception_jax.models import factory
 
   source = _SOURCE.value
-  data_dir = os.path.expanduser(_DATA_DIR.value)
+  data_dir = _DATA_DIR.value
   is_tfds = source.startswith(tfds.PREFIX)
   name = source.removeprefix(tfds.PREFIX)
   problems = []
@@ -122,7 +122,7 @@ def _find_archives(name: str, data_dir: str, is_built: bool) -> list[str]:
     UserError: every archive that is missing.
   """
   is_imagenet = tfds.dataset_name(name) == imagenet.TFDS_NAME
-  paths = [os.path.expanduser(path) for path in _ARCHIVES.value]
+  paths = _ARCHIVES.value
   if is_imagenet and not (paths or is_built):
     manual = os.path.join(data_dir, tfds_build.MANUAL)
     paths = [os.path.join(manual, name) for name in imagenet.FOLDERS]

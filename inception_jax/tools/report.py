@@ -30,11 +30,9 @@ from inception_jax.runtime import hardware
 from inception_jax.runtime import metrics_file
 from inception_jax.training import preflight
 
-_WORKDIR = flags.DEFINE_multi_string(
-  'workdir', [], 'The folder of a run; may be repeated.'
-)
-_OUTPUT = flags.DEFINE_string(
-  'output', '', 'The folder to write; default: WORKDIR/report of a single run.'
+_WORKDIR = cli.define_paths('workdir', 'The folder of a run; may be repeated.')
+_OUTPUT = cli.define_path(
+  'output', 'The folder to write; default: WORKDIR/report of a single run.'
 )
 _CHECKPOINT = flags.DEFINE_string(
   'checkpoint', 'latest', 'latest, best or a step; the same for each run.'
@@ -54,8 +52,7 @@ _PIXELATED_BELOW = 100
 
 def main():
   """Evaluates each run and writes the report."""
-  workdirs = [os.path.expanduser(path) for path in _WORKDIR.value]
-  output = os.path.expanduser(_OUTPUT.value)
+  workdirs, output = _WORKDIR.value, _OUTPUT.value
   faults = [
     f'no checkpoint in {lookup.checkpoint_folder(workdir)}'
     for workdir in workdirs
@@ -118,7 +115,7 @@ def _run(name: str, workdir: str, folder: str, mesh) -> page.Run:
   path = epath.Path(workdir) / 'config.json'
   try:
     config = serialization.from_json(path.read_text(), defaults.get_config())
-  except (OSError, ValueError, TypeError, AttributeError) as error:
+  except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
     raise UserError(f'{path} cannot be read: {error}') from error
   history, steps = lookup.find(workdir, _CHECKPOINT.value)
   run = page.Run(

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
+from inception_jax import inputs
 from inception_jax import trees
 from inception_jax.checkpointing import checkpoint
 from inception_jax.checkpointing import lookup
@@ -47,7 +48,7 @@ def restore(
   """
   if workdir and not lookup.is_path(which):
     return _restore_checkpoint(workdir, which, mesh, ema)
-  path = epath.Path(which).expanduser()
+  path = epath.Path(inputs.expand_home(which))
   if lookup.has_checkpoints(str(path)):
     return _restore_checkpoint(str(path), 'latest', mesh, ema)
   if checkpoint.is_checkpoint(path):
@@ -56,7 +57,7 @@ def restore(
     raise UserError(
       f'{which} is neither a checkpoint nor a run with checkpoints'
     )
-  return 0, importer.load(which)
+  return 0, importer.load(str(path))
 
 
 def _restore_checkpoint(

@@ -57,7 +57,6 @@ def read(path: str) -> tuple[dict[str, np.ndarray], Format]:
   Raises:
     UserError: the file is missing, unreadable or of an unknown format.
   """
-  path = os.path.expanduser(path)
   file_format = _format(path)
   try:
     limits.check_size(_size(path))  # a sparse file takes no room on a disk

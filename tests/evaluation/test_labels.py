@@ -89,6 +89,11 @@ def test_only_classes_of_the_classes_file_are_predicted(
     ('[' + '"ape",' * 22 + 'null]', 'not among the 6 classes'),
     ('[' + '1.5,' * 22 + 'true]', 'not among the 6 classes'),
     (b'\xff\xfe', 'not UTF-8'),
+    ('[' * 100_000, 'is not JSON: nested too deeply'),
+    ('9' * 5000, 'is not JSON'),
+    ('[' + '1,' * 22 + '"' + '9' * 5000 + '"]', '  9{40} … 9{40}$'),
+    ('[' + '1,' * 22 + '{"a":' * 20 + '[]' + '}' * 20 + ']', 'not among the 6'),
+    ('[' + '1,' * 22 + '"\\n\\u001b[2J"]', r'  \\n\\x1b\[2J$'),
     (None, 'cannot be read: No such file'),
   ],
 )
@@ -106,7 +111,13 @@ def test_faulty_labels_file_is_reported(
 
 
 @pytest.mark.parametrize(
-  ('content', 'fault'), [('\n', 'names no class'), ('dog\nape\n', '  ape')]
+  ('content', 'fault'),
+  [
+    ('\n', 'names no class'),
+    ('dog\nape\n', '  ape'),
+    ('7' * 5000, '  7{40} … 7{40}$'),
+    ('a' * 10**7, '  a{40} … a{40}$'),
+  ],
 )
 def test_faulty_classes_file_is_reported(
   run, evaluate_run, tmp_path, content, fault

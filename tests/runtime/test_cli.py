@@ -1,4 +1,4 @@
-"""The compilation cache."""
+"""The compilation cache: damage, and no home."""
 
 import types
 import warnings
@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from inception_jax.errors import UserError
 from inception_jax.runtime import cli
 
 
@@ -60,3 +61,25 @@ def test_damaged_programs_are_compiled_again(cache):
   with warnings.catch_warnings():
     warnings.simplefilter('error')
     np.testing.assert_array_equal(run(), expected)
+
+
+@pytest.fixture
+def no_cache():
+  before = jax.config.jax_compilation_cache_dir
+  jax.config.update('jax_compilation_cache_dir', None)
+  yield
+  jax.config.update('jax_compilation_cache_dir', before)
+
+
+def test_without_a_home_only_the_default_cache_is_left_out(
+  no_cache, monkeypatch, tmp_path, caplog
+):
+  monkeypatch.setenv('HOME', '/dev/null/home')
+  cli.use_compilation_cache()
+  assert not jax.config.jax_compilation_cache_dir
+  assert 'compiled programs are not cached: ~/.cache' in caplog.text
+  with pytest.raises(UserError, match='~ is no folder'):
+    cli.use_compilation_cache('~/cache')
+  monkeypatch.setenv('HOME', str(tmp_path))
+  cli.use_compilation_cache('~/cache')
+  assert jax.config.jax_compilation_cache_dir == f'{tmp_path}/cache'

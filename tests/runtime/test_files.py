@@ -5,6 +5,7 @@ import os
 import socket
 import threading
 
+from etils import epath
 import pytest
 
 from inception_jax.runtime import files
@@ -96,3 +97,15 @@ def test_commands_that_try_a_new_folder_together_do_not_disturb(
     for faults in pool.map(cannot_write, paths):
       assert not any(faults)
   assert not os.listdir(tmp_path)
+
+
+@pytest.mark.parametrize('path', ['x' * 5000, 'x/' * 2000, '/proc/x'])
+def test_paths_that_no_disk_takes_are_reported(tmp_path, monkeypatch, path):
+  monkeypatch.chdir(tmp_path)
+  assert files.cannot_write(path)
+  assert not list(tmp_path.iterdir())
+
+
+def test_text_of_undecodable_names_is_written(tmp_path):
+  files.atomic_write(epath.Path(tmp_path) / 'x', 'ü caf\udce9')
+  assert (tmp_path / 'x').read_text() == r'ü caf\udce9'

@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from tests.support.commands import ROOT
 from tests.support.commands import run
 
 DIGITS = '--config=configs/digits.py'
@@ -58,6 +59,22 @@ DIGITS = '--config=configs/digits.py'
     (['--mode=eval', '--checkpoint='], ['--checkpoint is empty']),
     (['--mode=eval'], ['no checkpoint in']),
     (['--mode=eval', '--checkpoint=/tmp/5'], ['/tmp/5: no such file']),
+    (
+      ['--mode=eval', '--labels=~no-such-user/x.json'],
+      ['--labels=~no-such-user/x.json: ~no-such-user/x.json: ~no-such-user is'],
+    ),
+    (
+      ['--config.data.source=folder', '--config.data.dir=~no-such-user'],
+      ['data.dir=~no-such-user: ~no-such-user is no folder'],
+    ),
+    (
+      ['--config.data.source=folder', f'--config.data.dir={"x" * 5000}'],
+      ["data.dir='xxx"],
+    ),
+    (
+      [f'--config.data.source={"x" * 10**5}\nerror: \x1b[2J'],
+      [r"xxx\nerror: \x1b[2J': expected one of digits"],
+    ),
     (['--mode=sing'], ['--mode=sing']),
     (['--frobnicate'], ['frobnicate']),
     (['train'], ['not a flag: train']),
@@ -104,10 +121,31 @@ def test_each_mistake_is_one_error_line_and_creates_no_workdir(
   assert done.returncode == 2, done.stderr
   assert done.stdout == ''
   assert len(errors) == len(faults), errors
+  assert all(len(line) < 2100 for line in errors)
   assert all(line.startswith('error: ') for line in errors)
   for fault in faults:
     assert sum(fault in line for line in errors) == 1, (fault, errors)
   assert not workdir.exists()
+
+
+@pytest.mark.parametrize('name', ['HOME', 'unset'])
+def test_home_that_is_no_folder_is_reported(tmp_path, monkeypatch, name):
+  """Also where HOME is not set, for a user who is not in the password file."""
+  monkeypatch.setenv(name, '/dev/null/home')  # libraries would make others
+  program = 'main.py'
+  if name == 'unset':
+    monkeypatch.delenv('HOME')
+    program = tmp_path / 'main.py'
+    program.write_text(
+      'import pwd, runpy\n'
+      'pwd.getpwuid = {}.__getitem__\n'
+      f'runpy.run_path({str(ROOT / "main.py")!r}, run_name="__main__")\n'
+    )
+  done = run(DIGITS, '--workdir=~/runs', program=(str(program),))
+  assert done.returncode == 2
+  (line,) = done.stderr.splitlines()
+  assert '--workdir=~/runs: ~/runs: ~ is no folder (is HOME set?)' in line
+  assert not (ROOT / '~').exists()
 
 
 def test_missing_or_unusable_config_and_workdir_are_reported(tmp_path):

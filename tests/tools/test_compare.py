@@ -1,6 +1,7 @@
 """The command tools.compare."""
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -38,6 +39,70 @@ def test_table_groups_and_paired_difference(reported, tmp_path):
   )
   done = tool('compare', str(workdirs[0]), str(bare))
   assert 'paired' not in json.loads(done.stdout.splitlines()[-1])['runs'][1]
+
+
+SCORES = {'step': 6, 'loss': 1.0, 'top1': 0.5, 'top5': 1.0, 'count': 8}
+HOSTILE = {
+  'evaluation.json': [
+    '',
+    '[' * 100_000,
+    '9' * 5000,
+    '[]',
+    '{"result": 7}',
+    *(
+      json.dumps({'result': {**SCORES, **change}})
+      for change in (
+        {'top1': None},
+        {'top1': '1'},
+        {'top1': 1.5},
+        {'count': 0},
+        {'loss': math.inf},
+        {'loss': math.nan},
+      )
+    ),
+  ],
+  'predictions.csv': [
+    'image,top1\na,1\n',
+    'image,top1,probability_1\na\n',
+    'image,top1,probability_1\na,1,nan\n',
+    'image,top1,probability_1\na,1,7\n',
+    'image,top1,probability_1\n"' + 'a' * 200_000,
+    'image,top1,probability_1\na\0,1,x\n',
+  ],
+  'config.json': ['{', '7', '[1]', '[' * 100_000, '{"a":' * 900 + '}' * 900],
+}
+
+
+def test_damaged_files_are_errors(tmp_path):
+  """Each file of each kind, all in one command."""
+  sound = {
+    'evaluation.json': json.dumps({'result': SCORES}),
+    'predictions.csv': 'image,top1,probability_1\na,1,0.5\n',
+    'config.json': '{}',
+  }
+  cases = [(name, text) for name, texts in HOSTILE.items() for text in texts]
+  for i, (name, text) in enumerate([*cases, ('config.json', '{}')]):
+    (tmp_path / f'{i:02}').mkdir()
+    for file, content in {**sound, name: text}.items():
+      (tmp_path / f'{i:02}' / file).write_text(content)
+  paths = sorted(map(str, tmp_path.iterdir()))
+  done = tool('compare', *paths)
+  runs.check_faults(done, paths[: len(cases)])
+  assert all(len(line) < 2100 for line in done.stderr.splitlines())
+
+
+def test_names_do_not_break_the_table(tmp_path):
+  run = tmp_path / 'a\n\x1b[2J'
+  run.mkdir()
+  line = json.dumps({'split': 'eval', **SCORES}) + '\n'
+  (run / 'metrics.jsonl').write_text(line + 'damaged \x1b[2J\n')
+  done = tool('compare', str(run))
+  assert done.returncode == 0, done.stderr
+  _, row, result = done.stdout.splitlines()
+  assert row.startswith(f'{tmp_path}/a\\n\\x1b[2J  6 ')
+  assert json.loads(result)['runs'][0]['run'] == str(run)
+  (warning,) = done.stderr.splitlines()
+  assert r'a\n\x1b[2J/metrics.jsonl, line 2, is damaged' in warning
 
 
 @pytest.mark.parametrize(

@@ -152,7 +152,14 @@ def test_missing_data_and_damaged_config_are_errors(workdirs, tmp_path):
   assert done.returncode == 2
   assert 'gone' in done.stderr
   assert not (moved / 'report').exists()
-  (moved / 'config.json').write_text('{"seed": "x"}')
-  done = tool('report', f'--workdir={moved}')
-  assert done.returncode == 2
-  assert 'config.json cannot be read: seed=' in done.stderr
+  for content, fault in (
+    ('{"seed": "x"}', 'seed='),
+    ('{"sauce": {"x": 1}}', ''),
+    ('[' * 100_000, 'nested too deeply'),
+    ('{"a":' * 900 + '1' + '}' * 900, 'nested too deeply'),
+  ):
+    (moved / 'config.json').write_text(content)
+    done = tool('report', f'--workdir={moved}')
+    assert done.returncode == 2
+    assert f'config.json cannot be read: {fault}' in done.stderr
+    assert len(done.stderr.splitlines()) == 1

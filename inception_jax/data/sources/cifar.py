@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from inception_jax import errors
+from inception_jax import inputs
 from inception_jax.data import splits
 from inception_jax.data import tar
 from inception_jax.data.sources import safe_pickle
@@ -112,7 +113,7 @@ def load(config, split: str) -> splits.Indexed:
 
 
 def _root(config) -> pathlib.Path:
-  return pathlib.Path(os.path.expanduser(config.data.dir))
+  return pathlib.Path(inputs.expand_home(config.data.dir))
 
 
 def _unpacked(root: pathlib.Path) -> dict[str, Callable[[], bytes]]:

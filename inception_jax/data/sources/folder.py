@@ -15,6 +15,7 @@ import os
 import pathlib
 
 from inception_jax import errors
+from inception_jax import inputs
 from inception_jax.data import digests
 from inception_jax.data import splits
 from inception_jax.data.lazy import tf
@@ -35,7 +36,7 @@ def check(config) -> list[str]:
   data = config.data
   if not data.dir:
     return ['data.dir is missing: the folder of the images']
-  root = os.path.expanduser(data.dir)
+  root = inputs.expand_home(data.dir)
   if not os.path.isdir(root):
     return [f'data.dir={data.dir!r} is not a folder']
   return [
@@ -65,7 +66,8 @@ def load(config, split: str) -> splits.Indexed:
     paths, labels = image_list.read(where, len(names))
   else:
     paths, labels = _of_classes(where, names)
-  listed = splits.from_arrays(paths, labels, names)
+  # TensorFlow takes bytes: names need not be UTF-8.
+  listed = splits.from_arrays(list(map(os.fsencode, paths)), labels, names)
 
   def fetch(index):
     record = listed.fetch(index)
@@ -91,7 +93,7 @@ def split_names(config) -> list[str]:
 
 def _find(config, split: str) -> pathlib.Path | None:
   """Returns a split's list or folder; `data.dir` may itself be a split."""
-  root = pathlib.Path(os.path.abspath(os.path.expanduser(config.data.dir)))
+  root = pathlib.Path(os.path.abspath(inputs.expand_home(config.data.dir)))
   names = [split, *(HELD_OUT if split in HELD_OUT else ())]
   is_split = root.name in (TRAIN, 'test', *HELD_OUT)
   for folder in (root, root.parent) if is_split else (root,):

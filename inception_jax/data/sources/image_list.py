@@ -9,6 +9,7 @@ import os
 import pathlib
 
 from inception_jax import errors
+from inception_jax import inputs
 from inception_jax.runtime import files
 
 _MOST_CLASSES = 1_000_000
@@ -92,7 +93,8 @@ def _lines(where: pathlib.Path) -> tuple[list[str], list[int]]:
 
 
 def _is_label(word: str) -> bool:
-  return word.isascii() and word.isdecimal() and int(word) < _MOST_CLASSES
+  label = inputs.parse_number(word)
+  return label is not None and label < _MOST_CLASSES
 
 
 def _missing(paths: list[str]) -> list[str]:
@@ -104,7 +106,7 @@ def _missing(paths: list[str]) -> list[str]:
       try:
         with os.scandir(folder) as entries:
           listed[folder] = {e.name for e in entries if files.kind(e) == 'file'}
-      except OSError:
+      except (OSError, ValueError):  # the latter: a null character
         listed[folder] = set()
     if name not in listed[folder]:
       missing.append(path)

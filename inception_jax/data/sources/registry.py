@@ -17,6 +17,7 @@ from inception_jax.data.sources import folder
 from inception_jax.data.sources import synthetic as synthetic_lib
 from inception_jax.data.sources import tfds
 from inception_jax.data.sources import tfrecord
+from inception_jax.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +56,12 @@ def check(config) -> list[str]:
   if source not in SOURCES and not tfds.is_tfds(config):
     known = ', '.join(SOURCES)
     return [f'data.source={source!r}: expected one of {known}, tfds:NAME']
-  return _of(config).check(config)
+  try:
+    return _of(config).check(config)
+  except UserError as error:  # data.dir is in no home folder
+    return [f'data.dir={fault}' for fault in error.faults]
+  except OSError as error:
+    return [f'data.dir={config.data.dir!r} cannot be read: {error}']
 
 
 def _of(config) -> Source:

@@ -14,6 +14,7 @@ from etils import epath
 import numpy as np
 
 from inception_jax import errors
+from inception_jax import inputs
 from inception_jax.data import digests
 from inception_jax.data.lazy import tf
 from inception_jax.data.lazy import tfds
@@ -46,7 +47,7 @@ def dataset_name(name: str) -> str:
 def data_dir(config) -> epath.Path:
   """Returns `data.dir`, or tfds's default folder where that is empty."""
   default = os.environ.get('TFDS_DATA_DIR', '~/tensorflow_datasets')
-  return epath.Path(config.data.dir or default).expanduser()
+  return epath.Path(inputs.expand_home(config.data.dir or default))
 
 
 def builder_dirs(config) -> list[epath.Path]:
@@ -168,7 +169,7 @@ def load(config, split: str) -> Split:
     return {'image': record[image], 'label': record[label]}
 
   epoch = _epochs(files, size, config.data.shuffle_buffer)
-  name = lambda e: f'{bytes(e["path"]).decode()}, record {int(e["number"])}'
+  name = lambda e: f'{os.fsdecode(e["path"])}, record {int(e["number"])}'
   return Sequential(size, names, epoch, fetch, name, digest)
 
 

@@ -16,6 +16,7 @@ import re
 import numpy as np
 
 from inception_jax import errors
+from inception_jax import inputs
 from inception_jax.data import digests
 from inception_jax.data.lazy import tf
 from inception_jax.data.sources import tfrecord_files
@@ -86,7 +87,7 @@ def load(config, split: str) -> Indexed:
 
 
 def _root(config) -> pathlib.Path:
-  return pathlib.Path(os.path.expanduser(config.data.dir))
+  return pathlib.Path(inputs.expand_home(config.data.dir))
 
 
 def _shards(root: pathlib.Path, split: str | None = None) -> list[re.Match]:
@@ -100,7 +101,7 @@ def _class_names(config) -> list[str] | None:
   path = _root(config) / 'labels.txt'
   if not path.is_file():
     return None
-  lines = path.read_text(encoding='utf-8').splitlines()
+  lines = path.read_text('utf-8', 'backslashreplace').splitlines()
   return [re.sub(r'^\d+:', '', line) for line in lines if line]
 
 

@@ -137,6 +137,35 @@ def test_every_mistake_in_a_list_is_reported(folder):
     registry.load(config, 'train')
 
 
+@pytest.mark.parametrize(
+  ('line', 'fault'),
+  [
+    (b'a.png ' + b'9' * 5000, "not 'a.png 9{74}'$"),
+    (b'a.png ' + b'0' * 5000, "not 'a.png 0{74}'$"),
+    (b'a' * 10**7, "not 'a{80}'$"),
+    (b'a' * 10**7 + b' 0', 'missing file .*a{900}$'),
+    (b'a\0.png 0', r'missing file .*a\\x00\.png$'),
+    (b'caf\xe9.png 0', r'missing file .*caf\\udce9\.png$'),
+  ],
+)
+def test_hostile_lines_of_a_list_are_errors(folder, line, fault):
+  (folder / 'train_list.txt').write_bytes(b'train/dog/a.png 0\n' + line)
+  with pytest.raises(errors.UserError, match=fault) as error:
+    registry.load(config_of(folder), 'train')
+  (line,) = error.value.faults
+  assert len(line) < 3000
+
+
+def test_names_that_are_not_utf8_are_read(folder):
+  place = os.fsencode(folder / 'train' / 'dog') + b'\xe9\n'
+  os.rename(folder / 'train' / 'dog', place)
+  os.rename(place + b'/a.png', place + b'/\xe9\x1b.png')
+  config = config_of(folder)
+  split = registry.load(config, 'train')
+  assert split.class_names == ('cat', 'dog\udce9\n', 'newt')
+  assert len(contents(config, 'train')[0]) == 5
+
+
 def test_a_link_to_a_parent_folder_is_not_followed_forever(folder):
   (folder / 'train' / 'newt' / 'up').symlink_to(folder / 'train' / 'newt')
   assert len(contents(config_of(folder), 'train')[0]) == 5

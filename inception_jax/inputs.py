@@ -1,0 +1,56 @@
+"""Paths, numbers and JSON from outside, of any length and depth."""
+
+import json
+import os
+from typing import Any
+
+from inception_jax.errors import UserError
+
+# JSON nested deeper is nobody's data, and exhausts the stack of its readers.
+_MOST_LEVELS = 50
+
+
+def expand_home(path: str) -> str:
+  """Returns a path with a leading `~` or `~USER` replaced by that home folder.
+
+  Raises:
+    UserError: there is no such folder.
+  """
+  if not path.startswith('~'):
+    return path
+  home = path.partition('/')[0]
+  folder = os.path.expanduser(home)  # unchanged where it is not known
+  if not (os.path.isabs(folder) and os.path.isdir(folder)):
+    raise UserError(
+      f'{path}: {home} is no folder (is HOME set?); give the whole path, or '
+      f'./{home} for a folder of this name'
+    )
+  return os.path.expanduser(path)
+
+
+def parse_number(text: str) -> int | None:
+  """Returns the number of at most 20 decimal digits; None for other text."""
+  is_number = len(text) <= 20 and text.isascii() and text.isdecimal()
+  return int(text) if is_number else None
+
+
+def parse_json(text: str | bytes) -> Any:
+  """Parses JSON from outside.
+
+  Raises:
+    ValueError: it is not JSON, not UTF-8, or nested too deeply.
+  """
+  try:
+    level = [values := json.loads(text)]
+  except RecursionError:
+    raise ValueError('nested too deeply') from None
+  for _ in range(_MOST_LEVELS):
+    level = [
+      inner
+      for outer in level
+      if isinstance(outer, list | dict)
+      for inner in (outer.values() if isinstance(outer, dict) else outer)
+    ]
+  if level:
+    raise ValueError('nested too deeply')
+  return values
