@@ -3,6 +3,7 @@
 import logging
 import time
 
+from etils import epath
 import jax
 
 from inception_jax.checkpointing import lookup
@@ -13,6 +14,7 @@ from inception_jax.errors import RunError
 from inception_jax.errors import UserError
 from inception_jax.evaluation import evaluate
 from inception_jax.runtime import lock
+from inception_jax.runtime import metrics_file
 from inception_jax.runtime.metric_writer import MetricWriter
 from inception_jax.weights import pretrained
 from inception_jax.weights.convert import Weights
@@ -49,7 +51,8 @@ def follow(
   if jax.process_count() > 1:
     raise UserError('--follow takes one process')
   follower = _Follower(config, workdir, mesh)
-  with MetricWriter(workdir, exclusive=False) as writer:
+  metrics_file.log_damage(epath.Path(workdir) / metrics_file.NAME)
+  with MetricWriter(workdir) as writer:
     last_news = time.monotonic()
     while True:
       if follower.evaluate_new(writer):

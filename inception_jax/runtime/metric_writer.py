@@ -7,9 +7,7 @@ from etils import epath
 from etils import epy
 import jax
 
-from inception_jax.config.serialization import json_line
 from inception_jax.errors import RunError
-from inception_jax.metrics import SUMS
 from inception_jax.runtime import metrics_file
 from inception_jax.runtime.process import is_primary
 
@@ -28,21 +26,17 @@ class MetricWriter(contextlib.ExitStack):
   older file whose steps a newer one repeats.
   """
 
-  def __init__(
-    self, workdir: str, skip_written: bool = True, exclusive: bool = True
-  ):
+  def __init__(self, workdir: str, skip_written: bool = True):
     """Opens the files, and reads the lines that are already written.
 
-    With `skip_written`, no line is written twice. `exclusive` means that no
-    other process writes, so that a partial last line can be removed.
+    With `skip_written`, no line is written twice.
     """
     super().__init__()
     self._primary = is_primary()
     self._lines = epath.Path(workdir) / metrics_file.NAME
     self._written = set()
     if self._primary:
-      if exclusive:
-        metrics_file.truncate_partial_line(self._lines)
+      metrics_file.end_last_line(self._lines)
       if skip_written:
         self._written = set(metrics_file.parse(self._lines))
       # Asynchronous, so that training does not wait for the disk.
@@ -56,10 +50,8 @@ class MetricWriter(contextlib.ExitStack):
     if not self._primary:
       return
     if (step, split) not in self._written:
-      line = json_line({'step': step, 'split': split, **values})
       try:
-        with self._lines.open('a') as file:
-          file.write(line + '\n')
+        metrics_file.append(self._lines, step, split, values)
       except OSError as error:
         reason = f'{self._lines} cannot be written: {error.strerror}'
         raise RunError(reason) from error
@@ -79,9 +71,9 @@ class MetricWriter(contextlib.ExitStack):
   def scores(self) -> dict[int, dict[str, float]]:
     """Returns the scores of each evaluated step, written by any process."""
     return {
-      step: {key: values[key] for key in (*SUMS, 'count')}
+      step: {key: values[key] for key in metrics_file.SCORES}
       for (step, split), values in metrics_file.parse(self._lines).items()
-      if split == 'eval'
+      if split == metrics_file.EVAL
     }
 
   def write_evaluation(
@@ -91,9 +83,9 @@ class MetricWriter(contextlib.ExitStack):
 
     `raw`: of the raw weights, beside that of their moving average.
     """
-    self.write(step, 'eval_raw' if raw else 'eval', scores)
+    self.write(step, 'eval_raw' if raw else metrics_file.EVAL, scores)
     log.info(
       'evaluated step %d%s: loss %.4f  top1 %.4f  top5 %.4f  of %d images',
       *(step, ' (raw weights)' if raw else ''),
-      *(scores[key] for key in (*SUMS, 'count')),
+      *(scores[key] for key in metrics_file.SCORES),
     )

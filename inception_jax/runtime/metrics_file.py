@@ -1,44 +1,129 @@
-"""Reads `metrics.jsonl`; imports neither JAX nor TensorFlow."""
+"""Reads, checks and repairs `metrics.jsonl`; imports no JAX, no TensorFlow.
 
+A line is a JSON object of a step, its split, and numbers. It has a checksum,
+since a digit with a flipped bit may be another digit.
+"""
+
+from collections.abc import Iterator
 import json
+import logging
+import zlib
 
 from etils import epath
 
+from inception_jax import errors
+from inception_jax import inputs
+from inception_jax.config import serialization
+from inception_jax.runtime import files
+
+log = logging.getLogger(__name__)
+
 NAME = 'metrics.jsonl'
+DAMAGED = f'{NAME}.damaged'
+EVAL = 'eval'
+SCORES = ('loss', 'top1', 'top5', 'count')
+_CHECKSUM = 'crc32'
+# Not in the checksum, so that a repeated step has the same one.
+_TIMES = ('images_per_sec', 'data_wait')
 
 
-def truncate_partial_line(path: epath.Path) -> None:
-  """Removes a partial last line, left by a killed process."""
-  text = path.read_text() if path.exists() else ''
-  complete = text[: text.rfind('\n') + 1]
-  if complete != text:
-    path.write_text(complete)
+def append(path: epath.Path, step: int, split: str, values: dict) -> None:
+  """Appends a line of numbers; non-finite ones become null."""
+  values = {'step': step, 'split': split, **values}
+  values = serialization.nan_to_none(values)
+  with path.open('a') as file:
+    file.write(json.dumps({**values, _CHECKSUM: _checksum(values)}) + '\n')
+
+
+def _checksum(values: dict) -> str:
+  values = {key: x for key, x in values.items() if key not in _TIMES}
+  text = json.dumps(values, sort_keys=True)
+  return f'{zlib.crc32(text.encode()):08x}'
 
 
 def parse(path: epath.Path) -> dict[tuple[int, str], dict]:
-  """Returns the values of each line by (step, split); later lines win."""
-  lines = {_step_and_split(line): line for line in _lines(path)}
-  return {key: json.loads(line) for key, line in lines.items() if key}
-
-
-def _lines(path: epath.Path) -> list[str]:
-  return path.read_text().splitlines() if path.exists() else []
+  """Returns the values of each sound line by (step, split); later lines win."""
+  return {
+    (values['step'], values['split']): values
+    for _, values, _ in _lines(path)
+    if values
+  }
 
 
 def read(workdir: str) -> list[dict]:
-  """Returns the values of each line, one for each step and split."""
-  return list(parse(epath.Path(workdir) / NAME).values())
+  """Returns the values of each step and split, by step; logs damaged lines."""
+  path = epath.Path(workdir) / NAME
+  log_damage(path)
+  return sorted(parse(path).values(), key=lambda values: values['step'])
 
 
-def bad_lines(workdir: str) -> list[int]:
-  """Returns the numbers, from 1, of the invalid lines of metrics.jsonl."""
-  lines = _lines(epath.Path(workdir) / NAME)
-  return [i for i, line in enumerate(lines, 1) if not _step_and_split(line)]
+def log_damage(path: epath.Path, what_now: str = '') -> list[int]:
+  """Logs each damaged line and why; returns their numbers, from 1."""
+  damaged = {number: why for number, values, why in _lines(path) if not values}
+  lines = [
+    f'{path}, line {number}, is damaged{what_now}: {why}'
+    for number, why in damaged.items()
+  ]
+  for line in errors.shorten(lines):
+    log.warning('%s', line)
+  return list(damaged)
 
 
-def _step_and_split(line: str) -> tuple[int, str] | None:
-  try:
-    values = json.loads(line)
-    return values['step'], values['split']
-  except (ValueError, KeyError, TypeError):
-    return None
+def end_last_line(path: epath.Path) -> None:
+  """Ends a line that a killed process left unfinished."""
+  if path.exists() and path.read_bytes()[-1:] not in (b'', b'\n'):
+    with path.open('a') as file:
+      file.write('\n')
+
+
+def repair(path: epath.Path, evaluations: dict[int, dict]) -> None:
+  """Moves damaged lines to metrics.jsonl.damaged, and adds missing scores.
+
+  No other process may write to the file.
+
+  Args:
+    path: of metrics.jsonl.
+    evaluations: the scores in each checkpoint's record, by step; {} for none.
+  """
+  end_last_line(path)
+  aside = path.with_name(DAMAGED)
+  if damaged := log_damage(path, f' and moved to {aside}'):
+    lines = dict(enumerate(path.read_bytes().split(b'\n'), 1))
+    with aside.open('ab') as file:
+      file.writelines(lines.pop(number) + b'\n' for number in damaged)
+    files.atomic_write(path, b'\n'.join(lines.values()))
+  written = parse(path)
+  for step, scores in evaluations.items():
+    if scores and (step, EVAL) not in written:
+      log.warning('%s lacked the scores of step %d: added', path, step)
+      append(path, step, EVAL, scores)
+
+
+def _lines(path: epath.Path) -> Iterator[tuple[int, dict, str]]:
+  """Yields each line's number, its values, {} if damaged, and then why."""
+  content = path.read_bytes() if path.exists() else b''
+  for number, line in enumerate(content.split(b'\n'), 1):
+    if line:
+      try:
+        yield number, _parse(line), ''
+      except ValueError as error:
+        yield number, {}, errors.one_line(error)
+
+
+def _parse(line: bytes) -> dict:
+  """Returns the values of a line; raises ValueError if it is damaged."""
+  values = inputs.parse_json(line)
+  if not isinstance(values, dict):
+    raise ValueError('not an object')
+  # Earlier versions wrote no checksum.
+  checksum = values.pop(_CHECKSUM, None)
+  if checksum not in (None, _checksum(values)):
+    raise ValueError('its checksum is wrong')
+  types = dict.fromkeys(values, int | float | None)
+  types |= {'step': int, 'split': str}
+  needed = SCORES if values.get('split') == EVAL else ()
+  if faults := [key for key in needed if key not in values] + [
+    key for key, kind in types.items() if not isinstance(values.get(key), kind)
+  ]:
+    raise ValueError(f'{faults[0]!r} is missing or of another type')
+  return values

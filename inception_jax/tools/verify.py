@@ -1,32 +1,36 @@
-"""Verifies every checkpoint of a run, each array against its digest.
+"""Verifies a run's checkpoints and metrics, by their digests and checksums.
 
   python -m inception_jax.tools.verify --workdir=runs/digits [--repair]
 
 With --repair, damaged checkpoints are renamed to STEP.damaged, so that resumes
-and evaluations use the newest sound one. Result: `sound` and `damaged` (steps),
-`reasons`, `repaired`, `bad_lines` (lines of metrics.jsonl that are not JSON).
+and evaluations use the newest sound one, and damaged lines of metrics.jsonl are
+moved to metrics.jsonl.damaged; scores that a checkpoint has recorded are added
+again. Result: `sound` and `damaged` (steps), `reasons`, `repaired`, and the
+numbers of the damaged lines as `bad_lines`.
 Exit status 1 if anything is damaged, repaired or not.
 """
 
 import logging
-import os
 import time
 
 from absl import flags
+from etils import epath
 
 from inception_jax.errors import UserError
 from inception_jax.runtime import cli
 
-_WORKDIR = flags.DEFINE_string('workdir', '', "The run's folder.")
-_REPAIR = flags.DEFINE_bool('repair', False, 'Rename damaged checkpoints.')
+_WORKDIR = cli.define_path('workdir', "The run's folder.")
+_REPAIR = flags.DEFINE_bool(
+  'repair', False, 'Rename damaged checkpoints, move damaged lines.'
+)
 _LOG_SECONDS = 5
 
 log = logging.getLogger(__name__)
 
 
 def main():
-  """Verifies all checkpoints, then renames the damaged ones."""
-  workdir = os.path.expanduser(_WORKDIR.value)
+  """Verifies a run, then moves what is damaged aside."""
+  workdir = _WORKDIR.value
   if not workdir:
     raise UserError('--workdir is missing: the folder of the run to verify')
 
@@ -42,18 +46,23 @@ def main():
   directory = CheckpointDirectory(folder)
   steps = directory.steps()
   reasons = _verify(directory, steps)
-  if reasons and _REPAIR.value:
+  metrics = epath.Path(workdir) / metrics_file.NAME
+  bad_lines = metrics_file.log_damage(metrics)
+  repair = _REPAIR.value and bool(reasons or bad_lines)
+  if repair:
     with lock.held(workdir):  # not while a training uses the folder
       for step in reasons:
         log.warning(
           'renamed a damaged checkpoint to %s', directory.mark_damaged(step)
         )
+      scores = {step: directory.metrics(step) for step in directory.steps()}
+      metrics_file.repair(metrics, scores)
   return {
     'sound': [step for step in steps if step not in reasons],
     'damaged': sorted(reasons),
     'reasons': reasons,
-    'repaired': bool(reasons) and _REPAIR.value,
-    'bad_lines': metrics_file.bad_lines(workdir),
+    'repaired': repair,
+    'bad_lines': bad_lines,
   }
 
 

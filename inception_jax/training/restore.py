@@ -4,9 +4,13 @@ import dataclasses
 import logging
 from typing import Any
 
+from etils import epath
+
 from inception_jax import trees
 from inception_jax.checkpointing import compatibility
 from inception_jax.checkpointing.manager import CheckpointManager
+from inception_jax.runtime import metrics_file
+from inception_jax.runtime.process import is_primary
 from inception_jax.training import train_state
 from inception_jax.training.run import Run
 from inception_jax.training.train_state import TrainState
@@ -36,6 +40,8 @@ class Start:
 def restore_or_initialize(run: Run, checkpoints: CheckpointManager) -> Start:
   """Restores the newest sound checkpoint, or creates the first state.
 
+  Repairs metrics.jsonl, which gets the scores that only checkpoints have.
+
   Raises:
     UserError: no checkpoint of the run is sound, the newest is of another run,
       or the config or the classes have changed in a way that a resume does not
@@ -43,6 +49,7 @@ def restore_or_initialize(run: Run, checkpoints: CheckpointManager) -> Start:
     RunError: the folder of the checkpoints cannot be changed.
   """
   found = checkpoints.resume()
+  _repair_metrics(run.workdir, checkpoints)
   if not found:
     state = run.trainer.init()
     return Start(state=train_state.fine_tune(state, run.weights))
@@ -60,3 +67,11 @@ def restore_or_initialize(run: Run, checkpoints: CheckpointManager) -> Start:
     vars(run.trainer.abstract), arrays, checkpoints.path(step)
   )
   return Start(step, TrainState(**state), scores, changed=changed)
+
+
+def _repair_metrics(workdir: str, checkpoints: CheckpointManager) -> None:
+  if is_primary():
+    metrics_file.repair(
+      epath.Path(workdir) / metrics_file.NAME,
+      {step: checkpoints.metrics(step) for step in checkpoints.steps()},
+    )

@@ -9,6 +9,7 @@ from inception_jax.errors import UserError
 from inception_jax.evaluation import evaluate
 from inception_jax.evaluation import follow
 from inception_jax.runtime import lock
+from inception_jax.runtime import metrics_file
 from tests.support.runs import metrics
 from tests.support.runs import train
 from tests.support.tiny import tiniest_config
@@ -58,12 +59,23 @@ def test_each_checkpoint_is_evaluated_once_while_training_runs(
   assert metrics(tmp_path) == before
 
 
-def test_partial_line_of_metrics_is_preserved(config, one_device, tmp_path):
+def test_damaged_lines_of_metrics_are_preserved(
+  config, one_device, tmp_path, caplog
+):
   train(tmp_path, config, one_device)
   with open(tmp_path / 'metrics.jsonl', 'a') as file:
     file.write('{"step": 9, "spl')
-  follow_run(config, tmp_path, one_device)
-  assert '{"step": 9, "spl' in (tmp_path / 'metrics.jsonl').read_text()
+  # A line that cannot be read is evaluated again, on a line of its own.
+  path = tmp_path / 'metrics.jsonl'
+  lines = path.read_bytes().splitlines(keepends=True)
+  (eight,) = (i for i, x in enumerate(lines) if b'8, "split": "eval"' in x)
+  lines[eight] = lines[eight].replace(b'loss', b'l\xefss')
+  path.write_bytes(b''.join(lines))
+  scores = follow_run(config, tmp_path, one_device)
+  assert scores['step'] == 8
+  assert f'metrics.jsonl, line {eight + 1}, is damaged' in caplog.text
+  assert b'{"step": 9, "spl\n' in path.read_bytes()
+  assert metrics_file.parse(path)[6, 'eval']['count'] == 360
 
 
 def test_waits_while_training_runs_else_until_patience_ends(

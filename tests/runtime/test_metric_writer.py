@@ -3,6 +3,7 @@
 import json
 
 from inception_jax.runtime import metric_writer
+from inception_jax.runtime import metrics_file
 
 
 def test_lines_are_complete_and_written_once(tmp_path):
@@ -12,6 +13,7 @@ def test_lines_are_complete_and_written_once(tmp_path):
   path = tmp_path / 'metrics.jsonl'
   # A killed process left a partial line.
   path.write_text(path.read_text() + '{"step": 3, "spl')
+  metrics_file.repair(path, {})
   with metric_writer.MetricWriter(tmp_path) as second:
     second.write(2, 'train', {'loss': 2.0})
     second.write(2, 'eval', {'loss': 5.0})

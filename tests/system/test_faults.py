@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -13,11 +12,14 @@ import pytest
 
 from inception_jax.checkpointing import lookup
 from inception_jax.checkpointing.directory import CheckpointDirectory
+from inception_jax.checkpointing.manager import CheckpointManager
 from inception_jax.errors import UserError
 from inception_jax.runtime import lock
+from inception_jax.runtime import metrics_file
 from inception_jax.runtime import preemption
 from inception_jax.runtime.preemption import Preempted
 from tests.support import commands
+from tests.support.checkpoints import make_state
 from tests.support.checkpoints import names_in
 from tests.support.checkpoints import read_with_orbax
 from tests.support.runs import assert_equal_states
@@ -272,25 +274,36 @@ def verify(*args):
   return done, json.loads(done.stdout) if done.stdout else None
 
 
-def test_verify_finds_damage_and_repairs(uninterrupted, tmp_path):
-  workdir = shutil.copytree(uninterrupted[0], tmp_path / 'run')
-  steps = CheckpointDirectory(lookup.checkpoint_folder(workdir)).steps()
-  record = lookup.checkpoint_folder(workdir) / '6' / 'record' / 'metadata'
+def test_verify_finds_damage_and_repairs(one_device, tmp_path):
+  folder = lookup.checkpoint_folder(tmp_path)
+  metrics_path = tmp_path / 'metrics.jsonl'
+  scores = {'loss': 0.5, 'top1': 0.25, 'top5': 1.0, 'count': 8}
+  with CheckpointManager(folder, keep_latest=9) as checkpoints:
+    for step in (2, 4, 6):
+      checkpoints.save(make_state(step, one_device), scores, {})
+      metrics_file.append(metrics_path, step, 'eval', scores)
+  record = folder / '6' / 'record' / 'metadata'
   record.write_text(record.read_text().replace('"top1": 0.', '"top1": 1.'))
-  log = (workdir / 'metrics.jsonl').read_text()
-  (workdir / 'metrics.jsonl').write_text(log + 'no JSON\n')
-  done, result = verify(f'--workdir={workdir}', '--repair')
-  assert done.returncode == 1
-  assert result['damaged'] == [6] and result['sound'] == steps[:-1]
-  assert 'its record has changed' in result['reasons']['6']
-  assert result['bad_lines'] == [log.count('\n') + 1]
-  assert result['repaired']
-  assert (lookup.checkpoint_folder(workdir) / '6.damaged').is_dir()
+  log, lines = metrics_path.read_bytes(), metrics_file.parse(metrics_path)
+  flipped = log.replace(b'"loss": 0.5', b'"loss": 0.7', 1)
+  metrics_path.write_bytes(flipped + b'no \xffJSON\n')
+  for repair in (False, True):
+    flag = ['--repair'] if repair else []
+    done, result = verify(f'--workdir={tmp_path}', *flag)
+    assert done.returncode == 1
+    assert result['damaged'] == [6] and result['sound'] == [2, 4]
+    assert 'its record has changed' in result['reasons']['6']
+    assert result['bad_lines'] == [1, 4]
+    assert 'metrics.jsonl, line 4, is damaged' in done.stderr
+    assert result['repaired'] == repair
+  assert (folder / '6.damaged').is_dir()
+  assert metrics_file.parse(metrics_path) == lines
+  aside = tmp_path / 'metrics.jsonl.damaged'
+  assert aside.read_bytes().splitlines()[1] == b'no \xffJSON'
 
-  (workdir / 'metrics.jsonl').write_text(log)
-  done, result = verify(f'--workdir={workdir}')
+  done, result = verify(f'--workdir={tmp_path}')
   assert done.returncode == 0, done.stderr
-  assert result['sound'] == steps[:-1] and not result['damaged']
+  assert result['sound'] == [2, 4] and not result['damaged']
 
   done, _ = verify(f'--workdir={tmp_path}/nothing')
   assert done.returncode == 2 and 'no checkpoint in' in done.stderr

@@ -10,6 +10,7 @@ import pytest
 from inception_jax.checkpointing import lookup
 from inception_jax.errors import UserError
 from inception_jax.evaluation import evaluate
+from inception_jax.runtime import metrics_file
 from inception_jax.training import loop
 from inception_jax.training import restore
 from inception_jax.training import run as run_lib
@@ -214,3 +215,27 @@ def test_shortened_training_is_evaluated_at_its_last_checkpoint(
   monkeypatch.setattr(loop, 'Session', None)
   again = train(tmp_path, config, one_device)
   assert again.keys() == result.keys() and again['loss'] == result['loss']
+
+
+@pytest.mark.parametrize('steps', [6, 8])
+def test_damaged_lines_of_metrics_lose_no_scores(
+  run_copy, one_device, caplog, steps
+):
+  """At the next start, of a complete run and of one with steps left."""
+  workdir, _ = run_copy
+  config = short_config()
+  config.train_for = f'{steps} steps'
+  path = workdir / 'metrics.jsonl'
+  expected = metrics_file.read(workdir)
+  lines = path.read_bytes().splitlines(keepends=True)
+  (best,) = (i for i, x in enumerate(lines) if b'6, "split": "eval"' in x)
+  lines[best] = lines[best].replace(b'top1', b'top\xb1')
+  path.write_bytes(b''.join(lines))
+  train(workdir, config, one_device)
+  assert f'line {best + 1}, is damaged and moved to' in caplog.text
+  assert (workdir / 'metrics.jsonl.damaged').read_bytes() == lines[best]
+  found = metrics_file.read(workdir)
+  by_step = lambda values: (values['step'], values['split'])
+  restored = [x for x in found if x['step'] <= 6]
+  assert sorted(restored, key=by_step) == sorted(expected, key=by_step)
+  assert max(x['step'] for x in found) == steps
