@@ -9,6 +9,7 @@ bits without an error. The record has a digest of its own.
 import contextlib
 import importlib.metadata
 import json
+import logging
 import platform
 from typing import Any
 
@@ -75,7 +76,7 @@ def write(
     _RECORD: ocp.args.JsonSave(digests.with_digest(record)),
   }
   try:
-    with _checkpointer() as checkpointer:
+    with _checkpointer() as checkpointer, _without_tracebacks():
       checkpointer.save(path, args=ocp.args.Composite(**items))
     # Comparing with the arrays in memory costs less than hashing.
     back = _restore_arrays(path, state_fields(read_record(path)))
@@ -189,6 +190,18 @@ def _checkpointer() -> ocp.Checkpointer:
 
 
 @contextlib.contextmanager
+def _without_tracebacks():
+  """Leaves out what orbax's threads log of an error that is raised anyway."""
+  absl = logging.getLogger('absl')
+  without = lambda record: not record.exc_info
+  absl.addFilter(without)
+  try:
+    yield
+  finally:
+    absl.removeFilter(without)
+
+
+@contextlib.contextmanager
 def _reading(path: epath.Path):
   """Converts errors of reading a checkpoint; the new ones name its path."""
   try:
@@ -203,4 +216,4 @@ def _reading(path: epath.Path):
 def _one_line(reason: Any) -> str:
   if isinstance(reason, KeyError):
     reason = f'{reason} is missing'
-  return errors.one_line(reason)
+  return machine.disk_error(reason) or errors.one_line(reason)

@@ -23,7 +23,7 @@ _STATUS = re.compile(
   'PERMISSION_DENIED|RESOURCE_EXHAUSTED|UNAVAILABLE|UNAUTHENTICATED|'
   'DEADLINE_EXCEEDED|new thread'
 )
-_OS_ERROR = re.compile(r'OS error (\d+)')
+_OS_ERROR = re.compile(r"os_error_code='(\d+)'")
 _CHUNK = 1 << 20  # bytes
 
 
@@ -46,12 +46,19 @@ def cause(error: BaseException, path: str) -> BaseException | None:
 def _is_of_machine(error: BaseException) -> bool:
   if isinstance(error, OSError) and error.errno:
     return error.errno not in _DAMAGE
-  numbers = map(int, _OS_ERROR.findall(str(error)))
   return (
     isinstance(error, MemoryError)
     or bool(_STATUS.search(str(error)))
-    or not _DAMAGE.issuperset(numbers)
+    or bool(disk_error(error))
   )
+
+
+def disk_error(error: BaseException) -> str:
+  """Returns the disk's error in a long message of tensorstore, or ''."""
+  for number in map(int, _OS_ERROR.findall(str(error))):
+    if number not in _DAMAGE:
+      return os.strerror(number)
+  return ''
 
 
 def _chain(error: BaseException | None, seen=()):

@@ -18,6 +18,7 @@ from inception_jax.config.serialization import json_line
 from inception_jax.errors import RunError
 from inception_jax.errors import UserError
 from inception_jax.errors import printable
+from inception_jax.runtime import files
 from inception_jax.runtime import preemption
 from inception_jax.runtime.preemption import Preempted
 from inception_jax.runtime.preemption import ProcessLost
@@ -94,6 +95,8 @@ def run(
     except (RunError, FloatingPointError) as error:  # the latter: divergence
       exit_now(1, str(error))
     except Exception as error:
+      if fault := files.disk_fault(error):
+        exit_now(1, fault)
       traceback.print_exc()
       if _OUT_OF_MEMORY.search(str(error)):
         exit_now(1, 'out of memory; a smaller --config.batch_size needs less')

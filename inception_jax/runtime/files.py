@@ -12,6 +12,17 @@ import tempfile
 
 from etils import epath
 
+# Of a disk that is full, was mounted read-only, or has vanished.
+_DISK_ERRORS = {
+  errno.ENOSPC,
+  errno.EDQUOT,
+  errno.EFBIG,
+  errno.EROFS,
+  errno.EIO,
+  errno.ESTALE,
+  errno.ENODEV,
+  errno.ENOTCONN,
+}
 _MAX_BYTES = 2**30
 
 
@@ -125,6 +136,13 @@ def atomic_write(path: epath.Path, content: str | bytes) -> None:
   unfinished = path.with_name(f'{path.name}.unfinished')
   unfinished.write_bytes(content)
   unfinished.replace(path)
+
+
+def disk_fault(error: Exception) -> str:
+  """Returns the fault of a disk that an error is about, or ''."""
+  if not isinstance(error, OSError) or error.errno not in _DISK_ERRORS:
+    return ''
+  return f'{error.filename or "a disk"}: {error.strerror}'
 
 
 def check_free_space(path: str, needed: int) -> list[str]:

@@ -31,12 +31,12 @@ OF_MACHINE = (
   RuntimeError("can't start new thread"),
   ValueError('UNAVAILABLE: bucket'),
   ValueError('RESOURCE_EXHAUSTED: out of memory'),
-  ValueError('INTERNAL: reading [OS error 5: EIO Input/output error]'),
+  ValueError("INTERNAL: reading: Input/output [os_error_code='5']"),
   caused(ValueError('cannot restore'), OSError(errno.ENODEV, 'no device')),
   ExceptionGroup('of two', [ValueError('x'), MemoryError()]),
 )
 OF_DAMAGE = (
-  ValueError('NOT_FOUND: [OS error 2: ENOENT No such file or directory]'),
+  ValueError("NOT_FOUND: No such file or directory [os_error_code='2']"),
   OSError(errno.ENAMETOOLONG, 'File name too long'),
   KeyError('shape'),
   RecursionError('maximum recursion depth exceeded'),

@@ -91,15 +91,18 @@ def test_error_of_a_finished_save_is_raised_without_waiting(
   checkpoints.close()
 
 
-def test_full_disk_is_reported_and_damages_nothing(tmp_path, one_device):
+def test_full_disk_is_reported_and_damages_nothing(
+  tmp_path, one_device, caplog
+):
   save_all(tmp_path, {1: None}, one_device)
   before = read_step(tmp_path, 1)
   checkpoints = CheckpointManager(tmp_path)
   state = make_state(2, one_device, width=9999)
   with file_size_limit(1000):
     checkpoints.save(state, {}, {})
-    with pytest.raises(RunError, match='/2 was not saved'):
+    with pytest.raises(RunError, match=r'/2 was not saved: File too large$'):
       checkpoints.close()
+  assert not [x for x in caplog.records if x.exc_info]
   assert CheckpointDirectory(tmp_path).steps() == [1]
   for name, array in read_step(tmp_path, 1).items():
     np.testing.assert_array_equal(array, before[name])

@@ -1,5 +1,7 @@
-"""The compilation cache: damage, and no home."""
+"""The compilation cache, no home, and a disk that fails."""
 
+import errno
+import os
 import types
 import warnings
 import zlib
@@ -12,6 +14,7 @@ import pytest
 
 from inception_jax.errors import UserError
 from inception_jax.runtime import cli
+from tests.support import commands
 
 
 @pytest.fixture
@@ -83,3 +86,20 @@ def test_without_a_home_only_the_default_cache_is_left_out(
   monkeypatch.setenv('HOME', str(tmp_path))
   cli.use_compilation_cache('~/cache')
   assert jax.config.jax_compilation_cache_dir == f'{tmp_path}/cache'
+
+
+@pytest.mark.parametrize('name', ['ENOSPC', 'EROFS', 'EIO', 'EFBIG'])
+def test_disk_that_fails_is_one_line(name):
+  number = getattr(errno, name)
+  program = f"""
+import os
+from inception_jax.runtime import cli
+from tests.support import commands
+def main():
+  raise OSError({number}, os.strerror({number}), 'runs/a/config.json')
+cli.run(main)
+"""
+  done = commands.run(program=('-c', program))
+  assert done.returncode == 1
+  reason = os.strerror(number)
+  assert done.stderr == f'error: runs/a/config.json: {reason}\n'

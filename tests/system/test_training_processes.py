@@ -11,6 +11,7 @@ import pytest
 
 from configs import digits
 from inception_jax.training import loop
+from tests.support.checkpoints import names_in
 from tests.support.commands import ROOT
 from tests.support.hosts import hosts
 from tests.support.hosts import wait_all
@@ -123,7 +124,14 @@ def test_killed_process_is_reported_and_all_resume(single, tmp_path):
     assert f'error: lost process 1 on {two.names[1]}' in error
     assert status == 75, error
     before = logged(workdir)['train']
+    # What is damaged or left over is moved and deleted by one process.
+    folder = workdir / 'checkpoints'
+    shutil.copytree(folder / str(CHECKPOINT), folder / f'{CHECKPOINT + 1}')
+    (folder / '9.deleted').mkdir()
     result = finished(two.start(*args, devices=4, **TINY))
+  assert names_in(folder) == [
+    *(str(CHECKPOINT), f'{CHECKPOINT + 1}.damaged', str(STEPS))
+  ]
   assert_same(workdir, result, single)
   # The steps lost by the kill are repeated bitwise.
   after = logged(workdir)['train']
