@@ -153,6 +153,10 @@ class BadImages:
 
 def one_line(error: Exception) -> str:
   """Returns an error's message without TensorFlow's node and op names."""
-  text = re.sub(r'\{\{.*?\}\}|\[Op:\w+\]( name:)?', '', str(error))
+  text = str(error)
+  if isinstance(error, UnicodeDecodeError):
+    # A message that quotes the file, which TensorFlow cannot make a string of.
+    text = error.object.decode(errors='backslashreplace')
+  text = re.sub(r'\{\{.*?\}\}|\[Op:\w+\]( name:)?', '', text)
   text = re.sub(r'assertion failed: \[(.*?)\]', r'\1', text)
   return ' '.join(text.split())[:200] or type(error).__name__

@@ -9,6 +9,7 @@ from inception_jax import errors
 from inception_jax.data import decode
 from inception_jax.data import order
 from inception_jax.data.bad_images import BadImages
+from inception_jax.data.bad_images import one_line
 from inception_jax.data.lazy import tf
 from inception_jax.data.splits import Indexed
 from inception_jax.data.splits import Split
@@ -131,11 +132,11 @@ def _batches(
         yield batch
         step += 1
       return
-    except tf.errors.OpError as error:
-      reason = error.message.strip().splitlines()[0]
+    except (tf.errors.OpError, UnicodeDecodeError) as error:
+      reason = one_line(error)
       try:
         retry = bad.find(elements(step).take(size), decode_record)
-      except tf.errors.OpError:
+      except (tf.errors.OpError, UnicodeDecodeError):
         retry = False  # the records themselves cannot be read
       if not retry:
         raise errors.UserError(f'{source} cannot be read: {reason}') from error

@@ -191,6 +191,21 @@ def test_damaged_records_are_named_and_skipped(folder):
     assert line.startswith(f'{path}, byte {begin}: corrupted record at ')
 
 
+def test_record_that_is_no_example_is_a_bad_image(folder):
+  """TensorFlow's message quotes its bytes, which need not be a string."""
+  with tf.io.TFRecordWriter(str(folder / 'bad-00000-of-00001')) as writer:
+    writer.write(example(1))
+    writer.write(b'\xff\xd8')
+  config = config_of(folder)
+  config.data.max_bad_fraction = 0.5
+  opened = registry.load(config, 'bad')
+  bad = BadImages(opened, config.data)
+  (batch,) = pipeline.eval_batches(opened, config.data, 2, range(2), bad)
+  assert batch['mask'].tolist() == [1, 0]
+  (line,) = bad.lines
+  assert line.endswith(r": Could not parse example input, value: '\xff\xd8'")
+
+
 def test_crops_cover_a_part_of_the_object(tmp_path):
   # A small object in a corner, which most small crops would miss.
   path = tmp_path / 'train-00000-of-00001'
