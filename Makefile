@@ -24,7 +24,10 @@
 #                         three seeds each; an hour and a half
 #
 # Fault tolerance and compilation for TPUs:
-# make soak           kills, signals, damaged files, a full disk; 20 minutes
+# make soak           kills, signals, damaged files, a full disk, three
+#                     processes; an hour
+# make fuzz           hostile archives, datasets, images, weights, JSON and
+#                     messages; ten minutes for each of eleven readers
 # make compile-check  compile every ImageNet recipe ahead of time for eight TPU
 #                     v5e chips, without a TPU; two hours
 #
@@ -68,7 +71,7 @@ MALLOC   = $(shell ls /usr/lib/*/libtcmalloc_minimal.so.4 2>/dev/null | head -1)
 PIP     := -m pip install --quiet --disable-pip-version-check
 
 .PHONY: help train test test-fast golden lint parity parity-training \
-  parity-evaluation learning soak bench bench-checkpoint bench-evaluation \
+  parity-evaluation learning soak fuzz bench bench-checkpoint bench-evaluation \
   bench-compile bench-export bench-loop bench-mindcv bench-start bench-step \
   compile-check browser cpp malloc web clean
 
@@ -113,6 +116,9 @@ learning: .venv-torch/ready $(FASHION)/ready
 
 soak: $(VENV)/ready-test
 	@JAX_PLATFORMS=cpu $(RUN) -m tests.system.soak $(ARGS)
+
+fuzz: $(VENV)/ready-fuzz
+	@JAX_PLATFORMS=cpu $(RUN) -m tests.fuzz.run $(ARGS)
 
 bench: $(VENV)/ready .venv-torch/ready
 	@$(RUN) -m benchmarks.run --what=input \
@@ -219,6 +225,10 @@ $(VENV)/ready: requirements.txt constraints.txt
 
 $(VENV)/ready-test: $(VENV)/ready requirements-test.txt
 	@$(RUN) $(PIP) -r requirements-test.txt -c constraints.txt >&2
+	@touch $@
+
+$(VENV)/ready-fuzz: $(VENV)/ready-test tests/fuzz/requirements.txt
+	@$(RUN) $(PIP) -r tests/fuzz/requirements.txt >&2
 	@touch $@
 
 .venv-torch/ready: requirements.txt constraints.txt $(PARITY)-torch.txt

@@ -42,12 +42,15 @@ def arguments(workdir, **changes) -> list[str]:
 class Training:
   """Runs main.py in a process, with its log in a file."""
 
-  def __init__(self, workdir: pathlib.Path, cache='', **changes):
+  def __init__(self, workdir: pathlib.Path, cache='', place=(), **changes):
+    """Starts; `place` are flags of one of several processes, its index last."""
     # Beside the workdir, which may be a full disk.
-    self._log = workdir.with_name(f'{workdir.name}.log')
+    self._log = workdir.with_name(f'{workdir.name}{"".join(place[-1:])}.log')
     self._log.write_text('')
     kwargs = commands.command(
-      *arguments(workdir, **changes), program=('-m', 'tests.support.tiny')
+      *arguments(workdir, **changes),
+      *place,
+      program=('-m', 'tests.support.tiny'),
     )
     if cache:
       kwargs['env']['JAX_COMPILATION_CACHE_DIR'] = str(cache)
@@ -77,9 +80,9 @@ class Training:
         return
       time.sleep(0.005)
 
-  def wait(self) -> int:
+  def wait(self, timeout: float | None = None) -> int:
     """Waits for the exit status."""
-    return self.process.wait()
+    return self.process.wait(timeout)
 
 
 def newest_valid(workdir: pathlib.Path) -> int:
@@ -104,6 +107,11 @@ def finish(workdir: pathlib.Path, **changes) -> dict[str, str]:
   training = Training(workdir, **changes)
   if training.wait():
     raise RuntimeError(f'training failed:\n{training.log[-2000:]}')
+  return final_state(workdir)
+
+
+def final_state(workdir: pathlib.Path) -> dict[str, str]:
+  """Returns the digests of the last step's checkpoint by leaf."""
   history = CheckpointDirectory(lookup.checkpoint_folder(str(workdir)))
   history.read_step(STEPS, checkpoint.state_fields)
   leaves = history.record(STEPS)['leaves']

@@ -7,7 +7,9 @@ main.py trains a tiny network repeatedly to the same step: undisturbed; killed
 at random moments; interrupted by signals in each of its phases; with every file
 of its newest checkpoint truncated, corrupted and removed; on a full disk; and
 with a second process in its workdir. Kills continue until the minutes are over.
-Exit status 1 if a fault is not detected, or if a final state differs in a bit.
+Then three processes train another network, and one or all of them are killed or
+interrupted in each phase. Exit status 1 if a fault is not detected, or if a
+final state differs in a bit.
 """
 
 import argparse
@@ -37,11 +39,13 @@ from tests.support.training_process import Training
 from tests.support.training_process import finish
 from tests.support.training_process import newest_valid
 from tests.support.training_process import steps_done
+from tests.system import soak_processes
 
 MIN_KILLS = 50
 SIGNALS_PER_PHASE = 5
 DAMAGES = {'bit flipped': 12, 'truncated': 8, 'removed': 1}  # tries per file
 FULL_DISK = 2.5  # size of the disk that fills up, in checkpoints
+_FAULTS_HELP = 'of three processes: of each kind in each phase'
 _EXPLAINED = """\
 A network of eight convolutions trains for {steps} steps with dropout and random
 augmentation, saves a checkpoint every third step and evaluates every tenth. A
@@ -50,7 +54,10 @@ restored, and harmless if every array that is read equals the saved one bitwise.
 Steps lost are the completed steps that are not in the newest valid checkpoint.
 Signals are sent as soon as the process has handlers for them, which it installs
 before it imports anything but its flags. Final states are compared by the
-SHA-256 of every array.
+SHA-256 of every array. Of several processes, a network of three convolutions
+is trained, and evaluated every fifth step. Their fault is detected if all of
+them end by themselves, those that are not killed with status 75, and without a
+traceback; the same state includes every line of metrics.jsonl, its times aside.
 Seed {seed}.
 """
 
@@ -65,9 +72,9 @@ class Soak:
     self._expected = finish(folder / 'straight')
     self._seconds = time.monotonic() - begin
     again = finish(folder / 'again') == self._expected
-    self._row('none: trained again', 1, '–', '–', '–', again)
+    self.row('none: trained again', 1, '–', '–', '–', again)
 
-  def _row(self, fault, tried, detected, harmless, lost, equal):
+  def row(self, fault, tried, detected, harmless, lost, equal):
     self.passed &= bool(equal)
     cells = [fault, tried, detected, harmless, lost]
     cells.append('yes' if equal else '**NO**')
@@ -100,7 +107,7 @@ class Soak:
       equal &= after >= before  # saved checkpoints are never lost
       lost = max(lost, steps_done(workdir) - after)
     equal &= self._equal(workdir)
-    self._row(
+    self.row(
       f'SIGKILL ({ends + 1} completed runs)', tried, '–', '–', lost, equal
     )
 
@@ -122,7 +129,7 @@ class Soak:
       tried += 1
       lost = max(lost, steps_done(workdir) - newest_valid(workdir))
       equal &= status == preemption.STATUS and self._equal(workdir, **changes)
-    self._row(f'signal while {phase}', tried, tried, '–', lost, equal)
+    self.row(f'signal while {phase}', tried, tried, '–', lost, equal)
 
   def files(self) -> None:
     """Damages every file of a checkpoint in every way."""
@@ -151,7 +158,7 @@ class Soak:
       largest = max(names, key=lambda name: (source / name).stat().st_size)
       self._damage(workdir / 'checkpoints' / largest, fault)
       equal = not counts['silent'] and self._equal(workdir)
-      self._row(f'file: {fault}', *columns, '–', equal)
+      self.row(f'file: {fault}', *columns, '–', equal)
 
   def _damage(self, path: pathlib.Path, fault: str) -> bool:
     content = bytearray(path.read_bytes())
@@ -185,7 +192,7 @@ class Soak:
     mount = ['mount', '-t', 'tmpfs', '-o', f'size={int(FULL_DISK * size)}']
     mount += ['tmpfs', str(workdir.parent)]
     if os.geteuid() or subprocess.run(mount).returncode:
-      self._row('full disk: not tried, mounting requires root', 0, *'–––', True)
+      self.row('full disk: not tried, mounting requires root', 0, *'–––', True)
       return
     try:
       training = Training(workdir)
@@ -196,7 +203,7 @@ class Soak:
       larger = ['mount', '-o', 'remount,size=200M', str(workdir.parent)]
       subprocess.run(larger, check=True)
       equal = detected and self._equal(workdir)
-      self._row('full disk', 1, int(detected), '–', lost, equal)
+      self.row('full disk', 1, int(detected), '–', lost, equal)
     finally:
       subprocess.run(['umount', str(workdir.parent)], check=True)
 
@@ -207,7 +214,14 @@ class Soak:
       training = Training(workdir)
       detected = training.wait() == 2 and 'in use by another' in training.log
     equal = detected and self._equal(workdir)
-    self._row('second process in a workdir', 1, int(detected), '–', 0, equal)
+    self.row('second process in a workdir', 1, int(detected), '–', 0, equal)
+
+  def processes(self, count: int) -> None:
+    """Injects faults into training by three processes."""
+    several = soak_processes.ProcessSoak(self._folder, self._random, self.row)
+    for fault in soak_processes.FAULTS:
+      for phase in soak_processes.PHASES:
+        several.faults(fault, phase, count)
 
 
 def main() -> int:
@@ -215,10 +229,12 @@ def main() -> int:
     description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
   )
   parser.add_argument('--minutes', type=float, default=20.0)
+  parser.add_argument('--faults', type=int, default=8, help=_FAULTS_HELP)
   parser.add_argument('--seed', type=int, default=0)
   args = parser.parse_args()
   logging.disable()  # the faults are counted in the table
-  deadline = time.monotonic() + 60 * args.minutes
+  started = time.monotonic()
+  deadline = started + 60 * args.minutes
   print(f'seed {args.seed}, {args.minutes:g} minutes', file=sys.stderr)
   with tempfile.TemporaryDirectory() as folder:
     soak = Soak(pathlib.Path(folder), args.seed)
@@ -231,9 +247,12 @@ def main() -> int:
     soak.signals('evaluating', 'step 1 of', 1.0, eval_every='1 step')
     soak.signals('saving', 'step 1 of', 1.0, checkpoint_every='1 step')
     soak.kills(deadline)
+    soak.processes(args.faults)
+  minutes = (time.monotonic() - started) / 60
   text = table.page(
     '# Fault injection: training after kills, signals and damaged files',
-    f'`make soak` on {hardware.machine()}, {time.strftime("%Y-%m-%d")}.',
+    f'`make soak` on {hardware.machine()}, {time.strftime("%Y-%m-%d")}, '
+    f'{minutes:.0f} minutes.',
     _EXPLAINED.format(steps=STEPS, seed=args.seed),
     ['fault', 'tried', 'detected', 'harmless', 'steps lost', 'same state'],
     soak.rows,
