@@ -17,7 +17,7 @@ import tempfile
 import atheris
 
 _MAX_ADDED_BYTES = 2**33  # of address space: ends what would end the machine
-_INSTRUMENTED = ['inception_jax', 'tarfile', 'zipfile', 'pickle', 'json']
+_INSTRUMENTED = ['inception_jax', 'tarfile', 'zipfile', 'pickletools', 'json']
 
 
 def main(name: str, folder: str, *flags: str) -> None:

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from configs import default
+from inception_jax.checkpointing import checkpoint
 from inception_jax.checkpointing import compatibility
 from inception_jax.checkpointing import digests
 from inception_jax.checkpointing.directory import CheckpointDirectory
@@ -114,7 +115,7 @@ def _metrics_seeds():
     {'step': 2, 'split': 'eval', **scores},
     {'step': 2, 'split': 'eval_raw', **scores},
   ]
-  summary = {'result': {'step': 2, **scores}}
+  summary = {'result': {'step': 2, **scores}, 'seed': 0}  # and a config
   text = ''.join(json.dumps(line) + '\n' for line in lines)
   return [text.encode(), json.dumps(summary).encode()]
 
@@ -154,7 +155,7 @@ def _read_record(content, folder):
   record = directory.record(*best)
   metadata.from_dict(record['network'], folder)
   compatibility.check(_config(), _CLASSES, record, 'runs/x', False)
-  directory.resume()
+  directory.read_first_sound([1], checkpoint.state_fields)
 
 
 def _record_seeds():
@@ -197,7 +198,13 @@ TARGETS = {
     _metrics_seeds,
     hostile=_hostile,
   ),
-  'config': Target((_read_config,), _config_seeds, (ValueError,), _hostile),
+  'config': Target(
+    (_read_config,),
+    _config_seeds,
+    # Those that `tools.report` catches.
+    (ValueError, TypeError, LookupError, AttributeError),
+    _hostile,
+  ),
   'record': Target((_read_record,), _record_seeds, hostile=_hostile),
   'rendezvous': Target((_read_message,), _message_seeds, (OSError,), _hostile),
 }

@@ -6,6 +6,8 @@ import math
 import numpy as np
 import pytest
 
+from inception_jax.errors import UserError
+from inception_jax.tools import compare
 from tests.support import runs
 from tests.support.commands import tool
 
@@ -103,6 +105,28 @@ def test_names_do_not_break_the_table(tmp_path):
   assert json.loads(result)['runs'][0]['run'] == str(run)
   (warning,) = done.stderr.splitlines()
   assert r'a\n\x1b[2J/metrics.jsonl, line 2, is damaged' in warning
+
+
+@pytest.mark.parametrize(
+  ('name', 'content'),
+  [
+    ('evaluation.json', b'1'),
+    ('evaluation.json', b'[' * 5000),
+    ('evaluation.json', b'{"result": {"step": 1}}'),
+    ('config.json', b'[]'),
+    ('config.json', b'{"seed": []}'),
+    ('metrics.jsonl', b'{"step": 1, "split": "eval", "count": 2, "top1": 2}\n'),
+  ],
+)
+def test_hostile_json_is_one_error(tmp_path, name, content):
+  scores = {'step': 1, 'count': 2, 'top1': 0.5, 'top5': 1.0, 'loss': None}
+  line = json.dumps({'split': 'eval', **scores})
+  (tmp_path / 'metrics.jsonl').write_text(f'{line}\n')
+  (tmp_path / 'predictions.csv').write_text('')
+  compare.main([str(tmp_path)])
+  (tmp_path / name).write_bytes(content)
+  with pytest.raises(UserError, match=rf'{name}.* cannot be read'):
+    compare.main([str(tmp_path)])
 
 
 @pytest.mark.parametrize(
