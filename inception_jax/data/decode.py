@@ -16,6 +16,8 @@ _MIN_OBJECT_COVERED = 0.1
 # two thirds of a level off on average. Pillow, and with it torchvision and
 # timm, uses the accurate one.
 _FAST, _ACCURATE = 'INTEGER_FAST', 'INTEGER_ACCURATE'
+# Up to this, an image is resized whatever `data.max_pixels` is.
+_ASPECT_RATIO = 16
 # libjpeg decodes at these fractions of the size, faster than at full size.
 _JPEG_DIVISORS = (1, 2, 4, 8)
 
@@ -110,9 +112,21 @@ def eval_image(image, data, python: bool = True):
 
 
 def _resize_shorter_side(image, data, shorter: int, python: bool = True):
-  """Returns the image with a shorter side of `shorter`, and its int32 size."""
-  extent = tf.shape(image)[:2]
+  """Returns the image with a shorter side of `shorter`, and its int32 size.
+
+  Raises tf.errors.InvalidArgumentError if it would be larger than any image: a
+  strip one pixel wide grows by `shorter` in both directions.
+  """
+  extent = tf.cast(tf.shape(image)[:2], tf.int64)
   size = shorter * extent // tf.reduce_min(extent)
+  limit = max(data.max_pixels, _ASPECT_RATIO * shorter**2)
+  check = tf.debugging.assert_less_equal(
+    tf.reduce_prod(size),
+    tf.constant(limit, tf.int64),
+    f'a shorter side of {shorter} makes it larger than data.max_pixels',
+  )
+  with tf.control_dependencies([] if check is None else [check]):
+    size = tf.cast(size, tf.int32)
   return resize.resize_antialiased(image, data, size, python), size
 
 

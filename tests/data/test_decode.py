@@ -28,6 +28,26 @@ def test_central_crop_of_raw_png_and_jpeg_images():
     assert abs(int(out.numpy()[2:8, 2:8].mean()) - 200) <= 2
 
 
+@pytest.mark.parametrize('python', [True, False])
+@pytest.mark.parametrize('protocol', ['single', '12_crops'])
+def test_a_strip_does_not_grow_beyond_the_largest_image(python, protocol):
+  """Resizing 1×n to a shorter side of S would make S²·n pixels of it."""
+  config = factory.resolve(digits.get_config())
+  config.data.update(image_size=32, eval_crop_mode='short_side')
+  config.data.update(eval_protocol=protocol, max_pixels=30_000)
+
+  def shape(height, width):
+    file = tf.io.encode_png(np.zeros((height, width, 3), np.uint8))
+    if protocol == 'single':
+      return decode.eval_image(file, config.data, python).shape
+    return decode.eval_canvases(file, config.data)['image'].shape[1:]
+
+  assert shape(10, 150) == shape(16, 1) == (32, 32, 3)
+  for size in ((1, 30_000), (30_000, 1), (2, 60)):
+    with pytest.raises(tf.errors.InvalidArgumentError, match='larger than'):
+      shape(*size)
+
+
 @pytest.mark.parametrize('mode', ['central', 'short_side', 'squash'])
 @pytest.mark.parametrize('interpolation', ['bilinear', 'bicubic'])
 @pytest.mark.parametrize('shape', [(70, 101), (90, 61), (40, 40), (80, 36)])

@@ -9,7 +9,7 @@ from inception_jax.errors import UserError
 from tests.fuzz import bounds
 from tests.fuzz import targets
 
-MUTATIONS = 60  # of each target's inputs
+MUTATIONS = 40  # of each target's inputs
 
 
 @pytest.mark.parametrize('name', targets.TARGETS)
