@@ -1,6 +1,11 @@
-"""Processes that see different data."""
+"""Processes that see different data, freeze or end."""
 
+import contextlib
+import os
 import platform
+import signal
+import subprocess
+import sys
 
 import jax
 from jax.experimental import multihost_utils
@@ -9,6 +14,34 @@ import pytest
 
 from inception_jax.distributed import session
 from inception_jax.distributed.liveness import SharedUserError
+from tests.support.commands import ROOT
+from tests.support.hosts import free_port
+
+# `busy` holds the interpreter, so that jax's threads, which abort, are first to
+# notice a lost coordinator.
+PROGRAM = """
+import sys
+from inception_jax.distributed import cluster
+from inception_jax.distributed import liveness
+from inception_jax.distributed import session
+from inception_jax.runtime import cli
+from tests.support.tiny import tiny_config
+
+liveness.HEARTBEAT_SECONDS = 0.5
+
+def main(arguments):
+  address, index, ends = arguments
+  process = cluster.ProcessInfo(address, 2, int(index))
+  with session.connected(process, tiny_config(), '', 60.0):
+    print('ready', flush=True)
+    sys.stdin.readline()
+    if ends == 'busy':
+      while True:
+        sum(range(10**7))
+  return None
+
+cli.run(main, takes_paths=True)
+"""
 
 
 @pytest.fixture
@@ -43,3 +76,62 @@ def test_the_fault_names_the_hosts_and_the_split(check):
     'do they see the same files?',
   )
   assert len(check(facts, other, {**other, 'classes': ('b', 'a')})) == 3
+
+
+@pytest.fixture
+def start():
+  """A function that starts two processes and waits until they have met."""
+  started = []
+
+  def processes(ends):
+    address = f'localhost:{free_port()}'
+    for i in range(2):
+      process = subprocess.Popen(
+        [sys.executable, '-c', PROGRAM, address, str(i), ends],
+        cwd=ROOT,
+        env={**os.environ, 'XLA_FLAGS': ''},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+      )
+      started.append(process)
+    for process in started:
+      assert process.stdout.readline() == 'ready\n', process.communicate()
+    return started
+
+  yield processes
+  for process in started:
+    process.kill()
+    with contextlib.suppress(BrokenPipeError), process:
+      pass
+
+
+def go_on(processes):
+  for process in processes:
+    process.stdin.write('\n')
+    process.stdin.flush()
+
+
+def check_lost(process, lost):
+  _, error = process.communicate(timeout=60)
+  assert process.returncode == 75, error
+  assert f'error: lost process {lost} ' in error
+
+
+@pytest.mark.parametrize('number', [signal.SIGKILL, signal.SIGSTOP])
+def test_lost_coordinator_ends_the_others_with_75(start, number):
+  first, second = processes = start('busy')
+  go_on(processes)
+  first.send_signal(number)
+  check_lost(second, 0)
+  if number == signal.SIGSTOP:
+    first.send_signal(signal.SIGCONT)
+    check_lost(first, 0)
+
+
+def test_processes_at_their_end_wait_for_no_frozen_one(start):
+  first, second = processes = start('done')
+  second.send_signal(signal.SIGSTOP)
+  go_on(processes)
+  check_lost(first, 1)
