@@ -27,7 +27,7 @@
 # make soak           kills, signals, damaged files, a full disk, three
 #                     processes; an hour
 # make fuzz           hostile archives, datasets, images, weights, JSON and
-#                     messages; ten minutes for each of eleven readers
+#                     messages; ten minutes for each of eleven readers, an hour
 # make compile-check  compile every ImageNet recipe ahead of time for eight TPU
 #                     v5e chips, without a TPU; two hours
 #
