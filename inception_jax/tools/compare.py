@@ -27,7 +27,7 @@ from inception_jax.report import intervals
 from inception_jax.runtime import cli
 from inception_jax.runtime import metrics_file
 
-_NUMBERS = ('count', 'top1', 'top5', 'loss')
+_SCORES = ('step', 'count', 'top1', 'top5', 'loss')
 _COLUMNS = ('run', 'step', 'images', 'top-1 %', 'top-5 %', 'loss')
 _PAIRED = ('calibration error', 'top-1 minus first', 'p')
 
@@ -56,51 +56,62 @@ def _read(path: str) -> dict[str, Any]:
   for folder in (path, os.path.join(path, 'report')):
     summary = os.path.join(folder, predictions.SUMMARY)
     if os.path.exists(summary):
-      scores = _parse(summary, _read_scores)
+      scores = _parse(summary, lambda file: _scores(_json(file)['result']))
       images = _parse(os.path.join(folder, predictions.IMAGES), _read_images)
       break
   else:
     evaluations = [x for x in metrics_file.read(path) if x['split'] == 'eval']
     if not evaluations:
       raise UserError(f'{path} has no evaluation to compare')
-    scores, images = evaluations[-1], None
-  if not _are_valid(scores):
-    raise UserError(f'{path} has no valid scores of its last evaluation')
+    where = os.path.join(path, metrics_file.NAME)
+    scores = _parse(where, lambda _, last=evaluations[-1]: _scores(last))
+    images = None
   config = os.path.join(path, 'config.json')
   return {
     'run': path,
-    **{key: scores[key] for key in ('step', *_NUMBERS)},
+    **scores,
     'config': _parse(config, _read_config) if os.path.exists(config) else None,
     'predictions': images,
   }
-
-
-def _are_valid(scores: Any) -> bool:
-  """Returns whether scores, which may be anything, are those of images."""
-  if not isinstance(scores, dict) or 'step' not in scores:
-    return False
-  numbers = [scores.get(key) for key in _NUMBERS]
-  if {*map(type, numbers)} - {int, float}:
-    return False
-  count, *fractions, loss = numbers
-  fractions = all(0 <= x <= 1 for x in fractions)
-  return count >= 1 and fractions and math.isfinite(loss)
 
 
 def _parse(path: str, parse):
   try:
     with open(path, newline='', encoding='utf-8') as file:
       return parse(file)
-  except (OSError, ValueError, TypeError, KeyError, csv.Error) as error:
+  except (OSError, ValueError, TypeError, LookupError, csv.Error) as error:
     raise UserError(f'{path} cannot be read: {error}') from error
 
 
-def _read_scores(file) -> Any:
-  return inputs.parse_json(file.read())['result']
+def _json(file) -> dict[str, Any]:
+  values = inputs.parse_json(file.read())
+  if not isinstance(values, dict):
+    raise ValueError('it is no JSON object')
+  return values
+
+
+def _scores(values: dict[str, Any]) -> dict[str, float]:
+  scores = {key: values[key] for key in _SCORES}
+  step, count, *others = scores.values()
+  if scores['loss'] is None:  # JSON has no NaN
+    scores['loss'] = math.nan
+    others.pop()
+  if (
+    not type(step) is type(count) is int
+    or {*map(type, others)} - {int, float}
+    or not 1 <= count < 2**53
+    or not all(map(math.isfinite, others))
+    or not all(0 <= scores[key] <= 1 for key in ('top1', 'top5'))
+  ):
+    raise ValueError(f'these are not the scores of an evaluation: {scores}')
+  return scores
 
 
 def _read_config(file) -> dict[str, Any]:
-  return dict(inputs.parse_json(file.read()))
+  config = _json(file)
+  if type(config.get('seed')) is not int:
+    raise ValueError('it has no seed')
+  return config
 
 
 def _read_images(file) -> dict[str, tuple[bool, float]]:

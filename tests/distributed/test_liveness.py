@@ -150,9 +150,10 @@ def test_message_of_no_process_counts_as_its_loss(network, ended, message):
 
 @ends_a_thread
 def test_reason_is_one_line_of_text(network, ended, capfd):
-  with network.watched(0), pytest.raises(UserError), network.watched(1):
-    raise UserError('a\nerror: b \x1b[31m' + 5000 * 'c')
-  assert ended(1) == [2]
+  with network.watched(0):
+    with pytest.raises(UserError), network.watched(1):
+      raise UserError('a\nerror: b \x1b[31m' + 5000 * 'c')
+    assert ended(1) == [2]
   (line,) = capfd.readouterr().err.splitlines()
   assert line.startswith(r'error: process 1 on b ended: a\nerror: b \x1b[31mc')
   assert len(line) < 2100
