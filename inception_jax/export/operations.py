@@ -26,24 +26,23 @@ _TF_OPERATIONS = frozenset(
   """
   Abs Add AddN AddV2 All Any ArgMax ArgMin Assert BatchMatMulV2 BiasAdd Bitcast
   BitwiseAnd BitwiseOr BitwiseXor BroadcastTo Case Cast Ceil ClipByValue
-  ConcatV2 Const CropAndResize Cumsum DecodeAndCropJpeg DecodeBmp DecodeGif
-  DecodeImage DecodeJpeg DecodePng DecodeRaw DecodeWebP Div Empty EnsureShape
-  Equal Exp ExpandDims ExtractJpegShape Fill Floor FloorDiv FloorMod GatherNd
-  GatherV2 Greater GreaterEqual Identity IdentityN If InvertPermutation
+  ConcatV2 Const CropAndResize Cumprod Cumsum DecodeAndCropJpeg DecodeBmp
+  DecodeGif DecodeImage DecodeJpeg DecodePng DecodeRaw DecodeWebP Div Empty
+  EnsureShape Equal Exp ExpandDims ExtractJpegShape Fill Floor FloorDiv FloorMod
+  GatherNd GatherV2 Greater GreaterEqual Identity IdentityN If InvertPermutation
   LeftShift Less LessEqual LogSoftmax LogicalAnd LogicalNot LogicalOr MatMul Max
   Maximum Mean Min Minimum Mod Mul Neg NoOp NotEqual OneHot OnesLike Pack Pad
   PadV2 PartitionedCall Placeholder PlaceholderWithDefault Pow PreventGradient
   Prod Range Rank ReadVariableOp RealDiv Reciprocal RegexFullMatch Relu Reshape
   ResizeArea ResizeBicubic ResizeBilinear ResizeNearestNeighbor ReverseV2
   RightShift Round Rsqrt ScaleAndTranslate Select SelectV2 Shape ShapeN Sign
-  Size Slice Softmax Split SplitV Sqrt Square Squeeze
-  StatefulPartitionedCall StatelessCase StatelessIf StatelessWhile
-  StaticRegexFullMatch StopGradient StridedSlice StringFormat StringJoin
-  StringLength Sub Substr Sum TensorListConcatV2 TensorListElementShape
-  TensorListFromTensor TensorListGather TensorListGetItem TensorListLength
-  TensorListPushBack TensorListReserve TensorListResize TensorListSetItem
-  TensorListStack Tile Transpose TruncateDiv TruncateMod Unpack Where While
-  XlaCallModule ZerosLike
+  Size Slice Softmax Split SplitV Sqrt Square Squeeze StatefulPartitionedCall
+  StatelessCase StatelessIf StatelessWhile StaticRegexFullMatch StopGradient
+  StridedSlice StringFormat StringJoin StringLength StringSplitV2 Sub Substr Sum
+  TensorListConcatV2 TensorListElementShape TensorListFromTensor
+  TensorListGather TensorListGetItem TensorListLength TensorListPushBack
+  TensorListReserve TensorListResize TensorListSetItem TensorListStack Tile
+  Transpose TruncateDiv TruncateMod Unpack Where While XlaCallModule ZerosLike
   """.split()
 )
 _TF_OBJECTS = ('user_object', 'function', 'bare_concrete_function', 'variable')

@@ -95,7 +95,10 @@ def wait_until_started(launch, count=2):
 def unknown_flags(argv):
   """Returns the flags in `argv` that main.py does not define."""
   text = (ROOT / 'main.py').read_text()
-  known = {'config', *re.findall(r"DEFINE_\w+\(\s*'(\w+)'", text)}
+  known = {
+    'config',
+    *re.findall(r"(?:DEFINE_\w+|define_path)\(\s*'(\w+)'", text),
+  }
   names = {re.match(r'--(\w+)', arg)[1] for arg in argv}
   return names - known
 
