@@ -2,8 +2,8 @@
 // inception_jax/data/headers.py: a file of a few kB may decode to gigabytes.
 
 import {PageError} from './page_error.js';
+import {MAX_PIXELS} from './pixels.js';
 
-const MAX_PIXELS = 80_000_000; // as inception_jax/models/card.py
 const MAX_SCANS = 100; // of an image of that size
 const JPEG = '\xff\xd8\xff';
 const [FILL, SCAN, END, EXIF, COMMENT] = [0xff, 0xda, 0xd9, 0xe1, 0xfe];

@@ -5,6 +5,8 @@
 // grey, one byte each. `bilinear` and `bicubic` give Pillow's pixels
 // (Resample.c) exactly; `area` and `nearest` are TensorFlow's, in float32.
 
+import {PageError} from './page_error.js';
+
 const {abs, ceil, floor, fround, max, min, sign, trunc} = Math;
 
 const KERNELS = {
@@ -19,6 +21,8 @@ const KERNELS = {
   },
 };
 const UNIT = 2 ** 22; // Pillow's weights are fixed-point numbers of 22 bits
+export const MAX_PIXELS = 80_000_000; // as inception_jax/models/card.py
+const ASPECT_RATIO = 16; // of an image at its shorter side, as decode.py
 export const INTERPOLATIONS = [...Object.keys(KERNELS), 'area', 'nearest'];
 export const CROPS = ['central', 'short_side', 'squash'];
 
@@ -36,7 +40,8 @@ export function cropWindow(width, height, card) {
   };
 }
 
-// RGBA of the crop window → RGBA or grey of input_size × input_size.
+// RGBA of the crop window → RGBA or grey of input_size × input_size. Throws a
+// PageError if the image would be too large in between.
 export function preprocess(rgba, width, height, card) {
   const channels = card.mean.length === 1 ? 1 : 4;
   const data = channels === 1 ? grey(rgba) : rgba;
@@ -50,6 +55,11 @@ export function preprocess(rgba, width, height, card) {
   const [across, down] = [width, height].map((extent) =>
     floor((shorter * extent) / min(width, height)),
   );
+  // A strip one pixel wide grows by `shorter` in both directions.
+  const most = max(MAX_PIXELS, ASPECT_RATIO * shorter ** 2);
+  if (across * down > most) {
+    throw new PageError('tooLarge', {width: across, height: down, max: most});
+  }
   return centreCrop(resize(image, across, down, card.interpolation), side);
 }
 

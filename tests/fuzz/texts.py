@@ -154,7 +154,7 @@ def _read_record(content, folder):
   best = directory.candidates('best')
   record = directory.record(*best)
   metadata.from_dict(record['network'], folder)
-  compatibility.check(_config(), _CLASSES, record, 'runs/x', False)
+  compatibility.check(_config(), _CLASSES, {}, record, 'runs/x', False)
   directory.read_first_sound([1], checkpoint.state_fields)
 
 

@@ -213,6 +213,20 @@ def test_images_that_ask_much_of_a_decoder_are_refused_before_it(
     assert found['state'] == refused[found['name']][1], found['name']
 
 
+def test_a_strip_does_not_grow_beyond_the_largest_image(visit):
+  code = visit().evaluate("""async () => {
+    const {preprocess} = await import('./pixels.js');
+    const card = {input_size: 299, crop_mode: 'short_side', crop_fraction: 1,
+                  interpolation: 'bilinear', mean: [0, 0, 0]};
+    try {
+      preprocess(new Uint8ClampedArray(4000), 1000, 1, card);
+    } catch (error) {
+      return error.code;
+    }
+  }""")
+  assert code == 'tooLarge'
+
+
 def test_first_frames_and_other_containers_are_classified(visit, tmp_path):
   page = visit()
   images = {
