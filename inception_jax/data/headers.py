@@ -124,12 +124,10 @@ def check(encoded, limit: int, palettes: bool):
 
 @functools.cache
 def _checker(limit: int, palettes: bool):
-  """Returns `_check` as a function that is traced once."""
+  """Returns `_check` as a function that is traced once, whoever calls it."""
   return tf.function(
-    lambda encoded: _check(encoded, limit, palettes),
-    input_signature=[tf.TensorSpec((), tf.string)],
-    autograph=False,
-  )
+    lambda encoded: _check(encoded, limit, palettes), autograph=False
+  ).get_concrete_function(tf.TensorSpec((), tf.string))
 
 
 def _check(encoded, limit: int, palettes: bool):

@@ -40,6 +40,11 @@ def arrays():
   return {**variables, 'params': params}, tangents, images, labels
 
 
+@pytest.fixture(autouse=True, scope='module')
+def made():
+  arrays()  # outside of any tracing
+
+
 def network(portable=False):
   model = create_model('tiny', NUM_CLASSES, stem='small', dropout_rate=0.2)
   options = dataclasses.replace(model.options, portable=portable)
