@@ -108,7 +108,13 @@ def read_record(path: epath.Path) -> dict[str, Any]:
       raise ValueError('its record has changed since it was saved')
     if not _KEYS <= record.keys():
       raise ValueError('it was not saved by this project')
+    if not all(map(_is_number, record['metrics'].values())):
+      raise ValueError('its metrics are not all numbers')
   return record
+
+
+def _is_number(value: Any) -> bool:
+  return type(value) is float or (type(value) is int and abs(value) < 2**63)
 
 
 def state_fields(record: dict[str, Any]) -> set[str]:

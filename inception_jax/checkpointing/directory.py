@@ -181,8 +181,9 @@ class CheckpointDirectory:
       return {}
 
   def _score(self, metrics: dict[str, float]) -> float:
-    """Returns the ranking metric, higher being better and NaN the worst."""
-    score = _METRIC_SIGNS[self._best_by] * metrics[self._best_by]
+    """Returns the ranking metric, higher being better; NaN or none is worst."""
+    sign = _METRIC_SIGNS[self._best_by]
+    score = sign * metrics.get(self._best_by, math.nan)
     return -math.inf if math.isnan(score) else score
 
   def _first_sound(self, steps, read, report):

@@ -100,3 +100,25 @@ def test_records_of_other_programs_are_rejected(two_checkpoints, tmp_path):
   checkpoint.write_record(path, {'step': 7})
   with pytest.raises(DamagedCheckpoint, match='not saved by this project'):
     checkpoint.read_record(path)
+
+
+@pytest.mark.parametrize(
+  'metrics', [[1], 'x', {'top1': 'x'}, {'top1': None}, {'top1': 10**400}]
+)
+def test_metrics_are_numbers(two_checkpoints, tmp_path, metrics):
+  path = epath.Path(shutil.copytree(two_checkpoints / '7', tmp_path / '7'))
+  record = checkpoint.read_record(path)
+  checkpoint.write_record(path, {**record, 'metrics': metrics})
+  with pytest.raises(DamagedCheckpoint):
+    checkpoint.read_record(path)
+
+
+def test_a_record_without_the_ranking_metric_is_no_best(
+  two_checkpoints, tmp_path
+):
+  folder = shutil.copytree(two_checkpoints, tmp_path / 'copy')
+  best = CheckpointDirectory(folder).best_step()
+  path = epath.Path(folder / str(best))
+  record = checkpoint.read_record(path)
+  checkpoint.write_record(path, {**record, 'metrics': {'top5': 1.0}})
+  assert CheckpointDirectory(folder).best_step() != best
