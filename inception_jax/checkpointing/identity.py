@@ -12,6 +12,7 @@ import uuid
 from etils import epath
 
 from inception_jax import errors
+from inception_jax import inputs
 from inception_jax.checkpointing import digests
 from inception_jax.runtime import files
 
@@ -24,7 +25,7 @@ def read(workdir: epath.Path) -> str:
   """Returns the identity of a run; '' if it has none, or a damaged one."""
   path = workdir / FILE
   try:
-    stored = json.loads(path.read_text())
+    stored = inputs.parse_json(path.read_bytes())
     if digests.with_digest(stored['values']) != stored:
       raise ValueError('it has changed since it was written')
     return str(stored['values'])

@@ -13,6 +13,8 @@ import socket
 import threading
 import time
 
+from inception_jax import inputs
+
 TOKEN = 'INCEPTION_JAX_TOKEN'  # the environment variable
 _MAX_BYTES = 1 << 18  # of a line; a config has some thousand
 _SEND_TIMEOUT = 10.0  # seconds
@@ -89,8 +91,8 @@ class Connection:
   def _parse(self, line: bytes) -> dict:
     signature, _, text = line.partition(b' ')
     if hmac.compare_digest(signature, self._signature(text)):
-      with contextlib.suppress(ValueError, RecursionError):
-        if isinstance(message := json.loads(text), dict):
+      with contextlib.suppress(ValueError):
+        if isinstance(message := inputs.parse_json(text), dict):
           return message
     raise ConnectionError('the connection sent no signed JSON object')
 

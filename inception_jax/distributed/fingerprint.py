@@ -2,12 +2,12 @@
 
 import hashlib
 import importlib.metadata
-import json
 import os
 import pathlib
 import platform
 from typing import Any
 
+from inception_jax import inputs
 from inception_jax.config import differences
 from inception_jax.config import serialization
 from inception_jax.distributed.cluster import ProcessInfo
@@ -60,7 +60,7 @@ def compare(primary: dict, config, others: dict[int, dict]) -> list[str]:
   for _, other in sorted(others.items()):
     name = f'process {other["index"]} on {other["host"]}'
     for key, value, expected in differences.differences(
-      json.loads(other['config']), config
+      inputs.parse_json(other['config']), config
     ):
       faults.append(f'{name} has {key}={value!r}, {zero} {expected!r}')
     for package, expected in primary['versions'].items():

@@ -100,9 +100,8 @@ def _accept(
           faults.append(fault)
           # Wait only a little for processes with further faults.
           deadline = min(deadline, time.monotonic() + _ANSWER_TIMEOUT / 2)
-          index = -1 - len(
-            connections
-          )  # unique, so that it is compared as well
+          # Unique, so that it is compared as well.
+          index = -1 - len(connections)
         others[index] = other
         connections.append(connection)
     refused = sorted(listener.refused)

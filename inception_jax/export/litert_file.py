@@ -4,7 +4,6 @@ The batch is 1: with any other, the converter fuses neither biases nor ReLUs
 into convolutions, and cannot quantize average pools.
 """
 
-from collections.abc import Callable
 from collections.abc import Iterable
 import os
 import tempfile
@@ -26,7 +25,7 @@ def save(
   apply,
   variables,
   card,
-  seal: Callable[[Iterable[bytes]], str],
+  seal: metadata.Seal,
   calibration: np.ndarray | None = None,
 ) -> None:
   """Writes `apply`, (variables, float32 [1, S, S, C]) → logits.

@@ -1,5 +1,6 @@
 """Metadata of exported networks, as JSON in their files."""
 
+from collections.abc import Callable
 from collections.abc import Iterable
 import hashlib
 import json
@@ -20,6 +21,8 @@ from inception_jax.weights.convert import Weights
 KEY = 'inception_jax'
 _VERSION = 1
 _DIGEST = 'sha256'
+# Parts of what runs → the metadata as JSON, with the digest of both: `seal`.
+Seal = Callable[[Iterable[bytes]], str]
 
 
 def to_json(weights: Weights, variables, step: int) -> str:
@@ -47,7 +50,7 @@ def from_json(
   try:
     values = inputs.parse_json(text or '')
     version = values.get('version')
-  except (ValueError, AttributeError, RecursionError):
+  except (ValueError, AttributeError):
     raise UserError(
       f'{path} was not exported by tools.export: it has no metadata'
     ) from None

@@ -3,7 +3,6 @@
 The metadata are the last bytes of the file, which a digest can leave out.
 """
 
-from collections.abc import Callable
 from collections.abc import Iterable
 import os
 import pathlib
@@ -18,13 +17,7 @@ INPUT, OUTPUT = 'images', 'logits'
 _OPSET = 18
 
 
-def save(
-  path: str,
-  apply,
-  variables,
-  card,
-  seal: Callable[[Iterable[bytes]], str],
-) -> None:
+def save(path: str, apply, variables, card, seal: metadata.Seal) -> None:
   """Writes `apply(variables, NHWC images)` as a function of NCHW images."""
   import jax2onnx
   import onnx

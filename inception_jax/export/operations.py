@@ -134,7 +134,7 @@ def _nodes(functions, names: Iterable[str]) -> Iterator:
 def _nbytes_of_constant(tensor) -> int:
   import tensorflow as tf
 
-  size = math.prod(dim.size for dim in tensor.tensor_shape.dim)
+  size = math.prod(abs(dim.size) for dim in tensor.tensor_shape.dim)
   return size * tf.dtypes.as_dtype(tensor.dtype).size
 
 
@@ -166,7 +166,8 @@ def check_onnx(content: bytes) -> None:
     found.add('external data')
   _refuse(found)
   nbytes = sum(
-    math.prod(x.dims) * helper.tensor_dtype_to_np_dtype(x.data_type).itemsize
+    math.prod(map(abs, x.dims))
+    * helper.tensor_dtype_to_np_dtype(x.data_type).itemsize
     for x in tensors
     if x.data_type
   )

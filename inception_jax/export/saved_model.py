@@ -5,7 +5,6 @@ takes `encoded` [B], strings that are each a JPEG, PNG, GIF, BMP or WebP, and
 preprocesses them. Both give `logits` and `probabilities`.
 """
 
-from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 import pathlib
@@ -23,13 +22,7 @@ _METADATA = f'{_EXTRA}/{metadata.KEY}.json'
 IMAGES, ENCODED = 'serving_default', 'encoded'
 
 
-def save(
-  path: str,
-  apply,
-  variables,
-  card,
-  seal: Callable[[Iterable[bytes]], str],
-) -> None:
+def save(path: str, apply, variables, card, seal: metadata.Seal) -> None:
   """Writes both signatures, and the metadata beside them."""
   from jax.experimental import jax2tf
   import tensorflow as tf

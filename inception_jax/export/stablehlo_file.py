@@ -1,11 +1,11 @@
 """StableHLO: a zip with a module of jax.export and metadata."""
 
-from collections.abc import Callable
 from collections.abc import Iterable
 import zipfile
 
 import numpy as np
 
+from inception_jax.export import metadata
 from inception_jax.export import operations
 from inception_jax.weights import limits
 
@@ -14,13 +14,7 @@ PLATFORMS = ('cpu', 'cuda', 'tpu')
 _MODULE, _METADATA = 'module.bin', 'card.json'
 
 
-def save(
-  path: str,
-  apply,
-  variables,
-  card,
-  seal: Callable[[Iterable[bytes]], str],
-) -> None:
+def save(path: str, apply, variables, card, seal: metadata.Seal) -> None:
   """Writes `apply` for `PLATFORMS` and any batch, with its variables."""
   import jax
   from jax import export

@@ -65,7 +65,9 @@ def test_copied_and_moved_runs_stay_the_same(runs, one_device, caplog):
   assert not caplog.text
 
 
-@pytest.mark.parametrize('content', [b'', b'\xff\x00', b'[]', b'{"values": 1}'])
+@pytest.mark.parametrize(
+  'content', [b'', b'\xff\x00', b'[]', b'{"values": 1}', b'[' * 100_000]
+)
 def test_damaged_identity_is_named_and_restored(
   runs, one_device, caplog, content
 ):

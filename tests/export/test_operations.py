@@ -241,9 +241,12 @@ def test_onnx_is_one_file_of_standard_operators(weights, tmp_path, card_json):
 
   model = fresh()
   model.graph.initializer.add(data_type=1, dims=[2**20, 2**20])
-  write_onnx(path, model, card_json)
-  with pytest.raises(UserError, match=DECLARES):
-    formats.load(str(path))
+  # A negative size takes nothing from the sum.
+  for last in (1, -(2**20)):
+    model.graph.initializer.add(data_type=1, dims=[2**20, last])
+    write_onnx(path, model, card_json)
+    with pytest.raises(UserError, match=DECLARES):
+      formats.load(str(path))
 
 
 def test_litert_declares_no_large_tensors(weights, tmp_path):
