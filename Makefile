@@ -43,6 +43,8 @@
 #                        data and JPEGs; 15 minutes
 # make bench-start       time to v3's first step, cold and from the compilation
 #                        cache; five minutes
+# make bench-fine-tune   training steps of v3 with frozen layers against its
+#                        forward pass; five minutes
 # make bench-checkpoint  cost of saving a checkpoint of v3; ten minutes
 # make bench-evaluation  evaluation against its bare forward pass; ten minutes
 # make bench-export      every export format of three networks, ONNX against
@@ -72,8 +74,8 @@ PIP     := -m pip install --quiet --disable-pip-version-check
 
 .PHONY: help train test test-fast golden lint parity parity-training \
   parity-evaluation learning soak fuzz bench bench-checkpoint bench-evaluation \
-  bench-compile bench-export bench-loop bench-mindcv bench-start bench-step \
-  compile-check browser cpp malloc web clean
+  bench-compile bench-export bench-fine-tune bench-loop bench-mindcv \
+  bench-start bench-step compile-check browser cpp malloc web clean
 
 train bench-step: export LD_PRELOAD = $(MALLOC)
 # On AMD CPUs, glibc before 2.40 copies at some offsets at a tenth of the speed.
@@ -204,6 +206,13 @@ bench-start: $(VENV)/ready
 	  --config=configs/inception_v3.py --config.data.source=synthetic \
 	  --config.batch_size=8 --config.precision=float32 \
 	  --ledger=benchmarks/start.csv $(ARGS)
+
+bench-fine-tune: export LD_PRELOAD = $(MALLOC)
+bench-fine-tune: $(VENV)/ready malloc
+	@$(RUN) -m benchmarks.run --what=fine_tune --rounds=5 \
+	  --config=configs/inception_v3.py --config.data.image_size=139 \
+	  --config.batch_size=16 --config.precision=float32 \
+	  --ledger=benchmarks/fine_tune.csv $(ARGS)
 
 bench-compile: .venv-tpu/ready
 	@for network in inception_v3 inception_v4 inception_resnet_v2; do \

@@ -24,7 +24,9 @@ from inception_jax.report import ledger
 from inception_jax.runtime import cli
 
 FLAGS = flags.FLAGS
-_PARTS = 'input step compile loop start checkpoint evaluation export'.split()
+_PARTS = (
+  'input step compile loop start checkpoint evaluation export fine_tune'
+).split()
 _CONFIG = config_flags.DEFINE_config_file(
   'config', 'configs/inception_v4.py', 'The recipe to measure.'
 )
@@ -96,7 +98,7 @@ def _measure(what: str, config, rounds: int) -> dict | list[dict]:
       args = [f'--config={config_flags.get_config_filename(FLAGS["config"])}']
       args += [f'--config.{key}={value}' for key, value in overrides.items()]
       return measure(args, rounds)
-    case 'evaluation':
+    case 'evaluation' | 'fine_tune':
       return measure(config, rounds)
     case 'export':
       if faults := _mindspore_faults():

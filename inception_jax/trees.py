@@ -29,6 +29,29 @@ def map_names(function, tree):
   )
 
 
+def split(tree, selects):
+  """Splits a tree in two, with None in place of the other's leaves.
+
+  Args:
+    tree: the tree.
+    selects: path, as of `map_names` → whether the leaf is in the first one.
+  """
+  picked = lambda wanted: jax.tree_util.tree_map_with_path(
+    lambda path, x: x if selects(_name(path)) == wanted else None, tree
+  )
+  return picked(True), picked(False)
+
+
+def join(first, second):
+  """Returns the tree that `split` split."""
+  return jax.tree.map(
+    lambda x, other: other if x is None else x,
+    first,
+    second,
+    is_leaf=lambda x: x is None,
+  )
+
+
 def restore(abstract, arrays: dict[str, np.ndarray], origin):
   """Returns `arrays` as a tree of jax.Arrays, sharded as `abstract` is.
 

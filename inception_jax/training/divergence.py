@@ -14,19 +14,24 @@ MAX_SKIPPED_STEPS = 20
 class DivergenceMonitor:
   """Checks the loss and the layer norms of each step for non-finite values."""
 
-  def __init__(self, model, data, abstract, last_good):
+  def __init__(self, model, data, freeze, abstract, last_good):
     """Creates the monitor.
 
     Args:
       model: the network.
       data: `config.data`, resolved.
+      freeze: `config.fine_tune.freeze`: no norms of these parameters come.
       abstract: the shapes of the TrainState.
       last_good: returns a sentence on the newest checkpoint, for the message.
     """
     self._model, self._data = model, data
     self._last_good = last_good
     self._skipped = 0
-    self._params = trees.leaf_names(abstract.params)
+    self._params = [
+      name
+      for name in trees.leaf_names(abstract.params)
+      if not trees.is_frozen(name, freeze)
+    ]
     self._stats = trees.leaf_names(abstract.batch_stats)
 
   def check(self, step: int, metrics: dict) -> None:

@@ -69,6 +69,7 @@ class Session(contextlib.ExitStack):
     self._divergence = DivergenceMonitor(
       run.trainer.model,
       config.data,
+      tuple(config.fine_tune.freeze),
       run.trainer.abstract,
       checkpoints.last_good_message,
     )

@@ -1,13 +1,12 @@
 """The training step, a pure function of state and batch."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import jmp
 import optax
 
 from inception_jax import metrics as metrics_lib
+from inception_jax import trees
 from inception_jax.data.augment import transforms
 from inception_jax.models.kernels import convolution
 from inception_jax.training import loss_scale as loss_scale_lib
@@ -30,11 +29,15 @@ def make_train_step(config, model, tx: optax.GradientTransformation, rate):
     'label': int32 [B]}. Its metrics are `metrics.sums` of the batch, where
     `loss` is the main head's, with label smoothing; 'learning_rate',
     'grad_norm' and 'param_norm', float32 scalars; and 'norms', see
-    `layer_norms`. A float16 update whose gradients overflow is skipped: only
-    the step counters and the loss scale change, 'skipped' is 1 and the batch
-    is not counted. 'loss_scale' is the scale that the step used.
+    `layer_norms`. Frozen parameters get no gradient and count in no norm; the
+    layers before the first trained one only run forward. A float16 update whose
+    gradients overflow is skipped: only the step counters and the loss scale
+    change, 'skipped' is 1 and the batch is not counted. 'loss_scale' is the
+    scale that the step used.
   """
   objective = make_objective(config, model)
+  freeze = tuple(config.fine_tune.freeze)
+  is_trained = lambda path: not trees.is_frozen(path, freeze)
 
   def train_step(state: TrainState, batch):
     key = jax.random.fold_in(jax.random.key(config.seed), state.step)
@@ -43,16 +46,22 @@ def make_train_step(config, model, tx: optax.GradientTransformation, rate):
       augment_key, batch, config.data, model.num_classes
     )
     loss_scale = loss_scale_lib.make_loss_scale(config, state.loss_scale)
-    grad_fn = jax.grad(functools.partial(objective, loss_scale), has_aux=True)
+    trained, frozen = trees.split(state.params, is_trained)
+
+    def trained_objective(trained, *args):
+      return objective(loss_scale, trees.join(trained, frozen), *args)
+
+    grad_fn = jax.grad(trained_objective, has_aux=True)
     if config.gradient_accumulation > 1:
       grad_fn = accumulate_gradients(grad_fn, config.gradient_accumulation)
     grads, (loss, logits, batch_stats) = grad_fn(
-      state.params, state.batch_stats, images, targets, dropout_key
+      trained, state.batch_stats, images, targets, dropout_key
     )
     # First, since RMSProp's ε makes the update depend on the gradient's scale.
     grads = loss_scale.unscale(grads)
     updated = apply_gradients(state, grads, batch_stats, tx, config.ema_decay)
-    norms = layer_norms(grads, updated.params, batch_stats)
+    trained, _ = trees.split(updated.params, is_trained)
+    norms = layer_norms(grads, trained, batch_stats)
     metrics = {
       'learning_rate': jnp.asarray(rate(state.step), jnp.float32),
       'grad_norm': jnp.linalg.norm(norms['grad_norms']),
@@ -121,13 +130,26 @@ def apply_gradients(
 
   Args:
     state: before the step.
-    grads: of its parameters, divided by the loss scale.
+    grads: of its parameters, divided by the loss scale; None for frozen ones,
+      which keep their values.
     batch_stats: after the forward pass.
     tx: the optimizer.
     decay: of the moving average of weights and BatchNorm statistics.
   """
-  updates, opt_state = tx.update(grads, state.opt_state, state.params)
+
+  def unless_frozen(new, old):
+    return jax.tree.map(
+      lambda grad, new, old: old if grad is None else new,
+      *(grads, new, old),
+      is_leaf=lambda x: x is None,
+    )
+
+  zeros = jax.tree.map(jnp.zeros_like, state.params)
+  updates, opt_state = tx.update(
+    unless_frozen(grads, zeros), state.opt_state, state.params
+  )
   params = optax.apply_updates(state.params, updates)
+  params = unless_frozen(params, state.params)
   ema = state.ema
   if ema is not None:
     ema = optax.incremental_update(
@@ -135,6 +157,7 @@ def apply_gradients(
       ema,
       1.0 - ema_decay(decay, state.step),
     )
+    ema['params'] = unless_frozen(ema['params'], state.ema['params'])
   return state.replace(
     step=state.step + 1,
     params=params,
@@ -205,7 +228,7 @@ def layer_norms(grads, params, batch_stats) -> dict[str, jax.Array]:
   """Returns norms that show the state of each layer, and where one diverged.
 
   Returns:
-    'grad_norms' and 'param_norms' of each leaf, [leaves] in jax's order;
+    'grad_norms' and 'param_norms' of each leaf, [leaves] in JAX's order;
     'stats', the norm of each BatchNorm statistic, to find non-finite ones.
   """
   norms = lambda tree: jnp.stack(

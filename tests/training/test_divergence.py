@@ -37,7 +37,7 @@ def check(tiny, variables):
   model = architectures.create_model('tiny', 10, aux_head=True)
   state = types.SimpleNamespace(**variables)
   monitor = DivergenceMonitor(
-    model, tiny.data, state, lambda: 'there is no checkpoint'
+    model, tiny.data, (), state, lambda: 'there is no checkpoint'
   )
 
   def apply(step=7, loss=1.0, grads=(), params=(), stats=(), **more):
