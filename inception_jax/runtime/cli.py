@@ -4,6 +4,7 @@ from collections.abc import Callable
 import logging
 import os
 import re
+import signal
 import sys
 import traceback
 
@@ -23,6 +24,7 @@ from inception_jax.runtime import preemption
 from inception_jax.runtime.preemption import Preempted
 from inception_jax.runtime.preemption import ProcessLost
 from inception_jax.runtime.process import exit_now
+from inception_jax.runtime.process import open_standard_streams
 
 COMPILATION_CACHE = '~/.cache/inception_jax'
 # In XLA's messages: of any device, and of a failed malloc on a CPU.
@@ -75,6 +77,7 @@ def run(
   the result to the exit status. A `UserError` becomes one line on stderr for
   each fault, and exit status 2.
   """
+  open_standard_streams()
   _set_up_logging()
 
   def main(argv):
@@ -84,16 +87,24 @@ def run(
       # Log lines go above a progress bar, not into it.
       with logging_redirect_tqdm(_LOGGERS):
         result = command(argv[1:]) if takes_paths else command()
+      if result is None:
+        return 0
+      print(json_line(result), flush=True)
+      return status(result)
     except UserError as error:
       exit_now(2, *error.faults)
     except Preempted as error:
       hint = 'saved; the same command resumes from here'
-      print(f'stopped after {error}: {hint}', file=sys.stderr)
+      log.warning('stopped after %s: %s', error, hint)
       exit_now(preemption.STATUS)
     except ProcessLost as error:
       exit_now(preemption.STATUS, str(error))
     except (RunError, FloatingPointError) as error:  # the latter: divergence
       exit_now(1, str(error))
+    except BrokenPipeError:  # as of `| head`
+      exit_now(1, 'the reader of stdout has ended')
+    except KeyboardInterrupt:
+      exit_now(128 + signal.SIGINT, 'interrupted')
     except Exception as error:
       if fault := files.disk_fault(error):
         exit_now(1, fault)
@@ -101,10 +112,6 @@ def run(
       if _OUT_OF_MEMORY.search(str(error)):
         exit_now(1, 'out of memory; a smaller --config.batch_size needs less')
       exit_now(1)
-    if result is None:
-      return 0
-    print(json_line(result), flush=True)
-    return status(result)
 
   app.run(main, flags_parser=_parse)
 

@@ -41,9 +41,27 @@ def exit_now(status: int, *faults: str) -> NoReturn:
   """Prints a line for each fault on stderr and ends the process at once.
 
   Its threads do not matter. sys.exit would wait: jax for the other processes,
-  orbax for its threads, which never end after a failed save.
+  orbax for its threads, which never end after a failed save. It ends even where
+  nobody reads stderr any more, such as a terminal that was closed.
   """
-  for fault in faults:
-    print(f'error: {printable(fault)}', file=sys.stderr)
-  sys.stderr.flush()
-  os._exit(status)
+  try:
+    for fault in faults:
+      print(f'error: {printable(fault)}', file=sys.stderr, flush=True)
+  finally:
+    os._exit(status)
+
+
+def open_standard_streams() -> None:
+  """Opens those of stdin, stdout and stderr that are closed, on /dev/null.
+
+  A file opened later would get the number of a closed one, and all that is
+  printed there.
+  """
+  for descriptor, name in enumerate(('stdin', 'stdout', 'stderr')):
+    try:
+      os.fstat(descriptor)
+    except OSError:
+      os.dup2(os.open(os.devnull, os.O_RDWR), descriptor)
+    if getattr(sys, name) is None:
+      mode = 'w' if descriptor else 'r'
+      setattr(sys, name, open(descriptor, mode, closefd=False))

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 
-from inception_jax.errors import printable
+from inception_jax.runtime.process import exit_now
 
 log = logging.getLogger(__name__)
 
@@ -73,20 +73,18 @@ class Watchdog:
       if self._over.wait(min(left, HEARTBEAT_SECONDS)):
         return
     faulthandler.dump_traceback(file=sys.stderr, all_threads=True)
+    faults = []
     if self._count > 1:
-      late = printable(self._late_processes())
-      print(f'error: {late}', file=sys.stderr)
-    print(
-      f'error: no step was finished in {self._seconds / 60:g} minutes '
-      "(--config.watchdog_minutes); each thread's stack is above. The same "
-      'command resumes from the last checkpoint',
-      file=sys.stderr,
-      flush=True,
-    )
-    if self._count > 1:
+      faults.append(self._late_processes())
       # The others end with this one; let them print their stacks first.
       time.sleep(HEARTBEAT_SECONDS)
-    os._exit(STATUS)
+    exit_now(
+      STATUS,
+      *faults,
+      f'no step was finished in {self._seconds / 60:g} minutes '
+      "(--config.watchdog_minutes); each thread's stack is above. The same "
+      'command resumes from the last checkpoint',
+    )
 
   def _write_heartbeat(self) -> None:
     try:
