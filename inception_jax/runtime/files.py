@@ -9,8 +9,11 @@ import pathlib
 import shutil
 import stat
 import tempfile
+import uuid
 
 from etils import epath
+
+from inception_jax.errors import UserError
 
 # Of a disk that is full, was mounted read-only, or has vanished.
 _DISK_ERRORS = {
@@ -24,6 +27,7 @@ _DISK_ERRORS = {
   errno.ENOTCONN,
 }
 _MAX_BYTES = 2**30
+_ENDING = 20  # characters of a name
 
 
 def regular(path: str | bytes, flags: int) -> int:
@@ -91,16 +95,24 @@ def kind(entry: os.DirEntry) -> str:
 
 
 @contextlib.contextmanager
-def atomic_path(path: str):
-  """Yields a temporary path, renamed to `path` or, after an error, removed.
+def atomic_path(path: str, replace: bool = False):
+  """Yields a new temporary path, renamed to `path` or, after an error, removed.
 
   Makes the parent folder.
+
+  Raises:
+    UserError: by now, something is at `path`, which is not to be replaced.
   """
   parent, name = os.path.split(os.path.abspath(path))
   os.makedirs(parent, exist_ok=True)
-  unfinished = os.path.join(parent, f'unfinished-{os.getpid()}-{name}')
+  # Not the process's number: those of containers are equal, and one that was
+  # killed has left its own. Readers look at the ending.
+  unfinished = f'unfinished-{uuid.uuid4().hex[:8]}-{name[-_ENDING:]}'
+  unfinished = os.path.join(parent, unfinished)
   try:
     yield unfinished
+    if not replace and os.path.lexists(path):
+      raise UserError(f'{path} was made by another command in the meantime')
     os.rename(unfinished, path)
   finally:
     if os.path.isdir(unfinished):

@@ -9,6 +9,7 @@ depends on batch size, optimizer, augmentation and precision.
 """
 
 import csv
+import functools
 import logging
 import os
 import time
@@ -69,10 +70,11 @@ def main():
   smooth = moving_average(losses)
   best = steepest(rates, smooth)
   table, plot = (os.path.join(output, f'rates.{end}') for end in ('csv', 'png'))
-  with files.atomic_path(table) as path, open(path, 'w') as file:
+  written = functools.partial(files.atomic_path, replace=True)
+  with written(table) as path, open(path, 'w') as file:
     lines = zip(rates, losses, smooth, strict=True)
     csv.writer(file).writerows([('learning_rate', 'loss', 'smoothed'), *lines])
-  with files.atomic_path(plot) as path:
+  with written(plot) as path:
     _plot(path, rates, losses, smooth, best)
   if best is None:
     log.warning('the loss never fell, so no learning rate is suggested')

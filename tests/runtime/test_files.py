@@ -2,12 +2,14 @@
 
 from concurrent import futures
 import os
+import pathlib
 import socket
 import threading
 
 from etils import epath
 import pytest
 
+from inception_jax.errors import UserError
 from inception_jax.runtime import files
 
 
@@ -57,6 +59,31 @@ def test_what_is_put_in_the_place_of_a_file_is_not_read(tmp_path, monkeypatch):
     with pytest.raises(OSError, match='not a regular file'):
       files.read(path)
   assert len(os.listdir('/proc/self/fd')) == before
+
+
+def test_two_commands_that_make_the_same_file_do_not_disturb_each_other(
+  tmp_path,
+):
+  # Both in one process, as those of two containers have the same number.
+  path = tmp_path / f'{"x" * 240}.onnx'  # the longest name but ten
+  with files.atomic_path(str(path)) as first:
+    with pytest.raises(ZeroDivisionError):
+      with files.atomic_path(str(path)) as second:
+        pathlib.Path(first).write_text('first')
+        pathlib.Path(second).write_text('second')
+        assert first.endswith('.onnx')
+        raise ZeroDivisionError
+  assert path.read_text() == 'first'
+  other = str(tmp_path / 'folder')
+  with pytest.raises(UserError, match='made by another command'):
+    with files.atomic_path(other) as unfinished:
+      os.makedirs(os.path.join(unfinished, 'of this one'))
+      os.mkdir(other)
+  assert not os.listdir(other)
+  with files.atomic_path(str(path), replace=True) as unfinished:
+    pathlib.Path(unfinished).write_text('third')
+  assert path.read_text() == 'third'
+  assert sorted(os.listdir(tmp_path)) == ['folder', path.name]
 
 
 def test_too_little_free_space_is_reported(tmp_path, monkeypatch):
