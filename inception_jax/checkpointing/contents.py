@@ -12,6 +12,9 @@ from inception_jax.errors import UserError
 
 DAMAGED_SUFFIX = '.damaged'
 DELETED_SUFFIX = '.deleted'
+# orbax writes to what these match, and TensorFlow and orbax read a backslash as
+# a slash.
+_PATTERN = re.compile(r'\[|\*\*')
 # Not 0008 or ٨, which would be read and renamed as 8.
 _STEP = re.compile('(0|[1-9][0-9]*)')
 _NUMBER = '(-[0-9]+)?'  # see `free_name`
@@ -62,6 +65,24 @@ def read(folder: epath.Path) -> Contents:
       contents.others.append(path)
   contents.steps.sort()
   return contents
+
+
+def cannot_hold(folder: str, written: bool = True) -> str:
+  """Returns why a folder, new or old, cannot hold checkpoints, or ''.
+
+  Else sound ones would be taken for damaged. With `written`, they are to be
+  written there, not just read.
+  """
+  path = str(epath.Path(folder).absolute())
+  if '\\' in path:
+    return f'{folder}: orbax takes a backslash for a slash'
+  if written and (found := _PATTERN.search(path)):
+    return f'{folder}: orbax takes {found[0]} for a pattern'
+  try:
+    path.encode()
+  except UnicodeEncodeError:
+    return f'{folder}: not UTF-8 (in the C locale, set PYTHONUTF8=1)'
+  return ''
 
 
 def free_name(path: epath.Path, suffix: str) -> epath.Path:

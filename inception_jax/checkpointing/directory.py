@@ -30,7 +30,14 @@ class CheckpointDirectory:
   that ranks checkpoints: 'top1', 'top5' or 'loss'.
   """
 
-  def __init__(self, directory, best_by: str = 'top1'):
+  def __init__(self, directory, best_by: str = 'top1', written: bool = False):
+    """Reads the names in the folder; `written`: others will be written to it.
+
+    Raises:
+      UserError: it cannot be read, or has a name that orbax misunderstands.
+    """
+    if fault := contents.cannot_hold(str(directory), written):
+      raise UserError(f'no checkpoints can be in {fault}')
     self.directory = epath.Path(directory).absolute()
     self._best_by = best_by
     self._steps = contents.read(self.directory).steps

@@ -55,7 +55,7 @@ class CheckpointManager(CheckpointDirectory):
     keep_always: Callable[[int], bool] = lambda step: False,
     best_by: str = 'top1',
   ):
-    super().__init__(directory, best_by)
+    super().__init__(directory, best_by, written=True)
     self._keep_latest, self._keep_always = keep_latest, keep_always
     self._executor = futures.ThreadPoolExecutor(
       1, 'checkpoint', initializer=_lower_priority

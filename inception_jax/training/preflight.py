@@ -5,6 +5,7 @@ import os
 import jax
 
 from inception_jax import errors
+from inception_jax.checkpointing import contents
 from inception_jax.config import durations
 from inception_jax.config import validation
 from inception_jax.data import config_check
@@ -69,6 +70,8 @@ def _check_workdir(workdir: str) -> list[str]:
   """Tries to write a file there; leaves nothing behind."""
   if not workdir:
     return ['--workdir is missing: the folder for checkpoints and logs']
+  if fault := contents.cannot_hold(workdir):
+    return [f'--workdir cannot hold checkpoints: {fault}']
   scheme, separator, _ = workdir.partition('://')
   if separator:
     known = f'--workdir={workdir}: expected a local path or gs://BUCKET/PATH'

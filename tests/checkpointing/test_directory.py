@@ -35,6 +35,37 @@ def test_best_needs_an_evaluation(tmp_path, one_device):
     CheckpointDirectory(tmp_path).candidates('best')
 
 
+@pytest.mark.parametrize(
+  ('name', 'readable', 'reason'),
+  [
+    ('run[1]', True, r'orbax takes \[ for a pattern'),
+    ('**', True, r'orbax takes \*\* for a pattern'),
+    (r'run\1', False, 'orbax takes a backslash for a slash'),
+    ('run\udcff', False, 'not UTF-8'),
+  ],
+)
+def test_a_name_that_orbax_misunderstands_is_no_damage(
+  name, readable, reason, two_checkpoints, tmp_path
+):
+  folder = shutil.copytree(two_checkpoints, tmp_path / name / 'checkpoints')
+  before = names_in(folder)
+  with pytest.raises(UserError, match=reason):
+    CheckpointManager(folder)
+  if readable:
+    assert CheckpointDirectory(folder).newest_record()
+  else:
+    with pytest.raises(UserError, match=reason):
+      CheckpointDirectory(folder)
+  assert names_in(folder) == before
+  assert os.listdir(tmp_path) == [name]  # and nothing beside it
+
+
+def test_any_other_name_holds_checkpoints(tmp_path, one_device):
+  folder = tmp_path / 'a b%41%{x}*?#~$HOME\'"|;&=:\n狗' / 'checkpoints'
+  save_all(folder, {7: 0.5}, one_device)
+  assert CheckpointManager(folder).resume()[0] == 7
+
+
 def test_fields_can_be_read_alone(tmp_path, one_device):
   save_all(tmp_path, {7: 0.5}, one_device)
   step, _, arrays = CheckpointDirectory(tmp_path).read_first_sound(

@@ -158,6 +158,10 @@ def test_missing_or_unusable_config_and_workdir_are_reported(tmp_path):
       '--workdir=README.md/x cannot be written',
     ),
     ([DIGITS, '--workdir=README.md'], '--workdir=README.md cannot be written'),
+    (
+      [DIGITS, '--workdir=runs/[1]'],
+      '--workdir cannot hold checkpoints: runs/',
+    ),
     ([DIGITS, '--workdir=s3://bucket/run'], 'expected a local path or gs://'),
     ([DIGITS, '--mode=eval'], '--workdir is missing'),
     (['--config=README.md', '--workdir=x'], '--config=README.md: SyntaxError'),
