@@ -10,6 +10,7 @@ import contextlib
 import importlib.metadata
 import json
 import logging
+import math
 import platform
 from typing import Any
 
@@ -33,6 +34,8 @@ _RECORD = 'record'
 _RECORD_FILE = 'metadata'
 # Written by orbax into each checkpoint's folder.
 _ORBAX_MARKER = '_CHECKPOINT_METADATA'
+# Bytes of arrays that tensorstore compresses, together with their names.
+_SMALL_ARRAYS = 2**24
 _VERSIONS = {
   'python': platform.python_version(),
   **{
@@ -153,6 +156,7 @@ def _restore_arrays(
   with _checkpointer() as checkpointer:
     tree = checkpointer.metadata(path).item_metadata[_STATE].tree
     tree = {key: tree[key] for key in fields}
+    _check_size(path / _STATE, jax.tree.leaves(tree))
     as_numpy = jax.tree.map(
       lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree
     )
@@ -161,6 +165,23 @@ def _restore_arrays(
     )
     args = ocp.args.Composite(**{_STATE: args})
     return trees.named_leaves(checkpointer.restore(path, args=args)[_STATE])
+
+
+def _check_size(folder: epath.Path, arrays: list) -> None:
+  """Raises ValueError if arrays are declared that the files cannot hold.
+
+  `write` compresses nothing. Others may, and orbax allocates what is declared.
+  """
+  declared = sum(math.prod(x.shape) * x.dtype.itemsize for x in arrays)
+  nbytes = sum(
+    (parent / name).stat().length
+    for parent, _, names in folder.walk()
+    for name in names
+  )
+  if declared > nbytes + _SMALL_ARRAYS:
+    raise ValueError(
+      f'it declares {declared} bytes of arrays, its files have {nbytes}'
+    )
 
 
 def is_checkpoint(path: epath.Path) -> bool:

@@ -1,12 +1,15 @@
 """Writes metrics as lines of JSON and as TensorBoard curves."""
 
+from collections.abc import Callable
 import contextlib
 import logging
+import re
 
 from etils import epath
 from etils import epy
 import jax
 
+from inception_jax import errors
 from inception_jax.errors import RunError
 from inception_jax.runtime import metrics_file
 from inception_jax.runtime.process import is_primary
@@ -39,11 +42,14 @@ class MetricWriter(contextlib.ExitStack):
       metrics_file.end_last_line(self._lines)
       if skip_written:
         self._written = set(metrics_file.parse(self._lines))
+      absl = logging.getLogger('absl')
+      absl.addFilter(_is_not_asynchronous)
+      self.callback(absl.removeFilter, _is_not_asynchronous)
       # Asynchronous, so that training does not wait for the disk.
       self._tensorboard = metric_writers.AsyncWriter(
         metric_writers.SummaryWriter(str(workdir))
       )
-      self.callback(self._tensorboard.close)
+      self.callback(_one_error, self._tensorboard.close)
 
   def write(self, step: int, split: str, values: dict[str, float]) -> None:
     """Appends a line to metrics.jsonl and a point to each TensorBoard curve."""
@@ -56,17 +62,18 @@ class MetricWriter(contextlib.ExitStack):
         reason = f'{self._lines} cannot be written: {error.strerror}'
         raise RunError(reason) from error
     points = {f'{split}/{key}': value for key, value in values.items()}
-    self._tensorboard.write_scalars(step, points)
+    self.write_scalars(step, points)
 
   def write_scalars(self, step: int, values: dict[str, float]) -> None:
     """Appends a point to each TensorBoard curve only."""
     if self._primary:
-      self._tensorboard.write_scalars(step, values)
+      _one_error(self._tensorboard.write_scalars, step, values)
 
   def write_histograms(self, step: int, arrays: dict[str, jax.Array]) -> None:
     """Writes a TensorBoard histogram of each array's values."""
     if self._primary:
-      self._tensorboard.write_histograms(step, jax.device_get(arrays))
+      values = jax.device_get(arrays)
+      _one_error(self._tensorboard.write_histograms, step, values)
 
   def scores(self) -> dict[int, dict[str, float]]:
     """Returns the scores of each evaluated step, written by any process."""
@@ -89,3 +96,18 @@ class MetricWriter(contextlib.ExitStack):
       *(step, ' (raw weights)' if raw else ''),
       *(scores[key] for key in metrics_file.SCORES),
     )
+
+
+def _one_error(write: Callable[..., None], *args) -> None:
+  """Calls `write`, which also raises errors of earlier, asynchronous calls."""
+  try:
+    write(*args)
+  except Exception as error:  # TensorFlow's, in one of clu
+    # Without the names of TensorFlow's operations.
+    reason = errors.one_line(re.sub(r'\{\{.*?\}\}|\[Op:.*', '', str(error)))
+    raise RunError(f'TensorBoard events cannot be written: {reason}') from error
+
+
+def _is_not_asynchronous(record: logging.LogRecord) -> bool:
+  """Returns whether a log record is no traceback of what is raised as well."""
+  return record.module != 'asynclib'

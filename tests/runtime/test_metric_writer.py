@@ -2,8 +2,12 @@
 
 import json
 
+import pytest
+
+from inception_jax.errors import RunError
 from inception_jax.runtime import metric_writer
 from inception_jax.runtime import metrics_file
+from tests.support.checkpoints import file_size_limit
 
 
 def test_lines_are_complete_and_written_once(tmp_path):
@@ -29,3 +33,14 @@ def test_lines_are_complete_and_written_once(tmp_path):
   with metric_writer.MetricWriter(tmp_path, skip_written=False) as third:
     third.write(3, 'train', {'loss': 4.0})
   assert len(path.read_text().splitlines()) == 5
+
+
+def test_a_full_disk_is_one_line_from_tensorboard_too(tmp_path, capfd):
+  with file_size_limit(4096), pytest.raises(RunError) as caught:
+    with metric_writer.MetricWriter(tmp_path) as writer:
+      for step in range(200):
+        writer.write_scalars(step, {'loss': 1.0})
+  (line,) = str(caught.value).splitlines()
+  assert line.startswith('TensorBoard events cannot be written: ')
+  assert 'File too large' in line and '{{' not in line
+  assert capfd.readouterr().err == ''
