@@ -10,7 +10,6 @@ import contextlib
 import importlib.metadata
 import json
 import logging
-import math
 import platform
 from typing import Any
 
@@ -21,6 +20,7 @@ import orbax.checkpoint as ocp
 
 from inception_jax import errors
 from inception_jax import trees
+from inception_jax.checkpointing import bounds
 from inception_jax.checkpointing import digests
 from inception_jax.checkpointing import machine
 from inception_jax.errors import RunError
@@ -34,8 +34,6 @@ _RECORD = 'record'
 _RECORD_FILE = 'metadata'
 # Written by orbax into each checkpoint's folder.
 _ORBAX_MARKER = '_CHECKPOINT_METADATA'
-# Bytes of arrays that tensorstore compresses, together with their names.
-_SMALL_ARRAYS = 2**24
 _VERSIONS = {
   'python': platform.python_version(),
   **{
@@ -104,6 +102,7 @@ def read_record(path: epath.Path) -> dict[str, Any]:
     UserError: this machine cannot read it.
   """
   with _reading(path), _checkpointer() as checkpointer:
+    bounds.check_regular(path)
     args = ocp.args.Composite(**{_RECORD: ocp.args.JsonRestore()})
     stored = checkpointer.restore(path, args=args)[_RECORD]
     record = stored['values']
@@ -156,7 +155,7 @@ def _restore_arrays(
   with _checkpointer() as checkpointer:
     tree = checkpointer.metadata(path).item_metadata[_STATE].tree
     tree = {key: tree[key] for key in fields}
-    _check_size(path / _STATE, jax.tree.leaves(tree))
+    bounds.check_size(path / _STATE, jax.tree.leaves(tree))
     as_numpy = jax.tree.map(
       lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree
     )
@@ -165,23 +164,6 @@ def _restore_arrays(
     )
     args = ocp.args.Composite(**{_STATE: args})
     return trees.named_leaves(checkpointer.restore(path, args=args)[_STATE])
-
-
-def _check_size(folder: epath.Path, arrays: list) -> None:
-  """Raises ValueError if arrays are declared that the files cannot hold.
-
-  `write` compresses nothing. Others may, and orbax allocates what is declared.
-  """
-  declared = sum(math.prod(x.shape) * x.dtype.itemsize for x in arrays)
-  nbytes = sum(
-    (parent / name).stat().length
-    for parent, _, names in folder.walk()
-    for name in names
-  )
-  if declared > nbytes + _SMALL_ARRAYS:
-    raise ValueError(
-      f'it declares {declared} bytes of arrays, its files have {nbytes}'
-    )
 
 
 def is_checkpoint(path: epath.Path) -> bool:

@@ -71,7 +71,7 @@ def log_damage(path: epath.Path, what_now: str = '') -> list[int]:
 
 def end_last_line(path: epath.Path) -> None:
   """Ends a line that a killed process left unfinished."""
-  if path.exists() and path.read_bytes()[-1:] not in (b'', b'\n'):
+  if _read(path)[-1:] not in (b'', b'\n'):
     with path.open('a') as file:
       file.write('\n')
 
@@ -88,7 +88,7 @@ def repair(path: epath.Path, evaluations: dict[int, dict]) -> None:
   end_last_line(path)
   aside = path.with_name(DAMAGED)
   if damaged := log_damage(path, f' and moved to {aside}'):
-    lines = dict(enumerate(path.read_bytes().split(b'\n'), 1))
+    lines = dict(enumerate(_read(path).split(b'\n'), 1))
     with aside.open('ab') as file:
       file.writelines(lines.pop(number) + b'\n' for number in damaged)
     files.atomic_write(path, b'\n'.join(lines.values()))
@@ -101,13 +101,26 @@ def repair(path: epath.Path, evaluations: dict[int, dict]) -> None:
 
 def _lines(path: epath.Path) -> Iterator[tuple[int, dict, str]]:
   """Yields each line's number, its values, {} if damaged, and then why."""
-  content = path.read_bytes() if path.exists() else b''
-  for number, line in enumerate(content.split(b'\n'), 1):
+  for number, line in enumerate(_read(path).split(b'\n'), 1):
     if line:
       try:
         yield number, _parse(line), ''
       except ValueError as error:
         yield number, {}, errors.one_line(error)
+
+
+def _read(path: epath.Path) -> bytes:
+  """Returns the content, b'' if there is no such file.
+
+  Raises:
+    UserError: it cannot be read, or is no regular file.
+  """
+  try:
+    return files.read_run(path) if path.exists() else b''
+  except OSError as error:
+    raise errors.UserError(
+      f'{path} cannot be read: {error.strerror}'
+    ) from error
 
 
 def _parse(line: bytes) -> dict:

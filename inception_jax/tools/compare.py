@@ -12,6 +12,7 @@ standard deviation of top-1.
 """
 
 import csv
+import io
 import json
 import math
 import os
@@ -25,6 +26,7 @@ from inception_jax.errors import printable
 from inception_jax.evaluation import predictions
 from inception_jax.report import intervals
 from inception_jax.runtime import cli
+from inception_jax.runtime import files
 from inception_jax.runtime import metrics_file
 
 _SCORES = ('step', 'count', 'top1', 'top5', 'loss')
@@ -77,8 +79,7 @@ def _read(path: str) -> dict[str, Any]:
 
 def _parse(path: str, parse):
   try:
-    with open(path, newline='', encoding='utf-8') as file:
-      return parse(file)
+    return parse(io.StringIO(files.read(path).decode(), newline=''))
   except (OSError, ValueError, TypeError, LookupError, csv.Error) as error:
     raise UserError(f'{path} cannot be read: {error}') from error
 

@@ -114,7 +114,8 @@ def _run(name: str, workdir: str, folder: str, mesh) -> page.Run:
   """Collects what the report shows of a run; evaluates it if asked to."""
   path = epath.Path(workdir) / 'config.json'
   try:
-    config = serialization.from_json(path.read_text(), defaults.get_config())
+    text = files.read_run(path).decode()
+    config = serialization.from_json(text, defaults.get_config())
   except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
     raise UserError(f'{path} cannot be read: {error}') from error
   history, steps = lookup.find(workdir, _CHECKPOINT.value)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 
 import numpy as np
 import pytest
@@ -140,3 +141,21 @@ def test_every_fault_is_reported(workdirs, tmp_path, args, faults):
   args = [arg.format(root=tmp_path, run=workdirs[0]) for arg in args]
   runs.check_faults(tool('compare', *args), faults)
   assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+  'name',
+  ['metrics.jsonl', 'config.json', 'evaluation.json', 'predictions.csv'],
+)
+def test_pipes_in_a_run_are_errors(name, tmp_path):
+  (tmp_path / 'config.json').write_text('{"seed": 0}')
+  if name != 'metrics.jsonl':
+    summary = json.dumps({'result': SCORES})
+    (tmp_path / 'evaluation.json').write_text(summary)
+    sound = 'image,top1,probability_1\na,1,0.5\n'
+    (tmp_path / 'predictions.csv').write_text(sound)
+  (tmp_path / name).unlink(missing_ok=True)
+  os.mkfifo(tmp_path / name)
+  done = tool('compare', str(tmp_path))
+  assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+  assert f'{tmp_path / name} cannot be read' in done.stderr
