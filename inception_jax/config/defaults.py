@@ -44,6 +44,9 @@ def get_config() -> ConfigDict:
   config.data.max_bad_fraction = 0.001  # of undecodable images
   config.data.max_pixels = 80_000_000  # larger images are not decoded
   config.data.shuffle_buffer = 8192  # encoded records; tfds's TFRecords only
+  # Repeated augmentation: copies of an image in a batch, augmented differently.
+  # An epoch has as many steps as before, and 1/repeats of the images.
+  config.data.repeats = 1
   config.data.interpolation = ''  # bilinear, bicubic, area, nearest; '': card's
   config.data.train_crop = 'random'  # random area and aspect ratio, or 'none'
   config.data.crop_area = (0.08, 1.0)  # range, of the image area; 'random'

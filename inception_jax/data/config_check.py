@@ -53,6 +53,15 @@ def check(config) -> list[str]:
   """
   size, channels = config.data.image_size, config.data.channels
   dependent = {
+    'data.repeats': (
+      # Mixup and CutMix need another image in the batch.
+      lambda v: v == 1 or 1 < v <= config.batch_size // 2,
+      'at least 1, and at most half of batch_size',
+    ),
+    'data.grow_from': (
+      lambda v: 0 <= v < size,
+      '0, or a size below data.image_size',
+    ),
     'data.pad': (
       lambda v: 0 <= v < size,
       'at least 0 and below data.image_size',

@@ -4,6 +4,12 @@ Training reads an endless stream of positions 0, 1, 2, …. Position p belongs t
 epoch p // size, and its record is a function of the seed, the epoch and p.
 Batch s holds the positions s·B … (s+1)·B − 1, so an epoch may end within a
 batch, and a resume at step s starts at position s·B.
+
+With repeated augmentation (Hoffer et al. 2019), `repeats` consecutive positions
+hold the same record, and an epoch, which is as long as before, 1/`repeats` of
+the records, as with timm's `RepeatAugSampler`. Since that one permutes all
+records anew each epoch, an image may occur in two epochs in a row; here,
+`repeats` epochs hold each record.
 """
 
 from collections.abc import Callable
@@ -22,33 +28,44 @@ _ENDLESS = 2**62
 Elements = Callable[[int], 'tf.data.Dataset']
 
 
-def training(split: Split, seed: int, batch_size: int, rows: range) -> Elements:
+def training(
+  split: Split, seed: int, batch_size: int, rows: range, repeats: int = 1
+) -> Elements:
   """Returns the training order: every record once per epoch, reshuffled.
 
   Args:
     batch_size: global batch size.
     rows: rows of the global batch that this process reads.
+    repeats: consecutive positions that hold the same record.
   """
   seed = tf.constant(seed, tf.int64)
   last = tf.constant(split.size - 1, tf.int64)
 
   def indexed(step):
-    def element(number):
-      position = _position(number, batch_size, rows)
-      epoch, index = position // split.size, position % split.size
+    def element(row):
+      position = _position(row, batch_size, rows)
+      number = position // repeats
+      epoch, index = number // split.size, number % split.size
       key = tf.stack([seed, epoch])
       return position, tf.random.experimental.index_shuffle(index, key, last)
 
     return tf.data.Dataset.range(step * len(rows), _ENDLESS).map(element)
 
+  def copies(record):
+    return tf.data.Dataset.from_tensors(record).repeat(repeats)
+
   def sequential(step):
     start = step * batch_size
-    first_epoch, offset = divmod(start, split.size)
+    number, copy = divmod(start, repeats)
+    first_epoch, offset = divmod(number, split.size)
     if offset:
       log.info('skipping the first %d records of this epoch', offset)
     epochs = tf.data.Dataset.range(first_epoch, _ENDLESS)
     records = epochs.flat_map(lambda e: split.epoch(tf.stack([seed, e])))
-    numbered = records.skip(offset).enumerate(start)
+    records = records.skip(offset)
+    if repeats > 1:
+      records = records.flat_map(copies).skip(copy)
+    numbered = records.enumerate(start)
     return numbered.filter(_is_in(rows, batch_size))
 
   return indexed if isinstance(split, Indexed) else sequential

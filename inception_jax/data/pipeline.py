@@ -38,7 +38,9 @@ def train_batches(
     image = decode.train_image(record['image'], key, data, record.get('boxes'))
     return {'image': image, 'label': tf.cast(record['label'], tf.int32)}
 
-  elements = order.training(split, config.seed, config.batch_size, rows)
+  elements = order.training(
+    split, config.seed, config.batch_size, rows, data.repeats
+  )
   return _batches(
     elements, decode_record, split, data, bad, start_step, len(rows)
   )

@@ -9,6 +9,7 @@ from inception_jax.data import pipeline
 from inception_jax.data.sources import registry
 from inception_jax.models import factory
 from tests.support import tfds_sets
+from tests.support import timm_golden
 from tests.support.tfds_sets import config_of
 from tests.support.tfds_sets import numbers_in
 from tests.support.tfds_sets import take
@@ -76,3 +77,45 @@ def test_evaluation_hosts_together_read_every_image_once(shapes_dir):
       real = batch['image'][batch['mask'] == 1]
       seen += map(tfds_sets.number_in_test, real)
   assert sorted(seen) == list(range(7))
+
+
+def test_copies_of_an_image_are_consecutive_as_with_timm(shapes_dir):
+  """tests/parity/timm_training.py writes timm's order, unshuffled."""
+  golden = timm_golden.part('sampler')
+  config = config_of(shapes_dir)
+  config.data.repeats = golden['repeats']
+  count = golden['size'] // config.batch_size
+  seen = numbers_in(train_batches(config), count)
+  ranks = {number: rank for rank, number in enumerate(dict.fromkeys(seen))}
+  assert [ranks[number] for number in seen] == golden['order']
+
+
+def test_with_repeats_each_image_occurs_once_in_so_many_epochs(shapes_dir):
+  config = config_of(shapes_dir)
+  config.data.repeats = 3
+  seen = numbers_in(train_batches(config), 18)[: 3 * 23]  # 3 epochs of 23
+  assert sorted(seen) == sorted(3 * [*range(23)])
+
+
+def test_copies_of_an_image_have_crops_of_their_own():
+  config = factory.resolve(digits.get_config())
+  config.data.repeats, config.batch_size = 4, 8
+  config.data.train_crop, config.data.crop_area = 'random', (0.1, 0.5)
+  (batch,) = take(train_batches(config), 1)
+  for images in np.split(batch['image'], 2):
+    assert len({image.tobytes() for image in images}) > 1
+
+
+@pytest.mark.parametrize('step', [1, 5, 40])
+def test_resume_and_hosts_with_repeats(shapes_dir, step):
+  config = config_of(shapes_dir)
+  config.data.repeats = 3  # no divisor of the batch, nor of 23
+  whole = take(train_batches(config), step + 2)[step:]
+  halves = [
+    take(train_batches(config, step, rows), 2)
+    for rows in (range(2), range(2, 4))
+  ]
+  for batch, first, second in zip(whole, *halves, strict=True):
+    np.testing.assert_array_equal(
+      batch['image'], np.concatenate([first['image'], second['image']])
+    )

@@ -160,7 +160,10 @@ def _mix(key, images, targets, data):
   """
   method, mixup_key, cutmix_key, center_key = jax.random.split(key, 4)
   # With the next image, devices exchange one image instead of all of them.
-  others, other_targets = (jnp.roll(x, -1, axis=0) for x in (images, targets))
+  # Its copies follow an image.
+  others, other_targets = (
+    jnp.roll(x, -data.repeats, axis=0) for x in (images, targets)
+  )
   _, height, width, _ = images.shape
 
   def mixup():

@@ -156,6 +156,14 @@ def test_mixup_mixes_images_and_targets_alike(data, images):
   assert len(lams) == 4 and all(0 < lam < 1 for lam in lams)
 
 
+def test_mixup_does_not_mix_copies_of_an_image(data, images):
+  data.mixup, data.repeats = 1.0, 3
+  copies = jnp.repeat(images[:10], 3, axis=0)
+  batch = {'image': copies, 'label': jnp.arange(30) // 3}
+  _, targets = transforms.train_batch(jax.random.key(0), batch, data, 10)
+  assert ((targets > 0).sum(axis=1) == 2).all()
+
+
 def test_cutmix_targets_follow_the_pasted_area(data, images):
   data.cutmix = 1.0
   lams = []
