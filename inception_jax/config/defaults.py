@@ -23,6 +23,9 @@ def get_config() -> ConfigDict:
   config.model.width = 1.0  # scales channels, rounded to multiples of 8
   config.model.stem = ''  # imagenet (299×299), small (32×32); '': the network's
   config.model.dropout_rate = 0.2  # fraction dropped before the logits
+  # Stochastic depth: the probability that the last residual block drops its
+  # branches for an image; the first one's is 0, those between rise linearly.
+  config.model.drop_path_rate = 0.0
   config.model.aux_head = False  # the auxiliary classifier; training only
   config.model.aux_batch_norm = True  # of its convolutions; MindSpore's: False
   config.model.head_batch_norm = False  # of features and logits: MindSpore's v4

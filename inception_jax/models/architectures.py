@@ -48,6 +48,7 @@ def create(
   network: NetworkConfig,
   *,
   dropout_rate: float = 0.0,
+  drop_path_rate: float = 0.0,
   bn_momentum: float = 0.9997,
   precision: str = 'float32',
   frozen: tuple[str, ...] = (),
@@ -57,8 +58,10 @@ def create(
 
   `model.init(key, images)` returns {'params', 'batch_stats'};
   `model.apply(variables, images)` returns (logits, None). `dropout_rate` is the
-  fraction of features dropped before the classifier; `precision` is one of
-  `precision.PRECISIONS`; for the other options see `LayerOptions`.
+  fraction of features dropped before the classifier; `drop_path_rate` the
+  probability, in training, that the last residual block drops its branches for
+  an image, to which it rises linearly from the first block's 0; `precision` is
+  one of `precision.PRECISIONS`; for the other options see `LayerOptions`.
   """
   architecture = ARCHITECTURES[network.name]
   return network_lib.Inception(
@@ -69,6 +72,7 @@ def create(
     aux_batch_norm=network.aux_batch_norm,
     head_batch_norm=network.head_batch_norm,
     dropout_rate=dropout_rate,
+    drop_path_rate=drop_path_rate,
     options=layers.LayerOptions(
       width=network.width,
       policy=precision_lib.policy(precision),
@@ -99,7 +103,7 @@ def create_model(
     **kwargs: other fields of `NetworkConfig`, which override the published
       ones: stem ('imagenet' or 'small'), width, aux_head, aux_batch_norm,
       head_batch_norm, bn_epsilon, count_include_pad; and those of `create`:
-      dropout_rate, bn_momentum, precision, frozen, replicas.
+      dropout_rate, drop_path_rate, bn_momentum, precision, frozen, replicas.
 
   Raises:
     UserError: there is no such network.

@@ -107,11 +107,21 @@ def _saved_sum(x, y):
   return checkpoint_name(x + y, convolution.CHECKPOINT_NAME)
 
 
+def _drop_path(y, rate: float, train: bool):
+  """Stochastic depth (Huang et al. 2016): drops y [B, H, W, C] of some images.
+
+  What is left is divided by 1 − rate, as by timm's `DropPath`, so that
+  evaluations need no factor. Draws from 'dropout'.
+  """
+  return nn.Dropout(rate, (1, 2, 3), deterministic=not train)(y)
+
+
 class ResidualBlock(nn.Module):
   """The module of a `Residual`: [B, H, W, C] → [B, H, W, C]."""
 
   spec: specs.Residual
   options: layers.LayerOptions
+  drop_path_rate: float = 0.0
 
   @nn.compact
   def __call__(self, x, train: bool):
@@ -120,7 +130,7 @@ class ResidualBlock(nn.Module):
       x.shape[-1], (1, 1), kernel_init=layers.HE_NORMAL, name='up'
     )
     y = up(y) if self.options.folded else self.spec.scale * up(y)
-    x = _saved_sum(x, y)
+    x = _saved_sum(x, _drop_path(y, self.drop_path_rate, train))
     return nn.relu(x) if self.spec.relu else x
 
 
@@ -129,6 +139,7 @@ class ProjectedResidualBlock(nn.Module):
 
   spec: specs.ProjectedResidual
   options: layers.LayerOptions
+  drop_path_rate: float = 0.0
 
   @nn.compact
   def __call__(self, x, train: bool):
@@ -143,21 +154,27 @@ class ProjectedResidualBlock(nn.Module):
     y = MixedBlock(spec.branches, options, name='branches')(x, train)
     y = project(y, 'up')
     y = y if options.folded else spec.scale * y
+    y = _drop_path(y, self.drop_path_rate, train)
     x = _saved_sum(project(x, 'shortcut'), y)
     return nn.relu(options.batch_norm(self, 'bn', train)(x))
 
 
-def stage(spec, options: layers.LayerOptions, name: str):
-  """Returns the callable (x, train) → y of a table's entry."""
+def stage(
+  spec, options: layers.LayerOptions, name: str, drop_path_rate: float = 0.0
+):
+  """Returns the callable (x, train) → y of a table's entry.
+
+  `drop_path_rate` is a residual block's probability to drop its branches.
+  """
   match spec:
     case specs.Conv():
       return layers.ConvBN(spec, options, name=name)
     case specs.Mixed():
       return MixedBlock(spec, options, name=name)
     case specs.Residual():
-      return ResidualBlock(spec, options, name=name)
+      return ResidualBlock(spec, options, drop_path_rate, name=name)
     case specs.ProjectedResidual():
-      return ProjectedResidualBlock(spec, options, name=name)
+      return ProjectedResidualBlock(spec, options, drop_path_rate, name=name)
     case specs.Pool():
       return lambda x, train: layers.pool(x, spec, options)
   raise TypeError(f'unknown stage: {spec!r}')

@@ -56,6 +56,7 @@ def build(config, num_classes: int, replicas: int = 1) -> network_lib.Inception:
   return architectures.create(
     network_config(config, num_classes),
     dropout_rate=config.model.dropout_rate,
+    drop_path_rate=config.model.drop_path_rate,
     bn_momentum=config.model.bn_momentum,
     precision=config.precision,
     frozen=tuple(config.fine_tune.freeze),
@@ -102,6 +103,7 @@ def check(config) -> list[str]:
       ),
       'model.width': (lambda v: 0 < v <= 8, 'above 0, at most 8'),
       'model.dropout_rate': validation.FRACTION,
+      'model.drop_path_rate': validation.FRACTION,
       'model.bn_momentum': validation.FRACTION,
     },
   )
@@ -116,6 +118,11 @@ def check(config) -> list[str]:
   )
   if model.aux_head and not ARCHITECTURES[model.name].aux_after:
     faults.append(f'model.aux_head: {model.name} has no auxiliary head')
+  if model.drop_path_rate and not any(
+    isinstance(spec, specs.RESIDUALS)
+    for _, spec in ARCHITECTURES[model.name].body
+  ):
+    faults.append(f'model.drop_path_rate: {model.name} has no residual blocks')
   stems = ARCHITECTURES[model.name].stems
   if model.stem not in stems:
     faults += validation.out_of_range(

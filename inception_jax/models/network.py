@@ -9,6 +9,7 @@ from inception_jax.models.blocks import stage
 from inception_jax.models.layers import LayerOptions
 from inception_jax.models.specs import Pool
 from inception_jax.models.specs import conv
+from inception_jax.models.specs import drop_path_rates
 
 # The collection of all stages' outputs; filled where the caller makes it
 # mutable.
@@ -113,6 +114,7 @@ class Inception(nn.Module):
     aux_after: name of the stage that the auxiliary head reads.
     num_classes, aux_head, aux_batch_norm, head_batch_norm: see `NetworkConfig`.
     dropout_rate: fraction of features dropped before the last dense layer.
+    drop_path_rate: see `create`.
     options: see `LayerOptions`.
   """
 
@@ -123,6 +125,7 @@ class Inception(nn.Module):
   aux_batch_norm: bool = True
   head_batch_norm: bool = False
   dropout_rate: float = 0.0
+  drop_path_rate: float = 0.0
   options: LayerOptions = LayerOptions()
 
   @nn.compact
@@ -140,8 +143,9 @@ class Inception(nn.Module):
     """
     x = self.options.policy.cast_to_compute(images)
     aux = None
+    rates = drop_path_rates(self.table, self.drop_path_rate)
     for name, spec in self.table:
-      x = stage(spec, self.options, name)(x, train)
+      x = stage(spec, self.options, name, rates.get(name, 0.0))(x, train)
       _sow_end_point(self, name, x)
       if name == self.aux_after and self.aux_head:
         if train or self.is_initializing():

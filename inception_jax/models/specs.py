@@ -79,6 +79,10 @@ class ProjectedResidual:
   scale: float
 
 
+# The stages whose branches stochastic depth drops.
+RESIDUALS = (Residual, ProjectedResidual)
+
+
 @dataclasses.dataclass(frozen=True)
 class Architecture:
   """A network of the family as published.
@@ -116,6 +120,16 @@ VALID = {'padding': 'VALID'}
 AVG_POOL = Pool('avg')
 MAX_POOL = Pool('max')
 MAX_POOL_DOWN = Pool('max', **DOWN)
+
+
+def drop_path_rates(table, rate: float) -> dict[str, float]:
+  """Returns the rate of each residual block: from 0, linearly, to `rate`.
+
+  As in the paper and in timm's networks.
+  """
+  names = [name for name, spec in table if isinstance(spec, RESIDUALS)]
+  last = max(1, len(names) - 1)
+  return {name: rate * i / last for i, name in enumerate(names)}
 
 
 def output_size(spec, size: int) -> int:

@@ -6,6 +6,7 @@ import pytest
 from inception_jax.models import blocks
 from inception_jax.models import layers
 from inception_jax.models import specs
+from tests.support import timm_golden
 
 
 @pytest.mark.slow
@@ -69,6 +70,43 @@ def test_residual_blocks_scale_then_add_then_apply_relu(relu):
   np.testing.assert_allclose(
     block.apply(variables, x, False), expected, rtol=1e-5, atol=1e-5
   )
+
+
+@pytest.mark.parametrize(
+  'spec',
+  [
+    specs.Residual(specs.mixed(specs.conv(8)), scale=0.3, relu=False),
+    specs.ProjectedResidual(specs.mixed(specs.conv(8)), 8, scale=1.0),
+  ],
+)
+def test_drop_path_scales_a_branch_per_image_as_timm_does(spec):
+  # Without BatchNorm, whose statistics depend on the dropped branches.
+  options = layers.LayerOptions(folded=True)
+  x = jax.random.normal(jax.random.key(0), (64, 3, 3, 4))
+  always = blocks.stage(spec, options, 'block')
+  block = blocks.stage(spec, options, 'block', 0.2)
+  variables = always.init(jax.random.key(1), x, False)
+  if isinstance(spec, specs.ProjectedResidual):
+    variables['params']['shortcut']['bias'] += 100.0  # above the ReLU's 0
+  whole = always.apply(variables, x, True)
+  np.testing.assert_array_equal(block.apply(variables, x, False), whole)
+  rngs = {'dropout': jax.random.key(2)}
+  dropped = block.apply(variables, x, True, rngs=rngs)
+  without = jax.tree.map(lambda p: p, variables)
+  without['params']['up'] = jax.tree.map(
+    jnp.zeros_like, variables['params']['up']
+  )
+  shortcut = always.apply(without, x, True)
+  found = set()
+  for image, all_of_it, base in zip(dropped, whole, shortcut, strict=True):
+    # The projection of 100 leaves four decimals.
+    (factor,) = (
+      factor
+      for factor in timm_golden.part('drop_path')['factors_at_0.2']
+      if np.allclose(image, base + factor * (all_of_it - base), atol=1e-4)
+    )
+    found.add(factor)
+  assert len(found) == 2
 
 
 def test_unknown_table_entries_are_rejected():

@@ -45,6 +45,13 @@ def test_weights_determine_the_open_keys():
   assert config.data.image_size == 0  # `resolve` returns a copy
 
 
+def test_drop_path_needs_residual_blocks():
+  for name in ('inception_resnet_v2', 'cifar_inception_resnet_v2'):
+    assert factory.check(resolved_config(name, drop_path_rate=0.1)) == []
+  (fault,) = factory.check(resolved_config('inception_v4', drop_path_rate=0.1))
+  assert fault == 'model.drop_path_rate: inception_v4 has no residual blocks'
+
+
 def test_unknown_names_and_classes_are_rejected():
   config = resolved_config('inception_v3', num_classes=2)
   assert factory.num_classes(config, ['a']) == 2

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from inception_jax.models import factory
+from inception_jax.models import specs
 from inception_jax.training import train_state
+from tests.support import timm_golden
 from tests.support.networks import abstract_variables
 from tests.support.networks import resolved_config
 
@@ -152,6 +154,16 @@ def test_config_sets_dropout_and_batch_norm(tiny):
   tiny.model.bn_epsilon = 3.0
   (damped, _), _ = apply(tiny, variables, images, **train)
   assert not np.allclose(damped, no_dropout, rtol=1e-2)
+
+
+def test_drop_path_rates_rise_with_depth_as_in_timm():
+  config = resolved_config('inception_resnet_v2', drop_path_rate=0.05)
+  model = factory.build(config, 10)
+  rates = specs.drop_path_rates(model.table, model.drop_path_rate)
+  blocks = [name for name, _ in model.table if name.startswith('block')]
+  assert list(rates) == blocks
+  golden = timm_golden.part('drop_path')['rates']
+  np.testing.assert_allclose(list(rates.values()), golden, rtol=1e-5)
 
 
 def test_evaluation_has_no_auxiliary_logits(tiny):

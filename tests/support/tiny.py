@@ -44,7 +44,16 @@ TINIEST = specs.Architecture(
   card=Card(),
 )
 
-architectures.ARCHITECTURES.update(tiny=TINY, tiniest=TINIEST)
+_RESIDUAL = specs.Residual(mixed(conv(8), conv(8, 3)), scale=0.5)
+TINY_RESIDUAL = specs.Architecture(
+  stems={'small': (('conv_1a', conv(8, 3, **specs.DOWN)),)},
+  body=(('block_1', _RESIDUAL), ('block_2', _RESIDUAL)),
+  card=Card(),
+)
+
+architectures.ARCHITECTURES.update(
+  tiny=TINY, tiniest=TINIEST, tiny_residual=TINY_RESIDUAL
+)
 
 
 def tiny_config():

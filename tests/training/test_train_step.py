@@ -130,6 +130,33 @@ def test_accumulated_gradients_equal_those_of_the_batch(
       np.testing.assert_allclose(two, expected, rtol=1e-4, atol=1e-5)
 
 
+def test_drop_path_is_the_same_on_any_devices_and_with_remat(
+  plain, one_device, eight_devices
+):
+  plain.model.update(name='tiny_residual', drop_path_rate=0.5)
+  losses, state = train_five_steps(plain, one_device)
+  eight, state_eight = train_five_steps(plain, eight_devices)
+  np.testing.assert_allclose(eight, losses, atol=1e-5)
+  assert_trees_close(state_eight.params, state.params, atol=1e-5)
+  plain.remat = True
+  remat, _ = train_five_steps(plain, one_device)
+  np.testing.assert_allclose(remat, losses, atol=1e-6)
+  plain.model.drop_path_rate = 0.0
+  assert train_five_steps(plain, one_device)[0] != losses
+
+
+@pytest.mark.parametrize(
+  'change', [{'batch_norm': 'replica'}, {'gradient_accumulation': 2}]
+)
+def test_drop_path_draws_anew_at_each_step(plain, eight_devices, change):
+  plain.update(change)
+  plain.model.update(name='tiny_residual', drop_path_rate=0.5)
+  state, step, batches = make_steps(plain, eight_devices)
+  loss = lambda state: float(step(state, batches[0])[1]['loss'])
+  assert loss(state) == loss(state)
+  assert loss(state) != loss(state.replace(step=state.step + 1))
+
+
 @pytest.mark.slow
 def test_remat_recomputes_no_convolution_and_keeps_the_result(
   tiny, one_device, eight_devices
