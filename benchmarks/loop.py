@@ -40,6 +40,7 @@ def measure(config, rounds: int, steps: int) -> dict:
   config.train_for = f'{steps} steps'
   config.eval_every = config.checkpoint_every = config.train_for
   config.log_every = config.train_for
+  config.data.grow_from = 0  # the bare step has images of one size
   mesh = sharding.make_mesh()
   names = registry.load(config, config.data.train_split).class_names
   classes = factory.num_classes(config, names)

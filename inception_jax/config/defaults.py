@@ -42,6 +42,11 @@ def get_config() -> ConfigDict:
   config.data.train_split = 'train'
   config.data.eval_split = 'test'
   config.data.image_size = 0  # pixels; 0: the card's, 299 or 32
+  # Progressive resizing: training starts with images of this many pixels, which
+  # grow in equal stages to image_size and are resized on the device; 0: off.
+  config.data.grow_from = 0
+  config.data.grow_for = '80 percent'  # then images have their full size
+  config.data.grow_stages = 4  # sizes below image_size, a compilation each
   config.data.channels = 3  # 3: RGB; 1: images are converted to grey
   config.data.label_offset = 1  # label of the first class; tfrecord only
   config.data.max_bad_fraction = 0.001  # of undecodable images

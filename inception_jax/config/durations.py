@@ -43,6 +43,7 @@ class Plan:
   keep_every: Fraction = Fraction(0)  # checkpoint_keep_every; 0: never
   profile: int = 0  # steps to trace; 0: none
   profile_from: int = 0  # steps of a process before its trace starts
+  grow_for: int = 0  # steps before the images have their full size
 
   def due(self, every: Fraction, step: int) -> bool:
     """Returns whether `step` reaches a multiple of `every` or is the last."""
@@ -72,6 +73,13 @@ def plan(config, num_examples: int) -> Plan:
       'learning rate never reaches its peak',
       *(warmup, total),
     )
+  grow_for = round(steps(config.data.grow_for))
+  if config.data.grow_from and grow_for >= total:
+    log.warning(
+      'data.grow_for (%d steps) is not shorter than train_for (%d steps): no '
+      'step has images of data.image_size',
+      *(grow_for, total),
+    )
   return Plan(
     total=total,
     warmup=warmup,
@@ -83,6 +91,7 @@ def plan(config, num_examples: int) -> Plan:
     keep_every=steps(config.checkpoint_keep_every),
     profile=math.ceil(steps(config.profile)) if config.profile else 0,
     profile_from=round(steps(config.profile_from)),
+    grow_for=grow_for,
     cold=round(steps(s.cold)),
     decay_every=steps(s.decay_every),
     milestones=tuple(round(steps(at)) for at in s.milestones),
@@ -102,6 +111,7 @@ def check(config) -> list[str]:
     ('checkpoint_keep_every', config.checkpoint_keep_every, True, True),
     *([('profile', config.profile, True, False)] if config.profile else []),
     ('profile_from', config.profile_from, True, True),
+    ('data.grow_for', config.data.grow_for, True, False),
     ('schedule.warmup', s.warmup, True, True),
     ('schedule.cold', s.cold, True, True),
     ('schedule.decay_every', s.decay_every, True, False),

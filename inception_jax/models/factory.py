@@ -128,9 +128,12 @@ def check(config) -> list[str]:
     faults += validation.out_of_range(
       config, {'model.stem': validation.one_of(stems)}
     )
-  elif config.data.image_size < (least := smallest_image(config)):
-    faults.append(
-      f'data.image_size={config.data.image_size}: {model.name} with the '
-      f'{model.stem!r} stem needs at least {least}'
-    )
+  else:
+    least = smallest_image(config)
+    faults += [
+      f'data.{key}={size}: {model.name} with the {model.stem!r} stem needs at '
+      f'least {least}'
+      for key in ('image_size', 'grow_from')
+      if (size := config.data[key]) < least and (size or key != 'grow_from')
+    ]
   return faults

@@ -10,7 +10,8 @@ libtpu compiles on any CPU: `make .venv-tpu/ready` makes an environment that has
 it, and `make compile-check` compiles every ImageNet recipe. A full network
 takes five minutes on two cores. The estimates are read from the compiled
 program, which is never run. Its step time and MFU follow from the compiler's
-cycle estimates, which leave out the operations in `not_estimated`.
+cycle estimates, which leave out the operations in `not_estimated`. With
+data.grow_from, it is the step for images of the full size, the largest.
 """
 
 from importlib.metadata import version

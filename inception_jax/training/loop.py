@@ -49,7 +49,8 @@ def train(config, workdir: str, mesh: jax.sharding.Mesh) -> dict[str, float]:
       step, state, scores = start.step, start.state, session.scores_of_start()
       while step < run.plan.total and not run.reached_target(scores):
         step += 1
-        state, sums = session.train_step(state, session.next_batch(step))
+        batch = session.next_batch(step)
+        state, sums = session.train_step(step, state, batch)
         session.count(sums)
         session.log_if_due(step, state)
         scores = session.evaluate_if_due(step, state)

@@ -1,6 +1,7 @@
 """One process's part of a training: what happens around each step."""
 
 import contextlib
+import logging
 import math
 from typing import Any
 
@@ -16,21 +17,20 @@ from inception_jax.runtime.metric_writer import MetricWriter
 from inception_jax.runtime.preemption import Preempted
 from inception_jax.runtime.profiler import Profiler
 from inception_jax.runtime.watchdog import Watchdog
+from inception_jax.training import growth
 from inception_jax.training.divergence import DivergenceMonitor
 from inception_jax.training.progress import Progress
 from inception_jax.training.restore import Start
 from inception_jax.training.run import Run
 from inception_jax.training.train_state import TrainState
 
+log = logging.getLogger(__name__)
+
 
 class Session(contextlib.ExitStack):
   """Feeds, logs, evaluates, saves and watches the steps of a training.
 
   Each method does one thing and can be left out of a loop of one's own.
-
-  Attributes:
-    train_step: the compiled (state, batch) → (state, sums); None if no step is
-      left.
   """
 
   def __init__(
@@ -40,7 +40,7 @@ class Session(contextlib.ExitStack):
     checkpoints: CheckpointManager,
     check_lock,
   ):
-    """Compiles the step; the data and the step continue after `start`.
+    """Compiles the steps; they and the data continue after `start`.
 
     Args:
       run: the run.
@@ -53,7 +53,7 @@ class Session(contextlib.ExitStack):
     self._run, self._start = run, start
     self._checkpoints, self._check_lock = checkpoints, check_lock
     self._any_process = sharding.any_process(run.mesh)
-    self.train_step = None
+    self._steps, self._image_size = {}, 0
     if start.step < run.plan.total:
       self._batches = sharding.prefetch_to_devices(
         run.mesh,
@@ -65,7 +65,11 @@ class Session(contextlib.ExitStack):
           BadImages(run.split, config.data, run.workdir),
         ),
       )
-      self.train_step = run.trainer.compile()
+      # All sizes now: memory that is too small for the last one shows at once,
+      # and no step takes minutes.
+      self._steps = run.trainer.compile_sizes(
+        growth.image_sizes(config.data, run.plan, start.step)
+      )
     self._divergence = DivergenceMonitor(
       run.trainer.model,
       config.data,
@@ -102,6 +106,14 @@ class Session(contextlib.ExitStack):
     """Returns the batch of `step`; waiting for it counts as `data_wait`."""
     self._profiler.step(step)
     return self._progress.next(self._batches)
+
+  def train_step(self, step: int, state: TrainState, batch):
+    """Returns the state after `step` and its sums; see `make_train_step`."""
+    size = growth.image_size(self._run.config.data, self._run.plan, step)
+    if size != self._image_size and self._run.config.data.grow_from:
+      log.info('from step %d on, images have %d×%d pixels', step, size, size)
+    self._image_size = size
+    return self._steps[size](state, batch)
 
   def count(self, sums: dict[str, jax.Array]) -> None:
     """Counts the step just dispatched, whose metrics will be `sums`.

@@ -9,13 +9,16 @@ from inception_jax import metrics as metrics_lib
 from inception_jax import trees
 from inception_jax.data.augment import transforms
 from inception_jax.models.kernels import convolution
+from inception_jax.training import growth
 from inception_jax.training import loss_scale as loss_scale_lib
 from inception_jax.training import losses
 from inception_jax.training import optimizer
 from inception_jax.training.train_state import TrainState
 
 
-def make_train_step(config, model, tx: optax.GradientTransformation, rate):
+def make_train_step(
+  config, model, tx: optax.GradientTransformation, rate, image_size: int
+):
   """Returns `(state, batch) → (state, metrics)`.
 
   Args:
@@ -23,6 +26,7 @@ def make_train_step(config, model, tx: optax.GradientTransformation, rate):
     model: the network.
     tx: the optimizer.
     rate: step → learning rate, for the metrics.
+    image_size: to which the augmented images are resized.
 
   Returns:
     A function of a TrainState and a batch {'image': uint8 [B, S, S, C],
@@ -45,6 +49,7 @@ def make_train_step(config, model, tx: optax.GradientTransformation, rate):
     images, targets = transforms.train_batch(
       augment_key, batch, config.data, model.num_classes
     )
+    images = growth.resize(images, image_size)
     loss_scale = loss_scale_lib.make_loss_scale(config, state.loss_scale)
     trained, frozen = trees.split(state.params, is_trained)
 

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from typing import Any
 
 import jax
 import optax
@@ -67,26 +68,31 @@ class Trainer:
     """Creates the first state."""
     return sharding.jit_init(self._init, self._shardings)()
 
-  def step(self):
-    """Returns the jitted (state, batch) → (state, metrics); donates state."""
-    mesh = self._mesh
+  def step(self, image_size: int = 0):
+    """Returns the jitted (state, batch) → (state, metrics); donates state.
+
+    It trains on images of `image_size` pixels; 0: of `data.image_size`.
+    """
+    config, mesh = self._config, self._mesh
+    size = image_size or config.data.image_size
     return jax.jit(
       train_step.make_train_step(
-        self._config, self.model, self._tx, self._rate
+        config, self.model, self._tx, self._rate, size
       ),
       in_shardings=(self._shardings, sharding.batch(mesh)),
       out_shardings=(self._shardings, sharding.replicated(mesh)),
       donate_argnums=0,
-      compiler_options=hardware.compiler_options(
-        mesh, self._config.deterministic
-      ),
+      compiler_options=hardware.compiler_options(mesh, config.deterministic),
     )
 
-  def lower(self, platforms: tuple[str, ...] | None = None):
+  def lower(
+    self, platforms: tuple[str, ...] | None = None, image_size: int = 0
+  ):
     """Lowers the step for batches of the config's size.
 
     Args:
       platforms: other platforms than the mesh's, to inspect their program.
+      image_size: see `step`.
     """
     batch = jax.tree.map(
       lambda x: jax.ShapeDtypeStruct(
@@ -94,16 +100,28 @@ class Trainer:
       ),
       pipeline.train_batch_spec(self._config),
     )
-    traced = self.step().trace(self.abstract, batch)
+    traced = self.step(image_size).trace(self.abstract, batch)
     return traced.lower(lowering_platforms=platforms)
 
   def compile(self):
-    """Compiles the step before the first batch; logs the memory it needs."""
+    """Compiles the step for images of the config's size."""
+    size = self._config.data.image_size
+    return self.compile_sizes([size])[size]
+
+  def compile_sizes(self, image_sizes: list[int]) -> dict[int, Any]:
+    """Compiles `step` for each size, before the first batch; logs progress."""
     for line in hardware.advice(self._mesh):
       log.info(line)
-    log.info('compiling the training step; a full network may take minutes')
+    return {size: self._compile(size) for size in image_sizes}
+
+  def _compile(self, size: int):
+    log.info(
+      'compiling the training step for images of %d×%d; a full network may '
+      'take minutes',
+      *(size, size),
+    )
     start = time.perf_counter()
-    compiled = self.lower().compile()
+    compiled = self.lower(image_size=size).compile()
     memory = compiled.memory_analysis()
     log.info(
       'compiled in %s; a device needs %.2f GB',

@@ -80,6 +80,21 @@ def test_profile_in_steps(profile, steps):
   assert (plan.profile, plan.profile_from) == (steps, 10)
 
 
+def test_images_grow_for_a_share_of_the_training(caplog):
+  config = default.get_config()
+  config.train_for, config.data.grow_for = '200 steps', '80 percent'
+  assert durations.plan(config, 1000).grow_for == 160
+  config.data.grow_from = 8
+  durations.plan(config, 1000)
+  assert 'data.grow_for' not in caplog.text
+  config.data.grow_for = '200 steps'
+  durations.plan(config, 1000)
+  assert 'no step has images of data.image_size' in caplog.text
+  config.data.grow_for = '0 epochs'
+  (fault,) = durations.check(config)
+  assert fault.startswith("data.grow_for='0 epochs': expected more than 0")
+
+
 @pytest.mark.parametrize('profile', ['100', '0 steps', 'yes'])
 def test_invalid_profile_is_a_fault(profile):
   config = default.get_config()

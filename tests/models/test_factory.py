@@ -30,6 +30,16 @@ def test_smallest_image_is_checked(name, stem):
   assert f'needs at least {least}' in fault
 
 
+def test_smallest_size_of_growing_images_is_checked():
+  config = resolved_config('inception_v3')
+  config.data.grow_from = 75
+  assert factory.check(config) == []
+  config.data.grow_from = 74
+  (fault,) = factory.check(config)
+  assert fault.startswith('data.grow_from=74: inception_v3 ')
+  assert fault.endswith(' needs at least 75')
+
+
 def test_weights_determine_the_open_keys():
   config = default.get_config()
   config.data.mean = (1.0, 2.0, 3.0)

@@ -13,6 +13,7 @@ from tests.support.runs import assert_equal_states
 from tests.support.runs import metrics
 from tests.support.runs import short_config
 from tests.support.runs import train
+from tests.support.tiny import tiniest_config
 
 
 class Stopped(Exception):
@@ -70,6 +71,33 @@ def test_resume_is_bitwise(tiny, tmp_path, monkeypatch, caplog, devices, shard):
     assert by_step[line['step']]['loss'] == line['loss']
 
 
+def test_resume_is_bitwise_while_images_grow(
+  tmp_path, one_device, monkeypatch, caplog
+):
+  config = tiniest_config()
+  config.data.update(grow_from=10, grow_for='9 steps', grow_stages=3)
+  config.train_for = config.eval_every = '10 steps'
+  config.checkpoint_every = '4 steps'
+  caplog.set_level('INFO', 'inception_jax')
+  train(tmp_path / 'uninterrupted', config, one_device)
+  for step, size in ((1, 10), (4, 12), (7, 14), (10, 16)):
+    assert f'from step {step} on, images have {size}×{size}' in caplog.text
+    assert f'compiling the training step for images of {size}×{size}' in (
+      caplog.text
+    )
+  with monkeypatch.context() as patch, pytest.raises(Stopped):
+    stop_after(patch, 5)  # one step after the checkpoint, at the second size
+    train(tmp_path / 'stopped', config, one_device)
+  caplog.clear()
+  train(tmp_path / 'stopped', config, one_device)
+  assert 'from step 5 on, images have 12×12' in caplog.text
+  assert 'images of 10×10' not in caplog.text  # not compiled again
+  assert_equal_states(
+    read_with_orbax(tmp_path / 'uninterrupted', 10),
+    read_with_orbax(tmp_path / 'stopped', 10),
+  )
+
+
 def test_diverged_training_stops(tiny, tmp_path, one_device):
   tiny.train_for = '9 steps'
   tiny.optimizer.name = 'sgd'
@@ -102,7 +130,7 @@ def test_complete_run_is_not_trained_again(
   finished_run, one_device, monkeypatch, caplog
 ):
   workdir, result = finished_run
-  monkeypatch.setattr(trainer.Trainer, 'compile', None)
+  monkeypatch.setattr(trainer.Trainer, 'compile_sizes', None)
   with caplog.at_level('INFO', 'inception_jax'):
     assert train(workdir, short_config(), one_device) == result
   assert 'is complete: step 6 of 6' in caplog.text
