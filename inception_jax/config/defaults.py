@@ -149,9 +149,13 @@ def get_config() -> ConfigDict:
   # modules and their BatchNorm statistics, '!head' keeps the head trainable.
   config.fine_tune.freeze = ()
 
-  # cross_entropy (softmax) or binary_cross_entropy (a sigmoid for each class);
-  # evaluations always report cross_entropy.
+  # cross_entropy (softmax) or binary_cross_entropy (a sigmoid for each class,
+  # averaged over them; binary_cross_entropy_sum: their sum); evaluations always
+  # report cross_entropy.
   config.loss = 'cross_entropy'
+  # binary_cross_entropy: targets above this, after mixup and CutMix, become 1,
+  # the others 0; 0: targets stay as they are.
+  config.loss_threshold = 0.0
   config.label_smoothing = 0.1  # in the training loss only
   config.aux_loss_weight = 0.4  # with an auxiliary head
   config.weight_decay = 4e-5

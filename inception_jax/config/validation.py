@@ -42,6 +42,7 @@ FRACTION = (lambda v: 0 <= v < 1, 'at least 0 and below 1')
 
 def check(config) -> list[str]:
   """Returns the faults of the keys that concern the run as a whole."""
+  binary = config.loss.startswith('binary_cross_entropy')
   return out_of_range(
     config,
     {
@@ -54,7 +55,16 @@ def check(config) -> list[str]:
       'aux_loss_weight': NOT_NEGATIVE,
       'weight_decay': NOT_NEGATIVE,
       'ema_decay': FRACTION,
-      'loss': one_of(('cross_entropy', 'binary_cross_entropy')),
+      'loss': one_of(
+        (
+          'cross_entropy',
+          'binary_cross_entropy',
+          'binary_cross_entropy_sum',
+        )
+      ),
+      'loss_threshold': (
+        FRACTION if binary else ((lambda v: v == 0), '0 but for a binary loss')
+      ),
       'batch_norm': one_of(('global', 'replica')),
       'gradient_accumulation': AT_LEAST_1,
       'stop_at_top1': (lambda v: 0 <= v <= 1, 'at least 0, at most 1'),

@@ -100,7 +100,7 @@ def make_objective(config, model):
     (loss_scale, params, batch_stats, images, targets, key) → (scaled mean
     loss, (loss [B], logits [B, N], updated batch_stats)).
   """
-  loss_fn = losses.LOSSES[config.loss]
+  loss_fn = losses.make_loss(config)
 
   def forward(variables, images, key):
     return model.apply(
@@ -118,10 +118,10 @@ def make_objective(config, model):
     (logits, aux_logits), updates = forward(
       {'params': params, 'batch_stats': batch_stats}, images, key
     )
-    loss = loss_fn(logits, targets, config.label_smoothing)
+    loss = loss_fn(logits, targets)
     total = jnp.mean(loss)
     if aux_logits is not None:
-      aux_loss = loss_fn(aux_logits, targets, config.label_smoothing)
+      aux_loss = loss_fn(aux_logits, targets)
       total += config.aux_loss_weight * jnp.mean(aux_loss)
     return loss_scale.scale(total), (loss, logits, updates['batch_stats'])
 

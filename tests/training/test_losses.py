@@ -5,7 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import tensorflow as tf
 
+from configs import default
 from inception_jax.training import losses
+from tests.support import timm_golden
 from tests.support.train_steps import assert_close
 
 
@@ -32,3 +34,16 @@ def test_binary_cross_entropy_equals_tensorflows():
   )
   ours = losses.binary_cross_entropy(logits, targets, 0.1)
   assert_close(ours, theirs)
+
+
+def test_binary_cross_entropies_equal_timms():
+  golden = timm_golden.part('losses')
+  logits, targets = (jnp.array(golden[k]) for k in ('logits', 'targets'))
+  config = default.get_config()
+  assert len(golden['cases']) == 8
+  for case in golden['cases']:
+    config.loss = 'binary_cross_entropy' + ('_sum' if case['sum'] else '')
+    config.label_smoothing = case['smoothing']
+    config.loss_threshold = case['threshold']
+    ours = losses.make_loss(config)(logits, targets).mean()
+    np.testing.assert_allclose(ours, case['loss'], rtol=1e-6, err_msg=str(case))
