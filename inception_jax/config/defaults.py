@@ -117,6 +117,9 @@ def get_config() -> ConfigDict:
   # Globs of the parameters that weight_decay applies to; ('*',): all. Kernels
   # alone is TF-slim's and Google's choice.
   config.optimizer.decay_on = ('*/kernel',)
+  # lamb: globs of the parameters whose step is scaled by the trust ratio. Those
+  # with weight decay, '*/kernel', are timm's choice.
+  config.optimizer.trust_on = ('*',)
   # rmsprop, sgd: decoupled from the gradient; adamw, lamb, lion always are
   config.optimizer.decoupled_decay = False
   # (glob, factor on the learning rate) pairs; the first match wins, and every

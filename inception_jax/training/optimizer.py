@@ -31,8 +31,7 @@ def make_optimizer(
     chain.append(optax.clip(options.clip_value))
   if options.clip_norm:
     chain.append(optax.clip_by_global_norm(options.clip_norm))
-  mask = _decay_mask(options.decay_on)
-  decay = {'weight_decay': weight_decay, 'mask': mask}
+  decay = {'weight_decay': weight_decay, 'mask': _mask(options.decay_on)}
   chain += OPTIMIZERS[options.name](options, rate, **decay)
   chain = optax.chain(*chain)
   if options.rates:
@@ -83,7 +82,16 @@ def _adamw(options, rate, **decay):
 
 def _lamb(options, rate, **decay):
   betas, epsilon = options.betas or (0.9, 0.999), options.epsilon or 1e-6
-  return [optax.lamb(rate, *betas, epsilon, **decay)]
+  # As `optax.lamb`, whose trust ratio applies to every parameter.
+  trust = optax.masked(optax.scale_by_trust_ratio(), _mask(options.trust_on))
+  return [
+    optax.chain(
+      optax.scale_by_adam(*betas, epsilon),
+      optax.add_decayed_weights(**decay),
+      trust,
+      optax.scale_by_learning_rate(rate),
+    )
+  ]
 
 
 def _lion(options, rate, **decay):
@@ -142,6 +150,7 @@ def check_patterns(config, params) -> list[str]:
     for key, patterns in (
       ('rates', [pattern for pattern, _ in o.rates]),
       ('decay_on', o.decay_on if config.weight_decay else ()),
+      ('trust_on', o.trust_on if o.name == 'lamb' else ()),
     )
     for pattern in patterns
     if not known(pattern)
@@ -170,10 +179,10 @@ def with_step(opt_state, step):
   )
 
 
-def _decay_mask(patterns: tuple[str, ...]):
-  """Returns parameters → a tree of booleans, true for those that decay."""
-  decays = lambda name: any(trees.matches(name, p) for p in patterns)
-  return lambda params: trees.map_names(decays, params)
+def _mask(patterns: tuple[str, ...]):
+  """Returns parameters → a tree of booleans, true where a pattern matches."""
+  is_in = lambda name: any(trees.matches(name, p) for p in patterns)
+  return lambda params: trees.map_names(is_in, params)
 
 
 def _is_rates(value) -> bool:
@@ -197,8 +206,11 @@ def check(config) -> list[str]:
     )
   if not all(isinstance(pattern, str) for pattern in freeze):
     faults.append(f'fine_tune.freeze={freeze!r}: expected globs')
-  if not all(isinstance(pattern, str) for pattern in o.decay_on):
-    faults.append(f'optimizer.decay_on={o.decay_on!r}: expected globs')
+  faults += [
+    f'optimizer.{key}={o[key]!r}: expected globs'
+    for key in ('decay_on', 'trust_on')
+    if not all(isinstance(pattern, str) for pattern in o[key])
+  ]
   return faults + validation.out_of_range(
     config,
     {

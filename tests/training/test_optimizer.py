@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from configs import default
 from inception_jax.training import optimizer
+from tests.support import timm_golden
 
 
 @pytest.fixture
@@ -111,6 +112,42 @@ def test_adaptive_optimizers_equal_their_formulas(config, name):
         step *= np.linalg.norm(weights) / np.linalg.norm(step)
     weights = weights - rate * step
   np.testing.assert_allclose(params['dense']['kernel'], weights, atol=2e-5)
+
+
+def test_lamb_equals_timms(config):
+  golden = timm_golden.part('lamb')
+  config.optimizer.name, config.optimizer.clip_norm = 'lamb', 1.0
+  config.optimizer.trust_on = ('*/kernel',)
+  config.weight_decay = golden['weight_decay']
+  tx = make(config, optax.constant_schedule(golden['learning_rate']))
+  tree = lambda values: {'dense': {k: np.float32(v) for k, v in values.items()}}
+  params = tree(golden['params'])
+  state = tx.init(params)
+  for gradient, after in zip(golden['grads'], golden['after'], strict=True):
+    updates, state = tx.update(tree(gradient), state, params)
+    params = optax.apply_updates(params, updates)
+    for key, value in after.items():
+      np.testing.assert_allclose(params['dense'][key], value, rtol=1e-5)
+
+
+def test_lamb_is_optax_s_by_default(config):
+  config.optimizer.name, config.weight_decay = 'lamb', 0.1
+  rate = optax.constant_schedule(0.1)
+  kernels = {'dense': {'kernel': True, 'bias': False}}
+  theirs = optax.lamb(rate, weight_decay=0.1, mask=kernels)
+  params = {'dense': {'kernel': jnp.ones((3, 2)), 'bias': jnp.full(2, 2.0)}}
+  gradient = jax.tree.map(lambda p: 0.3 * p, params)
+  (updates, arrays), (expected, their_arrays) = (
+    tx.update(gradient, tx.init(params), params)
+    for tx in (make(config, rate), optax.chain(theirs))
+  )
+  jax.tree.map(np.testing.assert_array_equal, updates, expected)
+  # So checkpoints of earlier versions have the same arrays in the same places.
+  places = lambda state: [
+    jax.tree_util.keystr(path)
+    for path, _ in jax.tree_util.tree_leaves_with_path(state)
+  ]
+  assert places(arrays) == places(their_arrays)
 
 
 @pytest.mark.parametrize('name', ['rmsprop', 'sgd'])
