@@ -20,6 +20,7 @@
 #                         environments; half an hour
 # make parity-training    losses of 30 training steps against PyTorch
 # make parity-evaluation  top-1, top-5 and loss against torchvision and timm
+# make parity-crops       random crops against torchvision, timm and TensorFlow
 # make learning           two epochs of Fashion-MNIST, here and in PyTorch, with
 #                         three seeds each; an hour and a half
 #
@@ -79,8 +80,9 @@ MALLOC   = $(shell ls /usr/lib/*/libtcmalloc_minimal.so.4 2>/dev/null | head -1)
 PIP     := -m pip install --quiet --disable-pip-version-check
 
 .PHONY: help train test test-fast golden lint parity parity-training \
-  parity-evaluation learning cifar10 soak fuzz bench bench-checkpoint bench-evaluation \
-  bench-compile bench-export bench-fine-tune bench-loop bench-mindcv \
+  parity-evaluation parity-crops learning cifar10 soak fuzz bench \
+  bench-checkpoint bench-evaluation bench-compile bench-export \
+  bench-fine-tune bench-loop bench-mindcv \
   bench-start bench-step compile-check browser cpp malloc web clean
 
 train bench-step: export LD_PRELOAD = $(MALLOC)
@@ -117,6 +119,9 @@ parity-training: .venv-torch/ready
 
 parity-evaluation: .venv-torch/ready
 	@.venv-torch/bin/python -m tests.parity.evaluation $(ARGS)
+
+parity-crops: .venv-torch/ready
+	@.venv-torch/bin/python -m tests.parity.crops $(ARGS)
 
 learning: .venv-torch/ready $(FASHION)/ready
 	@.venv-torch/bin/python -m tests.parity.learning --clones=$(CLONES) \

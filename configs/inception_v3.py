@@ -23,6 +23,7 @@ def get_config():
 
   config.data.source = 'tfds:imagenet2012'
   config.data.eval_split = 'validation'
+  config.data.train_crop = 'tensorflow'
   config.data.crop_area = (0.05, 1.0)
   config.data.color_jitter = (0.4, 0.4, 0.4, 0.0)
 

@@ -6,7 +6,7 @@ from inception_jax.data.augment import policies
 from inception_jax.data.sources import registry
 from inception_jax.models import card
 
-TRAIN_CROPS = ('random', 'none')
+TRAIN_CROPS = ('resized', 'tensorflow', 'random', 'none')
 
 _RANGE = (lambda v: len(v) == 2 and 0 < v[0] <= v[1], '0 < low <= high')
 _UP_TO_1 = (lambda v: _RANGE[0](v) and v[1] <= 1, _RANGE[1] + ' <= 1')
@@ -22,6 +22,10 @@ RANGES = {
   'data.train_crop': validation.one_of(TRAIN_CROPS),
   'data.crop_area': _UP_TO_1,
   'data.crop_ratio': _RANGE,
+  'data.min_object_covered': (
+    lambda v: 0 <= v <= 1,
+    'at least 0, at most 1',
+  ),
   'data.rotate': (lambda v: 0 <= v <= 180, 'at least 0, at most 180'),
   'data.policy': validation.one_of((*policies.NAMES, '')),
   'data.rand_ops': validation.AT_LEAST_1,

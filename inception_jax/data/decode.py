@@ -6,12 +6,12 @@ import math
 import numpy as np
 from PIL import Image
 
+from inception_jax.data import crops
 from inception_jax.data import headers
 from inception_jax.data import resize
 from inception_jax.data import views
 from inception_jax.data.lazy import tf
 
-_MIN_OBJECT_COVERED = 0.1
 # libjpeg's inverse cosine transforms. TensorFlow's default is the fast one,
 # two thirds of a level off on average. Pillow, and with it torchvision and
 # timm, uses the accurate one.
@@ -37,30 +37,12 @@ def train_crop(image, seed, data, boxes=None):
     image: encoded (scalar string) or raw (uint8 [H, W, 1 or 3]).
     seed: int64 [2], (seed, position): the crop depends on nothing else.
     data: `config.data`.
-    boxes: float32 [N, 4], the boxes of its objects if known. The crop then
-      covers at least a tenth of one of them, as TF-slim's does.
+    boxes: float32 [N, 4], the boxes of its objects if known, as in
+      `crops.sample`.
   """
   if data.train_crop == 'none':
     return _decode(image, data)
-  if boxes is None:
-    boxes = tf.zeros((0, 4))
-
-  def window(shape):
-    begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
-      shape,
-      boxes[None],
-      seed,
-      # Without boxes the object is the whole image, and crop_area decides.
-      min_object_covered=tf.where(
-        tf.shape(boxes)[0] > 0, _MIN_OBJECT_COVERED, 0.0
-      ),
-      aspect_ratio_range=data.crop_ratio,
-      area_range=data.crop_area,
-      max_attempts=10,
-      use_image_if_no_bounding_boxes=True,
-    )
-    return begin[:2], size[:2]
-
+  window = lambda shape: crops.sample(shape, seed, data, boxes)
   return _decode_window(image, data, window)
 
 

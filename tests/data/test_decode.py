@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from configs import digits
+from inception_jax.data import crops
 from inception_jax.data import decode
 from inception_jax.models import factory
 
@@ -124,7 +125,7 @@ def test_evaluation_decodes_a_jpeg_as_pillow_does(mode):
 def test_random_crops_differ_between_positions():
   config = factory.resolve(digits.get_config())
   config.data.crop_area = (0.08, 1.0)
-  image = tf.constant(np.arange(64, dtype=np.uint8).reshape(8, 8, 1))
+  image = tf.constant(np.arange(256, dtype=np.uint8).reshape(16, 16, 1))
   crops = {
     decode.train_image(image, tf.constant([0, p], tf.int64), config.data)
     .numpy()
@@ -141,7 +142,7 @@ def test_random_crops_differ_between_positions():
 def test_training_decodes_a_large_jpeg_at_a_fraction_of_its_size(side, by):
   config = factory.resolve(digits.get_config())
   config.data.image_size = 32
-  config.data.train_crop = 'random'
+  config.data.train_crop = 'resized'
   config.data.crop_area = config.data.crop_ratio = (1.0, 1.0)
   config.data.channels = 3
   random = np.random.default_rng(0)
@@ -164,3 +165,31 @@ def test_training_decodes_a_large_jpeg_at_a_fraction_of_its_size(side, by):
   image = decode.train_image(jpeg, seed, config.data).numpy()
   exact = Image.fromarray(whole).resize((32, 32), Image.BILINEAR)
   assert np.abs(image - np.asarray(exact, float)).mean() < 3
+
+
+@pytest.mark.parametrize('crop', ['resized', 'tensorflow', 'random', 'none'])
+def test_jpegs_and_raw_images_are_cut_at_the_same_window(crop):
+  config = factory.resolve(digits.get_config())
+  config.data.update(image_size=32, train_crop=crop)
+  config.data.update(crop_area=(0.3, 1.0), crop_ratio=(0.75, 4 / 3))
+  image = np.zeros((50, 60, 3), np.uint8)
+  image[..., 0] = 4 * np.arange(50)[:, None]
+  image[..., 1] = 4 * np.arange(60)
+  jpeg = tf.io.encode_jpeg(image, quality=100, chroma_downsampling=False)
+  for position in range(5):
+    seed = tf.constant([0, position], tf.int64)
+    raw, decoded = (
+      decode.train_crop(tf.constant(x), seed, config.data).numpy().astype(int)
+      for x in (image, jpeg)
+    )
+    assert raw.shape == decoded.shape
+    assert np.abs(raw - decoded).mean() < 1  # of levels; a pixel is 4
+    row, column = raw[0, 0, :2] // 4
+    height, width, _ = raw.shape
+    whole = image[row : row + height, column : column + width]
+    np.testing.assert_array_equal(raw, whole)
+    if crop == 'none':
+      assert raw.shape == image.shape
+      continue
+    window = crops.sample(tf.constant((50, 60, 3)), seed, config.data)
+    assert np.concatenate(window).tolist() == [row, column, height, width]

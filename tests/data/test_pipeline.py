@@ -24,7 +24,7 @@ def test_labels_stay_with_their_images(shapes_dir):
 @pytest.mark.parametrize('start', [1, 5, 6, 13])
 def test_resume_at_any_step_is_bitwise(shapes_dir, start):
   config = config_of(shapes_dir)
-  config.data.train_crop = 'random'  # random draws must repeat, too
+  config.data.train_crop = 'resized'  # random draws must repeat, too
   straight = take(train_batches(config), 16)[start:]
   resumed = take(train_batches(config, start), 16 - start)
   for a, b in zip(straight, resumed, strict=True):
@@ -36,7 +36,7 @@ def test_resume_at_any_step_is_bitwise(shapes_dir, start):
 def test_grey_images_become_rgb(tmp_path, encoding):
   tfds_sets.write(tmp_path, encoding=encoding, channels=1)
   config = config_of(tmp_path)
-  for crop in ('none', 'random'):
+  for crop in ('none', 'resized'):
     config.data.train_crop = crop
     (batch,) = take(train_batches(config), 1)
     assert batch['image'].shape == (4, 12, 12, 3)

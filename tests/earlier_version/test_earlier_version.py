@@ -106,3 +106,18 @@ def test_a_run_resumes_to_the_same_end(tmp_path, one_device):
   assert result['step'] == 12 and result['count'] == scores['count']
   assert result['loss'] == pytest.approx(scores['loss'], rel=1e-4)
   assert result['top1'] == pytest.approx(scores['top1'], abs=2 / 360)
+
+
+def test_a_resume_with_the_crops_of_todays_recipes_is_refused(
+  tmp_path, one_device
+):
+  """A training must not change its crops halfway, unnoticed."""
+  workdir = tmp_path / 'run'
+  shutil.copytree(RUN, workdir)
+  shutil.rmtree(workdir / 'checkpoints' / '12')
+  changed = config()
+  assert changed.data.train_crop == 'random'
+  changed.data.train_crop = defaults.get_config().data.train_crop
+  with pytest.raises(UserError) as error:
+    loop.train(changed, str(workdir), one_device)
+  assert "data.train_crop: 'random' → 'resized'" in str(error.value)

@@ -51,7 +51,7 @@ def training_with_all_features(workdir):
     *tiniest_training(workdir),
     '--config.model.name=tiny',
     '--config.model.aux_head',
-    '--config.data.train_crop=random',
+    '--config.data.train_crop=resized',
     '--config.data.flip',
     '--config.data.color_jitter=(0.2,0.2,0.2,0.1)',
     '--config.data.rotate=15.0',

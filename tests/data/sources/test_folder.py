@@ -226,7 +226,7 @@ FORMATS = {
 }
 
 
-@pytest.mark.parametrize('crop', ['none', 'random'])
+@pytest.mark.parametrize('crop', ['none', 'resized'])
 def test_every_image_format_is_decoded_to_rgb(tmp_path, crop):
   ramp = np.linspace(0, 255, 12 * 12 * 3).reshape(12, 12, 3).astype(np.uint8)
   expected = {}

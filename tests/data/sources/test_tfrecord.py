@@ -217,7 +217,7 @@ def test_crops_cover_a_part_of_the_object(tmp_path):
   np.testing.assert_allclose(record['boxes'], [box])
   image = np.zeros((100, 100, 3), np.uint8)
   image[:20, :20] = 255
-  config.data.crop_area = (0.1, 0.2)
+  config.data.update(train_crop='tensorflow', crop_area=(0.1, 0.2))
 
   def shown(boxes):
     crops = [
