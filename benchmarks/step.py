@@ -57,7 +57,8 @@ def measure(
   os.environ.setdefault('XLA_PYTHON_CLIENT_MEM_FRACTION', '.45')
   config.ema_decay, config.gradient_accumulation = 0.0, 1
   off = dict.fromkeys(_OFF, 0)
-  config.data.update(color_jitter=(0.0,) * 4, policy='', **off)
+  off |= dict.fromkeys(('policy', 'color_distortion'), '')
+  config.data.update(color_jitter=(0.0,) * 4, **off)
   config = factory.resolve(config)
   classes = config.model.num_classes or _CLASSES
   network = network or config.model.name

@@ -5,8 +5,9 @@
 
 The recipe of tensorflow/tpu (models/experimental/inception): batch size 1024,
 RMSProp, learning rate × 0.94 every three epochs, a moving average of the
-weights, the auxiliary head, weight decay on kernels. It reports over 78.1 %
-top-1 in 170 epochs. This recipe has not been run to the end.
+weights, the auxiliary head, weight decay on kernels, TensorFlow's random crops,
+distort_color_fast. It reports over 78.1 % top-1 in 170 epochs. This recipe has
+not been run to the end.
 """
 
 from configs import inception_v3
@@ -14,9 +15,6 @@ from configs import inception_v3
 
 def get_config():
   config = inception_v3.get_config()
-  config.data.brightness_shift = 32 / 255
-  config.data.color_jitter = (0.0, 0.0, 0.5, 0.0)
-
   config.schedule.name = 'exponential'
   config.schedule.warmup = '0 steps'
   config.schedule.decay_every = '3 epochs'

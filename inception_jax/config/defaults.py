@@ -72,10 +72,14 @@ def get_config() -> ConfigDict:
   config.data.policy = ''  # autoaugment (ImageNet's), randaugment; '': none
   config.data.rand_ops = 2  # RandAugment's operations an image
   config.data.rand_magnitude = 9.0  # of 30, torchvision's scale; timm's is 10
+  # In this order, as torchvision's ColorJitter but for its random order.
   # Brightness, contrast, saturation: factors in 1 ± this; hue: shifted by ±
   # this fraction of the color circle
   config.data.color_jitter = (0.0, 0.0, 0.0, 0.0)
-  config.data.brightness_shift = 0.0  # ± this fraction of white: TensorFlow's
+  config.data.brightness_shift = 0.0  # ± this fraction of white
+  # tpu: brightness, Cb and Cr, as Google's TPU recipe; slim: brightness and
+  # saturation, as TF-slim; '': none
+  config.data.color_distortion = ''
   config.data.erase = 0.0  # probability of random erasing
   config.data.erase_area = (0.02, 1 / 3)  # range, of the image area
   config.data.erase_ratio = (0.3, 3.3)  # range, height / width

@@ -2,6 +2,7 @@
 
 from inception_jax.config import validation
 from inception_jax.data import views
+from inception_jax.data.augment import colors
 from inception_jax.data.augment import policies
 from inception_jax.data.sources import registry
 from inception_jax.models import card
@@ -38,6 +39,7 @@ RANGES = {
     'brightness, contrast, saturation of 0…1 and hue of 0…0.5',
   ),
   'data.brightness_shift': validation.FRACTION,
+  'data.color_distortion': validation.one_of((*colors.DISTORTIONS, '')),
   'data.erase': (lambda v: 0 <= v <= 1, 'at least 0, at most 1'),
   'data.erase_area': _UP_TO_1,
   'data.erase_ratio': _RANGE,

@@ -4,12 +4,11 @@ Batches arrive as uint8 and leave as normalized float32. Every draw depends on
 the key alone, which the training step folds from the seed and its number.
 """
 
-import dm_pix
 import jax
 import jax.numpy as jnp
 
+from inception_jax.data.augment import colors
 from inception_jax.data.augment import policies
-from inception_jax.data.augment.image_ops import grey
 from inception_jax.data.augment.image_ops import rotation
 from inception_jax.data.augment.image_ops import warp
 
@@ -82,32 +81,6 @@ def _rotate(key, image, data):
   return jnp.round(rotated)  # as PIL does, and as policies require
 
 
-def _jitter_colors(key, x, data):
-  """Changes brightness, contrast, saturation and hue, in this order.
-
-  The first three are multiplied by 1 ± `color_jitter`, contrast and saturation
-  around the luma of ITU-R BT.601, as in torchvision's ColorJitter. Hue moves
-  by a fraction of its circle. Brightness also moves by a fraction of white, as
-  in TensorFlow's `random_brightness`.
-  """
-  x = x.astype(jnp.float32)
-  limits = jnp.asarray([data.brightness_shift, *data.color_jitter])
-  shape = (5, x.shape[0], 1, 1, 1)
-  draws = jax.random.uniform(key, shape, minval=-1.0)
-  shift, brightness, contrast, saturation, hue = (
-    draws * limits[:, None, None, None, None]
-  )
-  x = jnp.clip(x * (1 + brightness) + 255 * shift, 0, 255)
-  mean = jnp.mean(grey(x), axis=(1, 2), keepdims=True)
-  x = jnp.clip(mean + (x - mean) * (1 + contrast), 0, 255)
-  if x.shape[-1] == 1:
-    return x
-  x = jnp.clip(grey(x) + (x - grey(x)) * (1 + saturation), 0, 255)
-  if data.color_jitter[3]:
-    x = 255 * jax.vmap(dm_pix.adjust_hue)(x / 255, hue[:, 0, 0, 0])
-  return x
-
-
 def _erase(key, image, data):
   """Random erasing (Zhong et al. 2017) with probability `data.erase`."""
   height, width, channels = image.shape
@@ -140,8 +113,9 @@ AUGMENTATIONS = {
   'policy': (lambda d: d.policy, per_image(policies.apply)),
   'color_jitter': (
     lambda d: any(d.color_jitter) or d.brightness_shift,
-    _jitter_colors,
+    colors.jitter,
   ),
+  'color_distortion': (lambda d: d.color_distortion, colors.distort),
   'erase': (lambda d: d.erase, per_image(_erase)),
 }
 

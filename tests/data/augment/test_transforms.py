@@ -71,41 +71,6 @@ def test_shifts_stay_within_the_padding(data, images):
   assert len(corners) > 10
 
 
-def test_color_jitter_is_bounded_and_per_image(data, images):
-  data.color_jitter = (0.4, 0.4, 0.4, 0.0)
-  grey = jnp.full((64, 4, 4, 3), 100, jnp.uint8)
-  out = augmented(grey, data)
-  # Only brightness can change a constant grey image.
-  levels = np.asarray(out[:, 0, 0, 0])
-  np.testing.assert_allclose(
-    out, np.broadcast_to(levels[:, None, None, None], out.shape), rtol=1e-4
-  )
-  assert 60 - 1e-3 <= levels.min() < 75
-  assert 125 < levels.max() <= 140 + 1e-3
-  colorful = augmented(images, data)
-  assert 0 <= colorful.min()
-  assert colorful.max() <= 255
-
-
-def test_hue_changes_colors_and_keeps_greys(data):
-  data.color_jitter = (0.0, 0.0, 0.0, 0.5)
-  red = jnp.zeros((64, 2, 2, 3), jnp.uint8).at[..., 0].set(200)
-  out = np.asarray(augmented(red, data))
-  # Saturation and value are unchanged.
-  np.testing.assert_allclose(out.max(-1), 200, rtol=1e-4)
-  np.testing.assert_allclose(out.min(-1), 0, atol=1e-3)
-  assert set(out[:, 0, 0].argmax(-1)) == {0, 1, 2}
-  grey = jnp.full((8, 2, 2, 3), 90, jnp.uint8)
-  np.testing.assert_allclose(augmented(grey, data), 90, rtol=1e-4)
-
-
-def test_brightness_shifts_by_a_fraction_of_white(data):
-  data.brightness_shift = 0.1
-  grey = jnp.full((64, 2, 2, 3), 100, jnp.uint8)
-  levels = np.asarray(augmented(grey, data))[:, 0, 0, 0]
-  assert 74.5 <= levels.min() < 80 and 120 < levels.max() <= 125.5
-
-
 def test_rotation_is_about_the_center_and_fills_with_black(data):
   data.rotate = 15.0
   white = jnp.full((16, 33, 33, 3), 255, jnp.uint8)
