@@ -21,6 +21,8 @@
 # make parity-training    losses of 30 training steps against PyTorch
 # make parity-evaluation  top-1, top-5 and loss against torchvision and timm
 # make parity-crops       random crops against torchvision, timm and TensorFlow
+# make parity-pixels      rewrites tests/parity/golden/pixels-*.npz, the images
+#                         that OpenCV, MindSpore and TF-slim resize
 # make learning           two epochs of Fashion-MNIST, here and in PyTorch, with
 #                         three seeds each; an hour and a half
 #
@@ -80,10 +82,10 @@ MALLOC   = $(shell ls /usr/lib/*/libtcmalloc_minimal.so.4 2>/dev/null | head -1)
 PIP     := -m pip install --quiet --disable-pip-version-check
 
 .PHONY: help train test test-fast golden lint parity parity-training \
-  parity-evaluation parity-crops learning cifar10 soak fuzz bench \
-  bench-checkpoint bench-evaluation bench-compile bench-export \
-  bench-fine-tune bench-loop bench-mindcv \
-  bench-start bench-step compile-check browser cpp malloc web clean
+  parity-evaluation parity-crops parity-pixels learning cifar10 soak fuzz \
+  bench bench-checkpoint bench-evaluation bench-compile bench-export \
+  bench-fine-tune bench-loop bench-mindcv bench-start bench-step \
+  compile-check browser cpp malloc web clean
 
 train bench-step: export LD_PRELOAD = $(MALLOC)
 # On AMD CPUs, glibc before 2.40 copies at some offsets at a tenth of the speed.
@@ -122,6 +124,11 @@ parity-evaluation: .venv-torch/ready
 
 parity-crops: .venv-torch/ready
 	@.venv-torch/bin/python -m tests.parity.crops $(ARGS)
+
+parity-pixels: $(VENV)/ready .venv-opencv/ready .venv-mindspore/ready \
+  .venv-slim/ready
+	@$(RUN) -m tests.parity.pixels --opencv=.venv-opencv/bin/python \
+	  --mindspore=.venv-mindspore/bin/python --slim=.venv-slim/bin/python
 
 learning: .venv-torch/ready $(FASHION)/ready
 	@.venv-torch/bin/python -m tests.parity.learning --clones=$(CLONES) \

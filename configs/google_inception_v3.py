@@ -15,6 +15,9 @@ from configs import inception_v3
 
 def get_config():
   config = inception_v3.get_config()
+  config.data.interpolation = 'tf1_bilinear'
+  config.data.eval_crop_mode = 'tf_central'
+
   config.schedule.name = 'exponential'
   config.schedule.warmup = '0 steps'
   config.schedule.decay_every = '3 epochs'

@@ -22,9 +22,9 @@ def get_config():
   config.data.eval_split = 'validation'
   config.data.policy = 'autoaugment'
   config.data.erase = 0.25
-  config.data.interpolation = 'bilinear'
-  config.data.eval_crop_mode = 'short_side'  # resize to 341, center crop 299
-  config.data.eval_crop_fraction = 299 / 341
+  config.data.interpolation = 'opencv_bilinear'
+  config.data.eval_crop_mode = 'mindspore_short_side'
+  config.data.eval_crop_fraction = 299 / 341  # resize to 341, center crop 299
   config.data.mean = (123.675, 116.28, 103.53)
   config.data.std = (58.395, 57.12, 57.375)
 

@@ -24,7 +24,8 @@ def get_config():
   config.model.dropout_rate = 0.5
   config.aux_loss_weight = 0.2
 
-  config.data.eval_crop_mode = 'short_side'
+  config.data.interpolation = 'opencv_bilinear'
+  config.data.eval_crop_mode = 'mindspore_short_side'
   config.data.eval_crop_fraction = 1.0
   config.data.mean = (123.675, 116.28, 103.53)
   config.data.std = (58.395, 57.12, 57.375)

@@ -55,7 +55,9 @@ def get_config() -> ConfigDict:
   # Repeated augmentation: copies of an image in a batch, augmented differently.
   # An epoch has as many steps as before, and 1/repeats of the images.
   config.data.repeats = 1
-  config.data.interpolation = ''  # bilinear, bicubic, area, nearest; '': card's
+  # bilinear, bicubic, area, nearest, opencv_bilinear (MindSpore's) or
+  # tf1_bilinear (TF-slim's); the last two never antialias. '': the card's
+  config.data.interpolation = ''
   # resized: RandomResizedCrop of torchvision, timm and MindSpore; tensorflow:
   # sample_distorted_bounding_box, as TF-slim and Google use it; none. Earlier
   # runs have random: tensorflow with 10 attempts in place of 100, and with
@@ -86,7 +88,8 @@ def get_config() -> ConfigDict:
   config.data.erase_with = 'mean'  # mean or noise
   config.data.mixup = 0.0  # α of mixup's Beta(α, α); 0: no mixup
   config.data.cutmix = 0.0  # its α; with mixup too, a batch gets one at random
-  config.data.eval_crop_mode = ''  # central, short_side or squash; '': card's
+  # central, tf_central, short_side, mindspore_short_side, squash; '': card's
+  config.data.eval_crop_mode = ''
   config.data.eval_crop_fraction = 0.0  # cropped fraction; 0: the card's
   # single: one crop; mirror: that crop and its mirror image; 12_crops or
   # 144_crops: GoogLeNet's. Probabilities are averaged over the crops.

@@ -14,7 +14,7 @@ from inception_jax.data.lazy import tf
 
 # libjpeg's inverse cosine transforms. TensorFlow's default is the fast one,
 # two thirds of a level off on average. Pillow, and with it torchvision and
-# timm, uses the accurate one.
+# timm, and MindSpore use the accurate one.
 _FAST, _ACCURATE = 'INTEGER_FAST', 'INTEGER_ACCURATE'
 # Up to this, an image is resized whatever `data.max_pixels` is.
 _ASPECT_RATIO = 16
@@ -31,7 +31,8 @@ def train_crop(image, seed, data, boxes=None):
   """Returns an undecoded image's training crop: uint8 [H, W, 1 or 3].
 
   A JPEG crop of at least twice the network's size is decoded at 1/2, 1/4 or
-  1/8, still not below that size.
+  1/8, still not below that size; at full size for the interpolations of
+  `resize.UNFILTERED`, as in their frameworks.
 
   Args:
     image: encoded (scalar string) or raw (uint8 [H, W, 1 or 3]).
@@ -64,7 +65,7 @@ def eval_canvases(image, data):
     resized, size = _resize_shorter_side(decoded, data, side)
     squares = [_crop_square(resized, size, side, place) for place in places]
     canvases[name] = tf.stack(squares)
-    scaled += [resize.resize_antialiased(square, data) for square in squares]
+    scaled += [resize.resize_for_evaluation(x, data) for x in squares]
   return {**canvases, 'image': tf.stack(scaled)}
 
 
@@ -73,34 +74,51 @@ def eval_image(image, data, python: bool = True):
 
   `data.eval_crop_mode` is documented at `models.card.Card.crop_mode`. Without
   `python`, only TensorFlow's operations run: a BMP with a palette is an error,
-  and pixels differ as `resize.resize_antialiased` documents.
+  and pixels differ as `resize.resize_for_evaluation` documents.
   """
+  mode, side = data.eval_crop_mode, data.image_size
+  fraction = data.eval_crop_fraction
   decoded = _decode(image, data, python)
-  if data.eval_crop_mode == 'squash':
-    return resize.resize_antialiased(decoded, data, python=python)
-  if data.eval_crop_mode == 'short_side':
-    # torchvision's Resize of the shorter side, then its CenterCrop. The margin
-    # is for fractions that are rounded quotients, as 299 / 341.
-    shorter = math.floor(data.image_size / data.eval_crop_fraction + 1e-6)
-    resized, size = _resize_shorter_side(decoded, data, shorter, python)
-    return _crop_square(resized, size, data.image_size, 0.5)
+  if mode in ('short_side', 'mindspore_short_side'):
+    # The margin is for fractions that are rounded quotients, as 299 / 341.
+    shorter = math.floor(side / fraction + 1e-6)
+    mindspore = mode == 'mindspore_short_side'
+    resized, size = _resize_shorter_side(
+      decoded, data, shorter, python, mindspore
+    )
+    if mindspore:
+      return _crop(resized, (size - side) // 2, (side, side))
+    return _crop_square(resized, size, side, 0.5)
   # A JPEG is decoded whole: decoding the window alone would change the colors
   # at its edge.
-  shape = tf.shape(decoded)[:2]
-  extent = tf.cast(shape, tf.float32) * data.eval_crop_fraction
-  size = tf.maximum(1, tf.cast(tf.round(extent), tf.int32))
-  cropped = _crop(decoded, (shape - size) // 2, size)
-  return resize.resize_antialiased(cropped, data, python=python)
+  if mode == 'tf_central':
+    decoded = tf.image.central_crop(decoded, fraction)
+  elif mode == 'central':
+    shape = tf.shape(decoded)[:2]
+    extent = tf.cast(shape, tf.float32) * fraction
+    size = tf.maximum(1, tf.cast(tf.round(extent), tf.int32))
+    decoded = _crop(decoded, (shape - size) // 2, size)
+  return resize.resize_for_evaluation(decoded, data, python=python)
 
 
-def _resize_shorter_side(image, data, shorter: int, python: bool = True):
+def _resize_shorter_side(
+  image, data, shorter: int, python: bool = True, mindspore: bool = False
+):
   """Returns the image with a shorter side of `shorter`, and its int32 size.
+
+  The longer side is rounded down, as in torchvision; with `mindspore` from
+  float32, as there (2.10; earlier releases rounded to the nearest).
 
   Raises tf.errors.InvalidArgumentError if it would be larger than any image: a
   strip one pixel wide grows by `shorter` in both directions.
   """
   extent = tf.cast(tf.shape(image)[:2], tf.int64)
-  size = shorter * extent // tf.reduce_min(extent)
+  least = tf.reduce_min(extent)
+  if mindspore:
+    ratio = tf.cast(extent, tf.float32) / tf.cast(least, tf.float32)
+    size = tf.cast(ratio * shorter, tf.int64)
+  else:
+    size = shorter * extent // least
   limit = max(data.max_pixels, _ASPECT_RATIO * shorter**2)
   check = tf.debugging.assert_less_equal(
     tf.reduce_prod(size),
@@ -109,7 +127,7 @@ def _resize_shorter_side(image, data, shorter: int, python: bool = True):
   )
   with tf.control_dependencies([] if check is None else [check]):
     size = tf.cast(size, tf.int32)
-  return resize.resize_antialiased(image, data, size, python), size
+  return resize.resize_for_evaluation(image, data, size, python), size
 
 
 def _crop_square(image, size, side: int, place: float):
@@ -131,9 +149,12 @@ def _decode(image, data, python: bool = True):
   if image.dtype != tf.string:
     return image
 
+  # TF-slim decodes with TensorFlow's default.
+  method = _FAST if data.interpolation == resize.TF1 else _ACCURATE
+
   def jpeg():
     file, _ = headers.check_jpeg(image, data.max_pixels)
-    return tf.io.decode_jpeg(file, channels=3, dct_method=_ACCURATE)
+    return tf.io.decode_jpeg(file, channels=3, dct_method=method)
 
   def other():
     file, is_bmp = headers.check(image, data.max_pixels, palettes=python)
@@ -170,6 +191,8 @@ def _decode_window(image, data, window):
     file, shape = headers.check_jpeg(image, data.max_pixels)
     begin, size = window(shape)
     box = tf.concat([begin, size], 0)
+    if data.interpolation in resize.UNFILTERED:
+      return divided(file, box, 1)
     times = tf.reduce_min(size) // data.image_size
     return tf.switch_case(
       tf.reduce_sum(tf.cast(times >= _JPEG_DIVISORS[1:], tf.int32)),

@@ -1,14 +1,29 @@
-"""Resizing on the host, with Pillow or in TensorFlow's graph."""
+"""Resizing on the host, with Pillow or in TensorFlow's graph.
+
+`data.interpolation` is one of `models.card.INTERPOLATIONS`:
+  bilinear, bicubic: Pillow's, antialiased.
+  area, nearest: TensorFlow's.
+  opencv_bilinear: OpenCV's INTER_LINEAR, that of MindSpore and MindCV, without
+    antialiasing.
+  tf1_bilinear: TensorFlow 1's resize_bilinear, that of TF-slim, without
+    antialiasing: pixel i is read at i · step, not at (i + ½) · step − ½.
+    TF-slim keeps fractions of levels; here they are rounded, by at most half
+    a level.
+"""
 
 import numpy as np
 from PIL import Image
 
+from inception_jax.data import opencv
 from inception_jax.data.lazy import tf
 
 _PILLOW_METHODS = {
   'bilinear': Image.Resampling.BILINEAR,
   'bicubic': Image.Resampling.BICUBIC,
 }
+OPENCV, TF1 = 'opencv_bilinear', 'tf1_bilinear'
+# Never antialiased, so as to give their framework's pixels at every size.
+UNFILTERED = (OPENCV, TF1)
 
 
 def resize_for_training(image, data):
@@ -17,27 +32,32 @@ def resize_for_training(image, data):
   Without antialiasing, a crop of up to twice the size still contributes every
   pixel. Antialiasing takes twice the time, and is used for larger crops.
   """
-  large = tf.reduce_max(tf.shape(image)[:2]) > 2 * data.image_size
   square = (data.image_size, data.image_size)
+  if data.interpolation in UNFILTERED:
+    return resize_for_evaluation(image, data)
+  large = tf.reduce_max(tf.shape(image)[:2]) > 2 * data.image_size
   resized = tf.cond(
     large,
-    lambda: resize_antialiased(image, data),
+    lambda: resize_for_evaluation(image, data),
     lambda: _resize(_match_channels(image, data), data, square),
   )
   return tf.ensure_shape(resized, (*square, data.channels))
 
 
-def resize_antialiased(image, data, size=None, python=True):
-  """Resizes with antialiasing: uint8 [S, S, C], or of another `size`.
+def resize_for_evaluation(image, data, size=None, python=True):
+  """Resizes by `data.interpolation`: uint8 [S, S, C], or of another `size`.
 
   With Pillow, as in the transforms of torchvision and timm: the same pixels,
-  in a third of TensorFlow's time. Without `python` in TensorFlow alone, one or
-  two pixels of a thousand are a level off: its weights are rounded less.
+  in a third of TensorFlow's time. Without `python` in TensorFlow alone: of
+  bilinear and bicubic, one or two pixels of a thousand are a level off, since
+  its weights are rounded less.
   """
   image = _match_channels(image, data)
   square = (data.image_size, data.image_size)
   target = tf.constant(square) if size is None else size
-  if data.interpolation not in _PILLOW_METHODS:
+  if data.interpolation == OPENCV:
+    image = opencv.resize(image, target)
+  elif data.interpolation not in _PILLOW_METHODS:
     image = _resize(image, data, target)
   elif python:
     method = _PILLOW_METHODS[data.interpolation]
@@ -82,9 +102,14 @@ def _pillow_resize(image: np.ndarray, size: np.ndarray, method) -> np.ndarray:
 def _resize(image, data, size, antialias=False):
   """Resizes uint8 in TensorFlow by `data.interpolation`, rounding half up."""
   # In float32: the bilinear kernel for uint8 takes twice as long.
-  resized = tf.image.resize(
-    tf.cast(image, tf.float32), size, data.interpolation, antialias=antialias
-  )
+  image = tf.cast(image, tf.float32)
+  if data.interpolation == TF1:
+    resized = tf.raw_ops.ResizeBilinear(
+      images=image[None], size=size, half_pixel_centers=False
+    )[0]
+  else:
+    method = data.interpolation
+    resized = tf.image.resize(image, size, method, antialias=antialias)
   rounded = resized + 0.5  # the cast truncates
   if data.interpolation == 'bicubic':
     rounded = tf.clip_by_value(rounded, 0.0, 255.0)

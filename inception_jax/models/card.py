@@ -4,8 +4,21 @@ import dataclasses
 
 from ml_collections import ConfigDict
 
-CROP_MODES = ('central', 'short_side', 'squash')
-INTERPOLATIONS = ('bilinear', 'bicubic', 'area', 'nearest')
+CROP_MODES = (
+  'central',
+  'tf_central',
+  'short_side',
+  'mindspore_short_side',
+  'squash',
+)
+INTERPOLATIONS = (
+  'bilinear',
+  'bicubic',
+  'area',
+  'nearest',
+  'opencv_bilinear',
+  'tf1_bilinear',
+)
 # Without a config, larger images are not decoded.
 MAX_PIXELS = 80_000_000
 
@@ -22,11 +35,14 @@ class Card:
     mean: one number for each channel, in 0…255.
     std: likewise; the network's input is `(image − mean) / std`.
     crop_mode: the region that evaluation uses: 'central', the center, a
-      fraction of height and width (TF-slim's); 'short_side', the center of an
+      fraction of height and width; 'tf_central', the same with the margins of
+      tf.image.central_crop, as in TF-slim; 'short_side', the center of an
       image whose shorter side is resized to input_size / fraction
-      (torchvision's); 'squash', the whole image.
+      (torchvision's); 'mindspore_short_side', the same with MindSpore's
+      rounding of longer side and center; 'squash', the whole image.
     crop_fraction: that fraction.
-    interpolation: how evaluation resizes, one of `INTERPOLATIONS`.
+    interpolation: how evaluation resizes, one of `INTERPOLATIONS`; see
+      `data.resize`.
   """
 
   input_size: int = 299

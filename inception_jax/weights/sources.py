@@ -137,7 +137,12 @@ def _source(
 
 _V3, _V4, _RESNET = 'inception_v3', 'inception_v4', 'inception_resnet_v2'
 _SHORT_SIDE = {'crop_mode': 'short_side'}
-_MINDSPORE_INPUT = {'mean': _IMAGENET_MEAN, 'std': _IMAGENET_STD, **_SHORT_SIDE}
+_MINDSPORE_INPUT = {
+  'mean': _IMAGENET_MEAN,
+  'std': _IMAGENET_STD,
+  'crop_mode': 'mindspore_short_side',
+  'interpolation': 'opencv_bilinear',
+}
 _COUNTED = {'count_include_pad': True}
 _TIMM = {'interpolation': 'bicubic', **_SHORT_SIDE}
 TORCHVISION = _source(
@@ -164,6 +169,8 @@ MINDCV = {
 }
 # mindspore-ai/models resizes the shorter side to 299 and takes the center.
 _MINDSPORE = {**_MINDSPORE_INPUT, 'crop_fraction': 1.0}
+# research/slim, preprocessing/inception_preprocessing.py.
+_SLIM = {'crop_mode': 'tf_central', 'interpolation': 'tf1_bilinear'}
 # timm's v3 has torchvision's names: the order of `Format.frameworks` decides.
 SOURCES = (
   *TIMM.values(),
@@ -187,9 +194,9 @@ SOURCES = (
   ),
   _source('Keras', _V3, KERAS, keras_names.KERAS_V3),
   _source('Keras', _RESNET, KERAS, keras_names.KERAS_RESNET),
-  _source('TF-slim', _V3, SLIM, slim_names.SLIM_V3),
-  _source('TF-slim', _V4, SLIM, slim_names.SLIM_V4),
-  _source('TF-slim', _RESNET, SLIM, slim_names.SLIM_RESNET),
+  _source('TF-slim', _V3, SLIM, slim_names.SLIM_V3, **_SLIM),
+  _source('TF-slim', _V4, SLIM, slim_names.SLIM_V4, **_SLIM),
+  _source('TF-slim', _RESNET, SLIM, slim_names.SLIM_RESNET, **_SLIM),
   _source('weiaicunzai', 'cifar_inception_v3', TORCH, names_lib.CIFAR_V3),
   _source('weiaicunzai', 'cifar_inception_v4', TORCH, names_lib.CIFAR_V4),
   _source(

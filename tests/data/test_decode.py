@@ -135,6 +135,17 @@ def test_random_crops_differ_between_positions():
   assert len(crops) > 15
 
 
+@pytest.mark.parametrize('interpolation', ['opencv_bilinear', 'tf1_bilinear'])
+def test_training_with_a_frameworks_resize_decodes_at_full_size(interpolation):
+  config = factory.resolve(digits.get_config())
+  config.data.update(image_size=32, train_crop='random', channels=3)
+  config.data.crop_area = config.data.crop_ratio = (1.0, 1.0)
+  config.data.interpolation = interpolation
+  jpeg = tf.io.encode_jpeg(np.zeros((200, 200, 3), np.uint8))
+  seed = tf.constant([0, 0], tf.int64)
+  assert decode.train_crop(jpeg, seed, config.data).shape == (200, 200, 3)
+
+
 @pytest.mark.parametrize(
   'side, by',
   [(63, 1), (64, 2), (127, 2), (128, 4), (255, 4), (256, 8), (999, 8)],

@@ -8,6 +8,7 @@ import tensorflow as tf
 from configs import digits
 from inception_jax.data import decode
 from inception_jax.models import factory
+from tests.parity import pixels
 
 
 def test_nearest_copies_pixels():
@@ -35,3 +36,30 @@ def test_training_antialiases_only_above_twice_the_size(side):
     image = Image.fromarray(noise).resize((size, size), Image.BILINEAR)
     np.testing.assert_array_equal(out, np.asarray(image))
     assert np.abs(plain - np.asarray(image)).max() > 20
+
+
+@pytest.mark.parametrize('case', [1, 4])  # larger, to a sixth
+def test_training_resizes_as_opencv_at_every_size(case):
+  shape, (size, _) = pixels.RESIZES[case]
+  config = factory.resolve(digits.get_config())
+  config.data.update(image_size=size, channels=3, train_crop='none')
+  config.data.interpolation = 'opencv_bilinear'
+  image = tf.constant(pixels.image(*shape))
+  with pixels.golden('opencv') as golden:
+    out = decode.train_image(image, None, config.data)
+    np.testing.assert_array_equal(out, golden[f'image_{case}'])
+
+
+def test_tensorflow_1_reads_pixels_at_multiples_of_the_step():
+  config = factory.resolve(digits.get_config())
+  config.data.update(image_size=8, channels=3, train_crop='none')
+  config.data.update(interpolation='tf1_bilinear', eval_crop_mode='squash')
+  image = np.random.default_rng(0).integers(0, 256, (24, 4, 3), np.uint8)
+  rows = image[::3].astype(int)
+  between = (rows + np.concatenate([rows[:, 1:], rows[:, 3:]], 1) + 1) // 2
+  expected = np.stack([rows, between], 2).reshape(8, 8, 3)
+  for resized in (
+    decode.eval_image(tf.constant(image), config.data),
+    decode.train_image(tf.constant(image), None, config.data),
+  ):
+    np.testing.assert_array_equal(resized, expected)
