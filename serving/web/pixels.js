@@ -3,9 +3,11 @@
 //
 // Pixels are opaque RGBA, as in a canvas; for a network of one channel they are
 // grey, one byte each. `bilinear` and `bicubic` give Pillow's pixels
-// (Resample.c) exactly; `area` and `nearest` are TensorFlow's, in float32.
+// (Resample.c) exactly; `area` and `nearest` are TensorFlow's, in float32. For
+// the others see two_by_two.js.
 
 import {PageError} from './page_error.js';
+import {TWO_BY_TWO, resizeTwoByTwo, roundToEven} from './two_by_two.js';
 
 const {abs, ceil, floor, fround, max, min, sign, trunc} = Math;
 
@@ -23,14 +25,29 @@ const KERNELS = {
 const UNIT = 2 ** 22; // Pillow's weights are fixed-point numbers of 22 bits
 export const MAX_PIXELS = 80_000_000; // as inception_jax/models/card.py
 const ASPECT_RATIO = 16; // of an image at its shorter side, as decode.py
-export const INTERPOLATIONS = [...Object.keys(KERNELS), 'area', 'nearest'];
-export const CROPS = ['central', 'short_side', 'squash'];
+export const INTERPOLATIONS = [
+  ...Object.keys(KERNELS),
+  'area',
+  'nearest',
+  ...TWO_BY_TWO,
+];
+// As inception_jax/models/card.py describes them.
+export const CROPS = [
+  'central',
+  'tf_central',
+  'short_side',
+  'mindspore_short_side',
+  'squash',
+];
 
 // The part of an image that is resized, as {left, top, width, height}.
 export function cropWindow(width, height, card) {
-  if (card.crop_mode !== 'central') return {left: 0, top: 0, width, height};
-  const crop = (x) =>
-    max(1, roundToEven(fround(x * fround(card.crop_fraction))));
+  const {crop_mode: mode, crop_fraction: fraction} = card;
+  const crop = {
+    central: (x) => max(1, roundToEven(fround(x * fround(fraction)))),
+    tf_central: (x) => x - 2 * floor((x - x * fraction) / 2),
+  }[mode];
+  if (!crop) return {left: 0, top: 0, width, height};
   const [w, h] = [crop(width), crop(height)];
   return {
     left: floor((width - w) / 2),
@@ -47,20 +64,25 @@ export function preprocess(rgba, width, height, card) {
   const data = channels === 1 ? grey(rgba) : rgba;
   const image = {data, width, height, channels};
   const side = card.input_size;
-  if (card.crop_mode !== 'short_side') {
+  const isMindspore = card.crop_mode === 'mindspore_short_side';
+  if (card.crop_mode !== 'short_side' && !isMindspore) {
     return resize(image, side, side, card.interpolation).data;
   }
   // 1e-6: a fraction that is itself a quotient, as 299 / 341, may round down.
   const shorter = floor(side / card.crop_fraction + 1e-6);
+  const least = min(width, height);
   const [across, down] = [width, height].map((extent) =>
-    floor((shorter * extent) / min(width, height)),
+    isMindspore
+      ? floor(fround(fround(extent / least) * shorter))
+      : floor((shorter * extent) / least),
   );
   // A strip one pixel wide grows by `shorter` in both directions.
   const most = max(MAX_PIXELS, ASPECT_RATIO * shorter ** 2);
   if (across * down > most) {
     throw new PageError('tooLarge', {width: across, height: down, max: most});
   }
-  return centreCrop(resize(image, across, down, card.interpolation), side);
+  const resized = resize(image, across, down, card.interpolation);
+  return centreCrop(resized, side, isMindspore ? floor : roundToEven);
 }
 
 // Output of `preprocess` → float32 [channels, S, S]: (image − mean) / std.
@@ -105,7 +127,11 @@ function grey(rgba) {
 
 // One axis after the other. With Pillow's kernels the result is rounded in
 // between; the first axis is that of inception_jax/data/resize.py.
-function resize({data, width, height, channels}, toWidth, toHeight, method) {
+function resize(image, toWidth, toHeight, method) {
+  if (TWO_BY_TWO.includes(method)) {
+    return resizeTwoByTwo(image, toWidth, toHeight, method);
+  }
+  const {data, width, height, channels} = image;
   const Partial = method in KERNELS ? Uint8ClampedArray : Float32Array;
   const across = taps(method, width, toWidth);
   const down = taps(method, height, toHeight);
@@ -186,9 +212,9 @@ function kernelTap(x, from, to, method) {
   return {start, weights};
 }
 
-function centreCrop({data, width, height, channels}, side) {
-  const left = roundToEven((width - side) / 2);
-  const top = roundToEven((height - side) / 2);
+function centreCrop({data, width, height, channels}, side, round) {
+  const left = round((width - side) / 2);
+  const top = round((height - side) / 2);
   const square = new Uint8ClampedArray(side * side * channels);
   for (let y = 0; y < side; y++) {
     const begin = ((top + y) * width + left) * channels;
@@ -196,10 +222,4 @@ function centreCrop({data, width, height, channels}, side) {
     square.set(row, y * side * channels);
   }
   return square;
-}
-
-function roundToEven(x) {
-  const down = floor(x);
-  if (x - down !== 0.5) return floor(x + 0.5);
-  return down + (down % 2);
 }

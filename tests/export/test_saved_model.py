@@ -1,3 +1,4 @@
+import dataclasses
 import io
 
 import numpy as np
@@ -20,6 +21,25 @@ def saved_model(weights, tmp_path_factory):
   return path
 
 
+@pytest.fixture(
+  scope='module',
+  params=[
+    {},
+    {'crop_mode': 'mindspore_short_side', 'interpolation': 'opencv_bilinear'},
+    {'crop_mode': 'tf_central', 'interpolation': 'tf1_bilinear'},
+  ],
+  ids=['own card', 'MindSpore', 'TF-slim'],
+)
+def prepared(request, weights, tmp_path_factory):
+  """A SavedModel that prepares images by a card, and the card."""
+  changed = dataclasses.replace(
+    weights, card=dataclasses.replace(weights.card, **request.param)
+  )
+  path = str(tmp_path_factory.mktemp('prepared') / 'network')
+  formats.FORMATS['savedmodel'].save(changed, path, 5)
+  return path, changed.card
+
+
 def picture(i, kind, **options):
   pixels = np.random.default_rng(i).integers(0, 256, (4, 3, 3), np.uint8)
   file = io.BytesIO()
@@ -27,7 +47,7 @@ def picture(i, kind, **options):
   return file.getvalue()
 
 
-def test_encoded_images_are_preprocessed(weights, saved_model):
+def test_encoded_images_are_preprocessed(prepared):
   import tensorflow as tf
 
   frames = [Image.new('RGB', (60, 50), color) for color in ('red', 'blue')]
@@ -42,14 +62,15 @@ def test_encoded_images_are_preprocessed(weights, saved_model):
     picture(7, 'webp', lossless=True),
     picture(8, 'webp', lossless=True, exif=EXIF),
   ]
-  data = card.to_config(weights.card)
+  path, its_card = prepared
+  data = card.to_config(its_card)
   images = [decode.eval_image(tf.constant(x), data, False) for x in encoded]
   # Of a GIF, the first frame counts, whatever follows it.
   encoded[5] = picture(5, 'gif', append_images=frames, save_all=True)
-  loaded = tf.saved_model.load(saved_model)
+  loaded = tf.saved_model.load(path)
   outputs = loaded.signatures['encoded'](encoded=tf.constant(encoded))
   images = (np.float32(images) - np.float32(127.5)) / np.float32(127.5)
-  classify = formats.load(saved_model).classify
+  classify = formats.load(path).classify
   np.testing.assert_allclose(outputs['logits'], classify(images), atol=1e-5)
   probabilities = outputs['probabilities'].numpy()
   np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)

@@ -44,6 +44,12 @@ CARDS = {
     CARD, crop_mode='squash', interpolation='area'
   ),
   'nearest': dataclasses.replace(CARD, interpolation='nearest'),
+  'mindspore': dataclasses.replace(
+    CARD, crop_mode='mindspore_short_side', interpolation='opencv_bilinear'
+  ),
+  'slim': dataclasses.replace(
+    CARD, crop_mode='tf_central', interpolation='tf1_bilinear'
+  ),
   'grey': card_lib.Card(64, mean=(100.0,), std=(60.0,)),
 }
 INVALID_NETWORKS = {
@@ -125,6 +131,13 @@ def write_photographs(root):
   return paths
 
 
+def decode_accurately(encoded):
+  """Returns a JPEG or PNG as browsers decode it, uint8 [H, W, 3]."""
+  if tf.io.is_jpeg(encoded):
+    return tf.io.decode_jpeg(encoded, 3, dct_method='INTEGER_ACCURATE')
+  return tf.io.decode_png(encoded, 3)
+
+
 def expected_results(site, photographs, networks=tuple(CARDS)):
   """Returns {network: (pixels, probabilities) of every photograph}."""
   expected = {}
@@ -133,8 +146,11 @@ def expected_results(site, photographs, networks=tuple(CARDS)):
     artifact = formats.load(str(site / f'{name}.onnx'), trust=True)
     card = artifact.card
     data = card_lib.to_config(card)
-    encoded = [tf.constant(path.read_bytes()) for path in photographs]
-    pixels = np.stack([decode.eval_image(x, data).numpy() for x in encoded])
+    images = [tf.constant(path.read_bytes()) for path in photographs]
+    if card.interpolation == 'tf1_bilinear':
+      # Of JPEGs, the levels that browsers decode.
+      images = [decode_accurately(x) for x in images]
+    pixels = np.stack([decode.eval_image(x, data).numpy() for x in images])
     images = comparison.normalize(card, pixels)
     probabilities = special.softmax(artifact.classify(images), axis=1)
     expected[name] = pixels, probabilities
