@@ -30,6 +30,8 @@ def get_config() -> ConfigDict:
   config.model.aux_batch_norm = True  # of its convolutions; MindSpore's: False
   config.model.head_batch_norm = False  # of features and logits: MindSpore's v4
   config.model.bn_momentum = 0.9997  # decay of the moving statistics
+  # Initial kernels: he_normal, TF-slim's; xavier_uniform, MindSpore's; pytorch
+  config.model.kernel_init = 'he_normal'
   # Where a value is 0 or empty here and below, it comes from the card of the
   # loaded weights, or from the network's for new ones (inception_jax/models).
   config.model.bn_epsilon = 0.0

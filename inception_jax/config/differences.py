@@ -19,6 +19,7 @@ _HARMLESS = (
   'deterministic',
   'eval_raw',
   'fine_tune.checkpoint',
+  'model.kernel_init',
   'optimizer.shard_state',
   'profile',
   'profile_from',

@@ -50,6 +50,7 @@ def create(
   dropout_rate: float = 0.0,
   drop_path_rate: float = 0.0,
   bn_momentum: float = 0.9997,
+  kernel_init: str = 'he_normal',
   precision: str = 'float32',
   frozen: tuple[str, ...] = (),
   replicas: int = 1,
@@ -79,6 +80,7 @@ def create(
       precision=precision_lib.matmul_precision(precision),
       bn_momentum=bn_momentum,
       bn_epsilon=network.bn_epsilon,
+      kernel_init=kernel_init,
       count_include_pad=network.count_include_pad,
       frozen=frozen,
       replicas=replicas,
@@ -103,7 +105,8 @@ def create_model(
     **kwargs: other fields of `NetworkConfig`, which override the published
       ones: stem ('imagenet' or 'small'), width, aux_head, aux_batch_norm,
       head_batch_norm, bn_epsilon, count_include_pad; and those of `create`:
-      dropout_rate, drop_path_rate, bn_momentum, precision, frozen, replicas.
+      dropout_rate, drop_path_rate, bn_momentum, kernel_init, precision, frozen,
+      replicas.
 
   Raises:
     UserError: there is no such network.

@@ -126,9 +126,7 @@ class ResidualBlock(nn.Module):
   @nn.compact
   def __call__(self, x, train: bool):
     y = MixedBlock(self.spec.branches, self.options, name='branches')(x, train)
-    up = self.options.conv(
-      x.shape[-1], (1, 1), kernel_init=layers.HE_NORMAL, name='up'
-    )
+    up = self.options.biased_pointwise(x.shape[-1], y.shape[-1], 'up')
     y = up(y) if self.options.folded else self.spec.scale * up(y)
     x = _saved_sum(x, _drop_path(y, self.drop_path_rate, train))
     return nn.relu(x) if self.spec.relu else x
@@ -147,9 +145,7 @@ class ProjectedResidualBlock(nn.Module):
 
     def project(x, name):
       features = options.channels(spec.features)
-      return options.conv(
-        features, (1, 1), kernel_init=layers.HE_NORMAL, name=name
-      )(x)
+      return options.biased_pointwise(features, x.shape[-1], name)(x)
 
     y = MixedBlock(spec.branches, options, name='branches')(x, train)
     y = project(y, 'up')

@@ -4,6 +4,7 @@ from inception_jax.config import validation
 from inception_jax.errors import UserError
 from inception_jax.models import architectures
 from inception_jax.models import card as card_lib
+from inception_jax.models import initializers
 from inception_jax.models import network as network_lib
 from inception_jax.models import specs
 from inception_jax.models.architectures import ARCHITECTURES
@@ -58,6 +59,7 @@ def build(config, num_classes: int, replicas: int = 1) -> network_lib.Inception:
     dropout_rate=config.model.dropout_rate,
     drop_path_rate=config.model.drop_path_rate,
     bn_momentum=config.model.bn_momentum,
+    kernel_init=config.model.kernel_init,
     precision=config.precision,
     frozen=tuple(config.fine_tune.freeze),
     replicas=replicas,
@@ -105,6 +107,7 @@ def check(config) -> list[str]:
       'model.dropout_rate': validation.FRACTION,
       'model.drop_path_rate': validation.FRACTION,
       'model.bn_momentum': validation.FRACTION,
+      'model.kernel_init': validation.one_of(initializers.KERNEL_INITS),
     },
   )
   if model.name not in ARCHITECTURES:

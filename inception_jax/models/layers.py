@@ -8,6 +8,7 @@ import jax
 import jmp
 
 from inception_jax import trees
+from inception_jax.models import initializers
 from inception_jax.models import precision as precision_lib
 from inception_jax.models.batch_norm import GroupedBatchNorm
 from inception_jax.models.kernels import convolution
@@ -17,7 +18,6 @@ from inception_jax.models.specs import Pool
 
 CHANNEL_MULTIPLE = 8
 _FLOAT32 = precision_lib.policy('float32')
-HE_NORMAL = nn.initializers.variance_scaling(2.0, 'fan_in', 'truncated_normal')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +29,7 @@ class LayerOptions:
     policy: dtypes of parameters, computation and logits.
     precision: of convolutions and products, see `precision.matmul_precision`.
     bn_momentum: decay of BatchNorm's moving statistics.
+    kernel_init: a key of `initializers.KERNEL_INITS`.
     frozen: path patterns as in `config.fine_tune.freeze`; in training, a
       matching BatchNorm uses its moving statistics and does not update them.
     replicas: parts of the batch that BatchNorm normalizes separately.
@@ -43,6 +44,7 @@ class LayerOptions:
   precision: jax.lax.Precision | None = jax.lax.Precision.HIGHEST
   bn_momentum: float = 0.9997
   bn_epsilon: float = 1e-3
+  kernel_init: str = 'he_normal'
   count_include_pad: bool = False
   frozen: tuple[str, ...] = ()
   replicas: int = 1
@@ -68,6 +70,16 @@ class LayerOptions:
         None if self.portable else convolution.conv_general_dilated
       ),
       **kwargs,
+    )
+
+  def biased_pointwise(self, features: int, fan_in: int, name: str) -> nn.Conv:
+    """Returns a 1×1 convolution with a bias, for `fan_in` channels."""
+    return self.conv(
+      features,
+      (1, 1),
+      kernel_init=initializers.kernel(self.kernel_init),
+      bias_init=initializers.bias(self.kernel_init, fan_in),
+      name=name,
     )
 
   def batch_norm(self, parent: nn.Module, name: str, train: bool, **kwargs):
@@ -107,7 +119,7 @@ class ConvBN(nn.Module):
   def __call__(self, x, train: bool, convolved=None):
     """Applies it; `convolved` is x after the convolution, if known already."""
     spec, options = self.spec, self.options
-    truncated_normal = nn.initializers.truncated_normal(spec.stddev)
+    own = spec.stddev and nn.initializers.truncated_normal(spec.stddev)
     if convolved is None:
       convolved = options.conv(
         options.channels(spec.features),
@@ -115,7 +127,7 @@ class ConvBN(nn.Module):
         strides=spec.strides,
         padding=spec.padding,
         use_bias=options.folded,
-        kernel_init=truncated_normal if spec.stddev else HE_NORMAL,
+        kernel_init=initializers.kernel(options.kernel_init, own),
         name='conv',
       )(x)
     x = pool(convolved, self.pool, options) if self.pool else convolved

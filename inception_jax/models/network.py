@@ -5,6 +5,7 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
+from inception_jax.models import initializers
 from inception_jax.models.blocks import stage
 from inception_jax.models.layers import LayerOptions
 from inception_jax.models.specs import Pool
@@ -70,7 +71,7 @@ class Classifier(nn.Module):
 
   num_classes: int
   options: LayerOptions
-  kernel_init: Any = nn.initializers.glorot_uniform()
+  own_init: Any = nn.initializers.glorot_uniform()  # with 'he_normal'
   dropout_rate: float = 0.0
   batch_norm: bool = False
 
@@ -98,7 +99,8 @@ class Classifier(nn.Module):
       self.num_classes,
       dtype=policy.compute_dtype,
       precision=self.options.precision,
-      kernel_init=self.kernel_init,
+      kernel_init=initializers.kernel(self.options.kernel_init, self.own_init),
+      bias_init=initializers.bias(self.options.kernel_init, x.shape[-1]),
       name='dense',
     )(x)
     if self.batch_norm:
