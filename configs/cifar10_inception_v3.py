@@ -6,9 +6,10 @@
       --config.data.dir=DATA
 
 SGD with momentum. Learning rate, batch size, weight decay and number of epochs
-are those of weiaicunzai/pytorch-cifar100, with a cosine schedule in place of
-the steps, and weight decay on kernels only. The accuracy of this variant has
-not been measured; a related PyTorch project reports 94.18 % top-1 in 50 epochs.
+are those of weiaicunzai/pytorch-cifar100, with a cosine schedule to 0 in place
+of the steps, and weight decay on kernels only. --config.train_for='50 epochs'
+is a short version. The accuracy of this variant has not been measured; a
+related PyTorch project reports 94.18 % top-1 in 50 epochs.
 """
 
 from configs import default

@@ -4,10 +4,15 @@
       --config.data.dir=DATA   # DATA as in inception_v3
 
 The recipe of tensorflow/tpu (models/experimental/inception): batch size 1024,
-RMSProp, learning rate × 0.94 every three epochs, a moving average of the
-weights, the auxiliary head, weight decay on kernels, TensorFlow's random crops,
-distort_color_fast. It reports over 78.1 % top-1 in 170 epochs. This recipe has
-not been run to the end.
+RMSProp, learning rate × 0.94 every three epochs without a warm-up, a moving
+average of the weights, the auxiliary head, weight decay on kernels,
+TensorFlow's random crops, distort_color_fast. It reports over 78.1 % top-1 in
+170 epochs.
+
+Differences: bfloat16 in place of float32; BatchNorm has a scale γ, and
+statistics of the whole batch, not of a device's 128 images
+(--config.batch_norm=replica on eight devices); logits start from Glorot's
+distribution, not He's. This recipe has not been run to the end.
 """
 
 from configs import inception_v3

@@ -7,9 +7,10 @@
 
 Based on Google's TPU recipe: batch size 1024, RMSProp, weight decay 4e-5 on
 kernels, label smoothing, auxiliary loss, a moving average of the weights.
-Google reports over 78.1 % top-1 in 170 epochs. Difference: a cosine schedule
-with a warm-up of seven epochs, in place of the staircase. The accuracy of this
-variant has not been measured.
+Google reports over 78.1 % top-1 in 170 epochs. Differences: a cosine schedule
+with seven epochs of warm-up in place of the staircase without one; bfloat16;
+the others of google_inception_v3.py. The accuracy of this variant has not been
+measured.
 """
 
 from configs import default

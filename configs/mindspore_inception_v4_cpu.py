@@ -5,7 +5,12 @@
 
 The data of mindspore_inception_v3_cpu.py; the network, the number of epochs and
 the learning rate of mindspore_inception_v4.py, for a batch of 128, as in
-MindSpore's CPU config of Inception-v4. This recipe has not been run to the end.
+MindSpore's CPU config of Inception-v4.
+
+Differences: those of mindspore_inception_v4.py, but for the batch, which is on
+one device; images are shifted after the resize; that config sets ten classes,
+but names ImageNet, where MindSpore's README writes CIFAR-10. This recipe has
+not been run to the end.
 """
 
 from configs import mindspore_inception_v3_cpu

@@ -33,8 +33,9 @@ class AuxHead(nn.Module):
 
   [B, 17, 17, C] → float32 logits [B, num_classes]. On smaller grids the
   windows shrink to the grid, as with TF-slim's
-  `_reduced_kernel_size_for_small_input`. Without `batch_norm` the convolutions
-  have no ReLU either, as in MindSpore's Inception-v3.
+  `_reduced_kernel_size_for_small_input`. There is no dropout, as in TF-slim,
+  MindCV and MindSpore. Without `batch_norm` the convolutions have no ReLU
+  either, as in MindSpore's Inception-v3.
   """
 
   num_classes: int

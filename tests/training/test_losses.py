@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from configs import default
@@ -21,6 +22,23 @@ def test_label_smoothing_equals_tensorflows():
     label_smoothing=0.1,
   )
   ours = losses.cross_entropy(logits, jax.nn.one_hot(labels, 5), 0.1)
+  assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize('classes', [10, 1000])
+def test_smoothing_times_n_over_n_minus_1_spares_the_label(classes):
+  """As mindspore-ai/models' inceptionv3, src/loss.py, smooths labels.
+
+  The label's target is 1 − s there, that of each other class s / (N − 1). The
+  recipes mindspore_inception_v3* use it.
+  """
+  labels = jnp.arange(4)
+  targets = jnp.where(jax.nn.one_hot(labels, classes), 0.9, 0.1 / (classes - 1))
+  logits = jax.random.normal(jax.random.key(0), (4, classes))
+  theirs = -jnp.sum(targets * jax.nn.log_softmax(logits), axis=-1)
+  ours = losses.cross_entropy(
+    logits, jax.nn.one_hot(labels, classes), 0.1 * classes / (classes - 1)
+  )
   assert_close(ours, theirs)
 
 
