@@ -11,8 +11,8 @@ TensorFlow's random crops, distort_color_fast. It reports over 78.1 % top-1 in
 
 Differences: bfloat16 in place of float32; BatchNorm has a scale γ, and
 statistics of the whole batch, not of a device's 128 images
-(--config.batch_norm=replica on eight devices); logits start from Glorot's
-distribution, not He's. This recipe has not been run to the end.
+(--config.batch_norm='128 images'); logits start from Glorot's distribution, not
+He's. This recipe has not been run to the end.
 """
 
 from configs import inception_v3

@@ -11,8 +11,8 @@ top-1 and 95.25 % top-5, at 3,162 images/s on eight accelerators.
 
 Differences: bfloat16 in place of float16 with a loss scale; BatchNorm's
 statistics are of the whole batch, not of a device's 32 images
-(--config.batch_norm=replica on eight devices); dense layers are Xavier's, too,
-not U(±1/√n). This recipe has not been run to the end.
+(--config.batch_norm='32 images'); dense layers are Xavier's, too, not U(±1/√n).
+This recipe has not been run to the end.
 """
 
 from configs import default

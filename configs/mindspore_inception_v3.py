@@ -14,12 +14,12 @@ with mindspore_inception_v3_ascend.py. A run on four GPUs, stopped after 108
 epochs, had 48.47 % and 74.05 %, at 447 images/s.
 
 Differences: TensorFloat-32 in place of float32; BatchNorm's statistics are of
-the whole batch, not of a device's 128 images (--config.batch_norm=replica on
-eight devices); no biases before BatchNorm, which cancels them; the warm-up's
-rates come a step later; brightness, contrast and saturation are adjusted in
-this order, not a random one; all kernels are Xavier's, of which MindSpore
-leaves the dense layers and the auxiliary convolutions to its defaults. This
-recipe has not been run to the end.
+the whole batch, not of a device's 128 images
+(--config.batch_norm='128 images'); no biases before BatchNorm, which cancels
+them; the warm-up's rates come a step later; brightness, contrast and saturation
+are adjusted in this order, not a random one; all kernels are Xavier's, of which
+MindSpore leaves the dense layers and the auxiliary convolutions to its
+defaults. This recipe has not been run to the end.
 """
 
 from configs import default

@@ -11,10 +11,10 @@ kernels. The paper reports 78.8 % top-1 and 94.4 % top-5 for a single crop,
 after 100 epochs.
 
 Differences: TensorFloat-32 in place of float32; BatchNorm has a scale γ, and
-statistics of the whole batch, not of a device's 32 images; kernels start from
-slim's He initialization, logits from Glorot's, the paper's code from a
-deviation of 0.1; clipping leaves out the gradient of the weight decay. This
-recipe has not been run to the end.
+statistics of the whole batch, not of a device's 32 images (here,
+--config.batch_norm='32 images'); kernels start from slim's He initialization,
+logits from Glorot's, the paper's code from a deviation of 0.1; clipping leaves
+out the gradient of the weight decay. This recipe has not been run to the end.
 """
 
 from configs import inception_v3

@@ -187,8 +187,9 @@ def get_config() -> ConfigDict:
   # GPUs need it; v3 then trains at half the speed.
   config.deterministic = False
   config.loss_scale = 0.0  # float16: a fixed scale; 0: dynamic
-  # BatchNorm statistics in training: 'global', over the whole batch, or
-  # 'replica', over each device's part of it, as in the papers.
+  # BatchNorm statistics in training: 'global', over the whole batch; 'replica',
+  # over each device's part of it, as in the papers; or '32 images', over parts
+  # of this size, which gives the same result on fewer devices.
   config.batch_norm = 'global'
   # Microbatches that a step computes in sequence, which saves memory; the
   # gradient is that of the whole batch. BatchNorm normalizes each microbatch

@@ -65,7 +65,6 @@ def check(config) -> list[str]:
       'loss_threshold': (
         FRACTION if binary else ((lambda v: v == 0), '0 but for a binary loss')
       ),
-      'batch_norm': one_of(('global', 'replica')),
       'gradient_accumulation': AT_LEAST_1,
       'stop_at_top1': (lambda v: 0 <= v <= 1, 'at least 0, at most 1'),
     },

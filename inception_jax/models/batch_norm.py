@@ -1,7 +1,41 @@
 """BatchNorm with separate statistics for each part of the batch."""
 
+import re
+
 import flax.linen as nn
 import jax
+
+from inception_jax.errors import UserError
+
+# `config.batch_norm` where it is not 'global' or 'replica'.
+_IMAGES = re.compile(r'([1-9]\d*) images?')
+
+
+def is_setting(value: str) -> bool:
+  """Returns whether `value` is valid as `config.batch_norm`."""
+  return value in ('global', 'replica') or bool(_IMAGES.fullmatch(value))
+
+
+def groups(value: str, batch: int, devices: int) -> int:
+  """Returns the number of parts of a batch with statistics of their own.
+
+  Args:
+    value: `config.batch_norm`.
+    batch: number of images that a forward pass computes, on all devices.
+    devices: each has as many of them.
+
+  Raises:
+    UserError: the batch, or a device's part of it, is no multiple of '32
+      images'.
+  """
+  if not (match := _IMAGES.fullmatch(value)):
+    return devices if value == 'replica' else 1
+  if batch % (int(match[1]) * devices):
+    raise UserError(
+      f'batch_norm={value!r}: each of {devices} devices has '
+      f'{batch / devices:g} images, which is no multiple of {match[1]}'
+    )
+  return batch // int(match[1])
 
 
 class GroupedBatchNorm(nn.BatchNorm):

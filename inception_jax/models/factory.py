@@ -3,6 +3,7 @@
 from inception_jax.config import validation
 from inception_jax.errors import UserError
 from inception_jax.models import architectures
+from inception_jax.models import batch_norm
 from inception_jax.models import card as card_lib
 from inception_jax.models import initializers
 from inception_jax.models import network as network_lib
@@ -107,6 +108,10 @@ def check(config) -> list[str]:
       'model.dropout_rate': validation.FRACTION,
       'model.drop_path_rate': validation.FRACTION,
       'model.bn_momentum': validation.FRACTION,
+      'batch_norm': (
+        batch_norm.is_setting,
+        "global, replica or a number of images, as '32 images'",
+      ),
       'model.kernel_init': validation.one_of(initializers.KERNEL_INITS),
     },
   )

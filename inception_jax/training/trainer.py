@@ -10,6 +10,7 @@ import optax
 from inception_jax import errors
 from inception_jax.data import pipeline
 from inception_jax.distributed import sharding
+from inception_jax.models import batch_norm
 from inception_jax.models import factory
 from inception_jax.runtime import hardware
 from inception_jax.runtime import progress_bar
@@ -44,10 +45,12 @@ class Trainer:
       rate: step → learning rate.
 
     Raises:
-      UserError: patterns of the config match no parameter.
+      UserError: patterns of the config match no parameter, or batch_norm does
+        not divide the batch.
     """
     self._config, self._mesh, self._rate = config, mesh, rate
-    replicas = mesh.size if config.batch_norm == 'replica' else 1
+    batch = config.batch_size // config.gradient_accumulation
+    replicas = batch_norm.groups(config.batch_norm, batch, mesh.size)
     self.model = factory.build(config, num_classes, replicas)
     self._tx = optimizer.make_optimizer(
       config.optimizer,

@@ -2,7 +2,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
+from inception_jax.errors import UserError
+from inception_jax.models import batch_norm
 from inception_jax.models.batch_norm import GroupedBatchNorm
 
 
@@ -25,3 +28,32 @@ def test_groups_are_normalised_separately_and_statistics_averaged():
   jax.tree.map(
     lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), updated, mean
   )
+
+
+@pytest.mark.parametrize(
+  ('value', 'devices', 'groups'),
+  [
+    ('global', 8, 1),
+    ('replica', 8, 8),
+    ('replica', 1, 1),
+    ('16 images', 1, 4),
+    ('16 images', 4, 4),
+    ('64 images', 1, 1),
+  ],
+)
+def test_groups_of_64_images(value, devices, groups):
+  assert batch_norm.is_setting(value)
+  assert batch_norm.groups(value, 64, devices) == groups
+
+
+@pytest.mark.parametrize('value', ['', 'local', '0 images', '16', '-1 images'])
+def test_other_settings_are_invalid(value):
+  assert not batch_norm.is_setting(value)
+
+
+@pytest.mark.parametrize(
+  ('value', 'devices', 'share'), [('24 images', 1, '64'), ('16 images', 8, '8')]
+)
+def test_groups_must_divide_the_images_of_a_device(value, devices, share):
+  with pytest.raises(UserError, match=f'{devices} devices has {share} images'):
+    batch_norm.groups(value, 64, devices)

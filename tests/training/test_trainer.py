@@ -41,6 +41,27 @@ def test_batch_is_sharded_and_state_replicated(tiny, eight_devices):
   assert all(x.sharding.is_fully_replicated for x in jax.tree.leaves(state))
 
 
+def test_batch_norm_of_images_computes_on_one_device_what_replicas_do(
+  tiny, one_device, eight_devices
+):
+  tiny.data.pad, tiny.model.dropout_rate = 0, 0.0
+  results = {}
+  for tiny.batch_norm, mesh in (
+    ('replica', eight_devices),
+    ('2 images', one_device),
+    ('global', one_device),
+  ):
+    state, step, batches = make_steps(tiny, mesh)
+    state, metrics = step(state, batches[0])
+    results[tiny.batch_norm] = jax.device_get(
+      (metrics['loss'], state.batch_stats)
+    )
+  ours, theirs = results['2 images'], results['replica']
+  np.testing.assert_allclose(ours[0], theirs[0], rtol=1e-5)
+  assert_trees_close(ours[1], theirs[1], rtol=1e-4, atol=1e-5)
+  assert abs(results['global'][0] / theirs[0] - 1) > 1e-3
+
+
 @pytest.mark.slow
 def test_sharded_optimizer_state_gives_the_same_training(tiny, eight_devices):
   losses, state = train_five_steps(tiny, eight_devices)
