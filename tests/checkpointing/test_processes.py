@@ -1,13 +1,10 @@
 """Two processes read and clean up the same folders of checkpoints."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 
 from tests.support.checkpoints import names_in
-from tests.support.commands import ROOT
+from tests.support.commands import start
 from tests.support.hosts import free_port
 
 # Process 1 may change nothing, and its network file system is late: it still
@@ -37,21 +34,14 @@ def run(*folders):
   """Returns what each process prints of each folder."""
   port = str(free_port())
   processes = [
-    subprocess.Popen(
-      [sys.executable, '-c', PROGRAM, port, str(i), *map(str, folders)],
-      cwd=ROOT,
-      env={**os.environ, 'XLA_FLAGS': ''},
-      stdout=subprocess.PIPE,
-      stderr=subprocess.PIPE,
-      text=True,
-    )
+    start(port, str(i), *map(str, folders), program=('-c', PROGRAM))
     for i in range(2)
   ]
   try:
     outputs = [process.communicate(timeout=100) for process in processes]
   finally:
     for process in processes:
-      process.kill()
+      process.end()
   for process, (_, errors) in zip(processes, outputs, strict=True):
     assert process.returncode == 0, errors
   return [

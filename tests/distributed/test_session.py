@@ -1,11 +1,7 @@
 """Processes that see different data, freeze or end."""
 
-import contextlib
-import os
 import platform
 import signal
-import subprocess
-import sys
 
 import jax
 from jax.experimental import multihost_utils
@@ -14,7 +10,7 @@ import pytest
 
 from inception_jax.distributed import session
 from inception_jax.distributed.liveness import SharedUserError
-from tests.support.commands import ROOT
+from tests.support import commands
 from tests.support.hosts import free_port
 
 # `busy` holds the interpreter, so that jax's threads, which abort, are first to
@@ -86,14 +82,8 @@ def start():
   def processes(ends):
     address = f'localhost:{free_port()}'
     for i in range(2):
-      process = subprocess.Popen(
-        [sys.executable, '-c', PROGRAM, address, str(i), ends],
-        cwd=ROOT,
-        env={**os.environ, 'XLA_FLAGS': ''},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
+      process = commands.start(
+        *(address, str(i), ends), program=('-c', PROGRAM), stdin=True
       )
       started.append(process)
     for process in started:
@@ -102,9 +92,7 @@ def start():
 
   yield processes
   for process in started:
-    process.kill()
-    with contextlib.suppress(BrokenPipeError), process:
-      pass
+    process.end()
 
 
 def go_on(processes):

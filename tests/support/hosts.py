@@ -6,19 +6,22 @@ communicate over loopback.
 """
 
 import contextlib
+import ctypes
+import functools
 import os
 import pathlib
+import platform
 import shutil
-import signal
 import socket
 import subprocess
 
+from tests.support import commands
 from tests.support.commands import ROOT
-from tests.support.commands import command
+from tests.support.forks import Fork
 
 _PORT = 8476
-# In a new mount namespace, so that the test can replace /etc/hosts.
-_ENTER = 'mount --bind "$0" /etc/hosts && hostname "$1" && shift && exec "$@"'
+# Of <sched.h>; os.setns and os.unshare are new in Python 3.12.
+_NEW_MOUNTS, _NEW_NAME, _NETWORK = 0x20000, 0x4000000, 0x40000000
 
 
 def free_port() -> int:
@@ -43,9 +46,7 @@ class Hosts:
       self.names = [socket.gethostname()] * count
       self.address = f'localhost:{free_port()}'
 
-  def start(
-    self, *args, devices: int, cwds=None, **kwargs
-  ) -> list[subprocess.Popen]:
+  def start(self, *args, devices: int, cwds=None, **kwargs) -> list[Fork]:
     """Starts the processes of one training, each with `devices` devices."""
     started = []
     for i in range(len(self.names)):
@@ -55,16 +56,28 @@ class Hosts:
         f'--process_id={i}',
       ]
       cwd = cwds[i] if cwds else ROOT
-      start = command(*args, *place, devices=devices, cwd=cwd, **kwargs)
       if self._namespaces:
-        start['args'] = [
-          *_netns('exec', self._namespaces[i]),
-          *('unshare', '--mount', '--uts', 'sh', '-c', _ENTER),
-          *(self._hosts_file, f'host{i}'),
-          *start['args'],
-        ]
-      started.append(subprocess.Popen(**start, start_new_session=True))
+        names = self._namespaces[i], self.names[i], self._hosts_file
+        kwargs['prepare'] = functools.partial(_enter, *names)
+      started.append(
+        commands.start(*args, *place, devices=devices, cwd=cwd, **kwargs)
+      )
     return started
+
+
+def _enter(namespace: str, name: str, hosts_file: str) -> None:
+  """Moves this process, which has one thread, to a host."""
+  libc = ctypes.CDLL(None)
+  with open(f'/run/netns/{namespace}') as file:
+    assert not libc.setns(file.fileno(), _NETWORK)
+  assert not libc.unshare(_NEW_MOUNTS | _NEW_NAME)
+  socket.sethostname(name)
+  platform._uname_cache = None  # it may hold the name before
+  for mount in (
+    ('--make-rprivate', '/'),
+    ('--bind', hosts_file, '/etc/hosts'),
+  ):
+    subprocess.run(('mount', *mount), check=True)
 
 
 @contextlib.contextmanager
@@ -106,8 +119,7 @@ def wait_all(processes, timeout=300) -> list[tuple[int, str, str]]:
       outcomes.append((process.returncode, out, error))
   finally:
     for process in processes:
-      if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
+      process.end()
   return outcomes
 
 

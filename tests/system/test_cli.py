@@ -8,7 +8,6 @@ import pty
 import re
 import signal
 import struct
-import subprocess
 import termios
 import time
 
@@ -18,8 +17,8 @@ import pytest
 from tests.support import tfds_sets
 from tests.support.checkpoints import read_with_orbax
 from tests.support.commands import ROOT
-from tests.support.commands import command
 from tests.support.commands import run
+from tests.support.commands import start
 from tests.support.commands import tool
 from tests.support.runs import assert_equal_states
 
@@ -71,7 +70,7 @@ def test_killed_and_preempted_training_resumes_bitwise_and_evaluates(tmp_path):
   expected = json.loads(uninterrupted.stdout.splitlines()[-1])
 
   args = training_with_all_features(tmp_path / 'killed')
-  killed = subprocess.Popen(**command(*args, **TINY))
+  killed = start(*args, **TINY)
   done = tmp_path / 'killed' / 'checkpoints' / '3'
   while not done.exists():
     assert killed.poll() is None, killed.communicate()
@@ -79,7 +78,7 @@ def test_killed_and_preempted_training_resumes_bitwise_and_evaluates(tmp_path):
   killed.send_signal(signal.SIGKILL)
   killed.communicate()
 
-  preempted = subprocess.Popen(**command(*args, **TINY))
+  preempted = start(*args, **TINY)
   for line in preempted.stderr:
     if 'step 5 of 8' in line or 'step 6 of 8' in line:
       preempted.send_signal(signal.SIGTERM)
@@ -122,17 +121,20 @@ def test_killed_and_preempted_training_resumes_bitwise_and_evaluates(tmp_path):
 @pytest.mark.slow
 def test_deterministic_sets_the_options_of_xla(tmp_path):
   # The options are set on CPUs, too, where they have no effect.
-  started = command(
-    DIGITS,
-    *tiniest_training(tmp_path / 'run')[1:],
+  # XLA dumps nothing for programs from the cache.
+  program = f"""
+import os, runpy
+import jax
+os.environ['XLA_FLAGS'] += ' --xla_dump_to={tmp_path}'
+jax.config.update('jax_enable_compilation_cache', False)
+runpy.run_module('tests.support.tiny', run_name='__main__')
+"""
+  done = run(
+    *tiniest_training(tmp_path / 'run'),
     '--config.deterministic',
     '--config.train_for=1 steps',
-    **TINY,
+    program=('-c', program),
   )
-  started['env']['XLA_FLAGS'] += f' --xla_dump_to={tmp_path}'
-  # XLA dumps nothing for programs from the cache.
-  started['env']['JAX_ENABLE_COMPILATION_CACHE'] = 'false'
-  done = subprocess.run(**started)
   assert done.returncode == 0, done.stderr
   for name in ('train_step', 'forward'):
     (options,) = tmp_path.glob(f'*.jit_{name}.debug_options')
@@ -154,19 +156,20 @@ def test_workdir_may_be_relative_to_the_current_folder(tmp_path):
 
 @pytest.mark.slow
 def test_progress_bars_are_shown_only_in_a_terminal(tmp_path):
-  started = command(*tiniest_training(tmp_path / 'terminal'), **TINY)
   reader, terminal = pty.openpty()
   # Without a width, there is no bar.
   size = struct.pack('HHHH', 24, 100, 0, 0)
   fcntl.ioctl(terminal, termios.TIOCSWINSZ, size)
-  with subprocess.Popen(**{**started, 'stderr': terminal}) as process:
-    os.close(terminal)
-    output = b''
-    # Reading past a terminal's end raises.
-    with contextlib.suppress(OSError):
-      while part := os.read(reader, 4096):
-        output += part
-    process.wait()
+  process = start(
+    *tiniest_training(tmp_path / 'terminal'), stderr=terminal, **TINY
+  )
+  os.close(terminal)
+  output = b''
+  # Reading past a terminal's end raises.
+  with contextlib.suppress(OSError):
+    while part := os.read(reader, 4096):
+      output += part
+  process.communicate()
   os.close(reader)
   assert process.returncode == 0
   bars = re.findall(r'(\w+): +\d+%\|.*? (\d+)/(\d+) \[', output.decode())

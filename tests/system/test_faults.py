@@ -101,17 +101,10 @@ def test_two_processes_stop_at_the_same_step(request):
     free.bind(('localhost', 0))
     port = free.getsockname()[1]
   processes = [
-    subprocess.Popen(
-      [sys.executable, '-c', TWO, str(port), str(i)],
-      cwd=commands.ROOT,
-      env={**os.environ, 'XLA_FLAGS': ''},
-      stdout=subprocess.PIPE,
-      text=True,
-    )
-    for i in range(2)
+    commands.start(str(port), str(i), program=('-c', TWO)) for i in range(2)
   ]
   for process in processes:
-    request.addfinalizer(process.kill)
+    request.addfinalizer(process.end)
     while process.stdout.readline() != 'ready\n':  # after lines of Gloo
       assert process.poll() is None
   processes[1].send_signal(signal.SIGTERM)  # only one of them

@@ -1,11 +1,8 @@
 """--help of every command: exit status 0, and its flags on stdout."""
 
-import subprocess
-
 import pytest
 
 from tests.support.commands import ROOT
-from tests.support.commands import command
 from tests.support.commands import run
 
 TOOLS = sorted(
@@ -41,5 +38,5 @@ def test_help_after_other_flags_exits_0():
 def test_recipe_that_exits_keeps_its_status(tmp_path):
   recipe = tmp_path / 'recipe.py'
   recipe.write_text('import sys\nsys.exit(3)\n')
-  done = subprocess.run(**command(f'--config={recipe}', '--workdir=x'))
+  done = run(f'--config={recipe}', '--workdir=x')
   assert done.returncode == 3

@@ -1,15 +1,13 @@
 """Evaluation by several processes gives the result of one."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 
 from inception_jax.data.sources import registry
 from inception_jax.distributed import sharding
 from inception_jax.evaluation.evaluator import Evaluator
-from tests.support.commands import ROOT
+from tests.support.commands import start
 from tests.support.hosts import free_port
 from tests.support.pictures import config_of
 from tests.support.pictures import network
@@ -20,7 +18,6 @@ import json, sys
 folder, port, index, count = sys.argv[1:]
 import jax
 jax.distributed.initialize(f'localhost:{port}', int(count), int(index))
-from tests import conftest
 from tests.system import test_processes
 result, rows = test_processes.evaluated(folder)
 guesses = [row['classes'].tolist() for row in rows]
@@ -41,23 +38,9 @@ def evaluated(folder):
 @pytest.mark.slow
 def test_two_processes_evaluate_as_one(pictures):
   expected, rows = evaluated(pictures)
-  port = free_port()
+  port, program = free_port(), ('-c', PROGRAM)
   processes = [
-    subprocess.Popen(
-      [
-        sys.executable,
-        '-c',
-        PROGRAM,
-        str(pictures),
-        str(port),
-        str(index),
-        '2',
-      ],
-      cwd=ROOT,
-      stdout=subprocess.PIPE,
-      stderr=subprocess.PIPE,
-      text=True,
-    )
+    start(*map(str, (pictures, port, index, 2)), devices=8, program=program)
     for index in range(2)
   ]
   outputs = [process.communicate(timeout=300) for process in processes]
