@@ -57,11 +57,13 @@ def train_batch_spec(config) -> Batch:
 
 
 def eval_batches(
-  split: Split, data, batch_size: int, rows: range, bad=None
+  split: Split, data, batch_size: int, rows: range, bad=None, kept=None
 ) -> Iterator[Batch]:
   """Yields every record once, in order, padded to whole batches.
 
   Args: as `train_batches`, with `config.data` and the global batch size.
+    kept: keeps TensorFlow's graph from one evaluation with these arguments to
+      the next: a dict, empty before the first.
 
   Yields:
     {'label': int32 [rows], 'mask': float32 [rows]} and the canvases of
@@ -79,7 +81,7 @@ def eval_batches(
     }
 
   elements = order.evaluation(split, batch_size, rows)
-  return _batches(elements, decode_record, split, data, bad, 0, len(rows))
+  return _batches(elements, decode_record, split, data, bad, 0, len(rows), kept)
 
 
 def eval_images(split: Split, data, positions) -> dict[int, np.ndarray]:
@@ -100,7 +102,7 @@ def eval_images(split: Split, data, positions) -> dict[int, np.ndarray]:
 
 
 def _batches(
-  elements, decode_record, split, data, bad, step: int, size: int
+  elements, decode_record, split, data, bad, step: int, size: int, kept=None
 ) -> Iterator[Batch]:
   """Yields batches, prefetched, with a substitute for each bad image.
 
@@ -109,22 +111,27 @@ def _batches(
     decode_record: (position, record, whether it is a substitute) → features of
       a batch, for one image.
     size: images per batch.
+    kept: a dict for the last dataset, by its step and number of bad images.
 
   Raises:
     UserError: damaged or missing records, or labels out of range.
   """
   classes, source = len(split.class_names), data.source
   bad = bad or BadImages(split, data)
+  kept = {} if kept is None else kept
+  # No function here branches in Python on a tensor, and AutoGraph's search took
+  # two seconds, which slowed the tracing of the training step.
+  dataset = tf.autograph.experimental.do_not_convert(_dataset)
   while True:
     try:
-      # No function here branches in Python on a tensor, and AutoGraph's search
-      # took two seconds, which slowed the tracing of the training step.
-      dataset = tf.autograph.experimental.do_not_convert(_dataset)
-      substitute = bad.substitution()
-      batches = dataset(
-        elements(step), split.fetch, substitute, decode_record, size
-      )
-      for batch in batches.as_numpy_iterator():
+      key = step, len(bad.substitutes)
+      if key not in kept:
+        kept.clear()
+        kept[key] = dataset(
+          *(elements(step), split.fetch, bad.substitution()),
+          *(decode_record, size),
+        )
+      for batch in kept[key].as_numpy_iterator():
         wrong = (batch['label'] < 0) | (batch['label'] >= classes)
         if wrong.any():
           raise errors.UserError(

@@ -79,6 +79,7 @@ class Evaluator:
       key: BadImages(split, config.data, workdir)
       for key, config in self._inputs.items()
     }
+    self._kept = {key: {} for key in self._inputs}
     rows, whole = sharding.batch(mesh), sharding.replicated(mesh)
     options = hardware.compiler_options(mesh, members[0][0].deterministic)
     self._add_probabilities = jax.jit(
@@ -143,6 +144,7 @@ class Evaluator:
         batch_size,
         sharding.host_rows(batch_size),
         self._bad[key],
+        self._kept[key],
       )
       for key, config in self._inputs.items()
     ]

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from inception_jax.data import decode
+from inception_jax.data import pipeline
 from inception_jax.data import views as views_lib
 from inception_jax.data.sources import registry
 from inception_jax.data.splits import Indexed
@@ -14,6 +15,12 @@ from inception_jax.evaluation.evaluator import Evaluator
 from tests.support.pictures import CLASSES
 from tests.support.pictures import config_of
 from tests.support.pictures import network
+
+
+def tiniest_config_of(folder, **data):
+  config = config_of(folder, **data)
+  config.model.update(name='tiniest', aux_head=False)
+  return config
 
 
 def mean_probabilities(config, model, variables, split):
@@ -40,7 +47,7 @@ def mean_probabilities(config, model, variables, split):
 def test_protocols_average_the_probabilities_of_the_views(
   pictures, one_device, protocol
 ):
-  config = config_of(pictures, eval_protocol=protocol)
+  config = tiniest_config_of(pictures, eval_protocol=protocol)
   split = registry.load(config, 'val')
   model, variables = network(config, 0)
   means, labels = mean_probabilities(config, model, variables, split)
@@ -67,7 +74,7 @@ def test_scores_do_not_depend_on_batch_size_and_device_count(
     (8, eight_devices),
     (100, eight_devices),
   ):
-    config = config_of(pictures, eval_protocol=protocol)
+    config = tiniest_config_of(pictures, eval_protocol=protocol)
     config.batch_size = batch_size
     split = registry.load(config, 'val')
     model, variables = network(config, 1)
@@ -79,8 +86,23 @@ def test_scores_do_not_depend_on_batch_size_and_device_count(
     assert result == {**first, 'loss': pytest.approx(first['loss'], abs=1e-5)}
 
 
+def test_graph_of_the_images_is_kept(pictures, one_device, monkeypatch):
+  made = []
+  make = pipeline._dataset
+  monkeypatch.setattr(
+    pipeline, '_dataset', lambda *args: made.append(args) or make(*args)
+  )
+  config = tiniest_config_of(pictures)
+  model, variables = network(config, 0)
+  split = registry.load(config, 'val')
+  evaluator = Evaluator([(config, model)], split, one_device)
+  first, again = evaluator(variables), evaluator(variables)
+  assert first.scores == again.scores
+  assert len(made) == 1
+
+
 def test_empty_split_is_reported(pictures, one_device):
-  config = config_of(pictures)
+  config = tiniest_config_of(pictures)
   model, _ = network(config, 0)
   with pytest.raises(UserError, match='folder: val has no images'):
     Evaluator([(config, model)], Indexed(0, CLASSES, None), one_device)

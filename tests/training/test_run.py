@@ -31,4 +31,4 @@ def test_config_and_parameters_are_written(finished_run):
     json.dumps(short_config().to_dict())
   )
   table = (workdir / 'parameters.txt').read_text()
-  assert 'mixed_2a/branch0_0/conv/kernel' in table and '(1, 1, 16, 8)' in table
+  assert 'mixed_2a/branch0_0/conv/kernel' in table and '(1, 1, 8, 8)' in table
