@@ -17,12 +17,6 @@ from tests.support.pictures import config_of
 from tests.support.pictures import network
 
 
-def tiniest_config_of(folder, **data):
-  config = config_of(folder, **data)
-  config.model.update(name='tiniest', aux_head=False)
-  return config
-
-
 def mean_probabilities(config, model, variables, split):
   """Returns mean probabilities [images, N] and labels, image by image."""
   size = config.data.image_size
@@ -47,7 +41,7 @@ def mean_probabilities(config, model, variables, split):
 def test_protocols_average_the_probabilities_of_the_views(
   pictures, one_device, protocol
 ):
-  config = tiniest_config_of(pictures, eval_protocol=protocol)
+  config = config_of(pictures, eval_protocol=protocol)
   split = registry.load(config, 'val')
   model, variables = network(config, 0)
   means, labels = mean_probabilities(config, model, variables, split)
@@ -74,7 +68,7 @@ def test_scores_do_not_depend_on_batch_size_and_device_count(
     (8, eight_devices),
     (100, eight_devices),
   ):
-    config = tiniest_config_of(pictures, eval_protocol=protocol)
+    config = config_of(pictures, eval_protocol=protocol)
     config.batch_size = batch_size
     split = registry.load(config, 'val')
     model, variables = network(config, 1)
@@ -92,7 +86,7 @@ def test_graph_of_the_images_is_kept(pictures, one_device, monkeypatch):
   monkeypatch.setattr(
     pipeline, '_dataset', lambda *args: made.append(args) or make(*args)
   )
-  config = tiniest_config_of(pictures)
+  config = config_of(pictures)
   model, variables = network(config, 0)
   split = registry.load(config, 'val')
   evaluator = Evaluator([(config, model)], split, one_device)
@@ -102,7 +96,7 @@ def test_graph_of_the_images_is_kept(pictures, one_device, monkeypatch):
 
 
 def test_empty_split_is_reported(pictures, one_device):
-  config = tiniest_config_of(pictures)
+  config = config_of(pictures)
   model, _ = network(config, 0)
   with pytest.raises(UserError, match='folder: val has no images'):
     Evaluator([(config, model)], Indexed(0, CLASSES, None), one_device)

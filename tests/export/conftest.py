@@ -4,14 +4,14 @@ import pytest
 
 from inception_jax.export import formats
 from inception_jax.weights import pretrained
-from tests.support.pictures import config_of
 from tests.support.pictures import save_run
+from tests.support.pictures import tiny_config_of
 
 
 @pytest.fixture(scope='session')
 def workdir(pictures, tmp_path_factory):
   root = tmp_path_factory.mktemp('runs')
-  return save_run(root / 'a', config_of(pictures), 0)
+  return save_run(root / 'a', tiny_config_of(pictures), 0)
 
 
 @pytest.fixture(scope='session')

@@ -4,12 +4,12 @@ import pytest
 from inception_jax.evaluation import evaluate
 from inception_jax.export import evaluation
 from inception_jax.weights import pretrained
-from tests.support.pictures import config_of
+from tests.support.pictures import tiny_config_of
 
 
 @pytest.fixture(scope='module')
 def config(pictures):
-  return config_of(pictures, eval_protocol='mirror')
+  return tiny_config_of(pictures, eval_protocol='mirror')
 
 
 @pytest.fixture(scope='module')

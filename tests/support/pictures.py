@@ -14,6 +14,7 @@ from inception_jax.models import factory
 from inception_jax.models import metadata
 from inception_jax.training import train_state
 from inception_jax.weights.convert import Weights
+from tests.support.tiny import tiniest_config
 from tests.support.tiny import tiny_config
 
 CLASSES = ('cat', 'dog', 'hare', 'newt', 'toad', 'wren')
@@ -44,8 +45,16 @@ def _write(root, classes, pixels):
 
 
 def config_of(folder, **data):
-  """Returns the config of the tiny network that evaluates these images."""
-  config = tiny_config()
+  """Returns the config of the tiniest network that evaluates these images."""
+  return _with_images(tiniest_config(), folder, data)
+
+
+def tiny_config_of(folder, **data):
+  """Returns the same of a network with every kind of stage."""
+  return _with_images(tiny_config(), folder, data)
+
+
+def _with_images(config, folder, data):
   config.data.source, config.data.dir = 'folder', str(folder)
   config.data.eval_split = 'val'
   config.batch_size = 8

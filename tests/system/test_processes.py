@@ -27,7 +27,6 @@ print(json.dumps([jax.device_count(), result, guesses]))
 
 def evaluated(folder):
   config = config_of(folder, eval_protocol='12_crops')
-  config.model.update(name='tiniest', aux_head=False)
   split = registry.load(config, 'val')
   model, variables = network(config, 1)
   variables = {key: dict(value) for key, value in variables.items()}

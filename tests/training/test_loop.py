@@ -98,15 +98,16 @@ def test_resume_is_bitwise_while_images_grow(
   )
 
 
-def test_diverged_training_stops(tiny, tmp_path, one_device):
-  tiny.train_for = '9 steps'
-  tiny.optimizer.name = 'sgd'
-  tiny.schedule.warmup = '2 steps'  # the first of them with learning rate 0
-  tiny.schedule.learning_rate = 1e30
-  tiny.checkpoint_every = '1 step'
-  tiny.ema_decay = 0.0
+def test_diverged_training_stops(tmp_path, one_device):
+  config = tiniest_config()
+  config.train_for = '9 steps'
+  config.optimizer.name = 'sgd'
+  config.schedule.warmup = '2 steps'  # the first of them with learning rate 0
+  config.schedule.learning_rate = 1e30
+  config.checkpoint_every = '1 step'
+  config.ema_decay = 0.0
   with pytest.raises(FloatingPointError, match='step 2: the loss') as caught:
-    train(tmp_path, tiny, one_device)
+    train(tmp_path, config, one_device)
   (good,) = (path.name for path in lookup.checkpoint_folder(tmp_path).iterdir())
   assert good == '1'
   assert (
