@@ -8,7 +8,7 @@
   tf1_bilinear: TensorFlow 1's resize_bilinear, that of TF-slim, without
     antialiasing: pixel i is read at i · step, not at (i + ½) · step − ½.
     TF-slim keeps fractions of levels; here they are rounded, by at most half
-    a level.
+    a level. As there, JPEGs are decoded with libjpeg's fast transform.
 """
 
 import numpy as np

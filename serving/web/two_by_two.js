@@ -1,6 +1,8 @@
 // Resizing without antialiasing, as inception_jax/data/resize.py: each pixel is
 // a mean of two by two of the image's. `opencv_bilinear` gives the pixels of
 // OpenCV exactly, in integers; `tf1_bilinear` those of TensorFlow 1, in float32.
+// Browsers decode JPEGs with libjpeg's accurate transform, TensorFlow 1 with the
+// fast one.
 
 const {ceil, floor, fround, max, min} = Math;
 
