@@ -139,6 +139,17 @@ def test_missing_keys_are_rejected(path):
     parse(values)
 
 
+def test_images_are_not_resized_to_any_size():
+  values = changed('card.crop_mode', 'short_side')
+  for size, fraction, allowed in ((299, 0.875, True), (299, 0.01, False)):
+    values['card'] |= {'input_size': size, 'crop_fraction': fraction}
+    if allowed:
+      assert parse(values)[1].crop_fraction == fraction
+    else:
+      with pytest.raises(UserError, match='resized to 29,900 pixels'):
+        parse(values)
+
+
 def test_every_fault_is_listed():
   values = changed('model.num_classes', '3')
   values['card']['bn_epsilon'] = None
