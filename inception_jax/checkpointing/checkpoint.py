@@ -53,7 +53,7 @@ class DamagedCheckpoint(UserError):
 def write(
   path: epath.Path, state: dict[str, Any], record: dict[str, Any]
 ) -> None:
-  """Writes a checkpoint atomically and reads it back.
+  """Writes a checkpoint atomically, reads it back and syncs it.
 
   Args:
     path: the checkpoint's folder, in an existing one.
@@ -82,6 +82,8 @@ def write(
     # Comparing with the arrays in memory costs less than hashing.
     back = _restore_arrays(path, state_fields(read_record(path)))
     digests.check_equal(arrays, back, digests.same_bytes)
+    # orbax syncs the arrays, but neither the metadata nor the names.
+    files.sync(str(path))
   except Exception as error:  # orbax has no exception class of its own
     reason = f'checkpoint {path} was not saved: {_one_line(error)}'
     raise RunError(reason) from error
@@ -89,9 +91,9 @@ def write(
 
 def write_record(path: epath.Path, record: dict[str, Any]) -> None:
   """Replaces the record of a checkpoint atomically."""
-  files.atomic_write(
-    path / _RECORD / _RECORD_FILE, json.dumps(digests.with_digest(record))
-  )
+  file = path / _RECORD / _RECORD_FILE
+  files.atomic_write(file, json.dumps(digests.with_digest(record)))
+  files.sync(str(file))
 
 
 def read_record(path: epath.Path) -> dict[str, Any]:

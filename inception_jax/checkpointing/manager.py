@@ -19,6 +19,8 @@ from inception_jax.checkpointing import identity
 from inception_jax.checkpointing.directory import CheckpointDirectory
 from inception_jax.distributed import sharding
 from inception_jax.errors import UserError
+from inception_jax.runtime import files
+from inception_jax.runtime import metrics_file
 
 log = logging.getLogger(__name__)
 
@@ -205,11 +207,14 @@ class CheckpointManager(CheckpointDirectory):
 
   def _write(self, step, arrays, record) -> list[int]:
     """Writes a checkpoint; returns the steps that are deleted after that."""
+    workdir = self.directory.parent
     with self._changing():
       self.directory.mkdir(parents=True, exist_ok=True)
       if record['config']:  # imported weights are no run
-        workdir = self.directory.parent
         record['run'] = identity.establish(workdir, self._resumed)
+      # With a checkpoint, the lines before it are safe.
+      if (lines := workdir / metrics_file.NAME).exists():
+        files.sync(str(lines))
     checkpoint.write(self.path(step), arrays, record)
     return self._delete_older()
 

@@ -26,6 +26,8 @@ _DISK_ERRORS = {
   errno.ENODEV,
   errno.ENOTCONN,
 }
+# Of file systems that cannot sync, some of them folders alone.
+_NO_SYNC = {errno.EINVAL, errno.ENOTSUP}
 _MAX_BYTES = 2**30
 _ENDING = 20  # characters of a name
 
@@ -157,6 +159,30 @@ def atomic_write(path: epath.Path, content: str | bytes) -> None:
   unfinished = path.with_name(f'{path.name}.unfinished')
   unfinished.write_bytes(content)
   unfinished.replace(path)
+
+
+def sync(path: str) -> None:
+  """Waits until a file, or a folder with all in it, would survive a power loss.
+
+  Does nothing for a bucket, whose files always would.
+  """
+  if '://' in path:
+    return
+  path = os.path.abspath(path)
+  below = [
+    os.path.join(folder, name)
+    for folder, folders, names in os.walk(path)
+    for name in (*folders, *names)
+  ]
+  for each in (*below, path, os.path.dirname(path)):
+    descriptor = os.open(each, os.O_RDONLY)
+    try:
+      os.fsync(descriptor)
+    except OSError as error:
+      if error.errno not in _NO_SYNC:
+        raise
+    finally:
+      os.close(descriptor)
 
 
 def disk_fault(error: Exception) -> str:

@@ -1,8 +1,11 @@
+import os
+
 import jax
 import numpy as np
 import pytest
 
 from inception_jax.checkpointing import checkpoint
+from inception_jax.checkpointing import contents
 from inception_jax.checkpointing.directory import CheckpointDirectory
 from inception_jax.checkpointing.manager import CheckpointManager
 from inception_jax.distributed import sharding
@@ -72,6 +75,40 @@ def test_old_checkpoint_is_deleted_only_after_the_new_one_is_read_back(
   assert '1' in names_in(tmp_path)
   assert 'checkpoints/1' not in checkpoints.last_good_message()
   assert checkpoints.last_good_message().endswith('/1')
+
+
+def test_old_checkpoint_is_deleted_only_after_the_new_one_is_synced(
+  tmp_path, one_device, monkeypatch
+):
+  """Else neither may be there after a power loss."""
+  folder = tmp_path / 'checkpoints'
+  lines = tmp_path / 'metrics.jsonl'
+  synced, missing = set(), []
+
+  def free_name(path, suffix):
+    new = folder / str(int(path.name) + 1)
+    needed = {*new.rglob('*'), new, folder, lines, tmp_path}
+    missing.append({*map(str, needed)} - synced)
+    return path.with_name(path.name + suffix)
+
+  fsync = os.fsync
+
+  def record(descriptor):
+    synced.add(os.readlink(f'/proc/self/fd/{descriptor}'))
+    fsync(descriptor)
+
+  monkeypatch.setattr(os, 'fsync', record)
+  monkeypatch.setattr(contents, 'free_name', free_name)
+  lines.touch()
+  with CheckpointManager(folder) as checkpoints:
+    for step in (1, 2):
+      synced.clear()
+      state = make_state(step, one_device)
+      checkpoints.save(state, {'top1': step / 10}, {}, {'seed': 0})
+    synced.clear()
+    checkpoints.add_metrics(2, {'top1': 0.4})
+  assert missing == [set()]
+  assert str(folder / '2' / 'record' / 'metadata') in synced
 
 
 def test_error_of_a_finished_save_is_raised_without_waiting(
