@@ -5,7 +5,7 @@
 
 IMAGES/train/CLASS/… and IMAGES/test/CLASS/… are CIFAR-10's images as files. To
 read the authors' archive instead: --config.data.source=cifar
---config.data.dir=cifar-10-python.tar.gz --config.data.eval_split=test.
+--config.data.dir=cifar-10-python.tar.gz.
 
 The network of cifar10_pytorch_inception_v3.py at a quarter of its width, which
 has 1/16 of the multiplications. SGD with Nesterov momentum and one cycle of the

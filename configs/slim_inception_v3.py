@@ -24,8 +24,9 @@ def get_config():
   config = inception_v3.get_config()
   config.model.bn_momentum = 0.9997
 
-  config.data.brightness_shift = 32 / 255
-  config.data.color_jitter = (0.0, 0.0, 0.5, 0.0)
+  config.data.color_distortion = 'slim'
+  config.data.interpolation = 'tf1_bilinear'
+  config.data.eval_crop_mode = 'tf_central'
 
   config.batch_size = 1600
   config.train_for = '100 epochs'

@@ -8,10 +8,9 @@ import optax
 from inception_jax import metrics as metrics_lib
 from inception_jax import trees
 from inception_jax.data.augment import transforms
-from inception_jax.models.kernels import convolution
 from inception_jax.training import growth
 from inception_jax.training import loss_scale as loss_scale_lib
-from inception_jax.training import losses
+from inception_jax.training import objective as objective_lib
 from inception_jax.training import optimizer
 from inception_jax.training.train_state import TrainState
 
@@ -39,7 +38,7 @@ def make_train_step(
     change, 'skipped' is 1 and the batch is not counted. 'loss_scale' is the
     scale that the step used.
   """
-  objective = make_objective(config, model)
+  objective = objective_lib.make_objective(config, model)
   freeze = tuple(config.fine_tune.freeze)
   is_trained = lambda path: not trees.is_frozen(path, freeze)
 
@@ -58,7 +57,9 @@ def make_train_step(
 
     grad_fn = jax.grad(trained_objective, has_aux=True)
     if config.gradient_accumulation > 1:
-      grad_fn = accumulate_gradients(grad_fn, config.gradient_accumulation)
+      grad_fn = objective_lib.accumulate_gradients(
+        grad_fn, config.gradient_accumulation
+      )
     grads, (loss, logits, batch_stats) = grad_fn(
       trained, state.batch_stats, images, targets, dropout_key
     )
@@ -86,46 +87,6 @@ def make_train_step(
     return updated, metrics
 
   return train_step
-
-
-def make_objective(config, model):
-  """Returns the function that is differentiated.
-
-  Args:
-    config: the whole config; gives the loss, its label smoothing and the
-      weight of the auxiliary head.
-    model: the network.
-
-  Returns:
-    (loss_scale, params, batch_stats, images, targets, key) → (scaled mean
-    loss, (loss [B], logits [B, N], updated batch_stats)).
-  """
-  loss_fn = losses.make_loss(config)
-
-  def forward(variables, images, key):
-    return model.apply(
-      variables,
-      images,
-      train=True,
-      mutable=['batch_stats'],
-      rngs={'dropout': key},
-    )
-
-  if config.remat:
-    forward = jax.checkpoint(forward, policy=_is_saveable)
-
-  def objective(loss_scale, params, batch_stats, images, targets, key):
-    (logits, aux_logits), updates = forward(
-      {'params': params, 'batch_stats': batch_stats}, images, key
-    )
-    loss = loss_fn(logits, targets)
-    total = jnp.mean(loss)
-    if aux_logits is not None:
-      aux_loss = loss_fn(aux_logits, targets)
-      total += config.aux_loss_weight * jnp.mean(aux_loss)
-    return loss_scale.scale(total), (loss, logits, updates['batch_stats'])
-
-  return objective
 
 
 def apply_gradients(
@@ -195,40 +156,6 @@ def ema_decay(decay: float, step):
   return jnp.minimum(decay, (1.0 + t) / (10.0 + t))
 
 
-def accumulate_gradients(grad_fn, parts: int):
-  """Returns a `grad_fn` that adds the gradients of `parts` of the batch.
-
-  Part i has the images whose index is i modulo `parts`: the same images on any
-  number of devices, and none moves to another device. Each part is normalized
-  by its own statistics; the moving statistics pass from part to part.
-
-  Args:
-    grad_fn: (params, batch_stats, images, targets, key) → (gradient of a mean,
-      (loss [B], logits [B, N], batch_stats)).
-    parts: a divisor of B.
-  """
-
-  def split(x):
-    return x.reshape(-1, parts, *x.shape[1:]).swapaxes(0, 1)
-
-  def join(x):
-    return x.swapaxes(0, 1).reshape(-1, *x.shape[2:])
-
-  def accumulated(params, batch_stats, images, targets, key):
-    def add_part(carry, part):
-      total, batch_stats = carry
-      grads, (loss, logits, batch_stats) = grad_fn(params, batch_stats, *part)
-      total = jax.tree.map(lambda t, g: t + g / parts, total, grads)
-      return (total, batch_stats), (loss, logits)
-
-    initial = jax.tree.map(jnp.zeros_like, params), batch_stats
-    rows = split(images), split(targets), jax.random.split(key, parts)
-    (grads, batch_stats), outputs = jax.lax.scan(add_part, initial, rows)
-    return grads, (*map(join, outputs), batch_stats)
-
-  return accumulated
-
-
 def layer_norms(grads, params, batch_stats) -> dict[str, jax.Array]:
   """Returns norms that show the state of each layer, and where one diverged.
 
@@ -244,16 +171,3 @@ def layer_norms(grads, params, batch_stats) -> dict[str, jax.Array]:
     'param_norms': norms(params),
     'stats': norms(batch_stats),
   }
-
-
-def _is_saveable(primitive, *args, **params) -> bool:
-  """The policy of `config.remat`: which outputs of the forward pass are stored.
-
-  Stored are the outputs of convolutions, which take most of the time, and
-  BatchNorm's sums, which are small and would be all-reduced again.
-  """
-  named = jax.checkpoint_policies.save_only_these_names(
-    convolution.CHECKPOINT_NAME
-  )
-  is_sum = primitive is jax.lax.reduce_sum_p
-  return is_sum or named(primitive, *args, **params)

@@ -30,8 +30,8 @@ def test_recipe_is_valid(name, monkeypatch, tmp_path):
   )
   assert keys(config) == keys(default.get_config())
   if config.data.source == 'folder':  # a dataset of the user's
-    (tmp_path / 'train').mkdir()
-    (tmp_path / 'val').mkdir()
+    (tmp_path / config.data.train_split).mkdir()
+    (tmp_path / config.data.eval_split).mkdir()
     config.data.dir = str(tmp_path)
   config = factory.resolve(config)
   assert validation.check(config) == []

@@ -207,7 +207,7 @@ def main() -> int:
   on_cpu = jax.default_backend() == 'cpu'
   recipes = ('cifar10_cpu_inception_v3',) if on_cpu else _ACCELERATED
   if not on_cpu:
-    overrides.setdefault('precision', 'bfloat16')
+    overrides = {'precision': 'bfloat16', 'train_for': '50 epochs', **overrides}
   RUNS.mkdir(parents=True, exist_ok=True)
   sections = []
   for recipe in recipes:

@@ -9,8 +9,8 @@ import pytest
 from inception_jax import trees
 from inception_jax.data import pipeline
 from inception_jax.data.augment import transforms
+from inception_jax.training import objective
 from inception_jax.training import optimizer
-from inception_jax.training import train_step
 from tests.support.train_steps import assert_trees_close
 from tests.support.train_steps import make_steps
 from tests.support.train_steps import make_trainer
@@ -25,7 +25,7 @@ FREEZE = {
 def masked_steps(config, mesh, steps: int):
   """Trains with all gradients, of which the optimizer drops some."""
   trainer = make_trainer(config, mesh)
-  objective = train_step.make_objective(config, trainer.model)
+  loss = objective.make_objective(config, trainer.model)
   tx = optimizer.make_optimizer(
     config.optimizer,
     optax.constant_schedule(0.05),
@@ -40,7 +40,7 @@ def masked_steps(config, mesh, steps: int):
     images, targets = transforms.train_batch(
       augment_key, batch, config.data, trainer.model.num_classes
     )
-    grads, (_, _, stats) = jax.grad(objective, argnums=1, has_aux=True)(
+    grads, (_, _, stats) = jax.grad(loss, argnums=1, has_aux=True)(
       jmp.NoOpLossScale(),
       *(state.params, state.batch_stats),
       *(images, targets, dropout_key),

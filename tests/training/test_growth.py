@@ -9,7 +9,7 @@ from inception_jax.config import durations
 from inception_jax.data.augment import transforms
 from inception_jax.training import growth
 from inception_jax.training import loss_scale
-from inception_jax.training import train_step
+from inception_jax.training import objective
 from tests.support.tiny import tiniest_config
 from tests.support.train_steps import assert_trees_close
 from tests.support.train_steps import make_steps
@@ -79,9 +79,9 @@ def test_step_trains_on_the_augmented_images_of_that_size(tiny, one_device):
   )
   small = jax.image.resize(images, (16, 10, 10, 3), 'linear')
   assert images.shape[1] > 10
-  objective = train_step.make_objective(tiny, trainer.model)
+  forward = objective.make_objective(tiny, trainer.model)
   no_scale = loss_scale.make_loss_scale(tiny, state.loss_scale)
-  _, (loss, *_) = jax.jit(lambda *args: objective(no_scale, *args))(
+  _, (loss, *_) = jax.jit(lambda *args: forward(no_scale, *args))(
     state.params, state.batch_stats, small, targets, dropout_key
   )
   np.testing.assert_allclose(metrics['loss'], loss.sum(), rtol=1e-5)
