@@ -19,6 +19,8 @@
 #                         TF-slim, MindCV and MindSpore; installs 12.5 GB of
 #                         environments; half an hour
 # make parity-training    losses of 30 training steps against PyTorch
+# make parity-policies    AutoAugment and RandAugment against torchvision, timm
+#                         and MindCV; also part of make parity
 # make parity-evaluation  top-1, top-5 and loss against torchvision and timm
 # make parity-crops       random crops against torchvision, timm and TensorFlow
 # make parity-pixels      rewrites tests/parity/golden/pixels-*.npz, the images
@@ -82,9 +84,9 @@ MALLOC   = $(shell ls /usr/lib/*/libtcmalloc_minimal.so.4 2>/dev/null | head -1)
 PIP     := -m pip install --quiet --disable-pip-version-check
 
 .PHONY: help train test test-fast golden lint parity parity-training \
-  parity-evaluation parity-crops parity-pixels learning cifar10 soak fuzz \
-  bench bench-checkpoint bench-evaluation bench-compile bench-export \
-  bench-fine-tune bench-loop bench-mindcv bench-start bench-step \
+  parity-evaluation parity-crops parity-pixels parity-policies learning \
+  cifar10 soak fuzz bench bench-checkpoint bench-evaluation bench-compile \
+  bench-export bench-fine-tune bench-loop bench-mindcv bench-start bench-step \
   compile-check browser cpp malloc web clean
 
 train bench-step: export LD_PRELOAD = $(MALLOC)
@@ -114,6 +116,7 @@ lint: $(VENV)/ready-test
 	@$(RUN) -m ruff format --quiet --check .
 
 parity: .venv-torch/ready .venv-mindspore/ready .venv-slim/ready
+	@$(if $(ARGS),,.venv-torch/bin/python -m tests.parity.policies)
 	@.venv-torch/bin/python -m tests.parity.run --clones=$(CLONES) $(ARGS)
 
 parity-training: .venv-torch/ready
@@ -129,6 +132,9 @@ parity-pixels: $(VENV)/ready .venv-opencv/ready .venv-mindspore/ready \
   .venv-slim/ready
 	@$(RUN) -m tests.parity.pixels --opencv=.venv-opencv/bin/python \
 	  --mindspore=.venv-mindspore/bin/python --slim=.venv-slim/bin/python
+
+parity-policies: .venv-torch/ready .venv-mindspore/ready
+	@.venv-torch/bin/python -m tests.parity.policies $(ARGS)
 
 learning: .venv-torch/ready $(FASHION)/ready
 	@.venv-torch/bin/python -m tests.parity.learning --clones=$(CLONES) \

@@ -73,9 +73,15 @@ def get_config() -> ConfigDict:
   config.data.pad = 0  # pixels of zero padding, then a random crop
   config.data.flip = True  # random horizontal flip
   config.data.rotate = 0.0  # random rotation by up to ± this, in degrees
-  config.data.policy = ''  # autoaugment (ImageNet's), randaugment; '': none
+  # torchvision's autoaugment (for ImageNet), autoaugment_cifar10, randaugment;
+  # MindCV's autoaugment_original; timm's autoaugment_timm ('original') and
+  # randaugment_increasing ('rand-inc1'); '': none
+  config.data.policy = ''
+  # MindCV's and timm's policies: standard deviation of the magnitudes, of 10
+  config.data.policy_noise = 0.0
   config.data.rand_ops = 2  # RandAugment's operations an image
-  config.data.rand_magnitude = 9.0  # of 30, torchvision's scale; timm's is 10
+  config.data.rand_magnitude = 9.0  # of 30; randaugment_increasing: of 10
+  config.data.rand_probability = 0.5  # of an operation; randaugment_increasing
   # In this order, as torchvision's ColorJitter but for its random order.
   # Brightness, contrast, saturation: factors in 1 ± this; hue: shifted by ±
   # this fraction of the color circle

@@ -28,12 +28,9 @@ RANGES = {
     'at least 0, at most 1',
   ),
   'data.rotate': (lambda v: 0 <= v <= 180, 'at least 0, at most 180'),
-  'data.policy': validation.one_of((*policies.NAMES, '')),
+  'data.policy': validation.one_of((*policies.POLICIES, '')),
   'data.rand_ops': validation.AT_LEAST_1,
-  'data.rand_magnitude': (
-    lambda v: 0 <= v <= policies.MAX_MAGNITUDE,
-    f'at least 0, at most {policies.MAX_MAGNITUDE}',
-  ),
+  'data.rand_probability': (lambda v: 0 <= v <= 1, 'at least 0, at most 1'),
   'data.color_jitter': (
     lambda v: len(v) == 4 and all(0 <= x <= 1 for x in v) and v[3] <= 0.5,
     'brightness, contrast, saturation of 0…1 and hue of 0…0.5',
@@ -82,5 +79,22 @@ def check(config) -> list[str]:
       'a number above 0 for each of data.channels',
     ),
   }
-  ranges = {**RANGES, **dependent}
+  ranges = {**RANGES, **dependent, **_of_policy(config.data.policy)}
   return registry.check(config) + validation.out_of_range(config, ranges)
+
+
+def _of_policy(name: str) -> dict:
+  """The ranges that depend on a policy; those of every policy without one."""
+  default = policies.POLICIES['randaugment']
+  policy = policies.POLICIES.get(name, default)
+  most = (default if policy.pairs else policy).max_magnitude
+  noise = validation.NOT_NEGATIVE
+  if name in policies.POLICIES and not policy.noisy:
+    noise = lambda v: v == 0, f'0, since {name} has fixed magnitudes'
+  return {
+    'data.policy_noise': noise,
+    'data.rand_magnitude': (
+      lambda v: 0 <= v <= most,
+      f'at least 0, at most {most}',
+    ),
+  }

@@ -2,7 +2,7 @@
 
 An image is float32 [H, W, C] of whole numbers in 0…255, before and after each
 operation. The results are PIL's for uint8, except that operations which move
-pixels interpolate bilinearly.
+pixels interpolate bilinearly, and that equalize_opencv is OpenCV's.
 """
 
 import jax
@@ -12,39 +12,46 @@ from jax.scipy import ndimage
 from inception_jax.data.augment import tpu_ops
 
 # Operations that move pixels, that blend with a degenerate image, and others.
-_MOVING = ('shear_x', 'shear_y', 'translate_x', 'translate_y', 'rotate')
-_BLENDING = ('brightness', 'color', 'contrast', 'sharpness')
+MOVING = ('shear_x', 'shear_y', 'translate_x', 'translate_y', 'rotate')
+BLENDING = ('brightness', 'color', 'contrast', 'sharpness')
 _OTHERS = ('posterize', 'solarize', 'autocontrast', 'equalize', 'identity')
-NAMES = _MOVING + _BLENDING + _OTHERS
-# Operations whose level is negated at random.
-SIGNED = frozenset(_MOVING + _BLENDING)
+NAMES = (*MOVING, *BLENDING, *_OTHERS, 'solarize_add', 'equalize_opencv')
 
 
-def apply(image, name, level, fill):
+def apply(image, name, level, fill, names=NAMES):
   """Applies one operation, chosen by data, to an image.
 
-  XLA computes each family of operations once and selects a result.
+  XLA computes each operation of `names` and selects a result; it computes those
+  of `MOVING` only once, and those of `BLENDING`.
 
   Args:
     image: float32 [H, W, C].
     name: int32 scalar, index into `NAMES`.
     level: float32 scalar. Shears: pixels per pixel of the other axis;
       translations: pixels; rotation: degrees; blends: the factor − 1;
-      posterize: bits to keep; solarize: the threshold, 0 to invert the image.
+      posterize: bits to keep; solarize: the threshold, 0 to invert the image;
+      solarize_add: what to add below 128.
     fill: float32 [C], the color outside of the image.
+    names: of the operations that `name` can be.
   """
   is_ = lambda *names: jnp.isin(
     name, jnp.array([NAMES.index(n) for n in names])
   )
+  others = {
+    'posterize': lambda: _posterize(image, level),
+    'solarize': lambda: jnp.where(image < level, image, 255 - image),
+    'autocontrast': lambda: _autocontrast(image),
+    'equalize': lambda: _equalize(image, _pil_table),
+    'solarize_add': lambda: jnp.where(image < 128, image + level, image),
+    'equalize_opencv': lambda: _equalize(image, _opencv_table),
+  }
+  others = {n: operation for n, operation in others.items() if n in names}
   return jnp.select(
-    [is_(*_MOVING), is_(*_BLENDING), *map(is_, _OTHERS[:-1])],
+    [is_(*MOVING), is_(*BLENDING), *map(is_, others)],
     [
       jnp.round(warp(image, _motion(name, level), fill)),
       _blend(_degenerate(image, name), image, 1 + level),
-      _posterize(image, level),
-      jnp.where(image < level, image, 255 - image),
-      _autocontrast(image),
-      _equalize(image),
+      *(operation() for operation in others.values()),
     ],
     image,
   )
@@ -149,24 +156,32 @@ def _autocontrast(image):
   return jnp.where(high > low, stretched, image)
 
 
-def _equalize(image):
-  """PIL's ImageOps.equalize: each channel through a table of its histogram."""
+def _equalize(image, table):
+  """Each channel through a table of its histogram."""
   levels = image.astype(jnp.int32)
   counts = jax.lax.platform_dependent(
     levels, tpu=tpu_ops.histograms, default=histograms
   )
-
-  def table(counts, highest):
-    # PIL leaves out the pixels of the highest level.
-    step = (jnp.sum(counts) - counts[highest]) // 255
-    below = jnp.cumsum(counts) - counts
-    equalized = jnp.minimum((step // 2 + below) // jnp.maximum(step, 1), 255)
-    return jnp.where(step > 0, equalized, jnp.arange(256))
-
-  tables = jax.vmap(table, -1, -1)(counts, jnp.max(levels, (0, 1)))
+  tables = jax.vmap(table, -1, -1)(counts, levels)
   return jax.lax.platform_dependent(
     *(tables, levels), tpu=tpu_ops.look_up, default=look_up
   )
+
+
+def _pil_table(counts, plane):
+  """ImageOps.equalize's, which leaves out the pixels of the highest level."""
+  step = (jnp.sum(counts) - counts[jnp.max(plane)]) // 255
+  below = jnp.cumsum(counts) - counts
+  equalized = jnp.minimum((step // 2 + below) // jnp.maximum(step, 1), 255)
+  return jnp.where(step > 0, equalized, jnp.arange(256))
+
+
+def _opencv_table(counts, plane):
+  """cv::equalizeHist's, which leaves out the pixels of the lowest level."""
+  above = jnp.cumsum(counts) - counts[jnp.min(plane)]
+  equalized = jnp.round(above * (255 / jnp.maximum(above[-1], 1)))
+  equalized = equalized.astype(jnp.int32)
+  return jnp.where(above[-1] > 0, equalized, jnp.arange(256))
 
 
 def histograms(levels):

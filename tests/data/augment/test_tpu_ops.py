@@ -46,16 +46,20 @@ def test_interpolation_equals_the_default(image):
   np.testing.assert_array_equal(out[0], jnp.broadcast_to(fill, out[0].shape))
 
 
-def lowered(platform):
+def lowered(platform, equalize):
   # Vectorized over images, as in policies.
-  apply = jax.vmap(lambda x: image_ops.apply(x, 12, 0.0, jnp.zeros(3)))
+  index = image_ops.NAMES.index(equalize)
+  apply = jax.vmap(
+    lambda x: image_ops.apply(x, index, 0.0, jnp.zeros(3), (equalize,))
+  )
   images = jax.ShapeDtypeStruct((2, 9, 9, 3), jnp.float32)
   traced = jax.jit(apply).trace(images)
   return traced.lower(lowering_platforms=(platform,)).as_text()
 
 
-def test_only_tpus_get_the_tpu_versions():
-  on_cpu, on_tpu = lowered('cpu'), lowered('tpu')
+@pytest.mark.parametrize('equalize', ['equalize', 'equalize_opencv'])
+def test_only_tpus_get_the_tpu_versions(equalize):
+  on_cpu, on_tpu = lowered('cpu', equalize), lowered('tpu', equalize)
   # Other scatters, of a few elements, are in both.
   scatters = [text.count('"stablehlo.scatter"(') for text in (on_cpu, on_tpu)]
   assert scatters[0] == scatters[1] + 1
