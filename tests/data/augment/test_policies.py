@@ -12,6 +12,7 @@ import pytest
 from sklearn import datasets
 
 from configs import default
+from configs import mindcv_inception_v4
 from inception_jax.data import config_check
 from inception_jax.data.augment import image_ops
 from inception_jax.data.augment import policies
@@ -163,6 +164,15 @@ def test_policies_draw_per_image_and_are_deterministic(data, policy):
   np.testing.assert_array_equal(out, apply(keys))
   np.testing.assert_array_equal(out, np.round(out))
   assert 0 <= out.min() and out.max() <= 255
+
+
+def test_mindcvs_recipe_has_mindcvs_policy_and_noise():
+  config = factory.resolve(mindcv_inception_v4.get_config())
+  assert PACKAGE_OF[config.data.policy] == 'mindcv'
+  # MindCV's default (mindcv 0.3.0, mindcv/data/auto_augment.py:440).
+  assert config.data.policy_noise == 0.5
+  faults = config_check.check(config)
+  assert not [fault for fault in faults if 'data.policy' in fault]
 
 
 @pytest.mark.parametrize(
