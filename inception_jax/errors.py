@@ -1,5 +1,6 @@
 """Exceptions that end a command, and messages fit to print."""
 
+import re
 from typing import Any
 
 
@@ -33,8 +34,12 @@ def printable(text: Any, most: int = 2000) -> str:
 
 
 def one_line(error: Any) -> str:
-  """Returns an error's message as one line of at most 200 characters."""
-  return ' '.join(str(error).split())[:200] or type(error).__name__
+  """Returns an error's message as one line of at most 200 characters.
+
+  Without the names that TensorFlow gives to its operations.
+  """
+  text = re.sub(r'\{\{.*?\}\}|\[Op:\w+\]( name:)?', '', str(error))
+  return ' '.join(text.split())[:200] or type(error).__name__
 
 
 class UserError(Exception):

@@ -25,6 +25,7 @@ from inception_jax.checkpointing import digests
 from inception_jax.checkpointing import machine
 from inception_jax.errors import RunError
 from inception_jax.errors import UserError
+from inception_jax.runtime import disk
 from inception_jax.runtime import files
 from inception_jax.runtime import hardware
 
@@ -83,7 +84,7 @@ def write(
     back = _restore_arrays(path, state_fields(read_record(path)))
     digests.check_equal(arrays, back, digests.same_bytes)
     # orbax syncs the arrays, but neither the metadata nor the names.
-    files.sync(str(path))
+    disk.sync(str(path))
   except Exception as error:  # orbax has no exception class of its own
     reason = f'checkpoint {path} was not saved: {_one_line(error)}'
     raise RunError(reason) from error
@@ -93,7 +94,7 @@ def write_record(path: epath.Path, record: dict[str, Any]) -> None:
   """Replaces the record of a checkpoint atomically."""
   file = path / _RECORD / _RECORD_FILE
   files.atomic_write(file, json.dumps(digests.with_digest(record)))
-  files.sync(str(file))
+  disk.sync(str(file))
 
 
 def read_record(path: epath.Path) -> dict[str, Any]:

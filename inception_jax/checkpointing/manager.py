@@ -19,7 +19,7 @@ from inception_jax.checkpointing import identity
 from inception_jax.checkpointing.directory import CheckpointDirectory
 from inception_jax.distributed import sharding
 from inception_jax.errors import UserError
-from inception_jax.runtime import files
+from inception_jax.runtime import disk
 from inception_jax.runtime import metrics_file
 
 log = logging.getLogger(__name__)
@@ -214,7 +214,7 @@ class CheckpointManager(CheckpointDirectory):
         record['run'] = identity.establish(workdir, self._resumed)
       # With a checkpoint, the lines before it are safe.
       if (lines := workdir / metrics_file.NAME).exists():
-        files.sync(str(lines))
+        disk.sync(str(lines))
     checkpoint.write(self.path(step), arrays, record)
     return self._delete_older()
 

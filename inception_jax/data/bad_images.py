@@ -152,11 +152,10 @@ class BadImages:
 
 
 def one_line(error: Exception) -> str:
-  """Returns an error's message without TensorFlow's node and op names."""
+  """Returns `errors.one_line`, without the words of assertions."""
   text = str(error)
   if isinstance(error, UnicodeDecodeError):
     # A message that quotes the file, which TensorFlow cannot make a string of.
     text = error.object.decode(errors='backslashreplace')
-  text = re.sub(r'\{\{.*?\}\}|\[Op:\w+\]( name:)?', '', text)
   text = re.sub(r'assertion failed: \[(.*?)\]', r'\1', text)
-  return ' '.join(text.split())[:200] or type(error).__name__
+  return errors.one_line(text) if text else type(error).__name__

@@ -19,7 +19,7 @@ from inception_jax.config.serialization import json_line
 from inception_jax.errors import RunError
 from inception_jax.errors import UserError
 from inception_jax.errors import printable
-from inception_jax.runtime import files
+from inception_jax.runtime import disk
 from inception_jax.runtime import preemption
 from inception_jax.runtime.preemption import Preempted
 from inception_jax.runtime.preemption import ProcessLost
@@ -106,7 +106,7 @@ def run(
     except KeyboardInterrupt:
       exit_now(128 + signal.SIGINT, 'interrupted')
     except Exception as error:
-      if fault := files.disk_fault(error):
+      if fault := disk.disk_fault(error):
         exit_now(1, fault)
       traceback.print_exc()
       if _OUT_OF_MEMORY.search(str(error)):

@@ -15,19 +15,6 @@ from etils import epath
 
 from inception_jax.errors import UserError
 
-# Of a disk that is full, was mounted read-only, or has vanished.
-_DISK_ERRORS = {
-  errno.ENOSPC,
-  errno.EDQUOT,
-  errno.EFBIG,
-  errno.EROFS,
-  errno.EIO,
-  errno.ESTALE,
-  errno.ENODEV,
-  errno.ENOTCONN,
-}
-# Of file systems that cannot sync, some of them folders alone.
-_NO_SYNC = {errno.EINVAL, errno.ENOTSUP}
 _MAX_BYTES = 2**30
 _ENDING = 20  # characters of a name
 
@@ -121,7 +108,8 @@ def atomic_path(path: str, replace: bool = False):
   unfinished = f'unfinished-{uuid.uuid4().hex[:8]}-{name[-_ENDING:]}'
   unfinished = os.path.join(parent, unfinished)
   try:
-    yield unfinished
+    with _naming(path):
+      yield unfinished
     if not replace and os.path.lexists(path):
       raise UserError(f'{path} was made by another command in the meantime')
     os.rename(unfinished, path)
@@ -150,46 +138,31 @@ def temporary_folder(path: str) -> Iterator[str]:
 
 
 def atomic_write(path: epath.Path, content: str | bytes) -> None:
-  """Writes or replaces a file atomically.
+  """Writes or replaces a file atomically; leaves nothing after an error.
 
   Text becomes UTF-8; bytes that a file name could not decode become escapes.
   """
   if isinstance(content, str):
     content = content.encode(errors='backslashreplace')
   unfinished = path.with_name(f'{path.name}.unfinished')
-  unfinished.write_bytes(content)
-  unfinished.replace(path)
+  try:
+    with _naming(str(path)):
+      unfinished.write_bytes(content)
+      unfinished.replace(path)
+  except OSError:
+    with contextlib.suppress(OSError):
+      unfinished.unlink()
+    raise
 
 
-def sync(path: str) -> None:
-  """Waits until a file, or a folder with all in it, would survive a power loss.
-
-  Does nothing for a bucket, whose files always would.
-  """
-  if '://' in path:
-    return
-  path = os.path.abspath(path)
-  below = [
-    os.path.join(folder, name)
-    for folder, folders, names in os.walk(path)
-    for name in (*folders, *names)
-  ]
-  for each in (*below, path, os.path.dirname(path)):
-    descriptor = os.open(each, os.O_RDONLY)
-    try:
-      os.fsync(descriptor)
-    except OSError as error:
-      if error.errno not in _NO_SYNC:
-        raise
-    finally:
-      os.close(descriptor)
-
-
-def disk_fault(error: Exception) -> str:
-  """Returns the fault of a disk that an error is about, or ''."""
-  if not isinstance(error, OSError) or error.errno not in _DISK_ERRORS:
-    return ''
-  return f'{error.filename or "a disk"}: {error.strerror}'
+@contextlib.contextmanager
+def _naming(path: str):
+  """Adds a path to an OSError of its content, which names none."""
+  try:
+    yield
+  except OSError as error:
+    error.filename = error.filename or path
+    raise
 
 
 def check_free_space(path: str, needed: int) -> list[str]:

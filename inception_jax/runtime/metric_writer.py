@@ -3,7 +3,6 @@
 from collections.abc import Callable
 import contextlib
 import logging
-import re
 
 from etils import epath
 from etils import epy
@@ -103,8 +102,7 @@ def _one_error(write: Callable[..., None], *args) -> None:
   try:
     write(*args)
   except Exception as error:  # TensorFlow's, in one of clu
-    # Without the names of TensorFlow's operations.
-    reason = errors.one_line(re.sub(r'\{\{.*?\}\}|\[Op:.*', '', str(error)))
+    reason = errors.one_line(error)
     raise RunError(f'TensorBoard events cannot be written: {reason}') from error
 
 

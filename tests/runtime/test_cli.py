@@ -103,3 +103,15 @@ cli.run(main)
   assert done.returncode == 1
   reason = os.strerror(number)
   assert done.stderr == f'error: runs/a/config.json: {reason}\n'
+
+
+def test_disk_that_fails_in_a_library_is_one_line():
+  program = """
+from inception_jax.runtime import cli
+import tensorflow as tf
+cli.run(lambda: tf.io.write_file('/dev/full', b'x' * 100_000))
+"""
+  done = commands.run(program=('-c', program))
+  assert done.returncode == 1
+  line = done.stderr.splitlines()[-1]  # others may be TensorFlow's
+  assert line == f'error: /dev/full; {os.strerror(errno.ENOSPC)}'

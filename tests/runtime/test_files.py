@@ -11,6 +11,7 @@ import pytest
 
 from inception_jax.errors import UserError
 from inception_jax.runtime import files
+from tests.support.checkpoints import file_size_limit
 
 
 def test_only_regular_files_are_read(tmp_path):
@@ -136,3 +137,17 @@ def test_paths_that_no_disk_takes_are_reported(tmp_path, monkeypatch, path):
 def test_text_of_undecodable_names_is_written(tmp_path):
   files.atomic_write(epath.Path(tmp_path) / 'x', 'ü caf\udce9')
   assert (tmp_path / 'x').read_text() == r'ü caf\udce9'
+
+
+def test_a_full_disk_is_named_and_gets_no_half_files(tmp_path):
+  with file_size_limit(1000):
+    with pytest.raises(OSError, match='File too large') as caught:
+      files.atomic_write(epath.Path(tmp_path / 'a'), b'x' * 2000)
+    assert caught.value.filename == str(tmp_path / 'a')
+    with pytest.raises(OSError, match='File too large') as caught:
+      with files.atomic_path(str(tmp_path / 'b')) as path:
+        with open(path, 'wb', buffering=0) as file:
+          while True:
+            file.write(b'x' * 500)
+    assert caught.value.filename == str(tmp_path / 'b')
+  assert not os.listdir(tmp_path)
