@@ -11,6 +11,7 @@ Exit status 1 if anything is damaged, repaired or not.
 """
 
 import logging
+import os
 import time
 
 from absl import flags
@@ -44,8 +45,7 @@ def main():
   if not lookup.has_checkpoints(workdir):
     raise UserError(f'no checkpoint in {folder}')
   directory = CheckpointDirectory(folder)
-  steps = directory.steps()
-  reasons = _verify(directory, steps)
+  sound, reasons = _verify(directory)
   metrics = epath.Path(workdir) / metrics_file.NAME
   bad_lines = metrics_file.log_damage(metrics)
   repair = _REPAIR.value and bool(reasons or bad_lines)
@@ -58,7 +58,7 @@ def main():
       scores = {step: directory.metrics(step) for step in directory.steps()}
       metrics_file.repair(metrics, scores)
   return {
-    'sound': [step for step in steps if step not in reasons],
+    'sound': sound,
     'damaged': sorted(reasons),
     'reasons': reasons,
     'repaired': repair,
@@ -66,11 +66,11 @@ def main():
   }
 
 
-def _verify(directory, steps) -> dict[int, str]:
-  """Returns why checkpoints are damaged, by step."""
+def _verify(directory) -> tuple[list[int], dict[int, str]]:
+  """Returns the sound steps, and why others are damaged, by step."""
   from inception_jax.checkpointing import checkpoint
 
-  reasons = {}
+  steps, sound, reasons = directory.steps(), [], {}
   start = logged = time.monotonic()
   for i, step in enumerate(steps):
     if (now := time.monotonic()) - logged > _LOG_SECONDS:
@@ -78,10 +78,14 @@ def _verify(directory, steps) -> dict[int, str]:
       log.info('verified %d of %d, %.0f s left', i, len(steps), left)
     try:
       directory.read_step(step, checkpoint.state_fields)
+      sound.append(step)
     except checkpoint.DamagedCheckpoint as error:
-      reasons[step] = str(error)
-      log.error('%s', error)
-  return reasons
+      # Else a training that runs has deleted it by now.
+      path = directory.path(step)
+      if path.exists() or os.path.islink(path):
+        reasons[step] = str(error)
+        log.error('%s', error)
+  return sound, reasons
 
 
 if __name__ == '__main__':
