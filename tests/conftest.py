@@ -25,6 +25,7 @@ import pytest
 
 from inception_jax.distributed import sharding
 from tests.support.launching import launch  # noqa: F401 (a fixture)
+from tests.support.tiny import tiniest_config
 from tests.support.tiny import tiny_config
 
 # Tracing creates millions of long-lived objects: collecting garbage as often as
@@ -35,6 +36,11 @@ gc.set_threshold(100_000, 20, 20)
 @pytest.fixture
 def tiny():
   return tiny_config()
+
+
+@pytest.fixture
+def tiniest():
+  return tiniest_config()
 
 
 @pytest.fixture(scope='session')

@@ -10,16 +10,16 @@ from inception_jax.aot import compile_step
 from inception_jax.aot import largest_batch
 
 
-def test_largest_batch_fills_the_memory(tiny):
+def test_largest_batch_fills_the_memory(tiniest):
   device = jax.devices()[:1]
-  tiny.batch_size = 64
-  first = compile_step.compile_config(tiny, device, 'eval')
+  tiniest.batch_size = 64
+  first = compile_step.compile_config(tiniest, device, 'eval')
   chip = dataclasses.replace(
     chips.CHIPS['v5e'], hbm_bytes=10 * first.peak_bytes
   )
-  found = largest_batch.find(tiny, device, 'eval', chip, first)
-  tiny.batch_size = found
-  peak = compile_step.compile_config(tiny, device, 'eval').peak_bytes
+  found = largest_batch.find(tiniest, device, 'eval', chip, first)
+  tiniest.batch_size = found
+  peak = compile_step.compile_config(tiniest, device, 'eval').peak_bytes
   assert 0.9 < peak / chip.hbm_bytes < 1
   assert found > 9 * 64  # parameters take the same memory at any batch size
 

@@ -81,6 +81,7 @@ def test_evaluation_skips_bad_images_and_lists_them(damaged, tmp_path):
   assert '200×200 is more than data.max_pixels=30000' in lines[5]
 
 
+@pytest.mark.slow
 def test_training_replaces_bad_images(damaged):
   config = damaged_config(damaged)
   opened = registry.load(config, 'train')

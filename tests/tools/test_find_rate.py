@@ -19,15 +19,15 @@ def test_steepest_decrease_and_moving_average():
   assert find_rate.moving_average([3.0] * 9) == pytest.approx([3.0] * 9)
 
 
-def test_sweep_ends_where_training_diverges(tiny, one_device):
-  rates, losses = find_rate.sweep(tiny, one_device, 12, 1e-3, 1e9)
+def test_sweep_ends_where_training_diverges(tiniest, one_device):
+  rates, losses = find_rate.sweep(tiniest, one_device, 12, 1e-3, 1e9)
   assert 3 < len(rates) < 12  # the highest rates diverge
   np.testing.assert_allclose(
     rates, np.geomspace(1e-3, 1e9, 12)[: len(rates)], rtol=1e-4
   )
   assert np.isfinite(losses).all()
   with pytest.raises(UserError, match='use a lower --lowest'):
-    find_rate.sweep(tiny, one_device, 12, 1e30, 1e32)
+    find_rate.sweep(tiniest, one_device, 12, 1e30, 1e32)
 
 
 def test_command_writes_curve_and_plot(tmp_path):

@@ -13,7 +13,6 @@ from tests.support.runs import assert_equal_states
 from tests.support.runs import metrics
 from tests.support.runs import short_config
 from tests.support.runs import train
-from tests.support.tiny import tiniest_config
 
 
 class Stopped(Exception):
@@ -72,9 +71,9 @@ def test_resume_is_bitwise(tiny, tmp_path, monkeypatch, caplog, devices, shard):
 
 
 def test_resume_is_bitwise_while_images_grow(
-  tmp_path, one_device, monkeypatch, caplog
+  tiniest, tmp_path, one_device, monkeypatch, caplog
 ):
-  config = tiniest_config()
+  config = tiniest
   config.data.update(grow_from=10, grow_for='9 steps', grow_stages=3)
   config.train_for = config.eval_every = '10 steps'
   config.checkpoint_every = '4 steps'
@@ -98,16 +97,15 @@ def test_resume_is_bitwise_while_images_grow(
   )
 
 
-def test_diverged_training_stops(tmp_path, one_device):
-  config = tiniest_config()
-  config.train_for = '9 steps'
-  config.optimizer.name = 'sgd'
-  config.schedule.warmup = '2 steps'  # the first of them with learning rate 0
-  config.schedule.learning_rate = 1e30
-  config.checkpoint_every = '1 step'
-  config.ema_decay = 0.0
+def test_diverged_training_stops(tiniest, tmp_path, one_device):
+  tiniest.train_for = '9 steps'
+  tiniest.optimizer.name = 'sgd'
+  tiniest.schedule.warmup = '2 steps'  # the first of them with learning rate 0
+  tiniest.schedule.learning_rate = 1e30
+  tiniest.checkpoint_every = '1 step'
+  tiniest.ema_decay = 0.0
   with pytest.raises(FloatingPointError, match='step 2: the loss') as caught:
-    train(tmp_path, config, one_device)
+    train(tmp_path, tiniest, one_device)
   (good,) = (path.name for path in lookup.checkpoint_folder(tmp_path).iterdir())
   assert good == '1'
   assert (

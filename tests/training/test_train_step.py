@@ -25,6 +25,7 @@ def test_ema_decay_ramps_up():
   np.testing.assert_allclose([at(0), at(9), at(10**6)], [0.1, 10 / 19, 0.99])
 
 
+@pytest.mark.slow
 def test_one_and_eight_devices_give_the_same_training(
   tiny, one_device, eight_devices, monkeypatch
 ):
@@ -60,15 +61,15 @@ def test_auxiliary_loss_is_weighted(tiny, one_device):
   )
 
 
-def test_ema_equals_tensorflows(tiny, one_device):
+def test_ema_equals_tensorflows(tiniest, one_device):
   import tensorflow as tf
 
-  tiny.ema_decay = 0.2  # greater than the first two values of the ramp
-  state, step, batches = make_steps(tiny, one_device)
+  tiniest.ema_decay = 0.2  # greater than the first two values of the ramp
+  state, step, batches = make_steps(tiniest, one_device)
   averaged = lambda s: jax.tree.leaves((s.params, s.batch_stats))
   variables = [tf.Variable(leaf) for leaf in averaged(state)]
   count = tf.Variable(0)
-  theirs = tf.train.ExponentialMovingAverage(tiny.ema_decay, count)
+  theirs = tf.train.ExponentialMovingAverage(tiniest.ema_decay, count)
   theirs.apply(variables)
   for i in range(4):
     count.assign(i)
@@ -81,24 +82,24 @@ def test_ema_equals_tensorflows(tiny, one_device):
     assert_close(ema, theirs.average(variable))
 
 
-def test_randomness_depends_on_step_and_seed(tiny, one_device):
-  state, step, batches = make_steps(tiny, one_device)
+def test_randomness_depends_on_step_and_seed(tiniest, one_device):
+  state, step, batches = make_steps(tiniest, one_device)
   first = step(state, batches[0])[1]['loss']
   assert first == step(state, batches[0])[1]['loss']
   later = state.replace(step=state.step + 1)
   assert first != step(later, batches[0])[1]['loss']
-  tiny.seed = 1
-  _, other_step, _ = make_steps(tiny, one_device)
+  tiniest.seed = 1
+  _, other_step, _ = make_steps(tiniest, one_device)
   assert first != other_step(state, batches[0])[1]['loss']
 
 
 @pytest.fixture
-def plain(tiny):
+def plain(tiniest):
   """SGD without augmentation, dropout and moving average."""
-  tiny.model.aux_head, tiny.model.dropout_rate, tiny.ema_decay = False, 0.0, 0.0
-  tiny.data.color_jitter, tiny.data.pad = (0.0,) * 4, 0
-  tiny.optimizer.name = 'sgd'
-  return tiny
+  tiniest.model.dropout_rate, tiniest.ema_decay = 0.0, 0.0
+  tiniest.data.color_jitter, tiniest.data.pad = (0.0,) * 4, 0
+  tiniest.optimizer.name = 'sgd'
+  return tiniest
 
 
 def test_accumulated_gradients_equal_those_of_the_batch(

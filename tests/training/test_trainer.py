@@ -34,8 +34,8 @@ def test_convolutions_and_dots_have_the_configured_precision(
   assert set(found['dot_general']) == {expected, 'HIGHEST'}
 
 
-def test_batch_is_sharded_and_state_replicated(tiny, eight_devices):
-  state, step, batches = make_steps(tiny, eight_devices)
+def test_batch_is_sharded_and_state_replicated(tiniest, eight_devices):
+  state, step, batches = make_steps(tiniest, eight_devices)
   assert batches[0]['image'].sharding.shard_shape((16, 16, 16, 3))[0] == 2
   state, _ = step(state, batches[0])
   assert all(x.sharding.is_fully_replicated for x in jax.tree.leaves(state))
