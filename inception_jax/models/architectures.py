@@ -1,6 +1,7 @@
 """The networks by name, and their construction."""
 
 import dataclasses
+import functools
 from typing import Any
 
 import jax
@@ -90,6 +91,12 @@ def create(
 
 def init_shapes(model: network_lib.Inception, image_shape) -> dict[str, Any]:
   """Returns the shapes of {'params', 'batch_stats'} for images [S, S, C]."""
+  # A copy, which the caller may change.
+  return jax.tree.map(lambda x: x, _init_shapes(model, tuple(image_shape)))
+
+
+@functools.cache  # tracing a network takes a second
+def _init_shapes(model: network_lib.Inception, image_shape) -> dict[str, Any]:
   images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
   return jax.eval_shape(model.init, jax.random.key(0), images)
 

@@ -22,3 +22,13 @@ def test_published_networks_differ_in_padding_and_epsilon():
     1e-5,
     True,
   )
+
+
+def test_shapes_of_variables_are_kept_and_may_be_changed():
+  model = architectures.create_model('tiniest', 10, stem='small')
+  # A model is made anew for each file that is read.
+  equal = architectures.create_model('tiniest', 10, stem='small')
+  shapes = architectures.init_shapes(model, (16, 16, 3))
+  dense = shapes['params'].pop('head')['dense']
+  again = architectures.init_shapes(equal, [16, 16, 3])['params']
+  assert again['head']['dense']['kernel'] is dense['kernel']

@@ -1,9 +1,7 @@
 """Configs and abstract variables of networks."""
 
-import jax
-import jax.numpy as jnp
-
 from configs import default
+from inception_jax.models import architectures
 from inception_jax.models import factory
 
 
@@ -20,5 +18,4 @@ def abstract_variables(config, num_classes, size=0):
   """Returns the shapes and dtypes of a network's variables."""
   size = size or config.data.image_size
   model = factory.build(config, num_classes)
-  images = jnp.zeros((1, size, size, 3))
-  return jax.eval_shape(model.init, jax.random.key(0), images)
+  return architectures.init_shapes(model, (size, size, 3))
