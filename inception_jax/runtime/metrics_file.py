@@ -23,6 +23,9 @@ DAMAGED = f'{NAME}.damaged'
 EVAL = 'eval'
 SCORES = ('loss', 'top1', 'top5', 'count')
 _CHECKSUM = 'crc32'
+# More than any float32; a difference of two is a float, too.
+_MOST = 1e100
+_LAST_STEP = 2**53
 # Not in the checksum, so that a repeated step has the same one.
 _TIMES = ('images_per_sec', 'data_wait')
 
@@ -139,4 +142,11 @@ def _parse(line: bytes) -> dict:
     key for key, kind in types.items() if not isinstance(values.get(key), kind)
   ]:
     raise ValueError(f'{faults[0]!r} is missing or of another type')
+  numbers = {key: x for key, x in values.items() if key != 'split'}
+  if faults := [
+    key
+    for key, x in numbers.items()
+    if x is not None and not abs(x) <= (_LAST_STEP if key == 'step' else _MOST)
+  ]:
+    raise ValueError(f'{faults[0]!r} is not finite, or too large')
   return values

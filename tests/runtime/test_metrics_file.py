@@ -73,6 +73,12 @@ def test_every_flipped_bit_is_found(path):
     b'{"step": 4, "split": "train", "loss": 1.0, "crc32": "00000000"}',
     b'{"step": 4, "split": "train", "crc32": {}}',
     b'{"step": 4, "spl',
+    # They would break the figures.
+    b'{"step": 4, "split": "train", "loss": Infinity}',
+    b'{"step": 4, "split": "train", "loss": NaN}',
+    b'{"step": 4, "split": "train", "loss": -1.7e308}',
+    b'{"step": 4, "split": "train", "count": 1%s}' % (400 * b'0'),
+    b'{"step": 1%s, "split": "train"}' % (40 * b'0'),
   ],
 )
 def test_damaged_line_is_named_and_moved_aside(path, caplog, line):
