@@ -1,5 +1,6 @@
 """Paths, numbers and JSON from outside, of any length and depth."""
 
+import itertools
 import json
 import os
 from typing import Any
@@ -13,11 +14,14 @@ _MOST_LEVELS = 50
 def expand_home(path: str) -> str:
   """Returns a path with a leading `~` or `~USER` replaced by that home folder.
 
+  And without `..` behind a link: orbax would drop both, and go elsewhere than
+  the system does.
+
   Raises:
     UserError: there is no such folder.
   """
   if not path.startswith('~'):
-    return path
+    return _without_parents(path)
   home = path.partition('/')[0]
   folder = os.path.expanduser(home)  # unchanged where it is not known
   if not (os.path.isabs(folder) and os.path.isdir(folder)):
@@ -25,7 +29,16 @@ def expand_home(path: str) -> str:
       f'{path}: {home} is no folder (is HOME set?); give the whole path, or '
       f'./{home} for a folder of this name'
     )
-  return os.path.expanduser(path)
+  return _without_parents(os.path.expanduser(path))
+
+
+def _without_parents(path: str) -> str:
+  parts = [part for part in path.split('/') if part not in ('', '.')]
+  # No link precedes leading ones.
+  rest = itertools.dropwhile(lambda part: part == '..', parts)
+  if '..' not in rest or '://' in path:
+    return path
+  return os.path.realpath(path)
 
 
 def parse_number(text: str) -> int | None:

@@ -1,5 +1,6 @@
 """Hostile paths, numbers and JSON."""
 
+import os
 import pwd
 
 import pytest
@@ -13,6 +14,19 @@ def test_home_is_expanded(monkeypatch, tmp_path):
   assert inputs.expand_home('~') == str(tmp_path)
   assert inputs.expand_home('~/runs/~') == f'{tmp_path}/runs/~'
   for path in ('', 'runs', './~', '/~', 'gs://bucket/~'):
+    assert inputs.expand_home(path) == path
+
+
+def test_parents_are_those_that_the_system_finds(tmp_path, monkeypatch):
+  (tmp_path / 'disk' / 'runs').mkdir(parents=True)
+  (tmp_path / 'link').symlink_to('disk/runs')
+  monkeypatch.chdir(tmp_path / 'disk')
+  monkeypatch.setenv('HOME', str(tmp_path))
+  new = f'{tmp_path}/disk/new'  # os.path.abspath and orbax say tmp_path/new
+  for path in (f'{tmp_path}/link/../new', '../link/../new', '~/link/../new'):
+    assert inputs.expand_home(path) == new
+  assert not os.path.exists(new)
+  for path in ('../runs', './../..', '/../x', 'a..b/..c', 'gs://a/b/../c'):
     assert inputs.expand_home(path) == path
 
 
