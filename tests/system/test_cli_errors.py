@@ -40,6 +40,18 @@ DIGITS = '--config=configs/digits.py'
     (['--config.schedule.learning_rate=inf'], ['schedule.learning_rate=inf']),
     (['--config.data.pad=99'], ['data.pad=99']),
     (
+      [
+        *('--config.loss_threshold=0.2', '--config.data.grow_from=16'),
+        *('--config.data.repeats=9999', '--config.model.drop_path_rate=0.1'),
+      ],
+      [
+        'loss_threshold=0.2: expected 0 but for a binary loss',
+        'model.drop_path_rate: inception_v3 has no residual blocks',
+        'data.repeats=9999: expected at least 1, and at most half of',
+        'data.grow_from=16: expected 0, or a size below data.image_size',
+      ],
+    ),
+    (
       ['--config.seed', '1', '--config.model.nme', 'x'],
       ['config.model.nme=x: no'],
     ),
