@@ -7,14 +7,14 @@ import pytest
 from inception_jax.export import formats
 from tests.support.commands import tool
 from tests.support.pictures import CLASSES
-from tests.support.pictures import config_of
 from tests.support.pictures import random_weights
+from tests.support.pictures import tiny_config_of
 
 
 @pytest.mark.slow
 def test_artifact_is_evaluated_on_a_folder(pictures, tmp_path):
   path = str(tmp_path / 'network.onnx')
-  weights = random_weights(config_of(pictures), len(CLASSES), CLASSES)
+  weights = random_weights(tiny_config_of(pictures), len(CLASSES), CLASSES)
   formats.FORMATS['onnx'].save(weights, path, 5)
   done = tool(
     'evaluate_artifact',
