@@ -56,16 +56,19 @@ def plan(config, num_examples: int) -> Plan:
   """Converts the durations of a config to steps, given the examples per epoch.
 
   Raises:
-    UserError: the training has more steps than an int32 can count.
+    UserError: one has more steps than an int32 can count.
   """
   per_epoch = Fraction(num_examples, config.batch_size)
-  total = max(1, round(to_steps(config.train_for, per_epoch)))
-  if total >= 2**31:
-    raise UserError(
-      f'train_for={config.train_for!r}: {total} steps are too many'
-    )
+  total = 0
+
+  def steps(duration: str) -> Fraction:
+    number = to_steps(duration, per_epoch, total)
+    if number >= 2**31:
+      raise UserError(f'{duration!r}: {round(number)} steps are too many')
+    return number
+
+  total = max(1, round(steps(config.train_for)))
   s = config.schedule
-  steps = lambda duration: to_steps(duration, per_epoch, total)
   warmup = round(steps(s.warmup))
   if warmup > total:
     log.warning(
@@ -124,4 +127,6 @@ def check(config) -> list[str]:
       faults.append(f'{path}={value!r}: expected a number and unit, as {units}')
     elif not zero and not float(match[1]):
       faults.append(f'{path}={value!r}: expected more than 0')
+    elif float(match[1]) >= 2**31:
+      faults.append(f'{path}={value!r}: expected less than 2**31')
   return faults

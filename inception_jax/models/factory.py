@@ -6,6 +6,7 @@ from inception_jax.models import architectures
 from inception_jax.models import batch_norm
 from inception_jax.models import card as card_lib
 from inception_jax.models import initializers
+from inception_jax.models import metadata
 from inception_jax.models import network as network_lib
 from inception_jax.models import specs
 from inception_jax.models.architectures import ARCHITECTURES
@@ -101,8 +102,8 @@ def check(config) -> list[str]:
     {
       'model.name': validation.one_of(ARCHITECTURES),
       'model.num_classes': (
-        lambda v: v == 0 or v >= 2,
-        "at least 2, or 0 for the dataset's own number",
+        lambda v: v == 0 or 2 <= v <= metadata.MAX_OUTPUTS,
+        f"2 to {metadata.MAX_OUTPUTS:,}, or 0 for the dataset's own number",
       ),
       'model.width': (lambda v: 0 < v <= 8, 'above 0, at most 8'),
       'model.dropout_rate': validation.FRACTION,
@@ -144,4 +145,9 @@ def check(config) -> list[str]:
       for key in ('image_size', 'grow_from')
       if (size := config.data[key]) < least and (size or key != 'grow_from')
     ]
+    if config.data.image_size > metadata.MAX_SIDE:
+      faults.append(
+        f'data.image_size={config.data.image_size}: expected at most '
+        f'{metadata.MAX_SIDE:,}'
+      )
   return faults

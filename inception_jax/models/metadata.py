@@ -31,13 +31,17 @@ _TYPES = {
     _CLASS_OFFSET: int,
   },
 }
-_MAX_SIDE = 8192  # pixels
+MAX_OUTPUTS = 1_000_000
+MAX_SIDE = 8192  # pixels
 _RANGES = {
   'model.name': validation.one_of(ARCHITECTURES),
   # What follows from these takes memory, as names of outputs and images do.
-  'model.num_classes': (lambda v: 1 <= v <= 1_000_000, '1 to 1,000,000'),
+  'model.num_classes': (
+    lambda v: 1 <= v <= MAX_OUTPUTS,
+    f'1 to {MAX_OUTPUTS:,}',
+  ),
   'model.width': validation.POSITIVE,
-  'card.input_size': (lambda v: 1 <= v <= _MAX_SIDE, f'1 to {_MAX_SIDE:,}'),
+  'card.input_size': (lambda v: 1 <= v <= MAX_SIDE, f'1 to {MAX_SIDE:,}'),
   'card.mean': (
     lambda v: len(v) in (1, 3) and max(map(abs, v)) < 2**31,
     '1 or 3 numbers',
@@ -115,10 +119,10 @@ def _faults(sections: dict[str, dict], classes: Any) -> list[str]:
     )
   # That of the images from which the center is cut.
   shorter = card['input_size'] / card['crop_fraction']
-  if card['crop_mode'] == 'short_side' and shorter > _MAX_SIDE:
+  if card['crop_mode'] == 'short_side' and shorter > MAX_SIDE:
     faults.append(
       f'card.crop_fraction={card["crop_fraction"]}: images are resized to '
-      f'{shorter:,.0f} pixels, expected at most {_MAX_SIDE:,}'
+      f'{shorter:,.0f} pixels, expected at most {MAX_SIDE:,}'
     )
   if len(card['mean']) != len(card['std']):
     faults.append('card.mean, card.std: expected the same number of channels')

@@ -80,16 +80,18 @@ def prepare(config, workdir: str, mesh: jax.sharding.Mesh) -> Run:
   }
   session.check_equal({'classes': split.class_names, **data})
   num_classes = factory.num_classes(config, split.class_names)
-  plan = durations.plan(config, split.size)
-  rate = schedules.make_schedule(config.schedule, config.batch_size, plan)
-  trainer = Trainer(config, mesh, num_classes, rate)
-  evaluator = Evaluator([(config, trainer.model)], eval_split, mesh, workdir)
-  _check_disk_space(workdir, trainer.abstract)
   network = metadata.to_dict(
     factory.network_config(config, num_classes),
     card.from_config(config.data),
     split.class_names,
   )
+  # Checkpoints that no later start accepts are not written.
+  metadata.from_dict(network, 'this config')
+  plan = durations.plan(config, split.size)
+  rate = schedules.make_schedule(config.schedule, config.batch_size, plan)
+  trainer = Trainer(config, mesh, num_classes, rate)
+  evaluator = Evaluator([(config, trainer.model)], eval_split, mesh, workdir)
+  _check_disk_space(workdir, trainer.abstract)
   return Run(
     config=config,
     workdir=workdir,

@@ -59,10 +59,15 @@ def test_intervals_in_epochs_do_not_drift():
 
 
 def test_more_steps_than_int32_are_refused():
-  config = default.get_config()
-  config.train_for = '9999999999 steps'
-  with pytest.raises(errors.UserError, match='too many'):
-    durations.plan(config, 100)
+  for key in ('train_for', 'eval_every', 'schedule.warmup'):
+    for duration in ('9999999999 steps', '2147483647 epochs'):
+      config = default.get_config()
+      config.update_from_flattened_dict({key: duration})
+      with pytest.raises(errors.UserError, match='too many'):
+        durations.plan(config, 10**6)
+    config.update_from_flattened_dict({key: f'{"9" * 5000} steps'})
+    (fault,) = durations.check(config)
+    assert fault.startswith(key) and fault.endswith('less than 2**31')
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,11 @@ def test_smallest_image_is_checked(name, stem):
   config.data.image_size = least - 1
   (fault,) = factory.check(config)
   assert f'needs at least {least}' in fault
+  config.data.image_size = 8193  # no checkpoint with it can be read
+  config.model.num_classes = 10**30
+  image, classes = sorted(factory.check(config))
+  assert image == 'data.image_size=8193: expected at most 8,192'
+  assert classes.endswith("2 to 1,000,000, or 0 for the dataset's own number")
 
 
 def test_smallest_size_of_growing_images_is_checked():

@@ -25,6 +25,17 @@ def test_missing_split_leaves_no_workdir(one_device, tmp_path):
   assert not (tmp_path / 'run').exists()
 
 
+def test_a_network_whose_checkpoints_cannot_be_read_is_not_trained(
+  one_device, tmp_path
+):
+  config = short_config()
+  config.data.eval_crop_mode = 'short_side'
+  config.data.eval_crop_fraction = 1e-4
+  with pytest.raises(UserError, match='resized to 160,000 pixels'):
+    train(tmp_path / 'run', config, one_device)
+  assert not (tmp_path / 'run').exists()
+
+
 def test_config_and_parameters_are_written(finished_run):
   workdir, _ = finished_run
   assert json.loads((workdir / 'config.json').read_text()) == json.loads(
