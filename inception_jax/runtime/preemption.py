@@ -1,4 +1,7 @@
-"""Preemption by SIGTERM or SIGINT: one request saves and exits, two exit.
+"""Preemption by a signal: one request saves and exits, two exit.
+
+SIGHUP is that of a terminal or an ssh connection that ended, unless nohup
+ignores it.
 
 Python runs a signal handler between two bytecodes of the main thread, which may
 be minutes away while XLA compiles. The interpreter writes to its wake-up file
@@ -20,7 +23,7 @@ log = logging.getLogger(__name__)
 
 # EX_TEMPFAIL of sysexits.h, "try again later": schedulers requeue on it.
 STATUS = 75
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 # Seconds from the first signal, in which further ones are the same request.
 SAME_REQUEST = 2.0
 
@@ -45,7 +48,9 @@ def install() -> None:
   os.set_blocking(writing, False)
   signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
   for number in SIGNALS:
-    signal.signal(number, lambda *_: None)
+    ignored = signal.getsignal(number) is signal.SIG_IGN
+    if not (number is signal.SIGHUP and ignored):
+      signal.signal(number, lambda *_: None)
   threading.Thread(target=_listen, args=(reading,), daemon=True).start()
 
 

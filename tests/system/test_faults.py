@@ -62,6 +62,16 @@ def test_signal_before_the_first_step_exits_immediately(number):
   assert f'{number.name} before the first step' in errors
 
 
+def test_nohup_is_respected():
+  ignored = lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)
+  process = program(
+    INSTALL + 'input()', stdin=subprocess.PIPE, preexec_fn=ignored
+  )
+  process.send_signal(signal.SIGHUP)
+  _, errors = process.communicate('\n', timeout=60)
+  assert process.returncode == 0, errors
+
+
 IN_LOOP = """
 preemption.defer_signals()
 print('ready', flush=True)
