@@ -19,10 +19,10 @@
 #                         TF-slim, MindCV and MindSpore; installs 12.5 GB of
 #                         environments; half an hour
 # make parity-training    losses of 30 training steps against PyTorch
-# make parity-policies    AutoAugment and RandAugment against torchvision, timm
-#                         and MindCV; also part of make parity
+# make parity-augmentation  AutoAugment and RandAugment against torchvision,
+#                         timm and MindCV, random crops against torchvision,
+#                         timm and TensorFlow; also part of make parity
 # make parity-evaluation  top-1, top-5 and loss against torchvision and timm
-# make parity-crops       random crops against torchvision, timm and TensorFlow
 # make parity-pixels      rewrites tests/parity/golden/pixels-*.npz, the images
 #                         that OpenCV, MindSpore and TF-slim resize
 # make learning           two epochs of Fashion-MNIST, here and in PyTorch, with
@@ -84,7 +84,7 @@ MALLOC   = $(shell ls /usr/lib/*/libtcmalloc_minimal.so.4 2>/dev/null | head -1)
 PIP     := -m pip install --quiet --disable-pip-version-check
 
 .PHONY: help train test test-fast golden lint parity parity-training \
-  parity-evaluation parity-crops parity-pixels parity-policies learning \
+  parity-evaluation parity-augmentation parity-pixels learning \
   cifar10 soak fuzz bench bench-checkpoint bench-evaluation bench-compile \
   bench-export bench-fine-tune bench-loop bench-mindcv bench-start bench-step \
   compile-check browser cpp malloc web clean
@@ -116,7 +116,7 @@ lint: $(VENV)/ready-test
 	@$(RUN) -m ruff format --quiet --check .
 
 parity: .venv-torch/ready .venv-mindspore/ready .venv-slim/ready
-	@$(if $(ARGS),,.venv-torch/bin/python -m tests.parity.policies)
+	@$(if $(ARGS),,$(MAKE) --silent parity-augmentation)
 	@.venv-torch/bin/python -m tests.parity.run --clones=$(CLONES) $(ARGS)
 
 parity-training: .venv-torch/ready
@@ -125,16 +125,14 @@ parity-training: .venv-torch/ready
 parity-evaluation: .venv-torch/ready
 	@.venv-torch/bin/python -m tests.parity.evaluation $(ARGS)
 
-parity-crops: .venv-torch/ready
-	@.venv-torch/bin/python -m tests.parity.crops $(ARGS)
-
 parity-pixels: $(VENV)/ready .venv-opencv/ready .venv-mindspore/ready \
   .venv-slim/ready
 	@$(RUN) -m tests.parity.pixels --opencv=.venv-opencv/bin/python \
 	  --mindspore=.venv-mindspore/bin/python --slim=.venv-slim/bin/python
 
-parity-policies: .venv-torch/ready .venv-mindspore/ready
+parity-augmentation: .venv-torch/ready .venv-mindspore/ready
 	@.venv-torch/bin/python -m tests.parity.policies $(ARGS)
+	@.venv-torch/bin/python -m tests.parity.crops $(ARGS)
 
 learning: .venv-torch/ready $(FASHION)/ready
 	@.venv-torch/bin/python -m tests.parity.learning --clones=$(CLONES) \

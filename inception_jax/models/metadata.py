@@ -119,7 +119,8 @@ def _faults(sections: dict[str, dict], classes: Any) -> list[str]:
     )
   # That of the images from which the center is cut.
   shorter = card['input_size'] / card['crop_fraction']
-  if card['crop_mode'] == 'short_side' and shorter > MAX_SIDE:
+  modes = ('short_side', 'mindspore_short_side')
+  if card['crop_mode'] in modes and shorter > MAX_SIDE:
     faults.append(
       f'card.crop_fraction={card["crop_fraction"]}: images are resized to '
       f'{shorter:,.0f} pixels, expected at most {MAX_SIDE:,}'

@@ -139,8 +139,9 @@ def test_missing_keys_are_rejected(path):
     parse(values)
 
 
-def test_images_are_not_resized_to_any_size():
-  values = changed('card.crop_mode', 'short_side')
+@pytest.mark.parametrize('mode', ['short_side', 'mindspore_short_side'])
+def test_images_are_not_resized_to_any_size(mode):
+  values = changed('card.crop_mode', mode)
   for size, fraction, allowed in ((299, 0.875, True), (299, 0.01, False)):
     values['card'] |= {'input_size': size, 'crop_fraction': fraction}
     if allowed:

@@ -1,7 +1,7 @@
 """Compares random crops with those of torchvision, timm and TensorFlow.
 
-  make parity-crops                 # minutes; writes benchmarks/crops.md
-  make parity-crops ARGS=--golden   # rewrites tests/parity/golden/crops.json
+  make parity-augmentation                # minutes; writes benchmarks/crops.md
+  make parity-augmentation ARGS=--golden  # rewrites golden/crops.json
 
 Each library draws windows as its recipes do. Their statistics are compared with
 those of as many windows of `data.crops.sample`. The exit status is 1 if one
@@ -163,7 +163,7 @@ def main() -> int:
       lines.append(f'| {" | ".join(cells)} |')
   text = table.page(
     '# Random crops',
-    f'`make parity-crops` on {hardware.machine()}.',
+    f'`make parity-augmentation` on {hardware.machine()}.',
     _EXPLAINED.rstrip(),
     ['source', '`data.train_crop`', 'image', *theirs, ''],
     lines,

@@ -1,7 +1,7 @@
 """Compares AutoAugment and RandAugment with torchvision, timm and MindCV.
 
-  make parity-policies                 # writes benchmarks/policies.md
-  make parity-policies ARGS=--golden   # rewrites tests/parity/golden/policies-*
+  make parity-augmentation                # writes benchmarks/policies.md
+  make parity-augmentation ARGS=--golden  # rewrites golden/policies-*
 
 Each package runs in its own environment (reference_policies.py). Every
 operation of every policy is compared at every magnitude: its level, and its
@@ -131,7 +131,7 @@ def main() -> int:
   pythons = [sys.executable, str(ROOT / ENVIRONMENTS['mindcv'] / 'bin/python')]
   text = table.page(
     '# AutoAugment and RandAugment against their sources',
-    f'`make parity-policies` on {hardware.machine()}.',
+    f'`make parity-augmentation` on {hardware.machine()}.',
     _EXPLAINED.strip(),
     _COLUMNS.split(', '),
     [f'| {" | ".join(map(str, row))} |' for row in rows],
