@@ -41,7 +41,7 @@ Train loss is the mean over the epoch, of augmented images.
 """
 
 
-def resolved(recipe: str, data: str, overrides: dict[str, str]):
+def resolved(recipe: str, data: str, overrides: dict[str, str | int]):
   """Returns the resolved config of a recipe on the folder `data`."""
   config = importlib.import_module(f'configs.{recipe}').get_config()
   config.update_from_flattened_dict(
@@ -55,7 +55,7 @@ def resolved(recipe: str, data: str, overrides: dict[str, str]):
   return factory.resolve(config)
 
 
-def train(recipe: str, data: str, overrides: dict[str, str]) -> dict:
+def train(recipe: str, data: str, overrides: dict[str, str | int]) -> dict:
   """Trains with main.py, or resumes; returns its result."""
   workdir = RUNS / recipe
   command = [
@@ -203,7 +203,10 @@ def main() -> int:
   )
   args = parser.parse_args()
   data = str(pathlib.Path(args.data).resolve())
-  overrides = dict(pair.split('=', 1) for pair in args.set)
+  overrides = {}
+  for pair in args.set:
+    key, _, value = pair.partition('=')
+    overrides[key] = int(value) if value.isdigit() else value
   on_cpu = jax.default_backend() == 'cpu'
   recipes = ('cifar10_cpu_inception_v3',) if on_cpu else _ACCELERATED
   if not on_cpu:
