@@ -8,11 +8,11 @@ dropout of 0.2. The PyTorch project reports 72.49 % top-1. This recipe has not
 been run to the end.
 """
 
-from configs import cifar100_inception_v3
+from inception_jax.config import recipes
 
 
 def get_config():
-  config = cifar100_inception_v3.get_config()
+  config = recipes.get_config('cifar100_inception_v3')
   config.model.name = 'cifar_inception_resnet_v2'
   config.model.dropout_rate = 0.2
   return config

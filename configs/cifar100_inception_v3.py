@@ -19,11 +19,11 @@ not nearest neighbor; an epoch is 390.6 batches of 128, not 391, the last of 80.
 This recipe has not been run to the end.
 """
 
-from configs import default
+from inception_jax.config import defaults
 
 
 def get_config():
-  config = default.get_config()
+  config = defaults.get_config()
   config.model.name = 'cifar_inception_v3'
   config.model.dropout_rate = 0.5
   config.model.bn_momentum = 0.9

@@ -9,11 +9,11 @@ version, for a GPU. The accuracy has not been measured; with steps that end at
 0.02, a PyTorch project reports 94.18 % top-1 in 50 epochs.
 """
 
-from configs import cifar100_inception_v3
+from inception_jax.config import recipes
 
 
 def get_config():
-  config = cifar100_inception_v3.get_config()
+  config = recipes.get_config('cifar100_inception_v3')
   config.data.source = 'tfds:cifar10'
   config.schedule.name = 'cosine'
   config.schedule.milestones = ()

@@ -12,11 +12,11 @@ has 1/16 of the multiplications. SGD with Nesterov momentum and one cycle of the
 learning rate, which reaches a given accuracy in the fewest epochs.
 """
 
-from configs import default
+from inception_jax.config import defaults
 
 
 def get_config():
-  config = default.get_config()
+  config = defaults.get_config()
   config.model.name = 'cifar_inception_v3'
   config.model.width = 0.25
   config.model.dropout_rate = 0.0

@@ -12,11 +12,11 @@ is a short version. The accuracy of this variant has not been measured; a
 related PyTorch project reports 94.18 % top-1 in 50 epochs.
 """
 
-from configs import default
+from inception_jax.config import defaults
 
 
 def get_config():
-  config = default.get_config()
+  config = defaults.get_config()
   config.model.name = 'inception_v3'
   config.model.stem = 'small'
   config.model.dropout_rate = 0.5

@@ -7,11 +7,11 @@ The recipe of cifar10_inception_v3.py with Inception-v4 and its dropout rate.
 Its accuracy has not been measured.
 """
 
-from configs import cifar10_inception_v3
+from inception_jax.config import recipes
 
 
 def get_config():
-  config = cifar10_inception_v3.get_config()
+  config = recipes.get_config('cifar10_inception_v3')
   config.model.name = 'inception_v4'
   config.model.dropout_rate = 0.2
   return config

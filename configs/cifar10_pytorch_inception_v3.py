@@ -11,11 +11,11 @@ GPU. Neither that figure nor the milestones could be verified in a public
 source. This recipe has not been run to the end.
 """
 
-from configs import cifar100_inception_v3
+from inception_jax.config import recipes
 
 
 def get_config():
-  config = cifar100_inception_v3.get_config()
+  config = recipes.get_config('cifar100_inception_v3')
   config.data.source = 'tfds:cifar10'
   config.train_for = '50 epochs'
   config.schedule.milestones = ('29 epochs', '59 epochs', '79 epochs')

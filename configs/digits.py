@@ -6,11 +6,11 @@
 A network of a quarter of the width on 16×16 images, for a CPU.
 """
 
-from configs import default
+from inception_jax.config import defaults
 
 
 def get_config():
-  config = default.get_config()
+  config = defaults.get_config()
   config.model.width = 0.25
   config.model.stem = 'small'
   config.model.aux_head = True

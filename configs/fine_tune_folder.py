@@ -15,11 +15,11 @@ only. --config.model.name selects another network. One accelerator is enough;
 the accuracy depends on the images.
 """
 
-from configs import default
+from inception_jax.config import defaults
 
 
 def get_config():
-  config = default.get_config()
+  config = defaults.get_config()
   config.model.name = 'inception_v4'
   config.model.bn_momentum = 0.99
 

@@ -12,11 +12,11 @@ At 28×28 it trains at 7 images/s on two cores of an Intel Xeon: two epochs of
 2,000 images (mean of three seeds, make learning; PyTorch: 0.70).
 """
 
-from configs import default
+from inception_jax.config import defaults
 
 
 def get_config():
-  config = default.get_config()
+  config = defaults.get_config()
   config.model.name = 'cifar_inception_v3'
   config.model.bn_momentum = 0.9
 

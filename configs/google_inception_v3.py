@@ -15,11 +15,11 @@ statistics of the whole batch, not of a device's 128 images
 He's. This recipe has not been run to the end.
 """
 
-from configs import inception_v3
+from inception_jax.config import recipes
 
 
 def get_config():
-  config = inception_v3.get_config()
+  config = recipes.get_config('inception_v3')
   config.data.interpolation = 'tf1_bilinear'
   config.data.eval_crop_mode = 'tf_central'
 

@@ -8,10 +8,10 @@ top-1 and 95.1 % top-5 for a single crop, with the learning rate × 0.94 every
 two epochs. The accuracy of this variant has not been measured.
 """
 
-from configs import inception_v4
+from inception_jax.config import recipes
 
 
 def get_config():
-  config = inception_v4.get_config()
+  config = recipes.get_config('inception_v4')
   config.model.name = 'inception_resnet_v2'
   return config

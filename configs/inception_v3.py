@@ -13,11 +13,11 @@ the others of google_inception_v3.py. The accuracy of this variant has not been
 measured.
 """
 
-from configs import default
+from inception_jax.config import defaults
 
 
 def get_config():
-  config = default.get_config()
+  config = defaults.get_config()
   config.model.name = 'inception_v3'
   config.model.aux_head = True
   config.model.bn_momentum = 0.996

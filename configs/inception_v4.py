@@ -15,11 +15,11 @@ BatchNorm statistics of the whole batch. The accuracy of this variant has not
 been measured.
 """
 
-from configs import default
+from inception_jax.config import defaults
 
 
 def get_config():
-  config = default.get_config()
+  config = defaults.get_config()
   config.model.name = 'inception_v4'
   config.model.bn_momentum = 0.997
 

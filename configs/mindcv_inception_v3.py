@@ -12,11 +12,11 @@ Differences: those of mindcv_inception_v4.py, but for the precision:
 TensorFloat-32 in place of float32. This recipe has not been run to the end.
 """
 
-from configs import mindcv_inception_v4
+from inception_jax.config import recipes
 
 
 def get_config():
-  config = mindcv_inception_v4.get_config()
+  config = recipes.get_config('mindcv_inception_v4')
   config.model.name = 'inception_v3'
   config.model.aux_head = True
   config.aux_loss_weight = 0.1

@@ -20,11 +20,11 @@ color, contrast and sharpness truncate as PIL's, where MindSpore rounds; shears
 to the end.
 """
 
-from configs import default
+from inception_jax.config import defaults
 
 
 def get_config():
-  config = default.get_config()
+  config = defaults.get_config()
   config.model.name = 'inception_v4'
   config.model.kernel_init = 'xavier_uniform'
 

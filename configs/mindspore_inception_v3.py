@@ -22,13 +22,13 @@ MindSpore leaves the dense layers and the auxiliary convolutions to its
 defaults. This recipe has not been run to the end.
 """
 
-from configs import default
-from configs import inception_v4
+from inception_jax.config import defaults
+from inception_jax.config import recipes
 
 
 def get_config():
-  config = inception_v4.get_config()
-  config.model = default.get_config().model
+  config = recipes.get_config('inception_v4')
+  config.model = defaults.get_config().model
   config.model.aux_head = True
   config.model.aux_batch_norm = False
   config.model.dropout_rate = 0.5

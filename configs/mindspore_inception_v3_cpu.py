@@ -14,11 +14,11 @@ that was multiplied. This recipe has not been run to the end; on two CPU cores
 an epoch would take hours, so use an accelerator.
 """
 
-from configs import mindspore_inception_v3
+from inception_jax.config import recipes
 
 
 def get_config():
-  config = mindspore_inception_v3.get_config()
+  config = recipes.get_config('mindspore_inception_v3')
   config.model.dropout_rate = 0.2
   config.label_smoothing = 0.1 * 10 / 9
 

@@ -15,13 +15,12 @@ had its figures with that (--config.model.dropout_rate=0.8). This recipe has not
 been run to the end.
 """
 
-from configs import inception_v4
-from configs import mindspore_inception_v3
+from inception_jax.config import recipes
 
 
 def get_config():
-  config = mindspore_inception_v3.get_config()
-  config.model = inception_v4.get_config().model
+  config = recipes.get_config('mindspore_inception_v3')
+  config.model = recipes.get_config('inception_v4').model
   config.model.head_batch_norm = True
   config.model.bn_epsilon = 1e-5
   config.model.kernel_init = 'xavier_uniform'

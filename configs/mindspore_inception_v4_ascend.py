@@ -12,11 +12,11 @@ float32, which MindSpore's O3 casts to float16; an update that overflows is
 skipped. This recipe has not been run to the end.
 """
 
-from configs import mindspore_inception_v4
+from inception_jax.config import recipes
 
 
 def get_config():
-  config = mindspore_inception_v4.get_config()
+  config = recipes.get_config('mindspore_inception_v4')
   config.precision = 'float16'
   config.loss_scale = 1024.0
   return config

@@ -13,13 +13,12 @@ but names ImageNet, where MindSpore's README writes CIFAR-10. This recipe has
 not been run to the end.
 """
 
-from configs import mindspore_inception_v3_cpu
-from configs import mindspore_inception_v4
+from inception_jax.config import recipes
 
 
 def get_config():
-  config = mindspore_inception_v4.get_config()
-  config.data = mindspore_inception_v3_cpu.get_config().data
+  config = recipes.get_config('mindspore_inception_v4')
+  config.data = recipes.get_config('mindspore_inception_v3_cpu').data
   config.batch_size = 128
   config.schedule.batch_size = 128
   return config

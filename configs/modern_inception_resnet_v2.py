@@ -9,11 +9,11 @@ so that eight devices need about 11 GB each. Not measured; timm's weights,
 converted from TF-slim's, have 80.43 % top-1.
 """
 
-from configs import modern_inception_v3
+from inception_jax.config import recipes
 
 
 def get_config():
-  config = modern_inception_v3.get_config()
+  config = recipes.get_config('modern_inception_v3')
   config.model.name = 'inception_resnet_v2'
   config.model.drop_path_rate = 0.05
   config.gradient_accumulation = 2

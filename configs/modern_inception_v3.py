@@ -23,11 +23,11 @@ A batch of 2048 images of 299 pixels does not fit in the memory of few devices:
 gradient_accumulation divides it.
 """
 
-from configs import default
+from inception_jax.config import defaults
 
 
 def get_config():
-  config = default.get_config()
+  config = defaults.get_config()
   config.model.name = 'inception_v3'
   config.model.dropout_rate = 0.0
   config.model.bn_momentum = 0.9

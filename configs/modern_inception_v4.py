@@ -8,11 +8,11 @@ The recipe of modern_inception_v3.py, where its sources are, in two parts of
 network's best published figure is 80.98 % top-1 (MindCV).
 """
 
-from configs import modern_inception_v3
+from inception_jax.config import recipes
 
 
 def get_config():
-  config = modern_inception_v3.get_config()
+  config = recipes.get_config('modern_inception_v3')
   config.model.name = 'inception_v4'
   config.gradient_accumulation = 2
   return config

@@ -17,11 +17,11 @@ logits from Glorot's, the paper's code from a deviation of 0.1; clipping leaves
 out the gradient of the weight decay. This recipe has not been run to the end.
 """
 
-from configs import inception_v3
+from inception_jax.config import recipes
 
 
 def get_config():
-  config = inception_v3.get_config()
+  config = recipes.get_config('inception_v3')
   config.model.bn_momentum = 0.9997
 
   config.data.color_distortion = 'slim'

@@ -11,6 +11,8 @@ import importlib
 import os
 import sys
 
+__version__ = '0.1.0'
+
 # `python -m` looks for modules in the working folder first: a stranger's
 # tensorflow.py there would run. A checkout's has the recipes, and stays.
 if (

@@ -30,6 +30,7 @@ ROOMS = (
   'aot',
   'report',
   'tools',
+  '__main__',
 )
 MOST_ROOT_MODULES = 10
 MOST_LINES = 250

@@ -5,13 +5,11 @@ import logging
 import os
 import re
 import signal
-import sys
 import traceback
 
 from absl import app
 from absl import flags
 from absl import logging as absl_logging
-from ml_collections import config_flags
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from inception_jax import inputs
@@ -19,6 +17,7 @@ from inception_jax.config.serialization import json_line
 from inception_jax.errors import RunError
 from inception_jax.errors import UserError
 from inception_jax.errors import printable
+from inception_jax.runtime import arguments
 from inception_jax.runtime import disk
 from inception_jax.runtime import preemption
 from inception_jax.runtime.preemption import Preempted
@@ -33,7 +32,6 @@ _OUT_OF_MEMORY = re.compile('RESOURCE_EXHAUSTED|[Oo]ut of memory|YNNPACK')
 _PACKAGES = ('inception_jax', 'benchmarks', '__main__')
 _LOGGERS = [logging.getLogger(name) for name in _PACKAGES]
 log = logging.getLogger(__name__)
-_HELP_FLAG = re.compile(r'--?(help(full|short|xml)?|\?)(=|$)')
 
 
 class _PathParser(flags.ArgumentParser):
@@ -113,75 +111,7 @@ def run(
         exit_now(1, 'out of memory; a smaller --config.batch_size needs less')
       exit_now(1)
 
-  app.run(main, flags_parser=_parse)
-
-
-def _parse(argv: list[str]) -> list[str]:
-  """Parses flags; prints every faulty one before it exits."""
-  try:
-    rest = flags.FLAGS(argv)
-    if 'config' in flags.FLAGS and flags.FLAGS['config'].present:
-      # An unreadable file fails only when the config is accessed.
-      flags.FLAGS['config'].value.is_locked  # noqa: B018
-    return rest
-  except SystemExit as error:
-    # absl exits with status 1 after --help.
-    sys.exit(0 if any(map(_HELP_FLAG.match, argv)) else error.code)
-  except Exception as error:  # a recipe is code and may raise anything
-    reason = _reason(error)
-  # Outside the handler, so that errors below do not get `error` as context.
-  exit_now(2, *(_faults(argv) or [reason]))
-
-
-def _faults(argv: list[str]) -> list[str]:
-  """Returns the faults of the recipe, or else of each override on its own."""
-  args = []
-  for arg in argv[1:]:
-    if args and args[-1] in ('--config', '-config'):
-      args[-1] += f'={arg}'
-    elif args and not arg.startswith('-') and '=' not in args[-1]:
-      args[-1] += f'={arg}'
-    else:
-      args.append(arg)
-  recipe = [arg for arg in args if re.match(r'--?config=', arg)]
-  overrides = [arg for arg in args if re.match(r'--?(no)?config\.', arg)]
-  try:
-    _read_config(argv[0], *recipe)
-  except Exception as error:
-    return [f'{recipe[-1]}: {_reason(error)}']
-
-  faults = []
-  for arg in overrides:
-    try:
-      _read_config(argv[0], *recipe, arg)
-    except (AttributeError, KeyError) as error:
-      hint = str(error.args[0]).partition('Did you mean ')[2]
-      hint = f'; did you mean {hint.rstrip(chr(39))}' if hint else ''
-      faults.append(f'{arg.lstrip("-")}: no such key{hint}')
-    except Exception as error:
-      faults.append(_reason(error))
-  return list(dict.fromkeys(faults))
-
-
-def _read_config(*argv: str) -> None:
-  """Parses only these arguments; raises the error that they cause."""
-  values = flags.FlagValues()
-  holder = config_flags.DEFINE_config_file(
-    'config', flag_values=values, sys_argv=list(argv)
-  )
-  values(argv)
-  if holder.value is not None:
-    holder.value.is_locked  # noqa: B018
-
-
-def _reason(error: BaseException) -> str:
-  """Returns the cause of an error in one line."""
-  if isinstance(error, flags.Error) and '\n' not in str(error):
-    return str(error)
-  # ml_collections puts the traceback of a failing recipe into its message.
-  while error.__context__ is not None:
-    error = error.__context__
-  return f'{type(error).__name__}: {" ".join(str(error).split())}'
+  app.run(main, flags_parser=arguments.parse)
 
 
 def _set_up_logging():

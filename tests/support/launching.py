@@ -94,7 +94,7 @@ def wait_until_started(launch, count=2):
 
 def unknown_flags(argv):
   """Returns the flags in `argv` that main.py does not define."""
-  text = (ROOT / 'main.py').read_text()
+  text = (ROOT / 'inception_jax' / 'tools' / 'train.py').read_text()
   known = {
     'config',
     *re.findall(r"(?:DEFINE_\w+|define_path)\(\s*'(\w+)'", text),
