@@ -117,7 +117,8 @@ class Soak:
     while tried < SIGNALS_PER_PHASE:
       workdir = self._folder / f'signal-{phase}-{tried}'
       cold = self._folder / f'cache-{tried}' if phase == 'compiling' else ''
-      training = Training(workdir, cold, **changes)
+      imports = phase == 'starting'
+      training = Training(workdir, cold, imports=imports, **changes)
       training.wait_for_handler()
       training.wait_for_log(text)
       time.sleep(self._random.uniform(0, delay))

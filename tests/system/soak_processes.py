@@ -54,14 +54,19 @@ _TIMES = ('images_per_sec', 'data_wait')
 class _Group:
   """The processes of one training, which run main.py."""
 
-  def __init__(self, workdir: pathlib.Path):
+  def __init__(self, workdir: pathlib.Path, imports: bool = False):
     place = [
       f'--initialization_timeout={_CONNECT_SECONDS}',
       f'--coordinator_address=localhost:{free_port()}',
       f'--num_processes={PROCESSES}',
     ]
     self.members = [
-      Training(workdir, place=(*place, '--process_id', str(i)), **_CHANGES)
+      Training(
+        workdir,
+        place=(*place, '--process_id', str(i)),
+        imports=imports,
+        **_CHANGES,
+      )
       for i in range(PROCESSES)
     ]
 
@@ -100,7 +105,7 @@ class ProcessSoak:
   def __init__(self, folder: pathlib.Path, random: np.random.Generator, row):
     self._folder, self._random, self._row = folder, random, row
     started = time.monotonic()
-    group = _Group(folder / 'three')
+    group = _Group(folder / 'three', imports=True)
     group.wait_for_log(PHASES['compiling'][0])
     self._start_seconds = time.monotonic() - started
     self._check_complete(group)
@@ -114,7 +119,7 @@ class ProcessSoak:
     tried, lost, detected, equal = 0, 0, 0, True
     while tried < count:
       before = newest_valid(workdir)
-      group = _Group(workdir)
+      group = _Group(workdir, imports=phase == 'starting')
       self._wait_for_phase(group, workdir, phase, fault)
       hit = self._inject(group, fault)
       statuses = group.wait()
