@@ -12,6 +12,7 @@
 # make web       download the ONNX runtime for the web page serving/web
 # make malloc    install Debian's libtcmalloc-minimal4, with which training on
 #                CPUs takes 15 to 26 % less time
+# make docs      build docs/ as a site, runs/docs/index.html
 # make clean     remove environments, runs and builds
 #
 # Checks against other frameworks; CLONES= is a folder of cloned repositories:
@@ -87,7 +88,7 @@ PIP     := -m pip install --quiet --disable-pip-version-check
   parity-evaluation parity-augmentation parity-pixels learning \
   cifar10 soak fuzz bench bench-checkpoint bench-evaluation bench-compile \
   bench-export bench-fine-tune bench-loop bench-mindcv bench-start bench-step \
-  compile-check browser cpp malloc web clean
+  compile-check browser cpp malloc web docs clean
 
 train bench-step: export LD_PRELOAD = $(MALLOC)
 # On AMD CPUs, glibc before 2.40 copies at some offsets at a tenth of the speed.
@@ -196,6 +197,10 @@ $(WEB)/vendor/ready: $(WEB)/package.json $(WEB)/package-lock.json
 	@rm -r $(WEB)/node_modules
 	@touch $@
 
+# mkdocs reports a link that leads nowhere as a warning.
+docs: .venv-docs/ready
+	@.venv-docs/bin/mkdocs build --quiet --strict
+
 bench-evaluation: $(VENV)/ready
 	@$(RUN) -m benchmarks.run --what=evaluation \
 	  --config=configs/inception_v3.py --config.data.image_size=75 \
@@ -270,6 +275,12 @@ $(VENV)/ready-test: $(VENV)/ready requirements-test.txt
 
 $(VENV)/ready-fuzz: $(VENV)/ready-test tests/fuzz/requirements.txt
 	@$(RUN) $(PIP) -r tests/fuzz/requirements.txt >&2
+	@touch $@
+
+.venv-docs/ready: docs/requirements.txt
+	@echo 'installing into .venv-docs' >&2
+	@$(PYTHON) -m venv .venv-docs >&2
+	@.venv-docs/bin/python $(PIP) -r docs/requirements.txt >&2
 	@touch $@
 
 .venv-torch/ready: requirements.txt constraints.txt $(PARITY)-torch.txt

@@ -38,7 +38,7 @@ def get_config() -> ConfigDict:
   config.model.pool_padding = ''  # average pools' padding: counted or ignored
 
   config.data = ConfigDict()
-  config.data.source = 'digits'  # README.md lists the others
+  config.data.source = 'digits'  # docs/data.md lists the others
   config.data.dir = ''  # tfds: '' is $TFDS_DATA_DIR or tfds's default
   # Names of subfolders (source 'folder') or any tfds split, 'train[:99%]'.
   config.data.train_split = 'train'
