@@ -63,7 +63,7 @@ KEYS = {
 }
 # The targets are the words before a colon at the start of a line.
 TARGETS = set(
-  re.findall(r'^([a-z-]+)(?=:)', (ROOT / 'Makefile').read_text(), re.M)
+  re.findall(r'^([a-z][a-z0-9-]*)(?=:)', (ROOT / 'Makefile').read_text(), re.M)
 )
 
 

@@ -1,0 +1,132 @@
+"""Links of the pages lead somewhere, the README is short, the site complete."""
+
+import re
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from inception_jax.models import architectures
+from tests.support import pages
+from tests.support.commands import ROOT
+
+MOST_LINES_OF_A_README = 250
+ALL = sorted(
+  {path for pair in pages.PAIRS for path in pair}
+  | set(pages.OTHERS)
+  | set((ROOT / 'benchmarks').glob('*.md'))
+)
+
+
+def broken_links(page, text):
+  """Returns the relative links without a file or a heading."""
+  broken = []
+  for link in pages.links(text):
+    if re.match(r'\w+://', link):
+      continue
+    path, _, anchor = link.partition('#')
+    target = (page.parent / path).resolve() if path else page
+    if not target.exists():
+      broken.append(link)
+    elif anchor and anchor not in pages.anchors(
+      target.read_text() if path else text
+    ):
+      broken.append(link)
+  return broken
+
+
+@pytest.mark.parametrize('page', ALL, ids=pages.name_of)
+def test_links_lead_somewhere(page):
+  assert broken_links(page, page.read_text()) == []
+
+
+@pytest.mark.parametrize(
+  'link, is_broken',
+  [
+    ('docs/data.md', False),
+    ('docs/dta.md', True),
+    ('docs/data.md#sources', False),
+    ('docs/data.md#source', True),
+    ('#for-whom', False),
+    ('#for-nobody', True),
+    ('docs/zh/library.md#参数量与-flops', False),
+    ('docs/zh/library.md#参数量与flops', True),
+    ('launch', False),
+    ('https://example.com/none', False),
+  ],
+)
+def test_broken_links_are_noticed(link, is_broken):
+  text = f'# For whom\n\n[x]({link})\n'
+  found = broken_links(ROOT / 'README.md', text)
+  assert found == ([link] if is_broken else [])
+
+
+@pytest.mark.parametrize(
+  'english, chinese',
+  pages.PAIRS,
+  ids=[pages.name_of(english) for english, _ in pages.PAIRS],
+)
+def test_translations_link_to_each_other(english, chinese):
+  for page, other, language in (
+    (english, chinese, '中文'),
+    (chinese, english, 'English'),
+  ):
+    (link,) = re.findall(rf'\[{language}\]\((.*?)\)', page.read_text())
+    assert (page.parent / link).resolve() == other
+
+
+@pytest.mark.parametrize('name', ['README.md', 'README_CN.md'])
+def test_the_readme_is_short_and_lists_every_page(name):
+  text = (ROOT / name).read_text()
+  assert len(text.splitlines()) <= MOST_LINES_OF_A_README
+  folder = 'docs/zh' if name == 'README_CN.md' else 'docs'
+  linked = {link.partition('#')[0] for link in pages.links(text)}
+  assert {f'{folder}/{p.name}' for p in (ROOT / folder).glob('*.md')} <= linked
+  assert 'LICENSE' in linked and 'CITATION.cff' in linked
+  first = pages.commands(text)[:2]
+  assert first == [['make', 'train'], ['make', 'test']]
+
+
+def test_the_site_has_every_page():
+  text = (ROOT / 'mkdocs.yml').read_text()
+  listed = re.findall(r'^ +- ([\w/-]+\.md)$', text, re.M)
+  folder = ROOT / 'docs'
+  found = [str(page.relative_to(folder)) for page in folder.rglob('*.md')]
+  assert sorted(listed) == sorted(found)
+
+
+def zoo():
+  """Returns {network: [parameters], FLOPs} of README's table."""
+  rows = re.findall(
+    r'^\| `(\w+)` \| (\d+)×\d+ \| ([\d, ]+) \| ([\d.]+) G \|',
+    (ROOT / 'README.md').read_text(),
+    re.M,
+  )
+  return {
+    name: (int(size), parameters.split(', '), float(flops))
+    for name, size, parameters, flops in rows
+  }
+
+
+def test_the_readme_has_every_network():
+  names = architectures.ARCHITECTURES
+  # Other tests add networks of their own.
+  assert list(zoo()) == [name for name in names if not name.startswith('tin')]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', zoo())
+def test_parameters_and_flops_are_those_of_the_readme(name):
+  size, parameters, flops = zoo()[name]
+  assert size == architectures.ARCHITECTURES[name].card.input_size
+  images = jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32)
+  classes = 100 if name.startswith('cifar') else 1000
+  for stated, aux_head in zip(parameters, (False, True), strict=False):
+    model = architectures.create_model(name, classes, aux_head=aux_head)
+    shapes = jax.eval_shape(model.init, jax.random.key(0), images)
+    count = sum(leaf.size for leaf in jax.tree.leaves(shapes['params']))
+    assert f'{count:,}' == stated
+    if not aux_head:
+      lowered = jax.jit(model.apply).lower(shapes, images)
+      counted = lowered.cost_analysis()['flops']
+      assert f'{counted / 1e9:.1f}' == f'{flops:.1f}'
