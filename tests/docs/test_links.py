@@ -1,4 +1,4 @@
-"""Links of the pages lead somewhere, the README is short, the site complete."""
+"""Links lead somewhere, the README is short and right, the site complete."""
 
 import re
 
@@ -93,6 +93,17 @@ def test_the_site_has_every_page():
   folder = ROOT / 'docs'
   found = [str(page.relative_to(folder)) for page in folder.rglob('*.md')]
   assert sorted(listed) == sorted(found)
+
+
+def test_the_summary_has_the_numbers_of_the_whole_table():
+  titles = [t for _, t in pages.headings((ROOT / 'README.md').read_text())]
+  parts = pages.sections((ROOT / 'README.md').read_text())[1:]
+  summary = dict(zip(titles, parts, strict=True))
+  whole = pages.numbers((ROOT / 'docs' / 'benchmarks.md').read_text())
+  for title in ('Why this, and when not', 'Measured'):
+    found = pages.numbers(summary[title])
+    assert len(found) > 10
+    assert found.keys() <= whole.keys()
 
 
 def zoo():

@@ -13,8 +13,6 @@ EACH_PAIR = pytest.mark.parametrize(
   pages.PAIRS,
   ids=[pages.name_of(english) for english, _ in pages.PAIRS],
 )
-# Numbers, but not parts of names and formulas such as v3, 3×3 and 1e-6.
-_NUMBER = re.compile(r'(?<![\w.,×²-])\d[\d,.]*\d|(?<![\w.,×²-])\d(?![\w×])')
 
 
 def code_without_comments(text):
@@ -92,11 +90,7 @@ def test_recipes_flags_and_keys_of_each_section_are_the_same(english, chinese):
 
 @EACH_PAIR
 def test_numbers_of_each_section_are_the_same(english, chinese):
-  found = differences(
-    english.read_text(),
-    chinese.read_text(),
-    lambda text: collections.Counter(_NUMBER.findall(pages.prose(text))),
-  )
+  found = differences(english.read_text(), chinese.read_text(), pages.numbers)
   assert found == {}
 
 
@@ -124,7 +118,7 @@ def test_links_lead_to_the_same_files(english, chinese):
 def test_differences_are_noticed(old, new):
   text = '# A\n\n`--repair` `folder` 1,437\n\n| 1 | 2 |\n'
   other = text.replace(old, new)
-  counters = (names, lambda part: collections.Counter(_NUMBER.findall(part)))
+  counters = (names, pages.numbers)
   found = [differences(text, other, counter) for counter in counters]
   assert text != other
   assert any(found) or rows(text) != rows(other)

@@ -1,5 +1,6 @@
 """The README and the pages of docs/, as Markdown in English and Chinese."""
 
+import collections
 import re
 import shlex
 
@@ -17,6 +18,8 @@ ENGLISH = tuple(english for english, _ in PAIRS)
 OTHERS = tuple(
   ROOT / name for name in ('CONTRIBUTING.md', 'CHANGELOG.md', 'SECURITY.md')
 )
+# Numbers, but not parts of names and formulas such as v3, 3×3 and 1e-6.
+_NUMBER = re.compile(r'(?<![\w.,×²-])\d[\d,.]*\d|(?<![\w.,×²-])\d(?![\w×])')
 _BLOCK = re.compile(r'^```(\w*)\n(.*?)^```$', re.M | re.S)
 
 
@@ -52,6 +55,11 @@ def sections(text: str) -> list[str]:
   kept = _BLOCK.sub(lambda m: code.append(m[0]) or f'\0{len(code) - 1}\0', text)
   parts = re.split(r'^#+ .+$', kept, flags=re.M)
   return [re.sub('\0(\\d+)\0', lambda m: code[int(m[1])], p) for p in parts]
+
+
+def numbers(text: str) -> collections.Counter[str]:
+  """Returns the numbers outside of code blocks, with their counts."""
+  return collections.Counter(_NUMBER.findall(prose(text)))
 
 
 def links(text: str) -> list[str]:
