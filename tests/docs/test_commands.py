@@ -11,6 +11,8 @@ import pytest
 from configs import default
 import inception_jax
 from inception_jax.config import serialization
+from inception_jax.models import factory
+from inception_jax.training import preflight
 from tests import test_contributing
 from tests.support import page_commands
 from tests.support import pages
@@ -33,6 +35,17 @@ TOOLS = {path.stem for path in (ROOT / 'inception_jax/tools').glob('[!_]*.py')}
 @pytest.mark.parametrize('words', COMMANDS)
 def test_commands_parse(words):
   assert page_commands.faults(words) == []
+
+
+@pytest.mark.parametrize(
+  'words', [p for p in COMMANDS if 'main.py' in p.values[0]]
+)
+def test_configs_of_commands_lack_nothing_but_data(words):
+  arguments = page_commands.config_arguments(words)
+  config = factory.resolve(page_commands.parse_config(arguments))
+  found = preflight.of_config(config)
+  data = r"data\.(dir|source)='.*(not a folder|no such folder|no prepared)"
+  assert [fault for fault in found if not re.match(data, fault)] == []
 
 
 def test_all_tools_have_a_command():

@@ -40,18 +40,29 @@ def defined_flags(path) -> dict[str, list | type | None]:
   return found
 
 
-def faults_of_config(arguments):
-  """Parses --config and --config.KEY=VALUE; returns what is wrong."""
+def parse_config(arguments):
+  """Returns the config of the --config arguments; raises if there is none."""
   values = flags.FlagValues()
   argv = ['main.py', *arguments]
+  with warnings.catch_warnings():  # ml_collections' own
+    warnings.simplefilter('ignore', DeprecationWarning)
+    config_flags.DEFINE_config_file(
+      'config', 'configs/default.py', flag_values=values, sys_argv=argv
+    )
+    values(argv)
+    values.config.is_locked  # noqa: B018  # a missing recipe raises here
+  return values.config
+
+
+def config_arguments(words):
+  """Returns the words that select a recipe and set its keys."""
+  return [word for word in words if re.match(r'--config[.=]', word)]
+
+
+def faults_of_config(arguments):
+  """Returns what is wrong with --config and --config.KEY=VALUE."""
   try:
-    with warnings.catch_warnings():  # ml_collections' own
-      warnings.simplefilter('ignore', DeprecationWarning)
-      config_flags.DEFINE_config_file(
-        'config', 'configs/default.py', flag_values=values, sys_argv=argv
-      )
-      values(argv)
-      values.config.is_locked  # noqa: B018  # a missing recipe raises here
+    parse_config(arguments)
   except Exception as error:
     return [f'{arguments}: {type(error).__name__} {error}']
   return []
@@ -92,7 +103,7 @@ def _faults_of_python(arguments):
     path, arguments = ROOT / arguments[0], arguments[1:]
     if path != ROOT / 'main.py':
       return [f'no program {path}']
-  config = [a for a in arguments if re.match(r'--config[.=]', a)]
+  config = config_arguments(arguments)
   faults = faults_of_config(config) if config else []
   defined = defined_flags(path)
   for argument in arguments:
