@@ -197,9 +197,9 @@ $(WEB)/vendor/ready: $(WEB)/package.json $(WEB)/package-lock.json
 	@rm -r $(WEB)/node_modules
 	@touch $@
 
-# mkdocs reports a link that leads nowhere as a warning.
+# A link that leads nowhere is a warning, which --quiet would not count.
 docs: .venv-docs/ready
-	@.venv-docs/bin/mkdocs build --quiet --strict
+	@.venv-docs/bin/mkdocs build --strict
 
 bench-evaluation: $(VENV)/ready
 	@$(RUN) -m benchmarks.run --what=evaluation \
