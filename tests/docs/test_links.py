@@ -1,10 +1,12 @@
 """Links lead somewhere, the README is short and right, the site complete."""
 
 import re
+import tomllib
 
 import jax
 import jax.numpy as jnp
 import pytest
+import yaml
 
 from inception_jax.models import architectures
 from tests.support import pages
@@ -104,6 +106,16 @@ def test_the_summary_has_the_numbers_of_the_whole_table():
     found = pages.numbers(summary[title])
     assert len(found) > 10
     assert found.keys() <= whole.keys()
+
+
+def test_the_citation_is_of_this_version():
+  citation = yaml.safe_load((ROOT / 'CITATION.cff').read_text())
+  project = tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']
+  assert citation['version'] == project['version']
+  assert citation['license'] == 'Apache-2.0'
+  assert 'Apache License' in (ROOT / 'LICENSE').read_text()
+  required = {'cff-version', 'message', 'title', 'authors'}
+  assert required <= citation.keys()
 
 
 def zoo():
