@@ -66,6 +66,8 @@ def test_all_tools_have_a_command():
     ('python -m inception_jax.tools.exprt --format=onnx', 'exprt'),
     ('python -m benchmarks.run --rounds=many', 'many'),
     ('python evaluate.py', 'evaluate.py'),
+    ('inception-jax trian --config=digits', 'trian'),
+    ('inception-jax train --config=digit', 'digit'),
     ('make trian', 'trian'),
     ('X=1 launch/ssh.sh configs/inception_v4', 'inception_v4'),
     ('serving/cpp/build/classify --modle=x', 'modle'),
@@ -88,11 +90,8 @@ def spans_of(name):
 def missing_names(spans):
   """Returns the config keys, recipes, flags and targets that do not exist."""
   defined = set()
-  for path in (
-    ROOT / 'main.py',
-    ROOT / 'benchmarks/run.py',
-    *(ROOT / 'inception_jax/tools').glob('*.py'),
-  ):
+  tools = (ROOT / 'inception_jax/tools').glob('*.py')
+  for path in (ROOT / 'benchmarks/run.py', *tools):
     defined |= page_commands.defined_flags(path).keys()
   groups = {key.split('.')[1] for key in KEYS if key.count('.') == 2}
   missing = []

@@ -9,6 +9,7 @@ import warnings
 from absl import flags
 from ml_collections import config_flags
 
+from inception_jax import __main__ as inception_jax_main
 from inception_jax.export import formats
 from tests import test_contributing
 from tests.support.commands import ROOT
@@ -43,7 +44,9 @@ def defined_flags(path) -> dict[str, list | type | None]:
 def parse_config(arguments):
   """Returns the config of the --config arguments; raises if there is none."""
   values = flags.FlagValues()
-  argv = ['main.py', *arguments]
+  named = re.compile(r'--config=(\w+)$')
+  files = [named.sub(r'--config=configs/\1.py', word) for word in arguments]
+  argv = ['main.py', *files]
   with warnings.catch_warnings():  # ml_collections' own
     warnings.simplefilter('ignore', DeprecationWarning)
     config_flags.DEFINE_config_file(
@@ -105,6 +108,8 @@ def _faults_of_python(arguments):
       return [f'no program {path}']
   config = config_arguments(arguments)
   faults = faults_of_config(config) if config else []
+  if path == ROOT / 'main.py':
+    path = ROOT / 'inception_jax/tools/train.py'
   defined = defined_flags(path)
   for argument in arguments:
     if argument in config:
@@ -130,6 +135,10 @@ def faults(words):
   program, arguments = words[0], words[1:]
   if program.endswith('/python') or program == 'python':
     return _faults_of_python(arguments)
+  if program == 'inception-jax':
+    tool, first = inception_jax_main.COMMANDS.get(arguments[0], ('', ()))
+    module = f'inception_jax.tools.{tool or arguments[0]}'
+    return _faults_of_python(['-m', module, *first, *arguments[1:]])
   if program == 'make':
     options = [word for word in arguments if '=' not in word]
     known = lambda name: (
@@ -145,7 +154,7 @@ def faults(words):
     source = (ROOT / 'serving/cpp/flags.cc').read_text()
     names = [a.partition('=')[0] for a in arguments if a.startswith('--')]
     return [f'no flag {name}' for name in names if f'"{name}"' not in source]
-  if program == '.venv/bin/pip':
+  if program.endswith('pip'):
     files = [b for a, b in itertools.pairwise(words) if a in '-r-c']
     return [name for name in files if not (ROOT / name).is_file()]
   if program.startswith('.venv/bin/ruff'):
