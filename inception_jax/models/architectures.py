@@ -108,7 +108,8 @@ def create_model(
 
   Args:
     name: a key of `ARCHITECTURES`.
-    num_classes: width of the logits.
+    num_classes: width of the logits; 0 for no classifier: then the network
+      returns the pooled features.
     **kwargs: other fields of `NetworkConfig`, which override the published
       ones: stem ('imagenet' or 'small'), width, aux_head, aux_batch_norm,
       head_batch_norm, bn_epsilon, count_include_pad; and those of `create`:

@@ -16,7 +16,8 @@ def features(model: network.Inception, variables, images) -> dict:
   Returns:
     {name: array}: the output [B, H, W, C] of each stage under its name in the
     network's table, such as 'mixed_6e'; 'pooled', float32 [B, C], the global
-    average that the classifier reads; 'logits', float32 [B, num_classes].
+    average that the classifier reads; 'logits', float32 [B, num_classes],
+    or 'pooled' again if the network has no classifier.
     Inside `jax.jit`, unused outputs cost nothing.
   """
   (logits, _), state = model.apply(

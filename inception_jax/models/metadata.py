@@ -35,12 +35,8 @@ MAX_OUTPUTS = 1_000_000
 MAX_SIDE = 8192  # pixels
 _RANGES = {
   'model.name': validation.one_of(ARCHITECTURES),
-  # What follows from these takes memory, as names of outputs and images do.
-  'model.num_classes': (
-    lambda v: 1 <= v <= MAX_OUTPUTS,
-    f'1 to {MAX_OUTPUTS:,}',
-  ),
   'model.width': validation.POSITIVE,
+  # What follows from these takes memory, as names of outputs and images do.
   'card.input_size': (lambda v: 1 <= v <= MAX_SIDE, f'1 to {MAX_SIDE:,}'),
   'card.mean': (
     lambda v: len(v) in (1, 3) and max(map(abs, v)) < 2**31,
@@ -72,12 +68,17 @@ def to_dict(
 
 
 def from_dict(
-  values: Any, origin: Any
+  values: Any, origin: Any, *, headless: bool = False
 ) -> tuple[NetworkConfig, Card, tuple[str, ...]]:
   """Parses what `to_dict` returned, from JSON that may hold anything.
 
-  `origin` is the file, for the message. Returns the network, its card, and the
-  names of its classes, () if unknown.
+  Args:
+    values: the JSON.
+    origin: the file, for the message.
+    headless: whether the network may have no classifier, as imported weights.
+
+  Returns:
+    The network, its card, and the names of its classes, () if unknown.
 
   Raises:
     UserError: it describes no network of this project.
@@ -87,7 +88,7 @@ def from_dict(
     card |= {key: tuple(card[key]) for key in ('mean', 'std')}
     # The first checkpoints have no classes.
     classes = values.get('classes', [])
-    faults = _faults({'model': model, 'card': card}, classes)
+    faults = _faults({'model': model, 'card': card}, classes, headless)
   except (AttributeError, KeyError, TypeError, ValueError):
     raise UserError(f'{origin} does not describe a network') from None
   if faults:
@@ -98,7 +99,9 @@ def from_dict(
   return NetworkConfig(**model), Card(**card), tuple(classes)
 
 
-def _faults(sections: dict[str, dict], classes: Any) -> list[str]:
+def _faults(
+  sections: dict[str, dict], classes: Any, headless: bool
+) -> list[str]:
   """Returns a line for each key that is missing, unknown or invalid."""
   faults = []
   for section, types in _TYPES.items():
@@ -110,7 +113,14 @@ def _faults(sections: dict[str, dict], classes: Any) -> list[str]:
       for key, kind in types.items()
       if key in values and type(values[key]) is not kind
     ]
-  if faults := faults or validation.out_of_range(sections, _RANGES):
+  least = 0 if headless else 1
+  outputs = {
+    'model.num_classes': (
+      lambda v: least <= v <= MAX_OUTPUTS,
+      f'{least} to {MAX_OUTPUTS:,}',
+    )
+  }
+  if faults := faults or validation.out_of_range(sections, outputs | _RANGES):
     return faults
   model, card = sections['model'], sections['card']
   if model['stem'] not in ARCHITECTURES[model['name']].stems:

@@ -64,7 +64,8 @@ class AuxHead(nn.Module):
 class Classifier(nn.Module):
   """Global average pool and dense layer: [B, H, W, C] → [B, num_classes].
 
-  The logits are float32. With `batch_norm`, features and logits are normalized,
+  With no classes, the result is the pooled features [B, C]. The logits are
+  float32. With `batch_norm`, features and logits are normalized,
   with the ε and momentum of MindSpore's Inception-v4
   (models/official/cv/Inception/inceptionv4). That one ends in a log-softmax,
   which changes neither the loss nor the order of the classes.
@@ -93,6 +94,8 @@ class Classifier(nn.Module):
       # Sums over many positions lose digits in bfloat16; float32 costs little.
       x = jnp.mean(x, axis=(1, 2), dtype=policy.output_dtype)
     _sow_end_point(self, 'pooled', x)
+    if not self.num_classes:
+      return policy.cast_to_output(x)
     if self.batch_norm:
       x = normalize(x, 'bn_features', momentum=0.1)
     x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
@@ -141,8 +144,9 @@ class Inception(nn.Module):
         needs a 'dropout' key and mutable 'batch_stats'.
 
     Returns:
-      float32 logits [B, num_classes], and the auxiliary head's logits, or None
-      if there is no such head or it does not run.
+      float32 logits [B, num_classes], without classes the pooled features
+      [B, C]; and the auxiliary head's logits, or None if there is no such head
+      or it does not run.
     """
     x = self.options.policy.cast_to_compute(images)
     aux = None

@@ -9,7 +9,8 @@ class NetworkConfig:
 
   Attributes:
     name: a key of `architectures.ARCHITECTURES`.
-    num_classes: width of the logits.
+    num_classes: width of the logits; 0 if the network has no classifier and
+      returns the pooled features.
     stem: 'imagenet' or 'small'.
     width: multiplier on every channel count.
     aux_head: whether there is an auxiliary classifier, used in training only.

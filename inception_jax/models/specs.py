@@ -151,3 +151,19 @@ def output_size(spec, size: int) -> int:
     return -(-size // spec.strides)
   padded = size + 2 * (spec.padding == PAD_1)
   return (padded - window) // spec.strides + 1
+
+
+def output_features(spec, features: int) -> int:
+  """Returns the output channels at width 1, from those of the input."""
+  match spec:
+    case Conv(features=features) | ProjectedResidual(features=features):
+      return features
+    case Mixed(branches=branches):
+      total = 0
+      for branch in branches:
+        channels = features
+        for entry in branch:
+          channels = output_features(entry, channels)
+        total += channels
+      return total
+  return features  # a pool, a residual block

@@ -46,13 +46,15 @@ def main() -> dict[str, Any]:
   from inception_jax.weights import pretrained
 
   weights = importer.load(_WEIGHTS.value)
+  if _CLASSES.value and not weights.network.num_classes:
+    raise UserError(f'--class_names: {_WEIGHTS.value} has no classifier')
   if _CLASSES.value:
     classes = labels.class_names(_CLASSES.value, weights.network.num_classes)
     weights = dataclasses.replace(weights, classes=classes)
   if (config := _CONFIG.value) is not None:
     config = pretrained.resolve(config, weights)
     expected, number = config.model.num_classes, weights.network.num_classes
-    if expected not in (0, number):
+    if number and expected not in (0, number):
       raise UserError(
         f'model.num_classes={expected}, but {weights.origin} has {number}'
       )

@@ -1,10 +1,9 @@
 """Converts another framework's named tensors to variables of this package.
 
-The conversion is strict: each tensor must have a variable of the same shape and
-each variable a tensor, and an error lists every mismatch.
+The conversion is strict: each tensor of the network must have a variable of the
+same shape and each variable a tensor, and an error lists every mismatch.
 """
 
-from collections.abc import Iterable
 import dataclasses
 import logging
 import re
@@ -18,7 +17,9 @@ from inception_jax.errors import UserError
 from inception_jax.models import architectures
 from inception_jax.models.card import Card
 from inception_jax.models.network_config import NetworkConfig
+from inception_jax.weights import heads
 from inception_jax.weights import layout
+from inception_jax.weights.names import TORCHVISION_V3
 from inception_jax.weights.names import Names
 from inception_jax.weights.sources import Source
 from inception_jax.weights.sources import Style
@@ -27,16 +28,8 @@ log = logging.getLogger(__name__)
 
 # ImageNet's 1000 classes after a background class, which no dataset here has.
 _CLASSES_WITH_BACKGROUND = 1001
-_PREFIXES = (
-  '',
-  'module.',  # torch's DataParallel and DistributedDataParallel
-  'model.',
-  '_orig_mod.',  # torch.compile
-  'network.',  # MindSpore's training cells
-  'network._backbone.',
-  '_backbone.',
-  'backbone.',
-)
+# pt_inception-2015-12-05, of the graph classify_image_graph_def.pb.
+_FID_CLASSES = 1008
 _MOVING_AVERAGE = '/ExponentialMovingAverage'  # suffix of TensorFlow's
 
 
@@ -59,50 +52,31 @@ class Weights:
   classes: tuple[str, ...] = ()
 
 
-def match_source(
-  tensors: dict[str, np.ndarray], sources: Iterable[Source]
-) -> tuple[Source, str] | None:
-  """Finds the network whose tensor names match best.
-
-  Of `sources`, the first wins a tie. Returns the network and the prefix of its
-  names in this file; None if no network has more than half of its names there.
-  """
-  best, best_score = None, (0.5, 0)
-  for source in sources:
-    model = architectures.create(source.network_config(2, aux_head=False))
-    expected = [mapping.name for mapping in layout.mappings(model, source)]
-    for prefix in _PREFIXES:
-      count = sum(prefix + name in tensors for name in expected)
-      # The count breaks ties: in Keras, the names of a small network are a
-      # subset of a larger one's.
-      score = count / len(expected), count
-      if score > best_score:
-        best, best_score = (source, prefix), score
-  return best
-
-
 def to_weights(
   tensors: dict[str, np.ndarray], source: Source, prefix: str, path: str
 ) -> Weights:
   """Converts a file's tensors.
 
-  `source` and `prefix` are from `match_source`; `path` is for messages.
+  `source` and `prefix` are from `match_source`; `path` is for messages. Without
+  a classifier, see `heads.select`, the network has 0 classes.
 
   Raises:
     UserError: tensors are missing or unexpected, or have a wrong shape,
       non-finite values or negative variances; lists all of them.
   """
   style = source.style
-  tensors = {
-    name.removeprefix(prefix): array
-    for name, array in _network_tensors(tensors, style).items()
-  }
-  aux_head = bool(source.names.aux) and any(
-    name.startswith(style.layer_prefix(source.names.aux[-1]))
-    for name in tensors
-  )
+  tensors = heads.select(_without_slots(tensors, style), source, prefix)
   _drop_background(tensors, source)
-  num_classes = _num_classes(tensors, source, path)
+  num_classes = heads.num_classes(tensors, source)
+  if source.names is TORCHVISION_V3 and num_classes == _FID_CLASSES:
+    raise UserError(
+      f'{path} is the Inception of the Fréchet inception distance, by its '
+      f'{_FID_CLASSES} outputs: its pools differ from those of '
+      f'{source.network_name}, so that it cannot be imported'
+    )
+  aux_head = _has_aux(tensors, source, num_classes)
+  if not aux_head:
+    tensors = {k: x for k, x in tensors.items() if not heads.is_aux(k, source)}
   network = source.network_config(num_classes, aux_head)
   model = architectures.create(network)
   mappings = layout.mappings(model, source)
@@ -146,7 +120,7 @@ def to_weights(
   )
 
 
-def _network_tensors(tensors, style: Style) -> dict[str, np.ndarray]:
+def _without_slots(tensors, style: Style) -> dict[str, np.ndarray]:
   """Drops counters and optimizer state; prefers moving averages; logs both."""
   averages = {
     name.removesuffix(_MOVING_AVERAGE): array
@@ -156,7 +130,10 @@ def _network_tensors(tensors, style: Style) -> dict[str, np.ndarray]:
   slot = style.slots and re.compile(f'^{style.slots}|{style.slots}$')
   used, dropped = {}, []
   for name, array in tensors.items():
-    is_counter = array.size == 1 and array.ndim < 2
+    # A bias may be that of a single output.
+    is_counter = array.size == 1 and (
+      array.ndim == 0 or (array.ndim == 1 and not name.endswith(style.bias))
+    )
     is_slot = slot and slot.search(name)
     if is_counter or is_slot or name.endswith(_MOVING_AVERAGE):
       dropped.append(name)
@@ -193,13 +170,14 @@ def _drop_background(tensors, source: Source) -> None:
     log.info('dropped class 0 of 1001, the background')
 
 
-def _num_classes(tensors, source: Source, path: str) -> int:
-  dense = _classifiers(source.names)[0]
-  name = source.style.layer_prefix(dense) + source.style.bias
-  if name not in tensors:
-    fault = f'{name}: missing; a file without a classifier cannot be imported'
-    raise _mismatch(path, source, [fault])
-  return tensors[name].size
+def _has_aux(tensors, source: Source, num_classes: int) -> bool:
+  """Returns whether there is an auxiliary head for these classes."""
+  if not any(heads.is_aux(name, source) for name in tensors):
+    return False
+  aux_classes = heads.num_classes(tensors, source, source.names.aux[-1])
+  if not num_classes or aux_classes != num_classes:
+    log.info('ignored the auxiliary head: it is of %d classes', aux_classes)
+  return bool(num_classes) and aux_classes == num_classes
 
 
 def _mismatch(path: str, source: Source, faults: list[str]) -> UserError:

@@ -2,6 +2,7 @@
 
 from inception_jax.errors import UserError
 from inception_jax.weights import convert
+from inception_jax.weights import matching
 from inception_jax.weights import readers
 from inception_jax.weights.convert import Weights
 from inception_jax.weights.sources import SOURCES
@@ -23,7 +24,7 @@ def load(path: str) -> Weights:
     (s for s in SOURCES if s.framework in file_format.frameworks),
     key=lambda s: file_format.frameworks.index(s.framework),
   )
-  match = convert.match_source(tensors, sources)
+  match = matching.match_source(tensors, sources)
   if match is None:
     known = ', '.join(f'{s.framework} {s.network_name}' for s in sources)
     names = ', '.join(sorted(tensors)[:3]) or 'none'

@@ -1,7 +1,8 @@
 """Reads Keras's files: HDF5 of Keras 2 and 3, and the `.keras` archive.
 
 Keras numbers layers without an explicit name over the whole session in which
-the network was created; the result here numbers each kind of layer from 0.
+the network was created; the result here numbers each kind of layer from 0, in
+each model of a nested one.
 """
 
 import io
@@ -16,15 +17,17 @@ import numpy as np
 from inception_jax.weights import limits
 
 _NUMBERED_LAYER = re.compile(r'(conv2d|batch_normalization)(?:_(\d+))?')
-# In the order of the variables' numbers in a Keras 3 file.
-_VARIABLES = {
-  'batch_normalization': ('beta', 'moving_mean', 'moving_variance'),
-  'other': ('kernel', 'bias'),
-}
+# Where Keras 3 keeps a model's layers.
+_CONTAINERS = ('layers', '_layers')
+# Layers by scope, the model that they are in, and name: variables by name.
+Layers = dict[tuple[str, str], dict[str, h5py.Dataset]]
 
 
 def read(path: str) -> dict[str, np.ndarray]:
   """Reads a `.h5`, `.weights.h5` or `.keras`: {'conv2d_0/kernel': array, …}.
+
+  Layers of a model inside the outermost one have its name, or the attribute
+  that holds it, as a prefix: 'inception_v3/conv2d_0/kernel'.
 
   Raises:
     OSError, ValueError, KeyError, zipfile.BadZipFile: the file is malformed.
@@ -44,7 +47,8 @@ def _read_hdf5(file, size: int) -> dict[str, np.ndarray]:
     )
     if name := root.visititems_links(is_link):
       raise ValueError(f'{name} is a link, perhaps to another file')
-    read = _keras_3_layers if 'layers' in root else _keras_2_layers
+    is_keras_3 = 'layers' in root or 'vars' in root
+    read = _keras_3_layers if is_keras_3 else _keras_2_layers
     datasets = _numbered_from_0(read(root))
     limits.check_size(sum(map(_nbytes, datasets.values())), size)
     return {name: np.asarray(x) for name, x in datasets.items()}
@@ -72,13 +76,21 @@ def _nbytes(dataset: h5py.Dataset) -> int:
   return nbytes
 
 
-def _keras_3_layers(root) -> dict[str, dict[str, h5py.Dataset]]:
-  """Reads `layers/*/vars/0…`, whose attribute `name` is the layer's name."""
+def _keras_3_layers(root) -> Layers:
+  """Reads `…/vars/0…`, whose attribute `name` is the layer's name."""
+  groups = []
+  root.visititems(
+    lambda path, item: (
+      groups.append((path, item))
+      if path.rpartition('/')[2] == 'vars' and isinstance(item, h5py.Group)
+      else None
+    )
+  )
   layers = {}
-  for group in root['layers'].values():
-    if not len(group.get('vars', ())):
+  for path, variables in groups:
+    *scope, _ = path.split('/')[:-1] or ['']
+    if not len(variables) or path.startswith('optimizer/'):
       continue
-    variables = group['vars']
     if 'name' not in variables.attrs:
       raise ValueError(
         'the layers have no names; save the whole model with a newer Keras'
@@ -87,38 +99,63 @@ def _keras_3_layers(root) -> dict[str, dict[str, h5py.Dataset]]:
     if variables.attrs.get_id('name').shape:
       raise ValueError('a layer has several names')
     name = str(variables.attrs['name'])
-    is_norm = 'batch_normalization' in name or name.endswith('_bn')
-    suffixes = _VARIABLES['batch_normalization' if is_norm else 'other']
-    if len(variables) > len(suffixes):
-      raise ValueError(f'layer {name} has {len(variables)} variables')
-    layers[name] = {
-      suffixes[i]: variables[str(i)] for i in range(len(variables))
+    suffixes = _variable_names(name, len(variables))
+    # The attributes of a model that hold its layers say nothing.
+    scope = '/'.join(part for part in scope if part not in _CONTAINERS)
+    layers[scope, name] = {
+      suffix: variables[str(i)] for i, suffix in enumerate(suffixes)
     }
   return layers
 
 
-def _keras_2_layers(root) -> dict[str, dict[str, h5py.Dataset]]:
-  """Reads `LAYER/…/VARIABLE:0`, in `model_weights` of a whole model."""
-  items, layers = {}, {}
+def _variable_names(layer: str, count: int) -> tuple[str, ...]:
+  """Returns the names of a layer's variables, which are numbered in a file."""
+  if 'batch_normalization' in layer or layer.endswith('_bn'):
+    without_scale = ('beta', 'moving_mean', 'moving_variance')
+    names = ('gamma', *without_scale) if count == 4 else without_scale
+  else:
+    names = ('kernel', 'bias')[:count]
+  # Layers of other kinds, which no network here has.
+  return names if count == len(names) else tuple(map(str, range(count)))
+
+
+def _keras_2_layers(root) -> Layers:
+  """Reads `LAYER/…/VARIABLE:0`, in `model_weights` of a whole model.
+
+  The outermost folder is a layer's, or an inner model's, in which there are
+  several layers.
+  """
+  items = {}
   root.get('model_weights', root).visititems(items.__setitem__)
-  for path, item in items.items():
-    if isinstance(item, h5py.Dataset):
-      layer, *_, name = path.split('/')
-      layers.setdefault(layer, {})[name.removesuffix(':0')] = item
+  paths = [path for path, x in items.items() if isinstance(x, h5py.Dataset)]
+  inside = {}
+  for path in paths:
+    inside.setdefault(path.split('/')[0], set()).add(path.rpartition('/')[0])
+  layers = {}
+  for path in paths:
+    folder, _, name = path.rpartition('/')
+    scope, _, layer = folder.partition('/')
+    if len(inside[path.split('/')[0]]) == 1:  # a layer
+      scope, layer = '', scope
+    layer = scope, layer.rpartition('/')[2]
+    layers.setdefault(layer, {})[name.removesuffix(':0')] = items[path]
   return layers
 
 
-def _numbered_from_0(layers) -> dict[str, h5py.Dataset]:
-  numbers = {'conv2d': [], 'batch_normalization': []}
-  for layer in layers:
+def _numbered_from_0(layers: Layers) -> dict[str, h5py.Dataset]:
+  """Names the variables, with the layers of each scope numbered from 0."""
+  numbers = {}
+  for scope, layer in layers:
     if match := _NUMBERED_LAYER.fullmatch(layer):
-      numbers[match[1]].append(int(match[2] or 0))
+      numbers.setdefault((scope, match[1]), []).append(int(match[2] or 0))
+  for group in numbers.values():
+    group.sort()
   tensors = {}
-  for layer, arrays in layers.items():
+  for (scope, layer), arrays in layers.items():
     if match := _NUMBERED_LAYER.fullmatch(layer):
-      kind = match[1]
-      rank = sorted(numbers[kind]).index(int(match[2] or 0))
-      layer = f'{kind}_{rank}'
+      rank = numbers[scope, match[1]].index(int(match[2] or 0))
+      layer = f'{match[1]}_{rank}'
+    prefix = f'{scope}/{layer}' if scope else layer
     for name, array in arrays.items():
-      tensors[f'{layer}/{name}'] = array
+      tensors[f'{prefix}/{name}'] = array
   return tensors

@@ -24,7 +24,7 @@ def mappings(model: Inception, source: Source) -> list[TensorMapping]:
   """Returns the mapping of every variable of `model`, by `source`'s names."""
   body, head, aux = _units(model)
   names = source.names
-  unit_names = names.body, names.head, names.aux if aux else ()
+  unit_names = names.body, names.head if head else (), names.aux if aux else ()
   result = []
   for units, group in zip((body, head, aux), unit_names, strict=True):
     for (path, kind), name in zip(units, group, strict=True):
@@ -35,8 +35,8 @@ def mappings(model: Inception, source: Source) -> list[TensorMapping]:
 def _units(model: Inception) -> tuple[list, list, list]:
   """Returns (path, kind) of each unit of the body, the head, the aux head."""
   body = [u for name, spec in model.table for u in _spec_units(spec, (name,))]
-  head = [(('head', 'dense'), 'dense')]
-  if model.head_batch_norm:
+  head = [(('head', 'dense'), 'dense')] if model.num_classes else []
+  if head and model.head_batch_norm:
     head.insert(0, (('head', 'bn_features'), 'norm'))
     head.append((('head', 'bn_logits'), 'norm'))
   conv = 'conv_norm' if model.aux_batch_norm else 'conv'

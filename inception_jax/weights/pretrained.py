@@ -29,7 +29,11 @@ from inception_jax.weights.convert import Weights
 
 
 def restore(
-  workdir: str, which: str, mesh: jax.sharding.Mesh, ema: bool = True
+  workdir: str,
+  which: str,
+  mesh: jax.sharding.Mesh,
+  ema: bool = True,
+  headless: bool = False,
 ) -> tuple[int, Weights]:
   """Restores trained weights of a run, a checkpoint or another framework.
 
@@ -39,13 +43,27 @@ def restore(
       checkpoint), of a checkpoint, or of a file that `importer.load` reads.
     mesh: the devices, on which a checkpoint's weights are replicated.
     ema: whether to restore the moving average, if there is one.
+    headless: whether weights without a classifier are accepted.
 
   Returns:
     The step, 0 for another framework's file, and the weights.
 
   Raises:
-    UserError: there is no such checkpoint or file, or it is damaged.
+    UserError: there is no such checkpoint or file, or it is damaged or has no
+      classifier.
   """
+  step, weights = _restore(workdir, which, mesh, ema)
+  if not (headless or weights.network.num_classes):
+    raise UserError(
+      f'{weights.origin} has no classifier; fine-tune it first, by '
+      '--config.fine_tune.checkpoint='
+    )
+  return step, weights
+
+
+def _restore(
+  workdir: str, which: str, mesh: jax.sharding.Mesh, ema: bool
+) -> tuple[int, Weights]:
   if workdir and not lookup.is_path(which):
     return _restore_checkpoint(workdir, which, mesh, ema)
   path = epath.Path(inputs.expand_home(which))
@@ -69,7 +87,9 @@ def _restore_checkpoint(
     steps, lambda r: {'ema'} if has_ema(r) else {'params', 'batch_stats'}
   )
   path = directory.path(step)
-  network, card, classes = metadata.from_dict(record['network'], path)
+  network, card, classes = metadata.from_dict(
+    record['network'], path, headless=True
+  )
   model = architectures.create(network)
   variables = jax.tree.map(
     lambda x: x.update(sharding=sharding.replicated(mesh)),
@@ -111,7 +131,7 @@ def resolve_for_training(
     return factory.resolve(config, network, card), None
   if not config.fine_tune.checkpoint:
     return factory.resolve(config), None
-  _, weights = restore('', config.fine_tune.checkpoint, mesh)
+  _, weights = restore('', config.fine_tune.checkpoint, mesh, headless=True)
   return resolve(config, weights), weights
 
 
@@ -165,13 +185,14 @@ def load_pretrained(path: str, num_classes: int | None = None) -> Pretrained:
       another framework (see `importer.load`). The moving average of the
       weights is loaded if there is one.
     num_classes: if it differs from the number of the weights, both classifiers
-      are newly initialized, with `jax.random.key(0)`.
+      are newly initialized, with `jax.random.key(0)`. 0: no classifier; the
+      network returns the pooled features, as with weights that have none.
 
   Raises:
     UserError: the weights cannot be read, or are not of a known network.
   """
   mesh = sharding.make_mesh(jax.devices()[:1])
-  _, weights = restore('', path, mesh)
+  _, weights = restore('', path, mesh, headless=True)
   network, card = weights.network, weights.card
   if num_classes not in (None, network.num_classes):
     network = dataclasses.replace(network, num_classes=num_classes)

@@ -21,10 +21,11 @@ _CLASSIFIERS = (('head', 'dense'), ('head', 'bn_logits'), ('aux', 'head'))
 def transfer(fresh: dict[str, Any], weights: Weights) -> dict[str, Any]:
   """Replaces initial variables with trained ones; logs the exceptions.
 
-  Both classifiers keep their initial values if the number of classes differs,
-  and the auxiliary head if the weights have none of the same shape. For a
-  network with one input channel, a first kernel of three is summed over them:
-  a grey image then gives the same activations as in RGB.
+  Both classifiers keep their initial values if the number of classes differs or
+  the weights have no classifier, and the auxiliary head if the weights have
+  none of the same shape. For a network with one input channel, a first kernel
+  of three is summed over them: a grey image then gives the same activations as
+  in RGB.
 
   Returns:
     {'params', 'batch_stats'} like `fresh`, each leaf with the sharding there.
@@ -36,10 +37,19 @@ def transfer(fresh: dict[str, Any], weights: Weights) -> dict[str, Any]:
   old = traverse_util.flatten_dict(weights.variables)
   notes = [f'starting from {weights.origin}']
 
-  if old[_BIAS].shape != new[_BIAS].shape:
+  before, after = _num_classes(old), _num_classes(new)
+  if bool(before) != bool(after):
     notes.append(
-      f'{old[_BIAS].size} → {new[_BIAS].size} classes: the classifiers are '
-      'newly initialized'
+      'the classifier is newly initialized: the weights have none'
+      if after
+      else 'the classifier is dropped'
+    )
+    old = {path: x for path, x in old.items() if path[1] != 'head'}
+    head = {path: x for path, x in new.items() if path[1] == 'head'}
+    old |= head  # keeps its initial values
+  elif before != after:
+    notes.append(
+      f'{before} → {after} classes: the classifiers are newly initialized'
     )
     old = {path: x for path, x in old.items() if not _is_classifier(path)}
   new_aux, old_aux = _aux_shapes(new), _aux_shapes(old)
@@ -66,6 +76,10 @@ def transfer(fresh: dict[str, Any], weights: Weights) -> dict[str, Any]:
       for path, leaf in new.items()
     }
   )
+
+
+def _num_classes(flat) -> int:
+  return flat[_BIAS].size if _BIAS in flat else 0
 
 
 def _is_classifier(path: tuple[str, ...]) -> bool:

@@ -11,6 +11,7 @@ import pytest
 
 from inception_jax.errors import UserError
 from inception_jax.weights import convert
+from inception_jax.weights import matching
 from inception_jax.weights import sources
 from tests.parity import cases
 from tests.parity import compare
@@ -31,7 +32,7 @@ def test_every_tensor_has_a_variable(case):
   source, tensors = constant_tensors(case)
   # torchvision's v3 has the names of timm's.
   others = [s for s in sources.SOURCES if s.framework != 'torchvision']
-  match, prefix = convert.match_source(tensors, others)
+  match, prefix = matching.match_source(tensors, others)
   if case.source != 'torchvision':
     assert (match, prefix) == (source, '')
   weights = convert.to_weights(dict(tensors), source, '', 'file')

@@ -6,8 +6,20 @@ import numpy as np
 import pytest
 
 import inception_jax
+from inception_jax.checkpointing import lookup
+from inception_jax.checkpointing.manager import CheckpointManager
+from inception_jax.data.sources import registry
+from inception_jax.errors import UserError
+from inception_jax.evaluation import evaluate
+from inception_jax.models import architectures
+from inception_jax.models import card as card_lib
+from inception_jax.models import factory
+from inception_jax.models import metadata
+from inception_jax.training import loop
+from inception_jax.training import train_state
 from inception_jax.weights import exporter
 from tests.parity import cases
+from tests.support import runs
 
 
 @pytest.mark.slow
@@ -31,3 +43,82 @@ def test_load_pretrained(tmp_path, timm_v3):
     variables['params']['mixed_7c'],
     timm_v3.variables['params']['mixed_7c'],
   )
+
+
+@pytest.fixture
+def headless(tmp_path):
+  """An imported network without a classifier: (its folder, its variables)."""
+  config = runs.short_config()
+  network = factory.network_config(config, num_classes=0)
+  card = card_lib.from_config(config.data)
+  images = jnp.zeros((1, *card.image_shape))
+  variables = architectures.create(network).init(jax.random.key(7), images)
+  folder = tmp_path / 'imported'
+  state = train_state.from_weights(variables)
+  about = metadata.to_dict(network, card, ())
+  with CheckpointManager(lookup.checkpoint_folder(str(folder))) as checkpoints:
+    checkpoints.save(vars(state), {}, about)
+  return folder, variables
+
+
+def test_without_a_classifier_the_pooled_features_are_returned(headless):
+  folder, variables = headless
+  model, restored, card = inception_jax.load_pretrained(str(folder))
+  jax.tree.map(np.testing.assert_array_equal, restored, variables)
+  assert 'head' not in restored['params']
+  images = jax.random.normal(jax.random.key(0), (2, *card.image_shape))
+  features, aux = model.apply(restored, images)
+  end_points = inception_jax.features(model, restored, images)
+  assert aux is None and features.dtype == jnp.float32
+  np.testing.assert_array_equal(features, end_points['pooled'])
+  np.testing.assert_allclose(
+    features, end_points['mixed_2a'].mean(axis=(1, 2)), rtol=1e-6, atol=1e-6
+  )
+
+
+def test_a_classifier_is_dropped_or_added(finished_run, headless):
+  workdir, _ = finished_run
+  full = inception_jax.load_pretrained(str(workdir))
+  body = inception_jax.load_pretrained(str(workdir), num_classes=0)
+  assert 'head' not in body.variables['params']
+  images = jax.random.normal(jax.random.key(0), (2, *full.card.image_shape))
+  features, _ = body.model.apply(body.variables, images)
+  expected = inception_jax.features(full.model, full.variables, images)
+  np.testing.assert_allclose(features, expected['pooled'], rtol=1e-6)
+
+  folder, variables = headless
+  model, restored, _ = inception_jax.load_pretrained(str(folder), num_classes=3)
+  logits, _ = model.apply(restored, images)
+  assert logits.shape == (2, 3)
+  assert restored['params'].pop('head')['dense']['kernel'].any()
+  jax.tree.map(np.testing.assert_array_equal, restored, variables)
+
+
+def test_without_a_classifier_no_evaluation(headless, one_device):
+  folder, _ = headless
+  config = runs.short_config()
+  for workdir, which in ((str(folder), 'latest'), ('', str(folder))):
+    options = evaluate.Options(checkpoints=(which,))
+    with pytest.raises(UserError, match='has no classifier; fine-tune it'):
+      evaluate.evaluate(config, workdir, one_device, options)
+
+
+def test_fine_tuning_adds_a_classifier(headless, tmp_path, one_device, caplog):
+  folder, variables = headless
+  config = runs.short_config()
+  config.fine_tune.checkpoint = str(folder)
+  config.fine_tune.freeze = ('!head', '*')
+  config.train_for = '1 step'
+  with caplog.at_level('INFO', 'inception_jax'):
+    loop.train(config, str(tmp_path / 'run'), one_device)
+  assert 'the classifier is newly initialized' in caplog.text
+  tuned = inception_jax.load_pretrained(str(tmp_path / 'run')).variables
+  digits = registry.load(config, config.data.train_split)
+  kernel = tuned['params'].pop('head')['dense']['kernel']
+  assert kernel.shape[1] == len(digits.class_names)
+  for a, b in zip(
+    jax.tree.leaves(tuned['params']),
+    jax.tree.leaves(variables['params']),
+    strict=True,
+  ):
+    np.testing.assert_allclose(a, b, rtol=1e-6)
