@@ -3,12 +3,17 @@
 python -m inception_jax.tools.import_weights \
     --weights=inception_v4.tf_in1k.safetensors --output=runs/timm_v4
 
-Reads timm's safetensors and .pth, torchvision's .pth, Keras's .h5 and .keras,
+Reads timm's safetensors, also in parts (their .index.json), .pth, .bin and
+.pth.tar, torchvision's .pth, Lightning's .ckpt, Keras's .h5 and .keras,
 TF-slim's checkpoints, weiaicunzai/pytorch-cifar100's .pth, MindSpore's and
-MindCV's .ckpt. The tensor names determine the network. Evaluate the output with
-main.py --mode=eval --workdir=OUTPUT, or fine-tune it with
-main.py --config.fine_tune.checkpoint=OUTPUT. The names in --class_names= appear
-in predictions and exported files, and match the folders of an evaluation set.
+MindCV's .ckpt. The tensor names determine the network, which may be part of a
+larger model. Evaluate the output with main.py --mode=eval --workdir=OUTPUT, or
+fine-tune it with main.py --config.fine_tune.checkpoint=OUTPUT.
+
+One dense layer on the pooled features is the classifier, whatever its name.
+With another head or none, the output has no classifier: fine-tuning adds one.
+The names in --class_names= appear in predictions and exported files, and match
+the folders of an evaluation set.
 """
 
 import dataclasses

@@ -1,6 +1,6 @@
 """Reads the weight files of other frameworks: path → named numpy arrays.
 
-Files are untrusted: only torch reads pickles, with `weights_only=True`. The
+Files are untrusted: see `torch_file` for pickles, `keras_file` for HDF5. The
 sizes of all arrays are checked before they are read (`limits`). Every failure
 is a UserError of one line.
 """
@@ -9,30 +9,20 @@ from collections.abc import Callable
 import dataclasses
 import glob
 import math
-import mmap
 import os
-import re
 from typing import Any
-import zipfile
 
 import numpy as np
 
 from inception_jax import errors
+from inception_jax import inputs
 from inception_jax.errors import UserError
 from inception_jax.weights import keras_file
 from inception_jax.weights import limits
 from inception_jax.weights import mindspore_file
+from inception_jax.weights import torch_file
 
-_MIN_TORCH = (2, 10)
-# Keys under which training scripts store the network, averaged weights first.
-_STATE_DICTS = (
-  'state_dict_ema',
-  'model_ema',
-  'state_dict',
-  'model',
-  'model_state_dict',
-  'net',
-)
+_MAX_INDEX = 2**24  # bytes
 _TF_TABLE_MAGIC = 0xDB4775248B80FB57.to_bytes(8, 'little')
 
 
@@ -86,7 +76,9 @@ def _format(path: str) -> Format:
     if path.endswith(suffix):
       return file_format
   if path.endswith('.ckpt'):
-    return TF_CHECKPOINT if _is_tf_table(path) else MINDSPORE
+    if _is_tf_table(path):
+      return TF_CHECKPOINT
+    return PTH if _is_pickle(path) else MINDSPORE
   known = ', '.join([*_BY_SUFFIX, '.ckpt'])
   raise UserError(f'{path}: expected a file that ends in {known}')
 
@@ -105,6 +97,12 @@ def _is_tf_table(path: str) -> bool:
     return file.read() == _TF_TABLE_MAGIC
 
 
+def _is_pickle(path: str) -> bool:
+  """Returns whether it is torch's, as of Lightning: a zip, or a bare pickle."""
+  with open(path, 'rb') as file:
+    return file.read(4).startswith((b'PK\3\4', b'\x80'))
+
+
 def _safetensors(path: str) -> dict[str, np.ndarray]:
   import ml_dtypes  # noqa: F401 (registers bfloat16 with numpy)
   import safetensors.numpy
@@ -112,56 +110,29 @@ def _safetensors(path: str) -> dict[str, np.ndarray]:
   return safetensors.numpy.load_file(path)
 
 
-def _pth(path: str) -> dict[str, np.ndarray]:
-  _check_pth(path)
-  needed = '.'.join(map(str, _MIN_TORCH))
-  hint = f'pip install "torch>={needed}", or save it as safetensors'
-  try:
-    import torch
-  except ImportError as error:
-    raise UserError(f'{path}: torch is needed to read it: {hint}') from error
-  version = tuple(int(n) for n in re.findall(r'\d+', torch.__version__)[:2])
-  if version < _MIN_TORCH:
-    raise UserError(
-      f'{path}: torch {torch.__version__} cannot read pickles safely: {hint}'
-    )
-  try:
-    # Rejects everything but tensors and plain containers.
-    content = torch.load(path, map_location='cpu', weights_only=True)
-  except Exception as error:
-    raise UserError(
-      f'{path} is damaged, or has objects other than tensors, which could run '
-      f'code on loading; save only its state_dict: {errors.one_line(error)}'
-    ) from error
-  for key in _STATE_DICTS:
-    if isinstance(content, dict) and isinstance(content.get(key), dict):
-      content = content[key]
-      break
-  if not isinstance(content, dict):
-    raise UserError(f'{path}: expected a state_dict, not {type(content)}')
-  tensors = {
-    name: tensor
-    for name, tensor in content.items()
-    if isinstance(tensor, torch.Tensor)
-  }
-  # A tensor may repeat its values, or be larger than what the file has of it.
-  nbytes = sum(x.numel() * x.element_size() for x in tensors.values())
-  limits.check_size(nbytes, _size(path))
-  return {name: tensor.float().numpy() for name, tensor in tensors.items()}
-
-
-def _check_pth(path: str) -> None:
-  """Raises ValueError if torch would unpack, or make up, more than it reads."""
-  if zipfile.is_zipfile(path):
-    with zipfile.ZipFile(path) as archive:
-      limits.check_stored(archive.infolist(), _size(path))
-  with (
-    open(path, 'rb') as file,
-    mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
-  ):
-    # What the pickle may call with a number, for as many zeros.
-    if content.find(b'bytearray') >= 0:
-      raise ValueError('it has a bytearray')
+def _shards(path: str) -> dict[str, np.ndarray]:
+  """Reads the files that an index of several safetensors names."""
+  with open(path, 'rb') as file:
+    index = inputs.parse_json(file.read(_MAX_INDEX))
+  shard_of = index['weight_map']
+  files = sorted(set(shard_of.values()))
+  for name in files:
+    if os.path.basename(name) != name:
+      raise ValueError(f'{name} is not the name of a file beside it')
+  folder = os.path.dirname(path)
+  paths = {name: os.path.join(folder, name) for name in files}
+  if missing := [name for name in files if not os.path.isfile(paths[name])]:
+    raise ValueError(f'{", ".join(missing)}: no such file beside it')
+  limits.check_size(sum(map(os.path.getsize, paths.values())))
+  tensors = {}
+  for name in files:
+    shard = _safetensors(paths[name])
+    if wrong := [k for k in shard if shard_of.get(k) != name]:
+      raise ValueError(f'{wrong[0]} of {name} is not in the index')
+    tensors |= shard
+  if missing := shard_of.keys() - tensors.keys():
+    raise ValueError(f'{min(missing)} is in no file')
+  return tensors
 
 
 def open_tf_checkpoint(path: str) -> tuple[Any, list[str]]:
@@ -191,7 +162,14 @@ def _tf_checkpoint(path: str) -> dict[str, np.ndarray]:
 
 
 SAFETENSORS = Format('safetensors', _safetensors, ('timm', 'weiaicunzai'))
-PTH = Format("torch's format", _pth, ('torchvision', 'weiaicunzai', 'timm'))
+SHARDS = dataclasses.replace(SAFETENSORS, read=_shards)
+PTH = Format(
+  "torch's format", torch_file.read, ('torchvision', 'weiaicunzai', 'timm')
+)
+# As timm's train.py and the hub name their files.
+TIMM_PTH = dataclasses.replace(
+  PTH, frameworks=('timm', 'torchvision', 'weiaicunzai')
+)
 KERAS = Format("Keras's HDF5", keras_file.read, ('Keras',))
 TF_CHECKPOINT = Format('a TensorFlow checkpoint', _tf_checkpoint, ('TF-slim',))
 MINDSPORE = Format(
@@ -199,6 +177,9 @@ MINDSPORE = Format(
 )
 _BY_SUFFIX = {
   '.safetensors': SAFETENSORS,
+  '.safetensors.index.json': SHARDS,
+  '.pth.tar': TIMM_PTH,
+  '.bin': TIMM_PTH,
   '.pth': PTH,
   '.pt': PTH,
   '.h5': KERAS,
