@@ -19,8 +19,8 @@ from inception_jax.models.card import Card
 from inception_jax.models.network_config import NetworkConfig
 from inception_jax.weights import heads
 from inception_jax.weights import layout
-from inception_jax.weights.names import TORCHVISION_V3
 from inception_jax.weights.names import Names
+from inception_jax.weights.sources import TORCH
 from inception_jax.weights.sources import Source
 from inception_jax.weights.sources import Style
 
@@ -68,7 +68,8 @@ def to_weights(
   tensors = heads.select(_without_slots(tensors, style), source, prefix)
   _drop_background(tensors, source)
   num_classes = heads.num_classes(tensors, source)
-  if source.names is TORCHVISION_V3 and num_classes == _FID_CLASSES:
+  is_v3 = style is TORCH and source.network_name == 'inception_v3'
+  if is_v3 and num_classes == _FID_CLASSES:
     raise UserError(
       f'{path} is the Inception of the Fréchet inception distance, by its '
       f'{_FID_CLASSES} outputs: its pools differ from those of '

@@ -47,18 +47,21 @@ def select(tensors, source: Source, prefix: str) -> dict[str, np.ndarray]:
       outside[name] = array
   body, head = names(source)
   modules = {_module(name) for name in body}
-  users = {
-    name
-    for name in inside.keys() - head
-    if not (_module(name) in modules or is_aux(name, source))
-  }
+  is_users = lambda name: (
+    not (name in head or _module(name) in modules or is_aux(name, source))
+  )
+  is_others = any(map(is_users, inside))
   kernel = inside.get(_dense(source) + source.style.kernel)
-  if head & inside.keys() and not (users and not _fits(kernel, source)):
+  if head & inside.keys() and (_fits(kernel, source) or not is_others):
     _log('ignored, outside of the network', outside)
     return inside
-  users |= head & inside.keys()
-  network = {name: x for name, x in inside.items() if name not in users}
-  layers = _layers({prefix + name: inside[name] for name in users})
+  network, users = {}, {}
+  for name, array in inside.items():
+    if name in head or is_users(name):
+      users[prefix + name] = array
+    else:
+      network[name] = array
+  layers = _layers(users)
   layers = layers or _without_vectors(_layers(outside), source)
   only = next(iter(layers)) if len(layers) == 1 else ''
   if only and _is_classifier(layers[only], source):
@@ -73,7 +76,8 @@ def select(tensors, source: Source, prefix: str) -> dict[str, np.ndarray]:
     outside = {k: x for k, x in outside.items() if _folder(k) != only}
   else:
     log.warning('imported without a classifier')
-    _log('not one dense layer on the pooled features, ignored', layers)
+    layer_names = [name.rstrip('./') for name in layers]
+    _log('not one dense layer on the pooled features, ignored', layer_names)
     outside = {k: x for k, x in outside.items() if _folder(k) not in layers}
   _log('ignored, outside of the network', outside)
   return network

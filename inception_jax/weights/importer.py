@@ -5,6 +5,7 @@ from inception_jax.weights import convert
 from inception_jax.weights import matching
 from inception_jax.weights import readers
 from inception_jax.weights.convert import Weights
+from inception_jax.weights.sources import NUMBERED_SOURCES
 from inception_jax.weights.sources import SOURCES
 
 
@@ -13,18 +14,24 @@ def load(path: str) -> Weights:
 
   Supports timm (safetensors, .pth), torchvision (.pth), Keras (.h5, .keras),
   TF-slim (checkpoints), weiaicunzai/pytorch-cifar100 (.pth, safetensors),
-  MindSpore and MindCV (.ckpt). The tensor names determine the network.
+  MindSpore and MindCV (.ckpt). The tensor names determine the network, which
+  may be part of a larger model. Its classifier may be missing, then the result
+  has 0 classes; see `heads`.
 
   Raises:
-    UserError: the file cannot be read, or does not hold exactly one of the
-      networks in `SOURCES`.
+    UserError: the file cannot be read, or does not hold one of the networks in
+      `SOURCES`.
   """
   tensors, file_format = readers.read(path)
-  sources = sorted(
-    (s for s in SOURCES if s.framework in file_format.frameworks),
-    key=lambda s: file_format.frameworks.index(s.framework),
+  frameworks = file_format.frameworks
+  of_format = lambda sources: sorted(
+    (s for s in sources if s.framework in frameworks),
+    key=lambda s: frameworks.index(s.framework),
   )
-  match = matching.match_source(tensors, sources)
+  sources = of_format(SOURCES)
+  match = matching.match_source(tensors, sources) or matching.match_source(
+    tensors, of_format(NUMBERED_SOURCES)
+  )
   if match is None:
     known = ', '.join(f'{s.framework} {s.network_name}' for s in sources)
     names = ', '.join(sorted(tensors)[:3]) or 'none'

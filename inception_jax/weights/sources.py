@@ -11,6 +11,7 @@ from inception_jax.models.card import Card
 from inception_jax.models.network_config import NetworkConfig
 from inception_jax.weights import keras_names
 from inception_jax.weights import names as names_lib
+from inception_jax.weights import numbered_names
 from inception_jax.weights import slim_names
 
 # ImageNet's channel statistics, in 0…255.
@@ -202,4 +203,23 @@ SOURCES = (
   _source(
     'weiaicunzai', 'cifar_inception_resnet_v2', TORCH, names_lib.CIFAR_RESNET
   ),
+)
+# Tried where none of `SOURCES` matches.
+NUMBERED_SOURCES = tuple(
+  dataclasses.replace(source, names=names)
+  for source, *variants in (
+    (
+      TIMM[_V3],
+      numbered_names.NUMBERED_V3,
+      numbered_names.NUMBERED_V3_AUX,
+    ),
+    (
+      TORCHVISION,
+      numbered_names.NUMBERED_V3,
+      numbered_names.NUMBERED_V3_AUX,
+    ),
+    (TIMM[_V4], numbered_names.NUMBERED_V4),
+    (TIMM[_RESNET], numbered_names.NUMBERED_RESNET),
+  )
+  for names in variants
 )
