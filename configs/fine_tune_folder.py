@@ -1,18 +1,17 @@
 """Fine-tunes pretrained weights on a folder of images.
 
-  python -m inception_jax.tools.import_weights \
-      --weights=inception_v4.safetensors --output=IMPORTED
   python main.py --config=configs/fine_tune_folder.py --workdir=DIR \
-      --config.data.dir=IMAGES --config.fine_tune.checkpoint=IMPORTED
+      --config.data.dir=IMAGES --config.fine_tune.checkpoint=WEIGHTS
 
-Images are in IMAGES/train/CLASS/… and IMAGES/val/CLASS/…; the network gets one
-output for each class folder. SGD with momentum at a low learning rate, ten
-times that for the new classifier, a cosine schedule over 20 epochs, a moving
-average of the weights, and the preprocessing of the pretrained weights.
+WEIGHTS is another framework's file, such as inception_v4.safetensors, a run or
+a checkpoint; the network is that of the weights. Images are in
+IMAGES/train/CLASS/… and IMAGES/val/CLASS/…; the network gets one output for
+each class folder. SGD with momentum at a low learning rate, ten times that for
+the new classifier, a cosine schedule over 20 epochs, a moving average of the
+weights, and the preprocessing of the pretrained weights.
 
 With few images, --config.fine_tune.freeze="('!head','*')" trains the classifier
-only. --config.model.name selects another network. One accelerator is enough;
-the accuracy depends on the images.
+only. One accelerator is enough; the accuracy depends on the images.
 """
 
 from inception_jax.config import defaults
@@ -20,7 +19,8 @@ from inception_jax.config import defaults
 
 def get_config():
   config = defaults.get_config()
-  config.model.name = 'inception_v4'
+  config.model.name = ''  # of the weights, like the stem
+  config.model.width = 0.0
   config.model.bn_momentum = 0.99
 
   config.data.source = 'folder'

@@ -18,9 +18,11 @@ def get_config() -> ConfigDict:
   config.model = ConfigDict()
   # inception_v3, inception_v4, inception_resnet_v2 and, for 32×32 images,
   # cifar_inception_v3, cifar_inception_v4, cifar_inception_resnet_v2
+  # '': that of the loaded weights.
   config.model.name = 'inception_v3'
   config.model.num_classes = 0  # 0: as many as the dataset has
-  config.model.width = 1.0  # scales channels, rounded to multiples of 8
+  # Scales channels, rounded to multiples of 8; 0: that of the loaded weights.
+  config.model.width = 1.0
   config.model.stem = ''  # imagenet (299×299), small (32×32); '': the network's
   config.model.dropout_rate = 0.2  # fraction dropped before the logits
   # Stochastic depth: the probability that the last residual block drops its

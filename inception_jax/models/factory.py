@@ -23,17 +23,20 @@ def resolve(
   """Returns a copy of `config` without open keys, those that are 0 or empty.
 
   `network` and `card` are those of the loaded weights; None are the
-  architecture's as published.
+  architecture's as published. Without a name, nothing is known of the network.
   """
   config = config.copy_and_resolve_references()
   model = config.model
+  if network and not model.name:
+    model.name = network.name
   if architecture := ARCHITECTURES.get(model.name):
     network = network or architectures.published(model.name, 0)
     padding = 'counted' if network.count_include_pad else 'ignored'
-    model.stem = model.stem or architectures.default_stem(model.name)
+    model.stem = model.stem or network.stem
     model.pool_padding = model.pool_padding or padding
     model.bn_epsilon = model.bn_epsilon or network.bn_epsilon
     card = card or architecture.card
+  model.width = model.width or (network.width if network else 1.0)
   card_lib.resolve(config.data, card or Card())
   return config
 
@@ -94,8 +97,11 @@ def smallest_image(config) -> int:
   return size
 
 
-def check(config) -> list[str]:
-  """Returns a message for each invalid key that concerns the network."""
+def check(config, open_name: bool = False) -> list[str]:
+  """Returns a message for each invalid key that concerns the network.
+
+  With `open_name`, the name may be empty: it is that of weights not yet loaded.
+  """
   model = config.model
   faults = validation.out_of_range(
     config,
@@ -117,7 +123,8 @@ def check(config) -> list[str]:
     },
   )
   if model.name not in ARCHITECTURES:
-    return faults
+    is_open = open_name and not model.name
+    return [x for x in faults if not (is_open and x.startswith('model.name='))]
   faults += validation.out_of_range(
     config,
     {

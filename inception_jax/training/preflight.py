@@ -34,7 +34,7 @@ def check(config, workdir: str, train: bool, output: str = '') -> None:
   config = factory.resolve(config)
   if not train:  # the training split may be missing
     config.data.train_split = config.data.eval_split
-  faults = of_config(config)
+  faults = of_config(config, open_name=True)
   if train:
     faults += of_batch(config, jax.device_count())
   if is_primary():  # which alone changes the folders
@@ -46,12 +46,15 @@ def check(config, workdir: str, train: bool, output: str = '') -> None:
     raise errors.UserError(*faults)
 
 
-def of_config(config) -> list[str]:
-  """Returns the faults of a resolved config on any hardware."""
+def of_config(config, open_name: bool = False) -> list[str]:
+  """Returns the faults of a resolved config on any hardware.
+
+  For `open_name` see `factory.check`.
+  """
   return (
     validation.check(config)
     + durations.check(config)
-    + factory.check(config)
+    + factory.check(config, open_name)
     + loss_scale.check(config)
     + config_check.check(config)
     + optimizer.check(config)

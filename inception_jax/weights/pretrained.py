@@ -130,6 +130,11 @@ def resolve_for_training(
     network, card, _ = metadata.from_dict(record['network'], workdir)
     return factory.resolve(config, network, card), None
   if not config.fine_tune.checkpoint:
+    if not config.model.name:
+      raise UserError(
+        'model.name is empty, and there are no weights to take it from: set '
+        '--config.fine_tune.checkpoint, or --config.model.name'
+      )
     return factory.resolve(config), None
   _, weights = restore('', config.fine_tune.checkpoint, mesh, headless=True)
   return resolve(config, weights), weights

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from configs import fine_tune_folder
 import inception_jax
 from inception_jax.checkpointing import lookup
 from inception_jax.checkpointing.manager import CheckpointManager
@@ -15,9 +16,13 @@ from inception_jax.models import architectures
 from inception_jax.models import card as card_lib
 from inception_jax.models import factory
 from inception_jax.models import metadata
+from inception_jax.models.network_config import NetworkConfig
 from inception_jax.training import loop
+from inception_jax.training import preflight
 from inception_jax.training import train_state
 from inception_jax.weights import exporter
+from inception_jax.weights import pretrained
+from inception_jax.weights.convert import Weights
 from tests.parity import cases
 from tests.support import runs
 
@@ -122,3 +127,45 @@ def test_fine_tuning_adds_a_classifier(headless, tmp_path, one_device, caplog):
     strict=True,
   ):
     np.testing.assert_allclose(a, b, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+  'network',
+  [
+    NetworkConfig('inception_v3', 7, 'small', width=0.5, bn_epsilon=1e-5),
+    NetworkConfig('cifar_inception_v4', 0, 'small', count_include_pad=True),
+  ],
+)
+def test_the_network_follows_the_weights(network):
+  config = fine_tune_folder.get_config()
+  weights = Weights('x', network, card_lib.Card(input_size=139), {})
+  resolved = pretrained.resolve(config, weights)
+  assert factory.network_config(resolved, network.num_classes) == network
+  assert resolved.data.image_size == 139
+  config.model.width = 0.25
+  with pytest.raises(UserError, match=r'width=0\.25, but x has'):
+    pretrained.resolve(config, weights)
+
+
+def test_without_weights_the_network_has_a_name(one_device, tmp_path):
+  config = fine_tune_folder.get_config()
+  config.data.update(source='digits', eval_split='test')
+  preflight.check(config, str(tmp_path), train=True)  # weights come later
+  with pytest.raises(UserError, match=r'model\.name is empty'):
+    pretrained.resolve_for_training(config, '', one_device)
+  (fault,) = preflight.of_config(factory.resolve(config))
+  assert fault.startswith("model.name='': expected one of inception_v3")
+
+
+def test_a_run_is_resumed_and_evaluated_without_its_name(
+  finished_run, one_device
+):
+  workdir, result = finished_run
+  config = runs.short_config()
+  config.model.update(name='', stem='', width=0.0)
+  resumed, _ = pretrained.resolve_for_training(config, str(workdir), one_device)
+  assert (resumed.model.name, resumed.model.stem) == ('tiniest', 'small')
+  evaluated = evaluate.evaluate(
+    config, str(workdir), one_device, evaluate.Options(ema=False)
+  )
+  assert evaluated.result['count'] == result['count']
