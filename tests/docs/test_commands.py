@@ -43,7 +43,7 @@ def test_commands_parse(words):
 def test_configs_of_commands_lack_nothing_but_data(words):
   arguments = page_commands.config_arguments(words)
   config = factory.resolve(page_commands.parse_config(arguments))
-  found = preflight.of_config(config)
+  found = preflight.of_config(config, bool(config.fine_tune.checkpoint))
   data = r"data\.(dir|source)='.*(not a folder|no such folder|no prepared)"
   assert [fault for fault in found if not re.match(data, fault)] == []
 
