@@ -5,6 +5,7 @@ the network was created; the result here numbers each kind of layer from 0, in
 each model of a nested one.
 """
 
+import collections
 import io
 import math
 import os
@@ -14,11 +15,13 @@ import zipfile
 import h5py
 import numpy as np
 
+from inception_jax.weights import keras_names
 from inception_jax.weights import limits
 
 _NUMBERED_LAYER = re.compile(r'(conv2d|batch_normalization)(?:_(\d+))?')
-# Where Keras 3 keeps a model's layers.
+# Where Keras 3 keeps a model's layers, and other variables.
 _CONTAINERS = ('layers', '_layers')
+_NO_LAYERS = frozenset(('optimizer', 'metrics'))
 # Layers by scope, the model that they are in, and name: variables by name.
 Layers = dict[tuple[str, str], dict[str, h5py.Dataset]]
 
@@ -78,34 +81,52 @@ def _nbytes(dataset: h5py.Dataset) -> int:
 
 def _keras_3_layers(root) -> Layers:
   """Reads `…/vars/0…`, whose attribute `name` is the layer's name."""
-  groups = []
-  root.visititems(
-    lambda path, item: (
-      groups.append((path, item))
-      if path.rpartition('/')[2] == 'vars' and isinstance(item, h5py.Group)
-      else None
-    )
-  )
-  layers = {}
-  for path, variables in groups:
-    *scope, _ = path.split('/')[:-1] or ['']
-    if not len(variables) or path.startswith('optimizer/'):
+  items = {}
+  root.visititems(items.__setitem__)
+  groups = {
+    tuple(path.split('/')[:-1]): item
+    for path, item in items.items()
+    if path.endswith('/vars') and isinstance(item, h5py.Group)
+  }
+  layers, nameless = {}, False
+  for path, variables in groups.items():
+    if not len(variables) or not _NO_LAYERS.isdisjoint(path):
       continue
-    if 'name' not in variables.attrs:
-      raise ValueError(
-        'the layers have no names; save the whole model with a newer Keras'
-      )
-    # Many strings of an array may be one long one in the file.
-    if variables.attrs.get_id('name').shape:
-      raise ValueError('a layer has several names')
-    name = str(variables.attrs['name'])
-    suffixes = _variable_names(name, len(variables))
+    *scope, name = path
+    if 'name' in variables.attrs:
+      # Many strings of an array may be one long one in the file.
+      if variables.attrs.get_id('name').shape:
+        raise ValueError('a layer has several names')
+      name = str(variables.attrs['name'])
+    else:
+      nameless = True
     # The attributes of a model that hold its layers say nothing.
     scope = '/'.join(part for part in scope if part not in _CONTAINERS)
+    suffixes = _variable_names(name, len(variables))
     layers[scope, name] = {
       suffix: variables[str(i)] for i, suffix in enumerate(suffixes)
     }
-  return layers
+  return _named(layers) if nameless else layers
+
+
+def _named(layers: Layers) -> Layers:
+  """Names layers that Keras numbered in the order of `model.layers`.
+
+  As Keras 2 and the first of 3 did; the names follow from that order.
+  """
+  convs = collections.Counter(
+    scope for scope, layer in layers if layer.startswith('conv2d')
+  )
+  orders = {scope: keras_names.in_order(n) for scope, n in convs.items()}
+  named = {}
+  for (scope, layer), variables in layers.items():
+    if match := _NUMBERED_LAYER.fullmatch(layer):
+      names = orders.get(scope, {}).get(match[1], [])
+      place = int(match[2] or 0)
+      # Layers of the user's follow those of the network.
+      layer = names[place] if place < len(names) else layer
+    named[scope, layer] = variables
+  return named
 
 
 def _variable_names(layer: str, count: int) -> tuple[str, ...]:

@@ -83,7 +83,25 @@ def test_features_equal_keras(base, body):
 def test_features_of_inception_resnet_v2_equal_keras(keras, tmp_path):
   base = base_of(keras, 'InceptionResNetV2')
   base.save(tmp_path / 'x.h5')
-  check_features(base, importer.load(str(tmp_path / 'x.h5')))
+  weights = importer.load(str(tmp_path / 'x.h5'))
+  check_features(base, weights)
+  base.save_weights(path := str(tmp_path / 'x.weights.h5'))
+  remove_names(path)
+  jax.tree.map(
+    np.testing.assert_array_equal,
+    importer.load(path).variables,
+    weights.variables,
+  )
+
+
+def remove_names(path):
+  """Makes a file that of Keras 2, in which layers have only numbers."""
+
+  def remove(_, item):
+    item.attrs.pop('name', None)
+
+  with h5py.File(path, 'r+') as file:
+    file.visititems(remove)
 
 
 def headless(keras, base):
@@ -116,8 +134,17 @@ def normalized(keras, base):
   )
 
 
-@pytest.mark.parametrize('ending', ENDINGS)
-@pytest.mark.parametrize('make', [headless, pooled, two_layers, normalized])
+@pytest.mark.parametrize(
+  ('make', 'ending'),
+  [
+    *((headless, ending) for ending in ENDINGS),
+    (pooled, 'keras'),
+    (two_layers, 'h5'),
+    (two_layers, 'weights.h5'),
+    (normalized, 'h5'),
+    (normalized, 'keras'),
+  ],
+)
 def test_the_network_is_imported_without_another_head(
   keras, base, body, tmp_path, caplog, make, ending
 ):
@@ -144,12 +171,22 @@ def nested(keras, base):
 def twice_nested(keras, base):
   layers = [keras.layers.Input(SHAPE), nested(keras, base)]
   model = keras.Sequential(layers)
-  model.compile('adam', 'mse')  # the file gets an optimizer's state
+  # The file gets the state of an optimizer and of a metric.
+  model.compile('adam', 'mse', metrics=[keras.metrics.AUC()])
   return model
 
 
-@pytest.mark.parametrize('ending', ENDINGS)
-@pytest.mark.parametrize('make', [flat, nested, twice_nested])
+@pytest.mark.parametrize(
+  ('make', 'ending'),
+  [
+    (flat, 'h5'),
+    (flat, 'keras'),
+    (nested, 'h5'),
+    (nested, 'weights.h5'),
+    (twice_nested, 'h5'),
+    (twice_nested, 'keras'),
+  ],
+)
 def test_one_dense_layer_of_any_name_is_the_classifier(
   keras, base, body, tmp_path, make, ending
 ):
@@ -183,6 +220,17 @@ def test_a_model_of_ones_own_class(keras, base, body, tmp_path):
   features = features_of(body, formula.images(2, SHAPE[0]))
   found = features @ head['kernel'] + head['bias']
   assert np.abs(found - logits).max() <= 1e-5 * np.abs(logits).max()
+
+
+@pytest.mark.parametrize('make', [headless, normalized, flat])
+def test_layers_without_names(keras, base, body, tmp_path, make):
+  path = str(tmp_path / 'x.weights.h5')
+  make(keras, base).save_weights(path)
+  remove_names(path)
+  weights = importer.load(path)
+  head = weights.variables['params'].pop('head', None)
+  assert bool(head) == (make is flat)
+  jax.tree.map(np.testing.assert_array_equal, weights.variables, body.variables)
 
 
 def save_and_load(model, folder, ending):
