@@ -17,8 +17,9 @@
 #
 # Checks against other frameworks; CLONES= is a folder of cloned repositories:
 # make parity             logits and gradients of timm, torchvision, Keras,
-#                         TF-slim, MindCV and MindSpore; installs 12.5 GB of
-#                         environments; half an hour
+#                         TF-slim, MindCV and MindSpore, and files as torch's
+#                         users save them; installs 12.5 GB of environments;
+#                         half an hour
 # make parity-training    losses of 30 training steps against PyTorch
 # make parity-augmentation  AutoAugment and RandAugment against torchvision,
 #                         timm and MindCV, random crops against torchvision,
@@ -118,6 +119,7 @@ lint: $(VENV)/ready-test
 
 parity: .venv-torch/ready .venv-mindspore/ready .venv-slim/ready
 	@$(if $(ARGS),,$(MAKE) --silent parity-augmentation)
+	@$(if $(ARGS),,.venv-torch/bin/python -m tests.parity.torch_files)
 	@.venv-torch/bin/python -m tests.parity.run --clones=$(CLONES) $(ARGS)
 
 parity-training: .venv-torch/ready

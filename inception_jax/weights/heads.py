@@ -50,9 +50,10 @@ def select(tensors, source: Source, prefix: str) -> dict[str, np.ndarray]:
   is_users = lambda name: (
     not (name in head or _module(name) in modules or is_aux(name, source))
   )
-  is_others = any(map(is_users, inside))
   kernel = inside.get(_dense(source) + source.style.kernel)
-  if head & inside.keys() and (_fits(kernel, source) or not is_others):
+  if head & inside.keys() and (
+    _fits(kernel, source) or not any(map(is_users, inside))
+  ):
     _log('ignored, outside of the network', outside)
     return inside
   network, users = {}, {}
@@ -75,7 +76,7 @@ def select(tensors, source: Source, prefix: str) -> dict[str, np.ndarray]:
     network |= dense
     outside = {k: x for k, x in outside.items() if _folder(k) != only}
   else:
-    log.warning('imported without a classifier')
+    log.warning('imported without a classifier: fine-tuning adds a new one')
     layer_names = [name.rstrip('./') for name in layers]
     _log('not one dense layer on the pooled features, ignored', layer_names)
     outside = {k: x for k, x in outside.items() if _folder(k) not in layers}

@@ -8,7 +8,7 @@ import re
 from inception_jax.weights import heads
 from inception_jax.weights.sources import Source
 
-_MAX_NAME = 500  # characters; the names of networks have less than 100
+_MAX_NAME = 300  # characters; the names of networks have less than 100
 
 
 def match_source(
@@ -27,12 +27,15 @@ def match_source(
     'module.model.'; of equally good ones that of a moving average. None if no
     network has more than half of its names there.
   """
-  splits = [split for name in names for split in _splits(name)]
+  names = [name for name in names if len(name) <= _MAX_NAME]
   best, best_score = None, (0.5, 0, False)
   for source in sources:
     expected, _ = heads.names(source)
     counts = collections.Counter(
-      prefix for prefix, name in splits if name in expected
+      prefix
+      for whole in names
+      for prefix, name in _splits(whole)
+      if name in expected
     )
     for prefix, count in counts.items():
       # The count breaks ties: in Keras, the names of a small network are a
@@ -45,8 +48,6 @@ def match_source(
 
 def _splits(name: str) -> Iterator[tuple[str, str]]:
   """Yields each way to split a tensor's name: a module's, and the rest."""
-  if len(name) > _MAX_NAME:
-    return
   yield '', name
   for separator in re.finditer('[./]', name):
     yield name[: separator.end()], name[separator.end() :]

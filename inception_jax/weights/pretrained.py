@@ -54,9 +54,10 @@ def restore(
   """
   step, weights = _restore(workdir, which, mesh, ema)
   if not (headless or weights.network.num_classes):
+    path = which if lookup.is_path(which) else workdir
     raise UserError(
-      f'{weights.origin} has no classifier; fine-tune it first, by '
-      '--config.fine_tune.checkpoint='
+      f'{path} has no classifier; fine-tune it first: '
+      f'--config.fine_tune.checkpoint={path}'
     )
   return step, weights
 

@@ -1,6 +1,7 @@
 """Networks inside of larger models, with classifiers of any kind."""
 
 import json
+import tracemalloc
 
 import jax
 import numpy as np
@@ -222,3 +223,14 @@ def test_the_children_of_a_network_have_numbers(body, expected, with_aux):
   assert weights.origin == 'timm inception_v3'
   assert weights.network.num_classes == 5
   check_body(weights, expected)
+
+
+def test_names_of_any_depth_take_little_memory(whole):
+  names = [f'{i}.' + '.' * 2**20 for i in range(4)]
+  tracemalloc.start()
+  try:
+    match = matching.match_source([*names, *whole], TIMM)
+    _, most = tracemalloc.get_traced_memory()
+  finally:
+    tracemalloc.stop()
+  assert match == (TIMM[0], '') and most < 2**22
