@@ -171,3 +171,20 @@ def test_all_missing_flags_are_reported():
     'error: --weights is missing: the file to import',
     'error: --output is missing: the folder for the imported network',
   ]
+
+
+def test_without_a_classifier_there_are_no_names(tmp_path, timm_v3):
+  path, output = tmp_path / 'x.safetensors', tmp_path / 'out'
+  body = {k: x for k, x in timm_v3[1].items() if not k.startswith('fc.')}
+  safetensors.numpy.save_file(body, path)
+  (tmp_path / 'names.txt').write_text('one\n')
+  flags = [f'--weights={path}', f'--output={output}']
+  names = f'--class_names={tmp_path / "names.txt"}'
+  done = run(*flags, names, program=IMPORT)
+  assert done.returncode == 2 and not output.exists()
+  assert f'--class_names: {path} has no classifier' in done.stderr
+  done = run(*flags, program=IMPORT)
+  assert done.returncode == 0, done.stderr
+  assert 'imported without a classifier: fine-tuning adds' in done.stderr
+  result = json.loads(done.stdout.splitlines()[-1])
+  assert result['model']['num_classes'] == 0

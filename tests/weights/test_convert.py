@@ -44,3 +44,24 @@ def test_every_tensor_has_a_variable(case):
     convert.to_weights(tensors, source, '', 'file')
   assert any(name in fault for fault in error.value.faults)
   assert any('stray.weight' in fault for fault in error.value.faults)
+
+
+@pytest.mark.parametrize(
+  'name',
+  [
+    'slim-inception_v3',
+    'mindspore-inception_v4',
+    'mindcv-inception_v4',
+    'weiaicunzai-cifar_inception_v4',
+  ],
+)
+def test_every_framework_may_have_no_classifier(name):
+  source, tensors = constant_tensors(cases.named(name))
+  head = tuple(source.style.layer_prefix(unit) for unit in source.names.head)
+  body = {k: x for k, x in tensors.items() if not k.startswith(head)}
+  assert len(body) < len(tensors)
+  match = matching.match_source(body, sources.SOURCES)
+  assert match == (source, '')
+  weights = convert.to_weights(body, *match, 'file')
+  assert weights.network.num_classes == 0
+  assert not {'head', 'aux'} & weights.variables['params'].keys()
