@@ -19,10 +19,10 @@ from inception_jax.runtime.process import exit_now
 """
 
 
-def run(code, **streams):
-  """Runs a program; returns its status, stdout and stderr."""
+def run(code, first=(), **streams):
+  """Runs a program, by another one; returns its status, stdout and stderr."""
   done = subprocess.run(
-    [sys.executable, '-c', _PREAMBLE + code],
+    [*first, sys.executable, '-c', _PREAMBLE + code],
     cwd=ROOT,
     text=True,
     timeout=100,
@@ -83,6 +83,6 @@ def command():
 
 cli.run(command)
 """
-  closed = lambda: os.closerange(0, 3)
-  assert run(f'import os\n{code}', preexec_fn=closed)[0] == 2
+  closed = ('sh', '-c', 'exec "$@" <&- >&- 2>&-', 'sh')
+  assert run(f'import os\n{code}', closed)[0] == 2
   assert path.read_text() == 'content'

@@ -28,10 +28,10 @@ from tests.support.runs import train
 from tests.support.tiny import tiniest_config
 
 
-def program(text, **kwargs):
-  """Starts a Python program, and waits until it prints 'ready'."""
+def program(text, first=(), **kwargs):
+  """Starts a Python program, by another one; waits until it prints 'ready'."""
   process = subprocess.Popen(
-    [sys.executable, '-c', text],
+    [*first, sys.executable, '-c', text],
     cwd=commands.ROOT,
     stdout=subprocess.PIPE,
     stderr=subprocess.PIPE,
@@ -63,10 +63,8 @@ def test_signal_before_the_first_step_exits_immediately(number):
 
 
 def test_nohup_is_respected():
-  ignored = lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)
-  process = program(
-    INSTALL + 'input()', stdin=subprocess.PIPE, preexec_fn=ignored
-  )
+  nohup = ('sh', '-c', 'trap "" HUP; exec "$@"', 'sh')
+  process = program(INSTALL + 'input()', nohup, stdin=subprocess.PIPE)
   process.send_signal(signal.SIGHUP)
   _, errors = process.communicate('\n', timeout=60)
   assert process.returncode == 0, errors
