@@ -1,5 +1,6 @@
 """The formats that networks are exported to."""
 
+import abc
 import dataclasses
 import functools
 import os
@@ -28,7 +29,7 @@ from inception_jax.weights.convert import Weights
 _COMPARED = 8
 
 
-class Format:
+class Format(abc.ABC):
   """How a network is saved, loaded and compared in a format.
 
   Attributes:
@@ -54,6 +55,7 @@ class Format:
     """Returns `weights` without the parts that the format cannot hold."""
     return weights
 
+  @abc.abstractmethod
   def save(
     self,
     weights: Weights,
@@ -76,7 +78,6 @@ class Format:
       The exported network as a function, see `Artifact.classify`; of a weight
       file its `Weights`.
     """
-    raise NotImplementedError
 
   def load(self, path: str, trust: bool = False) -> artifact.Artifact:
     """Reads what `save` wrote; see `artifact.read`."""

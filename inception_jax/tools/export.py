@@ -99,25 +99,25 @@ def main():
 
 def _check_flags(workdir: str, output: str, mindspore: str) -> None:
   name, calibration = _FORMAT.value, _CALIBRATION.value
-  file_format = formats.FORMATS.get(name, formats.Format())
+  file_format = formats.FORMATS.get(name)
   faults = []
   if not workdir and '/' not in _CHECKPOINT.value:
     faults.append('--workdir is missing: the folder of the run to export')
-  if name not in formats.FORMATS:
+  if not file_format:
     known = ', '.join(formats.FORMATS)
     faults.append(f'--format={name}: expected one of {known}')
-  if fault := file_format.cannot_save(mindspore):
+  elif fault := file_format.cannot_save(mindspore):
     faults.append(fault)
   if not output:
     faults.append('--output is missing: the file or folder to create')
   elif os.path.lexists(output):
     faults.append(f'--output={output} already exists')
-  elif not output.endswith(file_format.ending):
+  elif file_format and not output.endswith(file_format.ending):
     ending = file_format.ending
     faults.append(f'--output={output}: expected a name that ends in {ending}')
   elif fault := files.cannot_write(os.path.dirname(os.path.abspath(output))):
     faults.append(f'--output={output} cannot be written: {fault}')
-  if calibration and not file_format.calibrated:
+  if calibration and not (file_format and file_format.calibrated):
     faults.append('--calibration applies only to --format=litert_int8')
   elif calibration and not os.path.exists(calibration):
     faults.append(f'--calibration={calibration}: no such folder')

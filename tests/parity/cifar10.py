@@ -13,7 +13,6 @@ does not repeat a finished one.
 import argparse
 import importlib
 import json
-import math
 import pathlib
 import subprocess
 import sys
@@ -133,7 +132,7 @@ def settings_of(config, steps: int, weights: pathlib.Path) -> dict:
     'weight_decay': config.weight_decay,
     'label_smoothing': config.label_smoothing,
     'seed': config.seed,
-    'epochs': math.ceil(steps * config.batch_size / IMAGES) + 1,
+    'workers': 1,  # reads and augments beside the training
     'rates': [float(rate(step)) for step in range(steps)],
   }
 

@@ -53,8 +53,7 @@ def settings_of(config, images: pathlib.Path, clone: str, seed: int) -> dict:
   """Returns the settings of the training, as torch_learning.py reads them."""
   plan = durations.plan(config, fashion_mnist.TRAIN)
   rate = schedules.make_schedule(config.schedule, config.batch_size, plan)
-  assert config.optimizer.name == 'sgd' and not config.optimizer.nesterov
-  assert config.data.flip and not config.label_smoothing
+  assert config.optimizer.name == 'sgd' and config.data.flip
   return {
     'dir': str(images),
     'clone': clone,
@@ -65,6 +64,9 @@ def settings_of(config, images: pathlib.Path, clone: str, seed: int) -> dict:
     'std': list(config.data.std),
     'batch_size': config.batch_size,
     'momentum': config.optimizer.momentum,
+    'nesterov': config.optimizer.nesterov,
+    'label_smoothing': config.label_smoothing,
+    'workers': 0,  # each training has one core
     'weight_decay': config.weight_decay,
     'rates': [float(rate(step)) for step in range(plan.total)],
   }

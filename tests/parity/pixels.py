@@ -77,7 +77,7 @@ def main():
       if python := getattr(args, library):
         out = HERE / 'golden' / f'pixels-{library}.npz'
         program = str(HERE / 'reference_pixels.py')
-        flags = f'--library={library}', f'--inputs={given}', f'--out={out}'
+        flags = f'--package={library}', f'--inputs={given}', f'--out={out}'
         subprocess.run([python, program, *flags], check=True)
         print(out, file=sys.stderr)
 

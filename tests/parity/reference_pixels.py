@@ -63,12 +63,12 @@ def slim(inputs):
 
 def main():
   parser = argparse.ArgumentParser(description=__doc__)
-  parser.add_argument('--library', choices=('opencv', 'mindspore', 'slim'))
+  parser.add_argument('--package', choices=('opencv', 'mindspore', 'slim'))
   parser.add_argument('--inputs')
   parser.add_argument('--out')
   args = parser.parse_args()
   with np.load(args.inputs) as inputs:
-    results = globals()[args.library](dict(inputs))
+    results = globals()[args.package](dict(inputs))
     np.savez_compressed(args.out, **{k: np.asarray(v) for k, v in results})
 
 

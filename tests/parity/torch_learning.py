@@ -19,7 +19,8 @@ from torchvision import transforms
 LOG_EVERY = 50  # steps
 
 
-def _images(folder, settings, augment):
+def images(folder, settings, augment):
+  """Returns the images of a folder, normalized, augmented on request."""
   normalize = [
     transforms.ToTensor(),
     transforms.Normalize(
@@ -36,7 +37,8 @@ def _images(folder, settings, augment):
   )
 
 
-def _train(model, images, settings):
+def train(model, images, settings) -> float:
+  """Trains a step for each of `settings.rates`; returns the images a second."""
   kernels = [p for p in model.parameters() if p.ndim > 1]
   others = [p for p in model.parameters() if p.ndim <= 1]
   optimizer = torch.optim.SGD(
@@ -46,12 +48,19 @@ def _train(model, images, settings):
     ],
     lr=0.0,
     momentum=settings['momentum'],
+    nesterov=settings['nesterov'],
   )
   loader = torch.utils.data.DataLoader(
-    images, settings['batch_size'], shuffle=True, drop_last=True
+    images,
+    settings['batch_size'],
+    shuffle=True,
+    drop_last=True,
+    num_workers=settings['workers'],
   )
   batches = itertools.chain.from_iterable(itertools.repeat(loader))
-  loss_of = torch.nn.CrossEntropyLoss()
+  loss_of = torch.nn.CrossEntropyLoss(
+    label_smoothing=settings['label_smoothing']
+  )
   model.train()
   begin = time.monotonic()
   for step, rate in enumerate(settings['rates'], 1):
@@ -72,10 +81,13 @@ def _train(model, images, settings):
         file=sys.stderr,
         flush=True,
       )
+  seconds = time.monotonic() - begin
+  return len(settings['rates']) * settings['batch_size'] / seconds
 
 
 @torch.no_grad()
-def _evaluate(model, images):
+def evaluate(model, images) -> dict:
+  """Returns 'loss', 'top1' and 'count' of all images."""
   loss_of = torch.nn.CrossEntropyLoss(reduction='sum')
   model.eval()
   sums = {'loss': 0.0, 'top1': 0, 'count': 0}
@@ -100,11 +112,12 @@ def main(path: str) -> None:
   from models.inceptionv3 import InceptionV3
 
   torch.manual_seed(settings['seed'])
-  images = _images('train', settings, augment=True)
-  model = InceptionV3(num_classes=len(images.classes))
+  examples = images('train', settings, augment=True)
+  model = InceptionV3(num_classes=len(examples.classes))
   model = model.to(memory_format=torch.channels_last)
-  _train(model, images, settings)
-  print(json.dumps(_evaluate(model, _images('val', settings, augment=False))))
+  train(model, examples, settings)
+  val = images('val', settings, augment=False)
+  print(json.dumps(evaluate(model, val)))
 
 
 if __name__ == '__main__':
