@@ -10,6 +10,9 @@ read the authors' archive instead: --config.data.source=cifar
 The network of cifar10_pytorch_inception_v3.py at a quarter of its width, which
 has 1/16 of the multiplications. SGD with Nesterov momentum and one cycle of the
 learning rate, which reaches a given accuracy in the fewest epochs.
+
+Top-1 82.78 % on two cores of an AMD EPYC (benchmarks/cifar10.md), of images
+that went once through JPEG compression.
 """
 
 from inception_jax.config import defaults
