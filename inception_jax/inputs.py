@@ -1,5 +1,6 @@
 """Paths, numbers and JSON from outside, of any length and depth."""
 
+from collections.abc import Iterable
 import itertools
 import json
 import os
@@ -45,6 +46,14 @@ def parse_number(text: str) -> int | None:
   """Returns the number of at most 20 decimal digits; None for other text."""
   is_number = len(text) <= 20 and text.isascii() and text.isdecimal()
   return int(text) if is_number else None
+
+
+def sort_classes(names: Iterable[str]) -> list[str]:
+  """Returns names of classes sorted; as numbers if all are decimal numbers."""
+  names = sorted(names)
+  if None in (numbers := [parse_number(name) for name in names]):
+    return names
+  return [name for _, name in sorted(zip(numbers, names, strict=True))]
 
 
 def parse_json(text: str | bytes) -> Any:

@@ -45,6 +45,9 @@ def get_config() -> ConfigDict:
   # Names of subfolders (source 'folder') or any tfds split, 'train[:99%]'.
   config.data.train_split = 'train'
   config.data.eval_split = 'test'
+  # '': class folders that are all numbers are sorted as numbers; text: as text,
+  # as earlier versions did, whose runs resume so by themselves; folder only.
+  config.data.class_order = ''
   config.data.image_size = 0  # pixels; 0: the card's, 299 or 32
   # Progressive resizing: training starts with images of this many pixels, which
   # grow in equal stages to image_size and are resized on the device; 0: off.

@@ -16,6 +16,7 @@ _UP_TO_1 = (lambda v: _RANGE[0](v) and v[1] <= 1, _RANGE[1] + ' <= 1')
 # Key → (predicate, what it accepts), for keys whose range depends on no other.
 RANGES = {
   'data.max_bad_fraction': validation.FRACTION,
+  'data.class_order': validation.one_of(('', 'text')),
   'data.grow_stages': validation.AT_LEAST_1,
   'data.max_pixels': validation.AT_LEAST_1,
   'data.shuffle_buffer': validation.AT_LEAST_1,

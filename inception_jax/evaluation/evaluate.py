@@ -7,10 +7,12 @@ from typing import NamedTuple
 
 import jax
 
+from inception_jax import inputs
 from inception_jax.data.sources import registry
 from inception_jax.distributed import session
 from inception_jax.errors import UserError
 from inception_jax.evaluation import labels as labels_lib
+from inception_jax.evaluation import outputs as outputs_lib
 from inception_jax.evaluation import predictions
 from inception_jax.evaluation.evaluator import Evaluator
 from inception_jax.evaluation.labels import ImageLabels
@@ -186,12 +188,22 @@ def labels_for(config, split, networks: Sequence, options: Options):
       faults.append(f'{other.origin} has other classes than {first.origin}')
   if faults:
     raise UserError(*faults)
-  classes = next((own.classes for own in networks if own.classes), ())
-  # Outputs without names are matched by number.
-  if not classes and factory.num_classes(config, split.class_names) != outputs:
+  given = split.class_names
+  classes = outputs_lib.names(
+    next((own.classes for own in networks if own.classes), ()), given, outputs
+  )
+  # Other outputs without names are matched by position.
+  if not classes and None not in map(inputs.parse_number, given):
+    if len(given) != outputs:
+      raise UserError(
+        f'the outputs of {first.origin} have no names, and the classes of '
+        f'{config.data.source} are numbers that are not all different and '
+        f'below {outputs}, the number of outputs'
+      )
+  elif not classes and factory.num_classes(config, given) != outputs:
     raise UserError(
       f'{first.origin} has {outputs} classes, {config.data.source} has '
-      f'{len(split.class_names)}: set --config.model.num_classes'
+      f'{len(given)}: set --config.model.num_classes'
     )
   return labels_lib.make_labels(
     split, outputs, classes, options.labels, options.classes

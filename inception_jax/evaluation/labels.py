@@ -1,7 +1,6 @@
 """The correct classes of each image, as outputs of a network."""
 
 from collections.abc import Sequence
-import logging
 import os
 import re
 import reprlib
@@ -12,9 +11,8 @@ from inception_jax import errors
 from inception_jax import inputs
 from inception_jax.data import splits
 from inception_jax.errors import UserError
+from inception_jax.evaluation import outputs as outputs_lib
 from inception_jax.runtime import files
-
-log = logging.getLogger(__name__)
 
 _VALIDATION = re.compile(r'ILSVRC2012_val_(\d{8})\.')
 
@@ -104,7 +102,7 @@ def make_labels(
     UserError: the files cannot be read or do not fit, or the split has classes
       that the network was not trained on.
   """
-  outputs = _outputs(split.class_names, classes)
+  outputs = outputs_lib.match(split.class_names, classes)
   names = list(classes) or list(split.class_names)
   names += [f'output {i}' for i in range(len(names), num_outputs)]
   table = allowed = None
@@ -126,25 +124,6 @@ def class_names(path: str, number: int) -> tuple[str, ...]:
   if len(names) != number:
     raise UserError(f'{path} names {len(names)} classes, there are {number}')
   return names
-
-
-def _outputs(given: Sequence[str], known: Sequence[str]) -> list[int] | None:
-  """Returns the output for each class of a split; None: the same number."""
-  if not known or tuple(given) == tuple(known):
-    return None
-  by_name = {name: i for i, name in enumerate(known)}
-  unknown = [name for name in given if name not in by_name]
-  unique = len(by_name) == len(known) and len(set(given)) == len(given)
-  if not unknown and unique:
-    log.info('matching classes by name with those of the training')
-    return [by_name[name] for name in given]
-  if len(given) == len(known) and (len(unknown) == len(given) or not unique):
-    log.warning('classes have other names than in training: matched by number')
-    return None
-  raise UserError(
-    f'{len(unknown)} of {len(given)} classes were not trained:',
-    *errors.shorten([f'  {name}' for name in unknown]),
-  )
 
 
 def _table(entries, split, names: list[str], where: str) -> np.ndarray:

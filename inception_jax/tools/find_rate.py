@@ -105,7 +105,7 @@ def sweep(config, mesh, steps: int, lowest: float, highest: float):
   num_classes = factory.num_classes(config, split.class_names)
   schedule = optax.exponential_decay(lowest, steps - 1, highest / lowest)
   trainer = Trainer(config, mesh, num_classes, schedule)
-  state = train_state.fine_tune(trainer.init(), weights)
+  state = train_state.fine_tune(trainer.init(), weights, split.class_names)
   rows = sharding.host_rows(config.batch_size)
   batches = pipeline.train_batches(split, config, 0, rows)
   batches = sharding.prefetch_to_devices(mesh, batches)

@@ -51,8 +51,10 @@ def restore_or_initialize(run: Run, checkpoints: CheckpointManager) -> Start:
   found = checkpoints.resume()
   _repair_metrics(run.workdir, checkpoints)
   if not found:
-    state = run.trainer.init()
-    return Start(state=train_state.fine_tune(state, run.weights))
+    state = train_state.fine_tune(
+      run.trainer.init(), run.weights, run.split.class_names
+    )
+    return Start(state=state)
   step, record, arrays = found
   scores = record['metrics']
   complete = bool(scores) and step >= run.plan.total

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from inception_jax.distributed import sharding
+from inception_jax.evaluation import outputs
 from inception_jax.training import loss_scale as loss_scale_lib
 from inception_jax.weights import transfer
 from inception_jax.weights.convert import Weights
@@ -109,11 +110,20 @@ def overview_table(params) -> str:
   return parameter_overview.get_parameter_overview(params, include_stats=False)
 
 
-def fine_tune(state: TrainState, weights: Weights | None) -> TrainState:
-  """Returns the first state with trained weights, if there are any."""
+def fine_tune(
+  state: TrainState, weights: Weights | None, class_names=()
+) -> TrainState:
+  """Returns the first state with trained weights, if there are any.
+
+  Outputs of the weights that are the dataset's `class_names` become those of
+  these classes.
+  """
   if weights is None:
     return state
-  variables = transfer.transfer(state.variables(ema=False), weights)
+  order = outputs.order(
+    class_names, weights.classes, weights.network.num_classes
+  )
+  variables = transfer.transfer(state.variables(ema=False), weights, order)
   ema = state.ema
   if ema is not None:
     # Copies, because donated buffers must not be shared between leaves.

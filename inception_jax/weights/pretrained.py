@@ -128,8 +128,11 @@ def resolve_for_training(
         f'{workdir} holds imported weights, not a run; to fine-tune them, use '
         f'another --workdir and --config.fine_tune.checkpoint={workdir}'
       )
-    network, card, _ = metadata.from_dict(record['network'], workdir)
-    return factory.resolve(config, network, card), None
+    network, card, classes = metadata.from_dict(record['network'], workdir)
+    config = factory.resolve(config, network, card)
+    if _has_text_order(record, classes):
+      config.data.class_order = 'text'
+    return config, None
   if not config.fine_tune.checkpoint:
     if not config.model.name:
       raise UserError(
@@ -139,6 +142,17 @@ def resolve_for_training(
     return factory.resolve(config), None
   _, weights = restore('', config.fine_tune.checkpoint, mesh, headless=True)
   return resolve(config, weights), weights
+
+
+def _has_text_order(record: dict[str, Any], classes: tuple[str, ...]) -> bool:
+  """Returns whether a run has class folders that are numbers sorted as text.
+
+  Those of earlier versions have; their configs lack the key.
+  """
+  stored = (record.get('config') or {}).get('data', {})
+  as_text = stored.get('class_order', 'text') == 'text'
+  names = list(classes)
+  return as_text and sorted(names) == names != inputs.sort_classes(names)
 
 
 def resolve(config, weights: Weights) -> ConfigDict:

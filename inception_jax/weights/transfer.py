@@ -6,6 +6,7 @@ from typing import Any
 from flax import traverse_util
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from inception_jax.errors import UserError
 from inception_jax.weights.convert import Weights
@@ -18,7 +19,9 @@ _BIAS = ('params', 'head', 'dense', 'bias')
 _CLASSIFIERS = (('head', 'dense'), ('head', 'bn_logits'), ('aux', 'head'))
 
 
-def transfer(fresh: dict[str, Any], weights: Weights) -> dict[str, Any]:
+def transfer(
+  fresh: dict[str, Any], weights: Weights, order: list[int] | None = None
+) -> dict[str, Any]:
   """Replaces initial variables with trained ones; logs the exceptions.
 
   Both classifiers keep their initial values if the number of classes differs or
@@ -26,6 +29,12 @@ def transfer(fresh: dict[str, Any], weights: Weights) -> dict[str, Any]:
   none of the same shape. For a network with one input channel, a first kernel
   of three is summed over them: a grey image then gives the same activations as
   in RGB.
+
+  Args:
+    fresh: {'params', 'batch_stats'}, initial ones.
+    weights: the trained ones.
+    order: which trained output becomes each output, where their number is the
+      same; None: each stays.
 
   Returns:
     {'params', 'batch_stats'} like `fresh`, each leaf with the sharding there.
@@ -52,6 +61,11 @@ def transfer(fresh: dict[str, Any], weights: Weights) -> dict[str, Any]:
       f'{before} → {after} classes: the classifiers are newly initialized'
     )
     old = {path: x for path, x in old.items() if not _is_classifier(path)}
+  elif order is not None:
+    notes.append('the classifiers are reordered: classes are matched by name')
+    old |= {
+      p: x[..., np.array(order)] for p, x in old.items() if _is_classifier(p)
+    }
   new_aux, old_aux = _aux_shapes(new), _aux_shapes(old)
   if new_aux != old_aux:
     notes.append(

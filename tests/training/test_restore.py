@@ -29,13 +29,14 @@ from tests.support.tiny import tiniest_config
 def started(tmp_path, one_device):
   """A function of a config that returns the run and its start."""
 
-  def start(config, workdir=tmp_path / 'run', save=False):
+  def start(config, workdir=tmp_path / 'run', save=False, without=''):
     run = run_lib.prepare(config, str(workdir), one_device)
     with run_lib.open_checkpoints(run) as checkpoints:
       found = restore.restore_or_initialize(run, checkpoints)
       if save:
         scores = {'loss': 1.0, 'top1': 0.5, 'top5': 0.9, 'count': 360}
         config = run.config.to_dict()
+        config['data'].pop(without, None)  # as an earlier version, say
         checkpoints.save(vars(found.state), scores, run.network, config)
     return run, found
 
@@ -47,6 +48,23 @@ def config():
   config = tiniest_config()
   config.train_for = '6 steps'
   return config
+
+
+def test_numbers_that_were_sorted_as_text_stay_so(started, tmp_path):
+  for split in ('train', 'val'):
+    for i in range(11):
+      write_image(tmp_path / split / str(i) / 'a.png', 10 * i)
+  config = tiniest_config()
+  config.data.update(source='folder', dir=str(tmp_path), eval_split='val')
+  config.data.class_order = 'text'
+  config.batch_size = 8
+  before, _ = started(config, save=True, without='class_order')
+  assert before.split.class_names[:4] == ('0', '1', '10', '2')
+  config.data.class_order = ''
+  after, start = started(config)
+  assert after.split.class_names == before.split.class_names
+  assert after.data == before.data
+  assert start.state is not None
 
 
 def test_resume_on_other_data_is_logged(tmp_path, one_device, caplog):

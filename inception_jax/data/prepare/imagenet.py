@@ -14,6 +14,12 @@ COUNTS = {'train': 1_281_167, 'validation': 50_000}
 FOLDERS = {TRAIN: 'train', VALIDATION: 'validation'}
 
 
+def synsets() -> tuple[str, ...]:
+  """Returns the 1000 classes, 'n01440764' …, in the order of their labels."""
+  path = tfds.core.tfds_path('datasets/imagenet2012/labels.txt')
+  return tuple(path.read_text().split())
+
+
 def place_of_validation_image(name: str) -> str:
   """Returns CLASS/NAME for a name in the validation archive, which is flat.
 

@@ -5,7 +5,8 @@
 
 `data.dir` may also be the folder of one split. A list takes precedence over a
 folder. Labels follow the sorted class names of `train` if it exists, so that a
-label means the same in every split.
+label means the same in every split. Names that are all numbers are sorted as
+numbers.
 """
 
 from collections.abc import Iterator
@@ -62,6 +63,8 @@ def load(config, split: str) -> splits.Indexed:
     names = image_list.class_names(train)
   else:
     names = _subfolders(train)
+    if config.data.class_order != 'text':
+      names = inputs.sort_classes(names)
   if where.suffix == '.txt':
     paths, labels = image_list.read(where, len(names))
   else:

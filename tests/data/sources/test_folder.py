@@ -268,3 +268,18 @@ def test_loading_a_split_opens_no_image(tmp_path):
     write_image(tmp_path / 'train' / str(name) / 'a.png', 0)
     (tmp_path / 'train' / str(name) / 'b.png').touch()  # not an image
   assert registry.load(config_of(tmp_path), 'train').size == 6
+
+
+def test_folders_that_are_numbers_are_sorted_as_numbers(tmp_path):
+  for i, name in enumerate(('0', '2', '10', '007')):
+    write_image(tmp_path / 'train' / name / 'a.png', 20 * i)
+  config = config_of(tmp_path)
+  names = lambda: registry.load(config, 'train').class_names
+  assert names() == ('0', '2', '007', '10')
+  assert contents(config, 'train')[0] == [(0, 0), (20, 1), (60, 2), (40, 3)]
+  config.data.class_order = 'text'
+  assert names() == ('0', '007', '10', '2')
+  # One other name makes all of them text.
+  write_image(tmp_path / 'train' / 'x' / 'a.png', 0)
+  config.data.class_order = ''
+  assert names() == ('0', '007', '10', '2', 'x')
