@@ -45,6 +45,9 @@ def get_config() -> ConfigDict:
   # Names of subfolders (source 'folder') or any tfds split, 'train[:99%]'.
   config.data.train_split = 'train'
   config.data.eval_split = 'test'
+  # Folder without an evaluation split: this fraction of the training images is
+  # held out under the name eval_split, by a hash of each one's name.
+  config.data.val_fraction = 0.0
   # '': class folders that are all numbers are sorted as numbers; text: as text,
   # as earlier versions did, whose runs resume so by themselves; folder only.
   config.data.class_order = ''

@@ -57,7 +57,13 @@ def check(config) -> list[str]:
   Reads no image.
   """
   size, channels = config.data.image_size, config.data.channels
+  is_folder = config.data.source == 'folder'
   dependent = {
+    'data.val_fraction': (
+      validation.FRACTION
+      if is_folder
+      else (lambda v: v == 0, '0, unless data.source is folder')
+    ),
     'data.repeats': (
       # Mixup and CutMix need another image in the batch.
       lambda v: v == 1 or 1 < v <= config.batch_size // 2,

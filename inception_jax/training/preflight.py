@@ -32,7 +32,8 @@ def check(config, workdir: str, train: bool, output: str = '') -> None:
     UserError: lists every fault.
   """
   config = factory.resolve(config)
-  if not train:  # the training split may be missing
+  # The training split may be missing, unless it has the images to evaluate on.
+  if not (train or config.data.val_fraction):
     config.data.train_split = config.data.eval_split
   faults = of_config(config, open_name=True)
   if train:

@@ -3,6 +3,9 @@
   DIR/train/CLASS/…/image.jpg    DIR/val/CLASS/…/image.jpg
   DIR/train_list.txt             DIR/val_list.txt, of `relative/path label`
 
+With `data.val_fraction`, the evaluation split is a part of the training split,
+whose class folders may lie in DIR itself: DIR/CLASS/…/image.jpg.
+
 `data.dir` may also be the folder of one split. A list takes precedence over a
 folder. Labels follow the sorted class names of `train` if it exists, so that a
 label means the same in every split. Names that are all numbers are sorted as
@@ -15,11 +18,14 @@ import logging
 import os
 import pathlib
 
+import numpy as np
+
 from inception_jax import errors
 from inception_jax import inputs
 from inception_jax.data import digests
 from inception_jax.data import splits
 from inception_jax.data.lazy import tf
+from inception_jax.data.sources import held_out
 from inception_jax.data.sources import image_list
 from inception_jax.runtime import files
 
@@ -40,11 +46,25 @@ def check(config) -> list[str]:
   root = inputs.expand_home(data.dir)
   if not os.path.isdir(root):
     return [f'data.dir={data.dir!r} is not a folder']
-  return [
+  keys, faults = ['train_split', 'eval_split'], []
+  if data.val_fraction:
+    keys.remove('eval_split')
+    where = _find(config, data.eval_split)
+    if data.eval_split == data.train_split:
+      faults.append(
+        f'data.eval_split={data.eval_split!r} is data.train_split: the images '
+        'that data.val_fraction holds out need another name, such as val'
+      )
+    elif where:
+      faults.append(
+        f'data.val_fraction={data.val_fraction}, but the split '
+        f'{data.eval_split} exists: {where}; set one of both'
+      )
+  return faults + [
     f'data.{key}={split!r}: neither a folder {split} nor {split}_list.txt in '
     f'{data.dir}, which contains {_listing(root)}'
-    for key in ('train_split', 'eval_split')
-    if _find(config, split := data[key]) is None
+    for key in keys
+    if _place(config, split := data[key]) is None
   ]
 
 
@@ -56,7 +76,7 @@ def load(config, split: str) -> splits.Indexed:
       malformed lines, labels out of range and missing files of a list, or all
       images that are pipes, sockets, devices or links to nothing.
   """
-  where = _find(config, split)
+  where = _place(config, split)
   log.info('listing %s', where)
   train = _find(config, TRAIN) or where
   if train.suffix == '.txt':
@@ -69,6 +89,8 @@ def load(config, split: str) -> splits.Indexed:
     paths, labels = image_list.read(where, len(names))
   else:
     paths, labels = _of_classes(where, names)
+  if config.data.val_fraction:
+    paths, labels = _part(config, split, where, paths, labels, names)
   # TensorFlow takes bytes: names need not be UTF-8.
   listed = splits.from_arrays(list(map(os.fsencode, paths)), labels, names)
 
@@ -94,9 +116,41 @@ def split_names(config) -> list[str]:
   return [name for name in names if _find(config, name)]
 
 
+def _place(config, split: str) -> pathlib.Path | None:
+  """Returns the list or folder that has the images of a split.
+
+  With `data.val_fraction`, those of the training split are also held out; its
+  class folders may be in `data.dir` itself.
+  """
+  if not config.data.val_fraction:
+    return _find(config, split)
+  if where := _find(config, config.data.train_split):
+    return where
+  root = _root(config)
+  is_class = lambda name: name not in (TRAIN, 'test', *HELD_OUT)
+  names = _subfolders(root)
+  return root if names and all(map(is_class, names)) else None
+
+
+def _part(config, split: str, where: pathlib.Path, paths, labels, names):
+  """Returns paths and labels of the held-out images, or of all others."""
+  folder = where.parent if where.suffix == '.txt' else where
+  relative = [path.removeprefix(f'{folder}/') for path in paths]
+  chosen = held_out.mask(relative, labels, names, config.data.val_fraction)
+  if split == config.data.train_split:
+    chosen = ~chosen
+  kept = np.flatnonzero(chosen)
+  log.info('%s: %d of %d images', split, len(kept), len(paths))
+  return [paths[i] for i in kept], [labels[i] for i in kept]
+
+
+def _root(config) -> pathlib.Path:
+  return pathlib.Path(os.path.abspath(inputs.expand_home(config.data.dir)))
+
+
 def _find(config, split: str) -> pathlib.Path | None:
   """Returns a split's list or folder; `data.dir` may itself be a split."""
-  root = pathlib.Path(os.path.abspath(inputs.expand_home(config.data.dir)))
+  root = _root(config)
   names = [split, *(HELD_OUT if split in HELD_OUT else ())]
   is_split = root.name in (TRAIN, 'test', *HELD_OUT)
   for folder in (root, root.parent) if is_split else (root,):

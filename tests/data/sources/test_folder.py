@@ -1,14 +1,20 @@
 """`folder`: class folders and list files."""
 
+import hashlib
 import os
+import unicodedata
 
 import numpy as np
 from PIL import Image
 import pytest
 
+from configs import digits
 from inception_jax import errors
+from inception_jax.data import config_check
 from inception_jax.data import pipeline
 from inception_jax.data.sources import registry
+from inception_jax.models import factory
+from inception_jax.training import preflight
 from tests.support.image_folders import config_of
 from tests.support.image_folders import write_image
 
@@ -283,3 +289,101 @@ def test_folders_that_are_numbers_are_sorted_as_numbers(tmp_path):
   write_image(tmp_path / 'train' / 'x' / 'a.png', 0)
   config.data.class_order = ''
   assert names() == ('0', '007', '10', '2', 'x')
+
+
+@pytest.fixture
+def unsplit(tmp_path):
+  """Two classes of 30 images each, without splits."""
+  for i in range(30):
+    for j, name in enumerate(('cat', 'dog')):
+      write_image(tmp_path / 'all' / name / f'é{i}.png', 100 * j + i)
+  return tmp_path / 'all'
+
+
+def parts(config, names=('train', 'val')):
+  """The names of the images of each split, relative to their classes."""
+  found = []
+  for name in names:
+    split = registry.load(config, name)
+    images = map(split.name, range(split.size))
+    found.append(['/'.join(image.split('/')[-2:]) for image in images])
+  return found
+
+
+@pytest.mark.parametrize('layout', ['classes', 'train', 'list', 'inside'])
+def test_a_fraction_is_held_out_in_every_layout(unsplit, layout):
+  root, expected = unsplit, None
+  config = config_of(root, eval_split='val', val_fraction=0.2)
+  expected = parts(config)
+  if layout != 'classes':
+    root = root.parent
+    unsplit.rename(root / 'train')
+    config = config_of(root, eval_split='val', val_fraction=0.2)
+  if layout == 'inside':
+    config.data.dir = str(root / 'train')
+  if layout == 'list':
+    images = [x for part in expected for x in part]
+    lines = [f'{x} {int(x.startswith("dog"))}\n' for x in images]
+    (root / 'train' / 'train_list.txt').write_text(''.join(lines))
+    config.data.dir = str(root / 'train')
+  assert registry.check(config) == []
+  preflight.check(config, '', train=False)
+  train, val = parts(config)
+  assert [sorted(train), sorted(val)] == list(map(sorted, expected))
+  assert len(train) + len(val) == 60
+  assert not {*train} & {*val}
+  assert 5 <= len(val) <= 20
+
+
+def test_what_is_held_out_depends_on_the_name_of_the_image_alone(unsplit):
+  config = config_of(unsplit, eval_split='val', val_fraction=0.2)
+  train, val = parts(config)
+  # By SHA-256 of 'cat/é6.png', in 0…1: as any other implementation.
+  place = lambda x: int(hashlib.sha256(x.encode()).hexdigest()[:12], 16) / 2**48
+  assert val == [x for x in val + train if place(x) < 0.2]
+  for i in range(30, 60):
+    write_image(unsplit / 'cat' / f'é{i}.png', 0)
+  # macOS may write é as e with a combining accent.
+  for i in range(30):
+    path = unsplit / 'cat' / f'é{i}.png'
+    path.rename(path.with_name(f'e\u0301{i}.png'))
+  held = lambda: {unicodedata.normalize('NFC', x) for x in parts(config)[1]}
+  assert {*val} == held() - {f'cat/é{i}.png' for i in range(30, 60)}
+  config.data.val_fraction = 0.3
+  assert {*val} < held()
+
+
+def test_faulty_held_out_splits_are_reported(unsplit):
+  config = config_of(unsplit, eval_split='train', val_fraction=0.2)
+  (fault,) = registry.check(config)
+  assert "data.eval_split='train' is data.train_split" in fault
+  write_image(unsplit / 'newt' / 'a.png', 0)
+  config.data.eval_split = 'val'
+  with pytest.raises(errors.UserError) as error:
+    registry.load(config, 'train')
+  assert error.value.faults == (
+    'data.val_fraction=0.2 holds out 0 of the 1 image(s) of class newt',
+    'no fraction gives each class images to train and to evaluate on',
+  )
+  (unsplit / 'newt' / 'a.png').unlink()
+  (unsplit / 'newt').rmdir()
+  config.data.val_fraction = 0.001
+  with pytest.raises(errors.UserError, match=r'from (\S+) to (\S+)$') as error:
+    registry.load(config, 'val')
+  for fraction in map(float, error.value.faults[-1].split()[-3::2]):
+    config.data.val_fraction = fraction
+    registry.load(config, 'val')
+  # A second split for the same purpose.
+  write_image(unsplit / 'validation' / 'cat' / 'a.png', 0)
+  (fault, missing) = registry.check(config)
+  assert f'but the split val exists: {unsplit}/validation' in fault
+  assert "data.train_split='train': neither" in missing
+
+
+def test_only_folders_hold_a_fraction_out():
+  config = factory.resolve(digits.get_config())
+  config.data.val_fraction = 0.1
+  (fault,) = config_check.check(config)
+  assert fault == (
+    'data.val_fraction=0.1: expected 0, unless data.source is folder'
+  )
