@@ -51,5 +51,10 @@ def test_means_divide_totals_over_batches():
     'top5': 1.0,
     'count': 3,
   }
+  by_class = {'class_top1': [1, 0, 0], 'class_count': [1, 1, 0]}
+  more = {'class_top1': [0, 0, 0], 'class_count': [1, 0, 0]}
+  sums = metrics.add([batch | by_class, padded | more])
+  # Of two of the three classes: 1 of 2 images, and 0 of 1.
+  assert metrics.means(sums)['balanced_accuracy'] == 0.25
   nothing = metrics.means({'loss': 0.0, 'top1': 0.0, 'top5': 0.0, 'count': 0.0})
   assert nothing['count'] == 0 and np.isnan(nothing['loss'])

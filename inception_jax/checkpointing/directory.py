@@ -20,17 +20,17 @@ from inception_jax.errors import UserError
 log = logging.getLogger(__name__)
 
 # Metrics that can rank checkpoints: 1 if higher is better, -1 if lower.
-_METRIC_SIGNS = {'top1': 1, 'top5': 1, 'loss': -1}
+_METRIC_SIGNS = {'top1': 1, 'top5': 1, 'balanced_accuracy': 1, 'loss': -1}
 
 
 class CheckpointDirectory:
   """The checkpoints of a folder, which does not have to exist.
 
-  Only `mark_damaged` changes the folder. `best_by` is the metric
-  that ranks checkpoints: 'top1', 'top5' or 'loss'.
+  Only `mark_damaged` changes the folder. `best_by` is the metric of
+  `_METRIC_SIGNS` that ranks checkpoints; '': that of the run's config.
   """
 
-  def __init__(self, directory, best_by: str = 'top1', written: bool = False):
+  def __init__(self, directory, best_by: str = '', written: bool = False):
     """Reads the names in the folder; `written`: others will be written to it.
 
     Raises:
@@ -189,6 +189,10 @@ class CheckpointDirectory:
 
   def _score(self, metrics: dict[str, float]) -> float:
     """Returns the ranking metric, higher being better; NaN or none is worst."""
+    if not self._best_by:
+      config = self.newest_record()[1]['config'] or {}
+      metric = config.get('best_by')
+      self._best_by = metric if metric in _METRIC_SIGNS else 'top1'
     sign = _METRIC_SIGNS[self._best_by]
     score = sign * metrics.get(self._best_by, math.nan)
     return -math.inf if math.isnan(score) else score

@@ -127,7 +127,9 @@ def get_config() -> ConfigDict:
   config.profile_from = '10 steps'  # its start, after a process's first step
   config.checkpoint_keep = 3  # the newest this many, and the best one
   config.checkpoint_keep_every = '0 epochs'  # kept for ever; 0: none
-  config.best_by = 'top1'  # or top5, loss: how the best checkpoint is chosen
+  # How the best checkpoint is chosen: top1, top5, loss, or balanced_accuracy,
+  # the mean of each class's top1.
+  config.best_by = 'top1'
   config.stop_at_top1 = 0.0  # evaluated top-1 that ends the training; 0: none
   config.watchdog_minutes = 30.0  # ends a run without a step; 0: never
   # Keys or globs, 'batch_size,schedule.*', that a resume may change although

@@ -49,7 +49,7 @@ def check(config) -> list[str]:
       'seed': (lambda v: 0 <= v < 2**31, 'at least 0 and below 2**31'),
       'batch_size': AT_LEAST_1,
       'checkpoint_keep': AT_LEAST_1,
-      'best_by': one_of(('top1', 'top5', 'loss')),
+      'best_by': one_of(('top1', 'top5', 'balanced_accuracy', 'loss')),
       'watchdog_minutes': NOT_NEGATIVE,
       'label_smoothing': FRACTION,
       'aux_loss_weight': NOT_NEGATIVE,

@@ -46,8 +46,8 @@ class Evaluated(NamedTuple):
   """The result of an evaluation, with that of every image.
 
   Attributes:
-    result: 'step', 'loss', 'top1', 'top5', 'count'; 'step' is a list for
-      several checkpoints.
+    result: 'step', and the scores of `evaluator.Evaluation`; 'step' is a list
+      for several checkpoints.
     columns: of the images, see `predictions.concatenate`.
     split: that was evaluated.
     names: of the outputs.

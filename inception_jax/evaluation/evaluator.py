@@ -31,8 +31,9 @@ class Evaluation(NamedTuple):
   """What an evaluation returns.
 
   Attributes:
-    scores: 'loss', 'top1', 'top5' and 'count', the number of images; those
-      that cannot be decoded or have no label do not count.
+    scores: 'loss', 'top1', 'top5', 'balanced_accuracy' (see `metrics.means`)
+      and 'count', the number of images; those that cannot be decoded or have no
+      label do not count.
     batches: for each batch, what `scoring.score` returns, as numpy arrays.
   """
 
@@ -131,9 +132,9 @@ class Evaluator:
             progress_bar.format_duration((now - start) * (total - i) / i),
           )
     batches = jax.device_get(scored)
-    scores = metrics.means(metrics.add(batches))
-    self._check_count(scores['count'], expected)
-    return Evaluation(scores, batches)
+    sums = metrics.add(batches)
+    self._check_count(sums, expected)
+    return Evaluation(metrics.means(sums), batches)
 
   def _batches(self, batch_size: int) -> Iterator[dict[str, dict]]:
     """Yields this process's batches, one for each kind of preprocessing."""
@@ -179,12 +180,14 @@ class Evaluator:
         total = self._add_probabilities(total, logits)
     return total
 
-  def _check_count(self, count: int, expected: int) -> None:
+  def _check_count(self, sums: dict[str, Any], expected: int) -> None:
     """Raises a RuntimeError if any image counts twice or not at all."""
+    count = int(sums['count'])
     # Of several processes, each knows only its own bad images.
     single = jax.process_count() == 1
     bad = len(set().union(*(bad.substitutes for bad in self._bad.values())))
-    wrong = single and count != expected
+    wrong = sums['class_count'].sum() != count
+    wrong |= single and count != expected
     if self._labels.complete:
       skipped = self._split.size - count
       wrong |= skipped < bad or (single and skipped > bad)

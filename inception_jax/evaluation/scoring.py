@@ -61,9 +61,10 @@ def score(scores, labels, mask, allowed):
     allowed: bool [N], the classes that may be predicted.
 
   Returns:
-    `metrics.sums`, and for each image 'labels'; 'mask'; 'image_loss', the
-    negative log-probability of the correct classes; 'classes', the five most
-    probable ones; 'probabilities', theirs.
+    `metrics.sums` and `metrics.class_sums`, where an image with several correct
+    classes counts for the first of them; and for each image 'labels'; 'mask';
+    'image_loss', the negative log-probability of the correct classes;
+    'classes', the five most probable ones; 'probabilities', theirs.
   """
   scores = jnp.where(allowed, scores, -jnp.inf)
   log_probabilities = jax.nn.log_softmax(scores)
@@ -75,8 +76,10 @@ def score(scores, labels, mask, allowed):
   best = jnp.argmax(correct(scores), axis=-1, keepdims=True)
   label = jnp.take_along_axis(labels, best, axis=-1)[:, 0]
   highest, classes = jax.lax.top_k(log_probabilities, min(5, scores.shape[-1]))
+  correct_top1 = metrics.hits(scores, label, 1)
   return {
     **metrics.sums(loss, scores, label, mask),
+    **metrics.class_sums(labels[:, 0], correct_top1, mask, scores.shape[-1]),
     'labels': labels,
     'mask': mask,
     'image_loss': loss,

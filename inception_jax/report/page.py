@@ -18,7 +18,7 @@ class Run:
     split: that was evaluated.
     config: (key, value) pairs, with keys such as 'data.source'.
     versions: of the libraries it was trained with, and its 'devices'.
-    scores: 'step', 'loss', 'top1', 'top5', 'count'; {} if there are none.
+    scores: 'step' and the scores of `Evaluation`; {} if there are none.
     interval: 95 % confidence interval of top-1.
     confusion: the confusion matrix; None, and the fields below empty, if the
       report did not evaluate the run.

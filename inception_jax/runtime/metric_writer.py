@@ -76,8 +76,10 @@ class MetricWriter(contextlib.ExitStack):
 
   def scores(self) -> dict[int, dict[str, float]]:
     """Returns the scores of each evaluated step, written by any process."""
+    # Earlier versions wrote no balanced accuracy.
+    keys = (*metrics_file.SCORES, 'balanced_accuracy')
     return {
-      step: {key: values[key] for key in metrics_file.SCORES}
+      step: {key: values[key] for key in keys if key in values}
       for (step, split), values in metrics_file.parse(self._lines).items()
       if split == metrics_file.EVAL
     }

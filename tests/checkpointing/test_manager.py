@@ -40,6 +40,20 @@ def test_keep_always_and_best_by_loss(tmp_path, one_device):
   assert names_in(tmp_path) == ['2', '4', '6']
 
 
+def test_the_best_is_found_by_what_the_run_ranks_by(tmp_path, one_device):
+  scores = {
+    1: {'top1': 0.5, 'balanced_accuracy': 0.2},
+    2: {'top1': 0.4, 'balanced_accuracy': 0.3},
+  }
+  for ranked_by, best in (('balanced_accuracy', 2), ('top1', 1), ('?', 1)):
+    folder = tmp_path / f'by_{ranked_by}'
+    with CheckpointManager(folder) as checkpoints:
+      for step, metrics in scores.items():
+        config = {'best_by': ranked_by}
+        checkpoints.save(make_state(step, one_device), metrics, {}, config)
+    assert CheckpointDirectory(folder).candidates('best') == [best]
+
+
 @pytest.mark.parametrize(('before', 'after'), [(8, 1), (1, 8), (8, 4)])
 def test_restore_on_another_number_of_devices(tmp_path, before, after):
   old = sharding.make_mesh(jax.devices()[:before])

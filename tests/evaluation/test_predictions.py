@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from sklearn import metrics
 
 from inception_jax.data import pipeline
 from inception_jax.data.sources import registry
@@ -40,6 +41,11 @@ def test_top5_of_each_image_and_accuracy_of_each_class(
     mean = sum(c['count'] * c[key] for c in summary['classes']) / 23
     assert mean == pytest.approx(result[key])
     assert result[key] == np.mean([int(row[key]) for row in rows])
+  predicted = [row['class_1'] for row in rows]
+  assert result['balanced_accuracy'] == pytest.approx(
+    metrics.balanced_accuracy_score([row['label'] for row in rows], predicted)
+  )
+  assert result['balanced_accuracy'] != result['top1']
 
 
 @pytest.mark.parametrize('file_format', ['tfrecord', 'array_record'])

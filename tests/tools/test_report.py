@@ -42,6 +42,7 @@ def test_page_shows_scores_mistakes_and_confusions(reported):
   for expected in (
     f'{100 * last["top1"]:.2f} %',
     f'{100 * last["top5"]:.2f} %',
+    f'{100 * last["balanced_accuracy"]:.2f} %  mean top-1 of the classes',
     f'{last["loss"]:.4f}',
     *runs.CLASSES,
     'Loss',
