@@ -105,7 +105,7 @@ def test_killed_and_preempted_training_resumes_bitwise_and_evaluates(tmp_path):
 
   evaluated = run(*args, '--mode=eval', '--checkpoint=best', **TINY)
   assert json.loads(evaluated.stdout) == {
-    key: result[key] for key in ('step', 'loss', 'top1', 'top5', 'count')
+    key: x for key, x in result.items() if key != 'images_per_sec'
   }
   missing = run(*args, '--mode=eval', '--checkpoint=99', **TINY)
   assert missing.returncode == 2
