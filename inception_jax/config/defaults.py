@@ -65,6 +65,12 @@ def get_config() -> ConfigDict:
   # Repeated augmentation: copies of an image in a batch, augmented differently.
   # An epoch has as many steps as before, and 1/repeats of the images.
   config.data.repeats = 1
+  # For classes of unequal size, one of both, of folder, cifar and digits.
+  # balanced: a class weighs N / (C n) in the loss, with n of the N images of C
+  # classes, and the loss is the plain mean over the batch; '': 1
+  config.data.class_weights = ''
+  # balanced: draws each class equally often; '': each image once an epoch
+  config.data.sampling = ''
   # bilinear, bicubic, area, nearest, opencv_bilinear (MindSpore's) or
   # tf1_bilinear (TF-slim's); the last two never antialias. '': the card's
   config.data.interpolation = ''

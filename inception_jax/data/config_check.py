@@ -1,6 +1,7 @@
 """Checks of `config.data`."""
 
 from inception_jax.config import validation
+from inception_jax.data import balance
 from inception_jax.data import views
 from inception_jax.data.augment import colors
 from inception_jax.data.augment import policies
@@ -57,12 +58,23 @@ def check(config) -> list[str]:
   Reads no image.
   """
   size, channels = config.data.image_size, config.data.channels
+  only_cross_entropy = config.loss == 'cross_entropy'
   is_folder = config.data.source == 'folder'
   dependent = {
     'data.val_fraction': (
       validation.FRACTION
       if is_folder
       else (lambda v: v == 0, '0, unless data.source is folder')
+    ),
+    'data.class_weights': (
+      validation.one_of(balance.SETTINGS)
+      if only_cross_entropy
+      else ((lambda v: v == ''), "'' but for loss=cross_entropy")
+    ),
+    'data.sampling': (
+      (lambda v: v == '', "'' with data.class_weights")
+      if config.data.class_weights
+      else validation.one_of(balance.SETTINGS)
     ),
     'data.repeats': (
       # Mixup and CutMix need another image in the batch.

@@ -15,6 +15,7 @@ records anew each epoch, an image may occur in two epochs in a row; here,
 from collections.abc import Callable
 import logging
 
+from inception_jax.data import balance
 from inception_jax.data.lazy import tf
 from inception_jax.data.splits import Indexed
 from inception_jax.data.splits import Split
@@ -29,7 +30,12 @@ Elements = Callable[[int], 'tf.data.Dataset']
 
 
 def training(
-  split: Split, seed: int, batch_size: int, rows: range, repeats: int = 1
+  split: Split,
+  seed: int,
+  batch_size: int,
+  rows: range,
+  repeats: int = 1,
+  balanced: bool = False,
 ) -> Elements:
   """Returns the training order: every record once per epoch, reshuffled.
 
@@ -37,14 +43,20 @@ def training(
     batch_size: global batch size.
     rows: rows of the global batch that this process reads.
     repeats: consecutive positions that hold the same record.
+    balanced: whether each class is drawn equally often in place of each record,
+      see `balance.sampler`; for a split with `labels`.
   """
   seed = tf.constant(seed, tf.int64)
   last = tf.constant(split.size - 1, tf.int64)
 
   def indexed(step):
+    sample = balance.sampler(split, seed) if balanced else None
+
     def element(row):
       position = _position(row, batch_size, rows)
       number = position // repeats
+      if sample:
+        return position, sample(number)
       epoch, index = number // split.size, number % split.size
       key = tf.stack([seed, epoch])
       return position, tf.random.experimental.index_shuffle(index, key, last)

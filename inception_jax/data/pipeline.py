@@ -39,7 +39,8 @@ def train_batches(
     return {'image': image, 'label': tf.cast(record['label'], tf.int32)}
 
   elements = order.training(
-    split, config.seed, config.batch_size, rows, data.repeats
+    *(split, config.seed, config.batch_size, rows),
+    *(data.repeats, bool(data.sampling)),
   )
   return _batches(
     elements, decode_record, split, data, bad, start_step, len(rows)

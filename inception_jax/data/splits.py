@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import dataclasses
 from typing import Any
 
+import numpy as np
+
 from inception_jax.config import validation
 from inception_jax.data import digests
 from inception_jax.data.lazy import tf
@@ -21,6 +23,7 @@ class Indexed:
     name: index → the record's name for people, such as its path.
     digest: returns a digest of what is known of the records without reading
       them: names, sizes, labels, checksums. Splits of other data have others.
+    labels: integer [size], where they are known without reading the records.
   """
 
   size: int
@@ -28,6 +31,7 @@ class Indexed:
   fetch: Callable[[Any], dict[str, Any]]
   name: Callable[[Any], str] = 'record {}'.format
   digest: Callable[[], str] = str
+  labels: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,4 +90,10 @@ def from_arrays(images, labels, class_names) -> Indexed:
     }
 
   digest = lambda: digests.digest((), images.numpy(), labels.numpy())
-  return Indexed(len(labels), tuple(class_names), fetch, digest=digest)
+  return Indexed(
+    len(labels),
+    tuple(class_names),
+    fetch,
+    digest=digest,
+    labels=labels.numpy(),
+  )

@@ -20,6 +20,7 @@ from ml_collections import config_flags
 import numpy as np
 import optax
 
+from inception_jax.data import balance
 from inception_jax.data import pipeline
 from inception_jax.data.sources import registry
 from inception_jax.distributed import sharding
@@ -102,9 +103,11 @@ def sweep(config, mesh, steps: int, lowest: float, highest: float):
   config, weights = pretrained.resolve_for_training(config, '', mesh)
   config.ema_decay = 0.0  # the moving average would not be used
   split = registry.load(config, config.data.train_split)
+  balance.check(config.data, split)
   num_classes = factory.num_classes(config, split.class_names)
   schedule = optax.exponential_decay(lowest, steps - 1, highest / lowest)
-  trainer = Trainer(config, mesh, num_classes, schedule)
+  weights_of_classes = balance.class_weights(config.data, split, num_classes)
+  trainer = Trainer(config, mesh, num_classes, schedule, weights_of_classes)
   state = train_state.fine_tune(trainer.init(), weights, split.class_names)
   rows = sharding.host_rows(config.batch_size)
   batches = pipeline.train_batches(split, config, 0, rows)

@@ -5,13 +5,16 @@ import functools
 import optax
 
 
-def cross_entropy(logits, targets, smoothing: float):
+def cross_entropy(logits, targets, smoothing: float, class_weights=None):
   """Softmax cross-entropy [B] of float32 logits and distributions [B, N].
 
   Smoothing is TensorFlow's: a label's target is `1 - s + s / N`, that of every
-  other class `s / N`.
+  other class `s / N`. Class weights [N] multiply each class's target after
+  that, as PyTorch's `CrossEntropyLoss(weight, reduction='none')` does.
   """
   targets = optax.smooth_labels(targets, smoothing)
+  if class_weights is not None:
+    targets *= class_weights
   return optax.softmax_cross_entropy(logits, targets)
 
 
@@ -42,9 +45,14 @@ LOSSES = {
 }
 
 
-def make_loss(config):
-  """Returns `config.loss` with its options: (logits, targets) → losses [B]."""
+def make_loss(config, class_weights=None):
+  """Returns `config.loss` with its options: (logits, targets) → losses [B].
+
+  `class_weights` are float32 [N], of cross_entropy only.
+  """
   options = {'smoothing': config.label_smoothing}
+  if class_weights is not None:
+    options['class_weights'] = class_weights
   if config.loss_threshold:
     options['threshold'] = config.loss_threshold
   return functools.partial(LOSSES[config.loss], **options)

@@ -7,19 +7,20 @@ from inception_jax.models.kernels import convolution
 from inception_jax.training import losses
 
 
-def make_objective(config, model):
+def make_objective(config, model, class_weights=None):
   """Returns the function that is differentiated.
 
   Args:
     config: the whole config; gives the loss, its label smoothing and the
       weight of the auxiliary head.
     model: the network.
+    class_weights: float32 [N], see `losses.cross_entropy`; None: all are 1.
 
   Returns:
     (loss_scale, params, batch_stats, images, targets, key) → (scaled mean
     loss, (loss [B], logits [B, N], updated batch_stats)).
   """
-  loss_fn = losses.make_loss(config)
+  loss_fn = losses.make_loss(config, class_weights)
 
   def forward(variables, images, key):
     return model.apply(

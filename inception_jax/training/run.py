@@ -12,6 +12,7 @@ from inception_jax.checkpointing import lookup
 from inception_jax.checkpointing.manager import CheckpointManager
 from inception_jax.config import durations
 from inception_jax.config import serialization
+from inception_jax.data import balance
 from inception_jax.data.sources import registry
 from inception_jax.distributed import session
 from inception_jax.evaluation import evaluate
@@ -79,6 +80,7 @@ def prepare(config, workdir: str, mesh: jax.sharding.Mesh) -> Run:
     'images to evaluate on': [eval_split.size, eval_split.digest()],
   }
   session.check_equal({'classes': split.class_names, **data})
+  balance.check(config.data, split)
   num_classes = factory.num_classes(config, split.class_names)
   network = metadata.to_dict(
     factory.network_config(config, num_classes),
@@ -89,7 +91,8 @@ def prepare(config, workdir: str, mesh: jax.sharding.Mesh) -> Run:
   metadata.from_dict(network, 'this config')
   plan = durations.plan(config, split.size)
   rate = schedules.make_schedule(config.schedule, config.batch_size, plan)
-  trainer = Trainer(config, mesh, num_classes, rate)
+  weights_of_classes = balance.class_weights(config.data, split, num_classes)
+  trainer = Trainer(config, mesh, num_classes, rate, weights_of_classes)
   evaluator = Evaluator([(config, trainer.model)], eval_split, mesh, workdir)
   _check_disk_space(workdir, trainer.abstract)
   return Run(

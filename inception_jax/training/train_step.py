@@ -16,7 +16,12 @@ from inception_jax.training.train_state import TrainState
 
 
 def make_train_step(
-  config, model, tx: optax.GradientTransformation, rate, image_size: int
+  config,
+  model,
+  tx: optax.GradientTransformation,
+  rate,
+  image_size: int,
+  class_weights=None,
 ):
   """Returns `(state, batch) → (state, metrics)`.
 
@@ -26,19 +31,20 @@ def make_train_step(
     tx: the optimizer.
     rate: step → learning rate, for the metrics.
     image_size: to which the augmented images are resized.
+    class_weights: float32 [N], of the classes in the loss; None: all are 1.
 
   Returns:
     A function of a TrainState and a batch {'image': uint8 [B, S, S, C],
     'label': int32 [B]}. Its metrics are `metrics.sums` of the batch, where
-    `loss` is the main head's, with label smoothing; 'learning_rate',
-    'grad_norm' and 'param_norm', float32 scalars; and 'norms', see
+    `loss` is the main head's, with label smoothing and class weights;
+    'learning_rate', 'grad_norm' and 'param_norm', float32 scalars; 'norms', see
     `layer_norms`. Frozen parameters get no gradient and count in no norm; the
     layers before the first trained one only run forward. A float16 update whose
     gradients overflow is skipped: only the step counters and the loss scale
     change, 'skipped' is 1 and the batch is not counted. 'loss_scale' is the
     scale that the step used.
   """
-  objective = objective_lib.make_objective(config, model)
+  objective = objective_lib.make_objective(config, model, class_weights)
   freeze = tuple(config.fine_tune.freeze)
   is_trained = lambda path: not trees.is_frozen(path, freeze)
 

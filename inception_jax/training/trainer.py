@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 import jax
+import numpy as np
 import optax
 
 from inception_jax import errors
@@ -35,6 +36,7 @@ class Trainer:
     mesh: jax.sharding.Mesh,
     num_classes: int,
     rate: optax.Schedule,
+    class_weights: np.ndarray | None = None,
   ):
     """Creates the network and the optimizer, and the shapes of their state.
 
@@ -43,12 +45,15 @@ class Trainer:
       mesh: the devices; the batch is sharded over them.
       num_classes: outputs of the network.
       rate: step → learning rate.
+      class_weights: float32 [num_classes], of the classes in the loss; None:
+        all are 1.
 
     Raises:
       UserError: patterns of the config match no parameter, or batch_norm does
         not divide the batch.
     """
     self._config, self._mesh, self._rate = config, mesh, rate
+    self._class_weights = class_weights
     batch = config.batch_size // config.gradient_accumulation
     replicas = batch_norm.groups(config.batch_norm, batch, mesh.size)
     self.model = factory.build(config, num_classes, replicas)
@@ -80,7 +85,7 @@ class Trainer:
     size = image_size or config.data.image_size
     return jax.jit(
       train_step.make_train_step(
-        config, self.model, self._tx, self._rate, size
+        *(config, self.model, self._tx, self._rate, size, self._class_weights)
       ),
       in_shardings=(self._shardings, sharding.batch(mesh)),
       out_shardings=(self._shardings, sharding.replicated(mesh)),

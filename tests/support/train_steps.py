@@ -9,14 +9,15 @@ from inception_jax.distributed import sharding
 from inception_jax.training.trainer import Trainer
 
 
-def make_trainer(config, mesh):
+def make_trainer(config, mesh, class_weights=None):
   """Returns a Trainer for ten classes, with a constant learning rate."""
-  return Trainer(config, mesh, 10, optax.constant_schedule(0.05))
+  rate = optax.constant_schedule(0.05)
+  return Trainer(config, mesh, 10, rate, class_weights)
 
 
-def make_steps(config, mesh):
+def make_steps(config, mesh, class_weights=None):
   """Returns the first state, the step function, and five batches."""
-  trainer = make_trainer(config, mesh)
+  trainer = make_trainer(config, mesh, class_weights)
   donating_step = trainer.step()
 
   def step(state, batch):

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import special
 import tensorflow as tf
 
 from configs import default
@@ -65,3 +66,21 @@ def test_binary_cross_entropies_equal_timms():
     config.loss_threshold = case['threshold']
     ours = losses.make_loss(config)(logits, targets).mean()
     np.testing.assert_allclose(ours, case['loss'], rtol=1e-6, err_msg=str(case))
+
+
+def test_class_weights_multiply_the_targets_as_pytorchs():
+  rng = np.random.default_rng(0)
+  logits, weights = rng.normal(size=(6, 5)), rng.uniform(0.2, 3.0, 5)
+  targets = np.eye(5)[[0, 1, 2, 3, 4, 0]]
+  mixed = 0.7 * targets + 0.3 * np.roll(targets, -1, axis=0)
+  config = default.get_config()
+  for labels in (targets, mixed):
+    for smoothing in (0.0, 0.1):
+      config.label_smoothing = smoothing
+      smoothed = (1 - smoothing) * labels + smoothing / 5
+      # torch.nn.CrossEntropyLoss(weight, reduction='none'), by its formula.
+      expected = -(weights * smoothed * special.log_softmax(logits, 1)).sum(1)
+      found = losses.make_loss(config, jnp.float32(weights))(
+        jnp.float32(logits), jnp.float32(labels)
+      )
+      np.testing.assert_allclose(found, expected, rtol=1e-5)

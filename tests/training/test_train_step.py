@@ -131,6 +131,28 @@ def test_accumulated_gradients_equal_those_of_the_batch(
       np.testing.assert_allclose(two, expected, rtol=1e-4, atol=1e-5)
 
 
+def test_class_weights_on_any_devices_and_in_parts(
+  plain, one_device, eight_devices
+):
+  weights = np.arange(10, dtype=np.float32) / 5
+  twice = lambda batch: jax.tree.map(lambda x: jnp.repeat(x[:8], 2, 0), batch)
+  plain.ema_decay = 0.0
+  results = []
+  for mesh, parts in ((one_device, 1), (eight_devices, 1), (eight_devices, 2)):
+    plain.gradient_accumulation = parts
+    state, step, batches = make_steps(plain, mesh, weights)
+    batch = jax.device_put(twice(batches[0]), sharding.batch(mesh))
+    results.append(step(state, batch))
+  (whole, metrics), *others = results
+  for state, again in others:
+    assert_trees_close(state.params, whole.params, atol=1e-6)
+    np.testing.assert_allclose(again['loss'], metrics['loss'], rtol=1e-6)
+  plain.gradient_accumulation = 1
+  state, step, batches = make_steps(plain, one_device)
+  _, unweighted = step(state, twice(batches[0]))
+  assert abs(unweighted['loss'] - metrics['loss']) > 0.01 * metrics['loss']
+
+
 def test_drop_path_is_the_same_on_any_devices_and_with_remat(
   plain, one_device, eight_devices
 ):
