@@ -6,12 +6,16 @@
 WEIGHTS is another framework's file, such as inception_v4.safetensors, a run or
 a checkpoint; the network is that of the weights. Images are in
 IMAGES/train/CLASS/… and IMAGES/val/CLASS/…; the network gets one output for
-each class folder. SGD with momentum at a low learning rate, ten times that for
-the new classifier, a cosine schedule over 20 epochs, a moving average of the
-weights, and the preprocessing of the pretrained weights.
+each class folder. Without a val, or with the classes in IMAGES/CLASS/…, add
+--config.data.val_fraction=0.1: a tenth of the images is held out. SGD with
+momentum at a low learning rate, ten times that for the new classifier, a cosine
+schedule over 20 epochs, a moving average of the weights, and the preprocessing
+of the pretrained weights.
 
 With few images, --config.fine_tune.freeze="('!head','*')" trains the classifier
-only. One accelerator is enough; the accuracy depends on the images.
+only. For classes of unequal size, see --config.data.class_weights=balanced and
+--config.best_by=balanced_accuracy. One accelerator is enough; the accuracy
+depends on the images.
 """
 
 from inception_jax.config import defaults

@@ -63,6 +63,8 @@ def check(config) -> list[str]:
   return faults + [
     f'data.{key}={split!r}: neither a folder {split} nor {split}_list.txt in '
     f'{data.dir}, which contains {_listing(root)}'
+    + '; --config.data.val_fraction=0.1 holds out a tenth of the images'
+    * (key == 'eval_split')
     for key in keys
     if _place(config, split := data[key]) is None
   ]

@@ -64,6 +64,7 @@ def test_classes_are_folders(folder, name):
   (problem,) = registry.check(config)
   assert "data.eval_split='test': neither a folder test nor" in problem
   assert f'which contains train, {name}' in problem
+  assert problem.endswith('val_fraction=0.1 holds out a tenth of the images')
 
 
 def test_data_dir_may_be_the_folder_of_a_split(folder):
