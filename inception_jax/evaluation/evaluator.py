@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from collections.abc import Sequence
 import logging
-import time
 from typing import Any
 from typing import NamedTuple
 
@@ -23,8 +22,6 @@ from inception_jax.runtime import hardware
 from inception_jax.runtime import progress_bar
 
 log = logging.getLogger(__name__)
-
-LOG_SECONDS = 5
 
 
 class Evaluation(NamedTuple):
@@ -73,7 +70,7 @@ class Evaluator:
       raise UserError(f'{data.source}: {data.eval_split} has no images')
     self._split, self._mesh = split, mesh
     self._labels = labels or ImageLabels(members[0][1].num_classes)
-    self._members = [_Member(*member, mesh) for member in members]
+    self._members = [Member.of(*member, mesh) for member in members]
     # Members with the same preprocessing share the images.
     self._inputs = {member.input: member.config for member in self._members}
     self._bad = {
@@ -100,37 +97,25 @@ class Evaluator:
       *variables: of each member.
       before_batch: called before each batch; may raise.
     """
-    start = logged = time.perf_counter()
     config = self._members[0].config
     # A split smaller than a batch needs no more memory than its images.
     batch_size = min(config.batch_size, self._split.size)
     batch_size = sharding.round_up(batch_size, self._mesh)
     total = order.num_eval_batches(self._split, batch_size)
+    batches = self._batches(batch_size)
+    batches = progress_bar.track(batches, total, 'evaluating', 'batches')
     expected, scored = 0, []
-    with progress_bar.progress_bar(total, 'evaluating', 'batches') as bar:
-      for i, inputs in enumerate(self._batches(batch_size), 1):
-        before_batch()
-        labels, mask = self._labels_of(i - 1, batch_size, inputs)
-        expected += int(mask.sum())
-        scores = self._scores(variables, inputs)
-        rows = sharding.to_global(self._mesh, {'labels': labels, 'mask': mask})
-        scored.append(
-          self._score(
-            scores, rows['labels'], rows['mask'], self._labels.allowed
-          )
-        )
-        # At most one batch ahead, so that they do not accumulate in memory.
-        jax.block_until_ready(scored[max(0, i - 2)])
-        bar.update()
-        now = time.perf_counter()
-        if bar.disable and i < total and now - logged > LOG_SECONDS:
-          logged = now
-          log.info(
-            'evaluated %d of %d batches, %s left',
-            i,
-            total,
-            progress_bar.format_duration((now - start) * (total - i) / i),
-          )
+    for i, inputs in enumerate(batches):
+      before_batch()
+      labels, mask = self._labels_of(i, batch_size, inputs)
+      expected += int(mask.sum())
+      scores = self._scores(variables, inputs)
+      rows = sharding.to_global(self._mesh, {'labels': labels, 'mask': mask})
+      scored.append(
+        self._score(scores, rows['labels'], rows['mask'], self._labels.allowed)
+      )
+      # At most one batch ahead, so that they do not accumulate in memory.
+      jax.block_until_ready(scored[max(0, i - 1)])
     batches = jax.device_get(scored)
     sums = metrics.add(batches)
     self._check_count(sums, expected)
@@ -172,7 +157,7 @@ class Evaluator:
     }
     total, single = -np.inf, len(self._members) == 1
     for member, own in zip(self._members, variables, strict=True):
-      for logits in member.logits(own, canvases[member.input]):
+      for logits in member.outputs(own, canvases[member.input]):
         if single and len(member.views) == 1:
           return logits
         # At most one view ahead, since each has images in memory.
@@ -204,36 +189,47 @@ class Evaluator:
 
 def jit_forward(config, model, mesh: jax.sharding.Mesh):
   """Returns the jitted (variables, uint8 [B, S, S, C]) → logits [B, N]."""
+  return jit_of_rows(config, scoring.make_forward(config, model), mesh)
+
+
+def jit_of_rows(config, forward, mesh: jax.sharding.Mesh):
+  """Jits (variables, images [B, …]) → [B, …], sharded by rows."""
   rows = sharding.batch(mesh)
   return jax.jit(
-    scoring.make_forward(config, model),
+    forward,
     in_shardings=(sharding.replicated(mesh), rows),
     out_shardings=rows,
     compiler_options=hardware.compiler_options(mesh, config.deterministic),
   )
 
 
-class _Member:
+class Member:
   """A network and the views of an image that it evaluates."""
 
-  def __init__(self, config, model, mesh):
-    self.config = config
+  def __init__(self, config, forward, mesh):
+    """Takes the resolved config and (variables, images) → outputs [B, …]."""
+    self.config, self._forward = config, forward
     # Identifies the preprocessing on the host.
     self.input = config.data.to_json()
     size = config.data.image_size
     self.views = views.views(config.data.eval_protocol, size)
-    if hasattr(model, 'classify'):
-      self._forward = scoring.make_artifact_forward(config, model.classify)
-    else:
-      self._forward = jit_forward(config, model, mesh)
     self._crop_view = jax.jit(
       scoring.crop_view,
       static_argnames='size',
       out_shardings=sharding.batch(mesh),
     )
 
-  def logits(self, variables, canvases) -> Iterator[jax.Array]:
-    """Yields the logits of each view of a batch."""
+  @classmethod
+  def of(cls, config, model, mesh) -> 'Member':
+    """Returns the member of a module or artifact, whose outputs are logits."""
+    if hasattr(model, 'classify'):
+      forward = scoring.make_artifact_forward(config, model.classify)
+    else:
+      forward = jit_forward(config, model, mesh)
+    return cls(config, forward, mesh)
+
+  def outputs(self, variables, canvases) -> Iterator[jax.Array]:
+    """Yields the outputs of each view of a batch."""
     for view in self.views:
       images = canvases[view.canvas]
       if len(self.views) > 1:

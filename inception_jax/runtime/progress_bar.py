@@ -1,8 +1,18 @@
 """Progress bars and readable durations."""
 
+from collections.abc import Iterable
+from collections.abc import Iterator
+import logging
+import time
+from typing import Any
+
 import tqdm
 
 from inception_jax.runtime.process import is_primary
+
+log = logging.getLogger(__name__)
+
+_LOG_SECONDS = 5
 
 
 def progress_bar(
@@ -18,6 +28,25 @@ def progress_bar(
     dynamic_ncols=True,
     disable=None if is_primary() else True,
   )
+
+
+def track(
+  items: Iterable, total: int, description: str, unit: str
+) -> Iterator[Any]:
+  """Yields `total` items, and shows how many of them the caller is done with.
+
+  Without a terminal, logs it and the time left every few seconds.
+  """
+  start = logged = time.perf_counter()
+  with progress_bar(total, description, unit) as bar:
+    for i, item in enumerate(items, 1):
+      yield item
+      bar.update()
+      now = time.perf_counter()
+      if bar.disable and i < total and now - logged > _LOG_SECONDS:
+        logged = now
+        left = format_duration((now - start) * (total - i) / i)
+        log.info('%s: %d of %d %s, %s left', description, i, total, unit, left)
 
 
 def format_duration(seconds: float) -> str:
