@@ -24,6 +24,7 @@ COMMANDS = {
   'import-weights': ('import_weights', ()),
   'export': ('export', ()),
   'predict': ('predict', ()),
+  'features': ('features', ()),
   'evaluate-artifact': ('evaluate_artifact', ()),
 }
 

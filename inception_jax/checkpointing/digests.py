@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from inception_jax import trees
+
 
 def check_equal(
   expected: dict[str, Any],
@@ -34,6 +36,13 @@ def describe(array: np.ndarray) -> dict[str, Any]:
     'dtype': array.dtype.name,
     'sha256': hashlib.sha256(_bytes(array)).hexdigest(),
   }
+
+
+def of_tree(tree) -> str:
+  """Returns the SHA-256 of a tree of arrays, with their names and dtypes."""
+  leaves = trees.named_leaves(tree)
+  entries = {name: describe(np.asarray(x)) for name, x in leaves.items()}
+  return with_digest(entries)['sha256']
 
 
 def same_bytes(a: np.ndarray, b: np.ndarray) -> bool:

@@ -46,6 +46,11 @@ class BadImages:
     self._first: list[dict[str, Any]] = []
 
   @property
+  def reasons(self) -> dict[str, str]:
+    """Why each bad image cannot be decoded, by its name."""
+    return dict(self._reasons)
+
+  @property
   def lines(self) -> list[str]:
     """A line for each bad image: its name and the reason."""
     return [f'{name}: {reason}' for name, reason in self._reasons.items()]

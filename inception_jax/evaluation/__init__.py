@@ -1,5 +1,5 @@
 """Exact evaluation: every image once, scores as sums and counts, predictions,
-other labels, and following a training.
+other labels, features, and following a training.
 
 Nothing here trains.
 """

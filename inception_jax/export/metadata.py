@@ -10,7 +10,6 @@ import jax
 
 from inception_jax import errors
 from inception_jax import inputs
-from inception_jax import trees
 from inception_jax.checkpointing import digests
 from inception_jax.errors import UserError
 from inception_jax.models import metadata
@@ -27,13 +26,11 @@ Seal = Callable[[Iterable[bytes]], str]
 
 def to_json(weights: Weights, variables, step: int) -> str:
   """Returns the metadata of a network, and the digest of its `variables`."""
-  arrays = trees.named_leaves(variables)
-  entries = {name: digests.describe(x) for name, x in arrays.items()}
   values = {
     **metadata.to_dict(weights.network, weights.card, weights.classes),
     'version': _VERSION,
     'step': step,
-    'parameters': digests.with_digest(entries)['sha256'],
+    'parameters': digests.of_tree(variables),
     'jax': jax.__version__,
   }
   return json.dumps(values)

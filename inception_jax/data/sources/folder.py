@@ -93,12 +93,6 @@ def load(config, split: str) -> splits.Indexed:
     paths, labels = _of_classes(where, names)
   if config.data.val_fraction:
     paths, labels = _part(config, split, where, paths, labels, names)
-  # TensorFlow takes bytes: names need not be UTF-8.
-  listed = splits.from_arrays(list(map(os.fsencode, paths)), labels, names)
-
-  def fetch(index):
-    record = listed.fetch(index)
-    return {**record, 'image': tf.io.read_file(record['image'])}
 
   def digest():
     # Relative names, since hosts may have the folder in different places.
@@ -108,8 +102,20 @@ def load(config, split: str) -> splits.Indexed:
       names, digests.sizes(paths), labels, digests.ends(paths)
     )
 
-  name = paths.__getitem__
-  return dataclasses.replace(listed, fetch=fetch, name=name, digest=digest)
+  return dataclasses.replace(of_files(paths, labels, names), digest=digest)
+
+
+def of_files(paths: list[str], labels, class_names) -> splits.Indexed:
+  """Returns a split of image files; each is read when it is fetched."""
+  # TensorFlow takes bytes: names need not be UTF-8.
+  names = list(map(os.fsencode, paths))
+  listed = splits.from_arrays(names, labels, class_names)
+
+  def fetch(index):
+    record = listed.fetch(index)
+    return {**record, 'image': tf.io.read_file(record['image'])}
+
+  return dataclasses.replace(listed, fetch=fetch, name=paths.__getitem__)
 
 
 def split_names(config) -> list[str]:
