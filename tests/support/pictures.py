@@ -129,9 +129,10 @@ def digits_weights():
   return random_weights(config, len(DIGITS), DIGITS, 1.02)
 
 
-def save_run(where, config, seed, classes=CLASSES, step=0):
+def save_run(where, config, seed, classes=CLASSES, step=0, num_classes=None):
   """Writes a workdir with one checkpoint of `network`; returns its path."""
-  num_classes = len(classes) or 6
+  if num_classes is None:
+    num_classes = len(classes) or 6
   _, variables = network(config, seed, num_classes)
   state = train_state.from_weights(variables)
   state = state.replace(step=jnp.asarray(step, jnp.int32))
