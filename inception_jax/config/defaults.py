@@ -189,6 +189,9 @@ def get_config() -> ConfigDict:
   # Globs over parameter paths, the first match wins: 'mixed_5*' freezes these
   # modules and their BatchNorm statistics, '!head' keeps the head trainable.
   config.fine_tune.freeze = ()
+  # BatchNorm statistics that training uses and does not update: all or none,
+  # whatever is frozen; '': those of frozen modules.
+  config.fine_tune.freeze_batch_norm = ''
 
   # cross_entropy (softmax) or binary_cross_entropy (a sigmoid for each class,
   # averaged over them; binary_cross_entropy_sum: their sum); evaluations always

@@ -13,6 +13,13 @@ from inception_jax.models.architectures import ARCHITECTURES
 from inception_jax.models.card import Card
 from inception_jax.models.network_config import NetworkConfig
 
+# Values of fine_tune.freeze_batch_norm: the patterns of frozen statistics; of
+# '' they are those of fine_tune.freeze.
+_FROZEN_STATISTICS = {'all': ('*',), 'none': ()}
+_FREEZE_STATISTICS = (
+  lambda v: v in ('', *_FROZEN_STATISTICS),
+  "all, none, or '' for those of frozen modules",
+)
 # Values of model.pool_padding: whether average pools count the padding.
 _COUNTS_PADDING = {'counted': True, 'ignored': False}
 
@@ -59,6 +66,9 @@ def network_config(config, num_classes: int) -> NetworkConfig:
 
 def build(config, num_classes: int, replicas: int = 1) -> network_lib.Inception:
   """Builds the module of a resolved config, with `num_classes` outputs."""
+  frozen = _FROZEN_STATISTICS.get(
+    config.fine_tune.freeze_batch_norm, tuple(config.fine_tune.freeze)
+  )
   return architectures.create(
     network_config(config, num_classes),
     dropout_rate=config.model.dropout_rate,
@@ -66,7 +76,7 @@ def build(config, num_classes: int, replicas: int = 1) -> network_lib.Inception:
     bn_momentum=config.model.bn_momentum,
     kernel_init=config.model.kernel_init,
     precision=config.precision,
-    frozen=tuple(config.fine_tune.freeze),
+    frozen=frozen,
     replicas=replicas,
   )
 
@@ -120,6 +130,7 @@ def check(config, open_name: bool = False) -> list[str]:
         "global, replica or a number of images, as '32 images'",
       ),
       'model.kernel_init': validation.one_of(initializers.KERNEL_INITS),
+      'fine_tune.freeze_batch_norm': _FREEZE_STATISTICS,
     },
   )
   if model.name not in ARCHITECTURES:

@@ -75,3 +75,13 @@ def test_unknown_names_and_classes_are_rejected():
   config.model.name = 'inception_v9'
   (fault,) = factory.check(config)
   assert fault.startswith("model.name='inception_v9': expected one of ")
+
+
+def test_frozen_statistics_are_all_none_or_those_of_frozen_modules():
+  config = resolved_config('inception_v4')
+  config.fine_tune.freeze_batch_norm = 'body'
+  (fault,) = factory.check(config)
+  assert fault == (
+    "fine_tune.freeze_batch_norm='body': expected all, none, or '' for those "
+    'of frozen modules'
+  )

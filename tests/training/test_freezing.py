@@ -106,3 +106,29 @@ def test_moving_average_of_frozen_parameters_stays(tiny, one_device):
   before = trees.named_leaves(state.ema['params'])
   for path, x in trees.named_leaves(after.ema['params']).items():
     assert np.array_equal(x, before[path]) != path.startswith('head'), path
+
+
+@pytest.mark.parametrize('setting', ['', 'all', 'none'])
+def test_batch_norm_statistics_are_frozen_apart_from_weights(
+  setting, tiny, one_device
+):
+  tiny.fine_tune.freeze = ('conv_1a',)
+  tiny.fine_tune.freeze_batch_norm = setting
+  state, step, batches = make_steps(tiny, one_device)
+  after, _ = step(state, batches[0])
+  before = trees.named_leaves(state.batch_stats)
+  frozen = {
+    path.partition('/')[0]
+    for path, x in trees.named_leaves(after.batch_stats).items()
+    if np.array_equal(x, before[path])
+  }
+  stages = {path.partition('/')[0] for path in before}
+  assert frozen == {'': {'conv_1a'}, 'all': stages, 'none': set()}[setting]
+  # Their γ and β are trained, unless they are frozen.
+  moved = {
+    path.partition('/')[0]
+    for path, x in trees.named_leaves(after.params).items()
+    if '/bn/' in path
+    and not np.array_equal(x, trees.named_leaves(state.params)[path])
+  }
+  assert moved == stages - {'conv_1a'}
