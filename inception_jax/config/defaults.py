@@ -184,7 +184,7 @@ def get_config() -> ConfigDict:
   config.schedule.milestones = ()  # multi_step: ('60 epochs', '80 percent')
 
   config.fine_tune = ConfigDict()
-  # A workdir, a checkpoint, or a file that import_weights can read.
+  # A workdir, a checkpoint, or what import_weights reads: hf-hub:OWNER/NAME.
   config.fine_tune.checkpoint = ''
   # Globs over parameter paths, the first match wins: 'mixed_5*' freezes these
   # modules and their BatchNorm statistics, '!head' keeps the head trainable.

@@ -6,7 +6,7 @@ python -m inception_jax.tools.import_weights \
 Reads timm's safetensors, also in parts (their .index.json), .pth, .bin and
 .pth.tar, torchvision's .pth, Lightning's .ckpt, Keras's .h5 and .keras,
 TF-slim's checkpoints, weiaicunzai/pytorch-cifar100's .pth, MindSpore's and
-MindCV's .ckpt. The tensor names determine the network, which may be part of a
+MindCV's .ckpt, hf-hub:OWNER/NAME and downloaded folders of the hub. The tensor names determine the network, which may be part of a
 larger model. Evaluate the output with main.py --mode=eval --workdir=OUTPUT, or
 fine-tune it with main.py --config.fine_tune.checkpoint=OUTPUT.
 
@@ -29,7 +29,9 @@ from inception_jax.runtime import files
 _CONFIG = config_flags.DEFINE_config_file(
   'config', None, 'Recipe for the network; must agree with the weights.'
 )
-_WEIGHTS = cli.define_path('weights', 'File to import.')
+_WEIGHTS = cli.define_path(
+  'weights', 'File, folder of the hub, or hf-hub:OWNER/NAME.'
+)
 _CLASSES = cli.define_path(
   'class_names', 'File with the names of the outputs, one a line.'
 )

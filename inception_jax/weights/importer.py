@@ -2,6 +2,7 @@
 
 from inception_jax.errors import UserError
 from inception_jax.weights import convert
+from inception_jax.weights import hub
 from inception_jax.weights import matching
 from inception_jax.weights import readers
 from inception_jax.weights.convert import Weights
@@ -10,7 +11,10 @@ from inception_jax.weights.sources import SOURCES
 
 
 def load(path: str) -> Weights:
-  """Loads trained weights from a file of another framework.
+  """Loads trained weights of another framework.
+
+  `path` is a file, a folder in the hub's layout, or hf-hub:OWNER/NAME; of the
+  last two, config.json gives the preprocessing and the names of the classes.
 
   Supports timm (safetensors, .pth), torchvision (.pth), Keras (.h5, .keras),
   TF-slim (checkpoints), weiaicunzai/pytorch-cifar100 (.pth, safetensors),
@@ -22,6 +26,13 @@ def load(path: str) -> Weights:
     UserError: the file cannot be read, or does not hold one of the networks in
       `SOURCES`.
   """
+  in_hub = hub.download(path) if hub.is_reference(path) else hub.find(path)
+  if in_hub:
+    return hub.described(_load(in_hub), in_hub)
+  return _load(path)
+
+
+def _load(path: str) -> Weights:
   tensors, file_format = readers.read(path)
   frameworks = file_format.frameworks
   of_format = lambda sources: sorted(

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
+from inception_jax import errors
 from inception_jax import inputs
 from inception_jax import trees
 from inception_jax.checkpointing import checkpoint
@@ -23,6 +24,7 @@ from inception_jax.models import metadata
 from inception_jax.models.card import Card
 from inception_jax.models.network import Inception
 from inception_jax.models.network_config import STRUCTURE
+from inception_jax.weights import hub
 from inception_jax.weights import importer
 from inception_jax.weights import transfer
 from inception_jax.weights.convert import Weights
@@ -40,7 +42,7 @@ def restore(
   Args:
     workdir: the run's folder; '' if `which` is a path.
     which: 'latest', 'best' or a step; or the path of a run (its newest
-      checkpoint), of a checkpoint, or of a file that `importer.load` reads.
+      checkpoint), of a checkpoint, or what `importer.load` reads.
     mesh: the devices, on which a checkpoint's weights are replicated.
     ema: whether to restore the moving average, if there is one.
     headless: whether weights without a classifier are accepted.
@@ -67,16 +69,43 @@ def _restore(
 ) -> tuple[int, Weights]:
   if workdir and not lookup.is_path(which):
     return _restore_checkpoint(workdir, which, mesh, ema)
-  path = epath.Path(inputs.expand_home(which))
+  if hub.is_reference(which):
+    return 0, importer.load(which)
+  path = _path(which)
   if lookup.has_checkpoints(str(path)):
     return _restore_checkpoint(str(path), 'latest', mesh, ema)
   if checkpoint.is_checkpoint(path):
     return _restore_checkpoint('', str(path), mesh, ema)
-  if path.is_dir():
+  if path.is_dir() and not hub.find(str(path)):
     raise UserError(
-      f'{which} is neither a checkpoint nor a run with checkpoints'
+      f'{which} is neither a checkpoint nor a run with checkpoints, and has no '
+      'config.json beside weights'
     )
   return 0, importer.load(str(path))
+
+
+def _path(which: str) -> epath.Path:
+  """Returns the path of weights, which may be in a bucket.
+
+  Raises:
+    UserError: it is another URL, or the bucket cannot be read.
+  """
+  scheme, is_url, _ = which.partition('://')
+  if not is_url:
+    return epath.Path(inputs.expand_home(which))
+  if scheme != 'gs':
+    raise UserError(
+      f'{which}: expected a local path, gs://BUCKET/PATH of a checkpoint, or '
+      'hf-hub:OWNER/NAME; download the file first'
+    )
+  path = epath.Path(which)
+  try:
+    path.exists()
+  except Exception as error:  # epath's backends have no common base class
+    raise UserError(
+      f'{which} cannot be read: {errors.one_line(error)}'
+    ) from error
+  return path
 
 
 def _restore_checkpoint(
@@ -201,9 +230,10 @@ def load_pretrained(path: str, num_classes: int | None = None) -> Pretrained:
   """Loads a trained network.
 
   Args:
-    path: a run's folder (its newest checkpoint), a checkpoint, or a file of
-      another framework (see `importer.load`). The moving average of the
-      weights is loaded if there is one.
+    path: a run's folder (its newest checkpoint), a checkpoint, or weights of
+      another framework: a file, a folder in the hub's layout, or
+      'hf-hub:timm/inception_v4.tf_in1k' (see `importer.load`). The moving
+      average of the weights is loaded if there is one.
     num_classes: if it differs from the number of the weights, both classifiers
       are newly initialized, with `jax.random.key(0)`. 0: no classifier; the
       network returns the pooled features, as with weights that have none.

@@ -70,6 +70,11 @@ def read(path: str) -> tuple[dict[str, np.ndarray], Format]:
 def _format(path: str) -> Format:
   if os.path.isfile(f'{path}.index'):
     return TF_CHECKPOINT
+  if '://' in path:
+    raise UserError(
+      f'{path}: weights are read from local files and from hf-hub:OWNER/NAME; '
+      'download the file first'
+    )
   if not os.path.isfile(path):
     raise UserError(f'{path}: no such file')
   for suffix, file_format in _BY_SUFFIX.items():
@@ -110,15 +115,35 @@ def _safetensors(path: str) -> dict[str, np.ndarray]:
   return safetensors.numpy.load_file(path)
 
 
-def _shards(path: str) -> dict[str, np.ndarray]:
-  """Reads the files that an index of several safetensors names."""
+def _read_index(path: str) -> dict[str, str]:
+  """Returns the file of each tensor, all beside the index at `path`."""
   with open(path, 'rb') as file:
     index = inputs.parse_json(file.read(_MAX_INDEX))
   shard_of = index['weight_map']
-  files = sorted(set(shard_of.values()))
-  for name in files:
+  for name in set(shard_of.values()):
     if os.path.basename(name) != name:
       raise ValueError(f'{name} is not the name of a file beside it')
+  return shard_of
+
+
+def shard_names(path: str) -> list[str]:
+  """Returns the files that an index of several safetensors names.
+
+  Raises:
+    UserError: it is no such index.
+  """
+  try:
+    return sorted(set(_read_index(path).values()))
+  except (KeyError, TypeError, ValueError, AttributeError) as error:
+    raise UserError(
+      f'{path} is no index of safetensors: {errors.one_line(error)}'
+    ) from error
+
+
+def _shards(path: str) -> dict[str, np.ndarray]:
+  """Reads the files that an index of several safetensors names."""
+  shard_of = _read_index(path)
+  files = sorted(set(shard_of.values()))
   folder = os.path.dirname(path)
   paths = {name: os.path.join(folder, name) for name in files}
   if missing := [name for name in files if not os.path.isfile(paths[name])]:
