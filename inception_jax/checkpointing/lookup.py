@@ -2,8 +2,11 @@
 
 from etils import epath
 
+from inception_jax import errors
+from inception_jax import inputs
 from inception_jax.checkpointing import contents
 from inception_jax.checkpointing.directory import CheckpointDirectory
+from inception_jax.errors import UserError
 
 
 def checkpoint_folder(workdir: str) -> epath.Path:
@@ -24,6 +27,30 @@ def is_path(which: str) -> bool:
   """Returns whether `which` is a path, not 'latest', 'best' or a step."""
   named = which in ('latest', 'best') or which.isdecimal()
   return '/' in which or (not named and epath.Path(which).exists())
+
+
+def to_path(which: str) -> epath.Path:
+  """Returns the path of weights, which may be in a bucket.
+
+  Raises:
+    UserError: it is another URL, or the bucket cannot be read.
+  """
+  scheme, is_url, _ = which.partition('://')
+  if not is_url:
+    return epath.Path(inputs.expand_home(which))
+  if scheme != 'gs':
+    raise UserError(
+      f'{which}: expected a local path, gs://BUCKET/PATH of a checkpoint, or '
+      'hf-hub:OWNER/NAME; download the file first'
+    )
+  path = epath.Path(which)
+  try:
+    path.exists()
+  except Exception as error:  # epath's backends have no common base class
+    raise UserError(
+      f'{which} cannot be read: {errors.one_line(error)}'
+    ) from error
+  return path
 
 
 def find(workdir: str, which: str) -> tuple[CheckpointDirectory, list[int]]:

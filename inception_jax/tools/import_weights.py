@@ -6,9 +6,10 @@ python -m inception_jax.tools.import_weights \
 Reads timm's safetensors, also in parts (their .index.json), .pth, .bin and
 .pth.tar, torchvision's .pth, Lightning's .ckpt, Keras's .h5 and .keras,
 TF-slim's checkpoints, weiaicunzai/pytorch-cifar100's .pth, MindSpore's and
-MindCV's .ckpt, hf-hub:OWNER/NAME and downloaded folders of the hub. The tensor names determine the network, which may be part of a
-larger model. Evaluate the output with main.py --mode=eval --workdir=OUTPUT, or
-fine-tune it with main.py --config.fine_tune.checkpoint=OUTPUT.
+MindCV's .ckpt, and hf-hub:OWNER/NAME or a downloaded folder of the hub. The
+tensor names determine the network, which may be part of a larger model.
+Evaluate the output with main.py --mode=eval --workdir=OUTPUT, or fine-tune it
+with main.py --config.fine_tune.checkpoint=OUTPUT.
 
 One dense layer on the pooled features is the classifier, whatever its name.
 With another head or none, the output has no classifier: fine-tuning adds one.

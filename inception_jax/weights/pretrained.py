@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from inception_jax import errors
 from inception_jax import inputs
 from inception_jax import trees
 from inception_jax.checkpointing import checkpoint
@@ -71,7 +70,7 @@ def _restore(
     return _restore_checkpoint(workdir, which, mesh, ema)
   if hub.is_reference(which):
     return 0, importer.load(which)
-  path = _path(which)
+  path = lookup.to_path(which)
   if lookup.has_checkpoints(str(path)):
     return _restore_checkpoint(str(path), 'latest', mesh, ema)
   if checkpoint.is_checkpoint(path):
@@ -82,30 +81,6 @@ def _restore(
       'config.json beside weights'
     )
   return 0, importer.load(str(path))
-
-
-def _path(which: str) -> epath.Path:
-  """Returns the path of weights, which may be in a bucket.
-
-  Raises:
-    UserError: it is another URL, or the bucket cannot be read.
-  """
-  scheme, is_url, _ = which.partition('://')
-  if not is_url:
-    return epath.Path(inputs.expand_home(which))
-  if scheme != 'gs':
-    raise UserError(
-      f'{which}: expected a local path, gs://BUCKET/PATH of a checkpoint, or '
-      'hf-hub:OWNER/NAME; download the file first'
-    )
-  path = epath.Path(which)
-  try:
-    path.exists()
-  except Exception as error:  # epath's backends have no common base class
-    raise UserError(
-      f'{which} cannot be read: {errors.one_line(error)}'
-    ) from error
-  return path
 
 
 def _restore_checkpoint(
