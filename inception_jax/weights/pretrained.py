@@ -4,7 +4,6 @@ import dataclasses
 from typing import Any
 from typing import NamedTuple
 
-from etils import epath
 import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
