@@ -12,7 +12,6 @@ Exit status 1 if anything is damaged, repaired or not.
 
 import logging
 import os
-import time
 
 from absl import flags
 from etils import epath
@@ -24,7 +23,6 @@ _WORKDIR = cli.define_path('workdir', "The run's folder.")
 _REPAIR = flags.DEFINE_bool(
   'repair', False, 'Rename damaged checkpoints, move damaged lines.'
 )
-_LOG_SECONDS = 5
 
 log = logging.getLogger(__name__)
 
@@ -69,13 +67,10 @@ def main():
 def _verify(directory) -> tuple[list[int], dict[int, str]]:
   """Returns the sound steps, and why others are damaged, by step."""
   from inception_jax.checkpointing import checkpoint
+  from inception_jax.runtime import progress_bar
 
   steps, sound, reasons = directory.steps(), [], {}
-  start = logged = time.monotonic()
-  for i, step in enumerate(steps):
-    if (now := time.monotonic()) - logged > _LOG_SECONDS:
-      logged, left = now, (now - start) * (len(steps) - i) / i
-      log.info('verified %d of %d, %.0f s left', i, len(steps), left)
+  for step in progress_bar.track(steps, len(steps), 'verifying', 'checkpoints'):
     try:
       directory.read_step(step, checkpoint.state_fields)
       sound.append(step)

@@ -29,8 +29,8 @@ _WEIGHTS = (
   'model.safetensors.index.json',
   'pytorch_model.bin',
 )
-# timm's names of crop modes. It resizes the shorter side for 'center'.
-_CROP_MODES = {'center': 'short_side', 'squash': 'squash'}
+# timm's crop modes that have another name here.
+_CROP_MODES = {'center': 'short_side'}
 
 
 def is_reference(path: str) -> bool:
@@ -66,12 +66,7 @@ def download(reference: str) -> str:
     raise UserError(
       f'{reference}: expected hf-hub:OWNER/NAME or hf-hub:OWNER/NAME@REVISION'
     )
-  try:
-    import huggingface_hub as client
-  except ImportError as error:
-    raise UserError(
-      f'{reference}: huggingface_hub is needed: pip install huggingface_hub'
-    ) from error
+  import huggingface_hub as client  # takes half a second
 
   fetch = functools.partial(_fetch, client, reference, match['repo'])
   config = fetch(match['revision'], _CONFIG)
@@ -120,7 +115,7 @@ def _fetch(
   except client.errors.RevisionNotFoundError:
     reason = f'it has no revision {revision}'
   # Whatever the network, the disk or the hub's answer does.
-  except (OSError, ValueError, client.errors.HfHubHTTPError) as error:
+  except (OSError, ValueError) as error:
     reason = errors.one_line(error)
   raise UserError(f'{reference}: {reason}')
 
@@ -128,7 +123,7 @@ def _fetch(
 def described(weights: Weights, path: str) -> Weights:
   """Returns `weights` prepared and named as the config.json beside them says.
 
-  Without a config of timm's, they are returned as they are.
+  What it does not say stays as it is.
 
   Args:
     weights: imported from `path`.
@@ -141,14 +136,13 @@ def described(weights: Weights, path: str) -> Weights:
   try:
     with open(path, 'rb') as file:
       config = inputs.parse_json(file.read(_MAX_CONFIG))
-    prepared = config.get('pretrained_cfg', config)  # flat in older ones
-    card = dataclasses.asdict(weights.card) | _card(prepared)
-    names = config.get('label_names') or ()
+    card = _card(config.get('pretrained_cfg', config))  # flat in older ones
+    names = config.get('label_names')
   except (AttributeError, OSError, TypeError, ValueError) as error:
     raise UserError(
       f"{path} is no config of timm's: {errors.one_line(error)}"
     ) from error
-  if len(names) != weights.network.num_classes:
+  if not isinstance(names, list) or len(names) != weights.network.num_classes:
     names = ()
   about = metadata.to_dict(weights.network, weights.card, names)
   about['card'] |= card
@@ -158,6 +152,7 @@ def described(weights: Weights, path: str) -> Weights:
 
 def _card(config: dict[str, Any]) -> dict[str, Any]:
   """Returns the fields of a `Card` that a `pretrained_cfg` of timm's has."""
+  config = {key: value for key, value in config.items() if value is not None}
   card = {}
   if 'input_size' in config:
     _, height, width = config['input_size']
@@ -167,15 +162,11 @@ def _card(config: dict[str, Any]) -> dict[str, Any]:
   for key in ('mean', 'std'):
     if key in config:
       card[key] = tuple(255 * float(x) for x in config[key])
-  for key, ours in (
-    ('interpolation', 'interpolation'),
-    ('crop_pct', 'crop_fraction'),
-    ('crop_mode', 'crop_mode'),
-  ):
-    if config.get(key) is not None:
-      card[ours] = config[key]
-  if 'crop_mode' in card:
-    card['crop_mode'] = _CROP_MODES.get(card['crop_mode'], card['crop_mode'])
-  if 'crop_fraction' in card:
-    card['crop_fraction'] = float(card['crop_fraction'])
+  if 'interpolation' in config:
+    card['interpolation'] = config['interpolation']
+  if 'crop_pct' in config:
+    card['crop_fraction'] = float(config['crop_pct'])
+  if 'crop_mode' in config:
+    mode = config['crop_mode']
+    card['crop_mode'] = _CROP_MODES.get(mode, mode)
   return card

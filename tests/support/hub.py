@@ -11,7 +11,10 @@ Repositories = dict[str, dict[str, dict[str, bytes]]]
 
 def commit(files: dict[str, bytes]) -> str:
   """Returns the name of a commit with these files."""
-  return hashlib.sha1(repr(sorted(files)).encode()).hexdigest()
+  content = hashlib.sha1()
+  for name in sorted(files):
+    content.update(name.encode() + files[name])
+  return content.hexdigest()
 
 
 @contextlib.contextmanager

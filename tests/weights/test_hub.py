@@ -47,7 +47,7 @@ def endpoint(weights, tmp_path, monkeypatch):
   }
   plain = files | {'config.json': b'{"architecture": "inception_v3"}'}
   repositories = {
-    'owner/v3.test': {'main': files, 'v1': {**plain, 'v1': b''}},
+    'owner/v3.test': {'main': files, 'v1': plain},
     'owner/empty': {'main': {'config.json': b'{}', 'README.md': b''}},
     'owner/bare': {'main': {'model.safetensors': weights}},
   }
@@ -105,7 +105,7 @@ def test_a_revision_is_its_own_and_the_cache_serves_offline(
     ('hf-hub:owner/bare', 'has no config.json'),
     ('hf-hub:v3', 'expected hf-hub:OWNER/NAME'),
     ('hf-hub:../../etc', 'expected hf-hub:OWNER/NAME'),
-    ('hf-hub:owner/..', "'owner/..'|expected|repo"),
+    ('hf-hub:owner/..', "name cannot start or end with.*'owner/..'"),
     ('https://localhost/v3.safetensors', 'download the file first'),
     ('gs://bucket/v3.safetensors', 'download the file first'),
   ],
@@ -148,6 +148,9 @@ def test_a_folder_of_the_hub(tmp_path, weights, timm_v3):
     inception_jax.load_pretrained(str(folder))
   for part in ('lanczos', 'border', 'card.std'):
     assert part in str(error.value)
+  for names in (5, 'abc', {'a': 1}, NAMES[:-1]):
+    (folder / 'config.json').write_text(json.dumps({'label_names': names}))
+    assert importer.load(str(folder)).classes == ()
   for content in ('', '[]', '{"pretrained_cfg": 1}', '[' * 9999):
     (folder / 'config.json').write_text(content)
     with pytest.raises(UserError, match=r'config\.json is no config of timm'):

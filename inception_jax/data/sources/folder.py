@@ -46,9 +46,15 @@ def check(config) -> list[str]:
   root = inputs.expand_home(data.dir)
   if not os.path.isdir(root):
     return [f'data.dir={data.dir!r} is not a folder']
-  keys, faults = ['train_split', 'eval_split'], []
+  # Of each split that must be there: what to do if it is not.
+  advice = {
+    'train_split': '',
+    'eval_split': '; --config.data.val_fraction=0.1 holds out a tenth of the '
+    'images',
+  }
+  faults = []
   if data.val_fraction:
-    keys.remove('eval_split')
+    del advice['eval_split']
     where = _find(config, data.eval_split)
     if data.eval_split == data.train_split:
       faults.append(
@@ -62,10 +68,8 @@ def check(config) -> list[str]:
       )
   return faults + [
     f'data.{key}={split!r}: neither a folder {split} nor {split}_list.txt in '
-    f'{data.dir}, which contains {_listing(root)}'
-    + '; --config.data.val_fraction=0.1 holds out a tenth of the images'
-    * (key == 'eval_split')
-    for key in keys
+    f'{data.dir}, which contains {_listing(root)}{what_to_do}'
+    for key, what_to_do in advice.items()
     if _place(config, split := data[key]) is None
   ]
 
