@@ -5,11 +5,14 @@ import re
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import jmp
 import numpy as np
 import pytest
 
 from inception_jax.distributed import sharding
 from inception_jax.models import architectures
+from inception_jax.models import layers
+from inception_jax.models import precision
 from inception_jax.models import specs
 from inception_jax.models.card import Card
 from inception_jax.training import train_step
@@ -40,6 +43,23 @@ def test_one_and_eight_devices_give_the_same_training(
   np.testing.assert_allclose(one, eight, atol=1e-5, rtol=0)
   for a, b in zip(*map(jax.tree.leaves, (state_one, state_eight)), strict=True):
     np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_devices_differ_by_rounding_alone(
+  tiny, one_device, eight_devices, monkeypatch
+):
+  # In float32, sums of another order move inputs of ReLUs to the other side of
+  # 0, and losses drift apart: the test above has no ReLU, this one has float64.
+  policy = jmp.get_policy('params=float64,compute=float64,output=float64')
+  monkeypatch.setattr(precision, 'policy', lambda _: policy)
+  monkeypatch.setattr(layers, '_FLOAT32', policy)
+  with jax.enable_x64(True):
+    one, state_one = train_five_steps(tiny, one_device)
+    eight, state_eight = train_five_steps(tiny, eight_devices)
+  assert len(set(one)) == 5
+  np.testing.assert_allclose(one, eight, rtol=1e-12)
+  assert_trees_close(state_one, state_eight, atol=1e-10)
 
 
 def test_auxiliary_loss_is_weighted(tiny, one_device):
