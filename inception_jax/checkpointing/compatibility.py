@@ -40,8 +40,10 @@ def check(
   if complete:
     return bool(lines)
   # The first checkpoints have no classes.
-  stored = record['network'].get('classes')
-  if stored and tuple(stored) != tuple(classes):
+  stored = tuple(record['network'].get('classes') or ())
+  # Lists of images had numbers for names before they had those of folders.
+  is_nameless = stored == tuple(map(str, range(len(classes))))
+  if stored and stored != tuple(classes) and not is_nameless:
     raise errors.UserError(
       f'{workdir} was trained on other classes, or in another order:',
       *errors.shorten(_class_differences(stored, classes)),

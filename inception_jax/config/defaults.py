@@ -60,6 +60,8 @@ def get_config() -> ConfigDict:
   config.data.channels = 3  # 3: RGB; 1: images are converted to grey
   config.data.label_offset = 1  # label of the first class; tfrecord only
   config.data.max_bad_fraction = 0.001  # of undecodable images
+  # Whether folders to evaluate on may lack classes of the training split.
+  config.data.allow_missing_classes = False
   config.data.max_pixels = 80_000_000  # larger images are not decoded
   config.data.shuffle_buffer = 8192  # encoded records; tfds's TFRecords only
   # Repeated augmentation: copies of an image in a batch, augmented differently.

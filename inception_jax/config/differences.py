@@ -13,6 +13,7 @@ _HARMLESS = (
   'allow_changed',
   'best_by',
   'checkpoint_keep',
+  'data.allow_missing_classes',
   'data.dir',
   'data.eval_*',
   'data.max_bad_fraction',

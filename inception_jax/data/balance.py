@@ -5,6 +5,7 @@ import numpy as np
 from inception_jax.data.lazy import tf
 from inception_jax.data.splits import Split
 from inception_jax.errors import UserError
+from inception_jax.errors import printable
 
 SETTINGS = ('', 'balanced')
 
@@ -20,6 +21,21 @@ def check(data, split: Split) -> None:
       f"data.{key}='balanced': {data.source} cannot count its classes before "
       'it reads the images; folder, cifar and digits can'
     )
+
+
+def describe(split: Split) -> str:
+  """Returns the numbers of images and classes, and the extremes, in a line."""
+  text = f'{split.size} images of {len(split.class_names)} classes'
+  if (labels := _labels(split)) is None:
+    return text
+  counts = np.bincount(labels, minlength=len(split.class_names))
+  least, most = int(counts.argmin()), int(counts.argmax())
+  smallest, largest = (
+    f'{counts[i]} ({printable(split.class_names[i], 80)})'
+    for i in (least, most)
+  )
+  ratio = counts[most] / max(counts[least], 1)
+  return f'{text}: {smallest} to {largest} of each, a ratio of {ratio:.3g}'
 
 
 def class_weights(data, split: Split, num_outputs: int) -> np.ndarray | None:

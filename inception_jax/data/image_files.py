@@ -1,6 +1,7 @@
 """Image files that belong to no split, as the tools read them."""
 
 from collections.abc import Sequence
+import os
 import pathlib
 
 import numpy as np
@@ -9,6 +10,8 @@ from inception_jax.data import decode
 from inception_jax.data import splits
 from inception_jax.data.lazy import tf
 from inception_jax.data.sources import folder
+from inception_jax.data.sources.image_tree import SUFFIXES
+from inception_jax.data.sources.image_tree import ImageTree
 from inception_jax.errors import UserError
 from inception_jax.errors import shorten
 from inception_jax.runtime import files as files_lib
@@ -18,21 +21,20 @@ def find(paths: list[str]) -> list[str]:
   """Returns `paths` with each folder replaced by the images below it.
 
   Raises:
-    UserError: a folder has no images.
+    UserError: a folder has no images or cannot be read.
   """
-  files = []
-  for path in map(pathlib.Path, paths):
-    if not path.is_dir():
-      files.append(str(path))
+  files, tree = [], ImageTree()
+  for path in map(str, map(pathlib.Path, paths)):
+    if not os.path.isdir(path):
+      files.append(path)
       continue
-    images = sorted(
-      str(file)
-      for file in path.rglob('*')
-      if file.suffix.lower() in folder.SUFFIXES and not file.is_dir()
-    )
+    images = sorted(entry.path for entry in tree.images(path))
+    if tree.unreadable:
+      raise UserError(*shorten(tree.unreadable))
     if not images:
-      raise UserError(f'{path} has no images: {", ".join(folder.SUFFIXES)}')
+      raise UserError(f'{path} has no images: {", ".join(SUFFIXES)}')
     files += images
+  tree.log_left_out()
   return files
 
 

@@ -13,6 +13,8 @@ from inception_jax.checkpointing.manager import CheckpointManager
 from inception_jax.config import durations
 from inception_jax.config import serialization
 from inception_jax.data import balance
+from inception_jax.data import splits
+from inception_jax.data.sources import folder
 from inception_jax.data.sources import registry
 from inception_jax.distributed import session
 from inception_jax.evaluation import evaluate
@@ -81,6 +83,7 @@ def prepare(config, workdir: str, mesh: jax.sharding.Mesh) -> Run:
   }
   session.check_equal({'classes': split.class_names, **data})
   balance.check(config.data, split)
+  _check_classes(config, split)
   num_classes = factory.num_classes(config, split.class_names)
   network = metadata.to_dict(
     factory.network_config(config, num_classes),
@@ -110,6 +113,18 @@ def prepare(config, workdir: str, mesh: jax.sharding.Mesh) -> Run:
   )
 
 
+def _check_classes(config, split: splits.Split) -> None:
+  """Raises if there is nothing to tell apart; the loss would be 0."""
+  if len(split.class_names) > 1:
+    return
+  names = ', '.join(split.class_names)
+  is_folder = config.data.source == 'folder'
+  lines = folder.expected_layout(config) if is_folder else []
+  raise errors.UserError(
+    f'the training images are of one class, {names}; two are needed', *lines
+  )
+
+
 def open_checkpoints(run: Run) -> CheckpointManager:
   """Opens the run's checkpoints for writing; use it in a `with`."""
   return CheckpointManager(
@@ -129,10 +144,10 @@ def write_description(run: Run, start: int) -> None:
   """
   config, plan, params = run.config, run.plan, run.trainer.abstract.params
   if jax.process_index() == 0:
-    folder = epath.Path(run.workdir)
-    files.atomic_write(folder / 'config.json', serialization.to_json(config))
+    workdir = epath.Path(run.workdir)
+    files.atomic_write(workdir / 'config.json', serialization.to_json(config))
     table = train_state.overview_table(params)
-    files.atomic_write(folder / 'parameters.txt', table)
+    files.atomic_write(workdir / 'parameters.txt', table)
   platform = run.mesh.devices.flat[0].platform
   log.info(
     '%s, %.2f M parameters, %s, on %d %s device(s)',
@@ -148,10 +163,9 @@ def write_description(run: Run, start: int) -> None:
       '--config.deterministic=True makes them so, but slower'
     )
   log.info(
-    '%s: %d images of %d classes; %d steps of %d images, %.2f epochs',
+    '%s: %s; %d steps of %d images, %.2f epochs',
     config.data.source,
-    run.split.size,
-    len(run.split.class_names),
+    balance.describe(run.split),
     plan.total,
     config.batch_size,
     plan.total / plan.steps_per_epoch,

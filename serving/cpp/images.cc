@@ -12,24 +12,44 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// As in inception_jax/data/sources/folder.py.
-constexpr std::array kSuffixes = {".jpg",  ".jpeg", ".png",
-                                  ".webp", ".bmp",  ".gif"};
+// As in inception_jax/data/sources/image_tree.py, and so are these folders.
+constexpr std::array kSuffixes = {".jpg", ".jpeg", ".jpe", ".jfif",
+                                  ".png", ".webp", ".bmp", ".gif"};
+constexpr std::array kForeign = {"__macosx", "@eadir", "$recycle.bin",
+                                 "lost+found", "system volume information"};
 // The network decodes at most 80 million pixels, a BMP of 240 MB.
 constexpr std::size_t kMaxBytes = std::size_t{256} << 20;
 
-bool is_image(const fs::path& path) {
-  std::string suffix = path.extension().string();
-  for (char& c : suffix) {
+std::string lower(std::string text) {
+  for (char& c : text) {
     if ('A' <= c && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
   }
-  return std::find(kSuffixes.begin(), kSuffixes.end(), suffix) !=
-         kSuffixes.end();
+  return text;
+}
+
+template <typename Words>
+bool contains(const Words& words, const std::string& word) {
+  return std::find(words.begin(), words.end(), word) != words.end();
+}
+
+bool is_image(const fs::path& path) {
+  return contains(kSuffixes, lower(path.extension().string()));
+}
+
+bool is_hidden(const fs::path& path) {
+  std::string name = lower(path.filename().string());
+  return name.front() == '.' || contains(kForeign, name);
 }
 
 std::vector<Image> in_folder(const fs::path& root) {
   std::vector<Image> found;
-  for (const auto& entry : fs::recursive_directory_iterator(root)) {
+  fs::recursive_directory_iterator place(root), end;
+  for (; place != end; ++place) {
+    const fs::directory_entry& entry = *place;
+    if (is_hidden(entry.path())) {
+      place.disable_recursion_pending();
+      continue;
+    }
     std::error_code gone;
     if (!is_image(entry.path()) || !entry.is_regular_file(gone)) continue;
     fs::path inside = entry.path().lexically_relative(root);

@@ -12,7 +12,7 @@ import pytest
 from scipy import special
 
 from inception_jax.data import decode
-from inception_jax.data.sources import folder
+from inception_jax.data.sources import image_tree
 from inception_jax.export import formats
 from inception_jax.models import card
 from tests.support import hostile_images
@@ -226,6 +226,9 @@ def test_unreadable_images_are_reported_and_others_classified(
   broken['11.bmp'] = None, 'a BMP with a palette is not supported'
   (good / '13.jpg').symlink_to(tmp_path / 'nowhere.jpg')
   (good / 'notes.txt').write_text('no image')
+  for name in ('._a.png', '@eaDir/a.png', '.thumbnails/a.png'):
+    (good / name).parent.mkdir(exist_ok=True)
+    (good / name).write_text('left by another system')
   done = classify(f'--model={model}', '--json', '--batch_size=3', tmp_path)
   found, result = parse(done, status=1)
   names = ['00.png', '01.JPG', '02.webp', '03.bmp', '04.gif', '041.gif']
@@ -328,7 +331,7 @@ def test_all_invalid_arguments_are_reported(tmp_path):
     '--json=yes: takes no value',
     '--model=none: no such folder',
     'none.png: no such file',
-    f'empty has no images: {", ".join(folder.SUFFIXES)}',
+    f'empty has no images: {", ".join(image_tree.SUFFIXES)}',
     'pipe.png: neither a file nor a folder',
     '--labels=none.txt: no such file',
   ]

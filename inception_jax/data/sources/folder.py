@@ -12,7 +12,6 @@ label means the same in every split. Names that are all numbers are sorted as
 numbers.
 """
 
-from collections.abc import Iterator
 import dataclasses
 import logging
 import os
@@ -20,22 +19,19 @@ import pathlib
 
 import numpy as np
 
-from inception_jax import errors
 from inception_jax import inputs
 from inception_jax.data import digests
 from inception_jax.data import splits
 from inception_jax.data.lazy import tf
+from inception_jax.data.sources import class_folders
 from inception_jax.data.sources import held_out
 from inception_jax.data.sources import image_list
-from inception_jax.runtime import files
 
 log = logging.getLogger(__name__)
 
-SUFFIXES = ('.jpg', '.jpeg', '.png', '.webp', '.bmp', '.gif')
 TRAIN = 'train'
 # Names of the held-out split, as different frameworks write it.
 HELD_OUT = ('validation', 'val', 'validation_preprocess')
-_MOST_NAMES = 6
 
 
 def check(config) -> list[str]:
@@ -66,12 +62,15 @@ def check(config) -> list[str]:
         f'data.val_fraction={data.val_fraction}, but the split '
         f'{data.eval_split} exists: {where}; set one of both'
       )
-  return faults + [
+  missing = [
     f'data.{key}={split!r}: neither a folder {split} nor {split}_list.txt in '
-    f'{data.dir}, which contains {_listing(root)}{what_to_do}'
+    f'{data.dir}, which contains {class_folders.listing(root)}{what_to_do}'
     for key, what_to_do in advice.items()
     if _place(config, split := data[key]) is None
   ]
+  if missing:
+    missing += class_folders.other_level(data.dir, root, data.train_split)
+  return faults + missing
 
 
 def load(config, split: str) -> splits.Indexed:
@@ -88,13 +87,17 @@ def load(config, split: str) -> splits.Indexed:
   if train.suffix == '.txt':
     names = image_list.class_names(train)
   else:
-    names = _subfolders(train)
+    names = class_folders.names(train)
     if config.data.class_order != 'text':
       names = inputs.sort_classes(names)
   if where.suffix == '.txt':
     paths, labels = image_list.read(where, len(names))
   else:
-    paths, labels = _of_classes(where, names)
+    rule = class_folders.Rule.REFUSE
+    if where != train:
+      allowed = config.data.allow_missing_classes
+      rule = class_folders.Rule.ALLOW if allowed else class_folders.Rule.ASK
+    paths, labels = class_folders.read(where, names, rule)
   if config.data.val_fraction:
     paths, labels = _part(config, split, where, paths, labels, names)
 
@@ -107,6 +110,14 @@ def load(config, split: str) -> splits.Indexed:
     )
 
   return dataclasses.replace(of_files(paths, labels, names), digest=digest)
+
+
+def expected_layout(config) -> list[str]:
+  """Returns what to do where the training split has fewer than two classes."""
+  train = _find(config, TRAIN) or _place(config, config.data.train_split)
+  if train.suffix == '.txt':
+    return [f'each class has a label of its own in {train}: 0, 1, …']
+  return class_folders.expected_layout(train)
 
 
 def of_files(paths: list[str], labels, class_names) -> splits.Indexed:
@@ -140,7 +151,7 @@ def _place(config, split: str) -> pathlib.Path | None:
     return where
   root = _root(config)
   is_class = lambda name: name not in (TRAIN, 'test', *HELD_OUT)
-  names = _subfolders(root)
+  names = class_folders.names(root)
   return root if names and all(map(is_class, names)) else None
 
 
@@ -173,71 +184,3 @@ def _find(config, split: str) -> pathlib.Path | None:
       if (folder / name).is_dir():
         return folder / name
   return None
-
-
-def _listing(folder: str) -> str:
-  """Describes the contents of a folder, for messages."""
-  names = sorted(os.listdir(folder))
-  more = len(names) - _MOST_NAMES
-  some = ', '.join(names[:_MOST_NAMES]) or 'nothing'
-  return f'{some} and {more} more' if more > 0 else some
-
-
-def _subfolders(folder: pathlib.Path) -> list[str]:
-  with os.scandir(folder) as entries:
-    return sorted(
-      e.name
-      for e in entries
-      if files.kind(e) == 'folder' and not e.name.startswith('.')
-    )
-
-
-def _of_classes(where: pathlib.Path, names: list[str]):
-  """Returns the paths and labels of a folder with one subfolder per class."""
-  subfolders = set(_subfolders(where))
-  if not subfolders:
-    raise errors.UserError(
-      f'{where} has no class folders; it contains {_listing(str(where))}'
-    )
-  problems = [
-    f'{where / name}: the training split has no class of this name'
-    for name in sorted(subfolders - set(names))
-  ]
-  paths, labels = [], []
-  for label, name in enumerate(names):
-    images = list(_images(str(where / name)))
-    if not images:
-      problems.append(f'{where / name}: the class has no images')
-    # Reading a pipe would wait without end.
-    problems += files.cannot_read(
-      e.path for e in images if files.kind(e) != 'file'
-    )
-    paths += [e.path for e in images]
-    labels += [label] * len(images)
-  if problems:
-    raise errors.UserError(*errors.shorten(problems))
-  return paths, labels
-
-
-def _images(folder: str) -> Iterator[os.DirEntry]:
-  """Yields the images in a folder and below it, sorted within each folder."""
-  seen, ahead = set(), [folder]
-  while ahead:
-    where = ahead.pop()
-    # A symbolic link to a parent folder would be followed without end.
-    if (real := os.path.realpath(where)) in seen or not os.path.isdir(where):
-      continue
-    seen.add(real)
-    try:
-      with os.scandir(where) as entries:
-        entries = [e for e in entries if not e.name.startswith('.')]
-    except OSError as error:
-      raise errors.UserError(
-        f'{where} cannot be read: {error.strerror}'
-      ) from error
-    entries.sort(key=lambda entry: entry.name)
-    folders = {e.path for e in entries if files.kind(e) == 'folder'}
-    ahead += sorted(folders, reverse=True)
-    for entry in entries:
-      if entry.name.lower().endswith(SUFFIXES) and entry.path not in folders:
-        yield entry

@@ -1,10 +1,11 @@
 """List files: a line `relative/path label` for each image.
 
-Paths are relative to the list's folder and may contain spaces. Labels start at
-0. Where each class has a folder of its own, that is its name; otherwise its
-number is.
+Paths are relative to the list's folder, or to the split's folder in it, and may
+contain spaces. Labels start at 0. Where each class has a folder of its own,
+that is its name; otherwise its number is.
 """
 
+from collections.abc import Callable
 import os
 import pathlib
 
@@ -22,22 +23,61 @@ def class_names(where: pathlib.Path) -> list[str]:
     UserError: missing labels below the largest one, or malformed lines.
   """
   paths, labels = _lines(where)
-  folders = {}
-  for path, label in zip(paths, labels, strict=True):
-    folders.setdefault(label, set()).add(path.split('/')[0] * ('/' in path))
-  count = max(folders) + 1
+  count = max(labels) + 1
+  known = set(labels)
   problems = [
     f'{where}: no image has label {label}'
     for label in range(count)
-    if label not in folders
+    if label not in known
   ]
   if problems:
     raise errors.UserError(*errors.shorten(problems))
-  names = [folders[label].pop() for label in range(count)]
-  # A class has several folders, or shares one: all images in `train/`, say.
-  if any(folders.values()) or len({*names, ''}) <= count:
-    return [str(label) for label in range(count)]
-  return names
+  folders = [path.split('/')[:-1] for path in paths]
+  columns = [len(set(column)) for column in zip(*folders, strict=False)]
+  depth = next((i for i, n in enumerate(columns) if n > 1), len(columns))
+  # The image's own folder; that at one depth, for images in folders below it;
+  # and all folders, where a name like "outdoor" is that of several classes.
+  ways = [lambda parts: parts[-1] if parts else '']
+  ways += [lambda p, i=i: p[i] for i in range(depth, len(columns))]
+  ways.append(lambda parts: '/'.join(parts[depth:]))
+  for name_of in ways:
+    if names := _unique_names(folders, labels, name_of):
+      return names
+  _check_unmixed(where, paths, labels)
+  return [str(label) for label in range(count)]
+
+
+def _unique_names(
+  folders: list[list[str]], labels: list[int], name_of: Callable
+) -> list[str]:
+  """Returns the name of each label, or [] unless each has one of its own."""
+  pairs = {*zip(labels, map(name_of, folders), strict=True)}
+  names = [name for _, name in sorted(pairs)]
+  count = max(labels) + 1
+  return names if len(names) == count == len({*names} - {''}) else []
+
+
+def _check_unmixed(where, paths: list[str], labels: list[int]) -> None:
+  """Raises if folders are classes, but several are of the same label.
+
+  A folder with images of several labels is no class, and the others are not
+  expected to be.
+  """
+  first, label_of, problems = {}, {}, []
+  for path, label in zip(paths, labels, strict=True):
+    folder = os.path.dirname(path)
+    if label_of.setdefault(folder, label) != label:
+      return
+    line = f'{path} {label}'
+    before = first.setdefault(label, (folder, line))
+    if before[0] != folder and not any(before[1] in x for x in problems):
+      problems.append(
+        f'{where}: images of one class are in two folders, which name it: '
+        f'{before[1]!r} and {line!r}; give each class one folder, or all '
+        'classes the same'
+      )
+  if problems:
+    raise errors.UserError(*errors.shorten(problems))
 
 
 def read(where: pathlib.Path, num_classes: int) -> tuple[list[str], list[int]]:
@@ -47,7 +87,11 @@ def read(where: pathlib.Path, num_classes: int) -> tuple[list[str], list[int]]:
     UserError: malformed lines, labels out of range, and missing files.
   """
   paths, labels = _lines(where)
-  paths = [os.path.join(where.parent, path) for path in paths]
+  # Some lists are relative to the split's folder beside them.
+  folders = [where.parent, where.parent / where.stem.removesuffix('_list')]
+  folders = [x for x in folders if os.path.exists(os.path.join(x, paths[0]))]
+  folder = [*folders, where.parent][0]
+  paths = [os.path.join(folder, path) for path in paths]
   problems = [
     f'{where}: {path} has label {label}, training has 0 to {num_classes - 1}'
     for path, label in zip(paths, labels, strict=True)
@@ -71,7 +115,7 @@ def _lines(where: pathlib.Path) -> tuple[list[str], list[int]]:
     raise errors.UserError(*faults)
   with open(
     where,
-    encoding='utf-8',
+    encoding='utf-8-sig',  # editors on Windows write a byte-order mark
     errors='surrogateescape',
     opener=files.regular,
   ) as file:

@@ -1,7 +1,9 @@
 """`folder`: class folders and list files."""
 
+import errno
 import hashlib
 import os
+import shutil
 import unicodedata
 
 import numpy as np
@@ -11,10 +13,13 @@ import pytest
 from configs import digits
 from inception_jax import errors
 from inception_jax.data import config_check
+from inception_jax.data import image_files
 from inception_jax.data import pipeline
+from inception_jax.data.sources import image_list
 from inception_jax.data.sources import registry
 from inception_jax.models import factory
 from inception_jax.training import preflight
+from inception_jax.training import run as run_lib
 from tests.support.image_folders import config_of
 from tests.support.image_folders import write_image
 
@@ -90,6 +95,7 @@ def test_labels_follow_the_classes_of_the_training_split(folder):
   assert error.value.faults == (
     f'{folder}/val/zebra: the training split has no class of this name',
     f'{folder}/val/cat: the class has no images',
+    '--config.data.allow_missing_classes=True evaluates without them',
   )
   with pytest.raises(errors.UserError, match='newt: the class has no'):
     registry.load(config, 'train')
@@ -97,6 +103,26 @@ def test_labels_follow_the_classes_of_the_training_split(folder):
   empty.mkdir(parents=True)
   with pytest.raises(errors.UserError, match='has no class folders'):
     registry.load(config_of(empty), 'train')
+
+
+def test_classes_may_lack_evaluation_images_where_that_is_allowed(
+  folder, caplog
+):
+  shutil.rmtree(folder / 'val' / 'dog')
+  (folder / 'val' / 'newt' / 'a.png').unlink()
+  config = config_of(folder, allow_missing_classes=True)
+  seen, names = contents(config, 'validation')
+  assert (seen, names) == ([(40, 0), (41, 0)], ('cat', 'dog', 'newt'))
+  for name in ('dog', 'newt'):
+    assert f'{folder}/val/{name}: the class has no images' in caplog.text
+  shutil.rmtree(folder / 'train' / 'newt')
+  (folder / 'train' / 'newt').mkdir()
+  with pytest.raises(errors.UserError, match='newt: the class has no images'):
+    registry.load(config, 'train')
+  shutil.rmtree(folder / 'val')
+  (folder / 'val' / 'cat').mkdir(parents=True)
+  with pytest.raises(errors.UserError, match='cat: the class has no images'):
+    registry.load(config, 'validation')
 
 
 def test_lists_take_precedence_over_folders(folder):
@@ -107,12 +133,56 @@ def test_lists_take_precedence_over_folders(folder):
   config = config_of(folder)
   seen, names = contents(config, 'train')
   assert seen == [(120, 0), (121, 0), (40, 1)]
-  assert names == ('0', '1')  # both classes are in the folder `train`
-  assert contents(config, 'validation') == ([(120, 1), (200, 0)], ('0', '1'))
+  assert names == ('dog', 'cat')
+  assert contents(config, 'validation') == ([(120, 1), (200, 0)], names)
   (folder / 'train' / 'train_list.txt').write_text('dog/a.png 0\ncat/a.png 1\n')
   (folder / 'train_list.txt').rename(folder / 'other.txt')
   seen, names = contents(config_of(folder / 'train'), 'train')
   assert (seen, names) == ([(120, 0), (40, 1)], ('dog', 'cat'))
+
+
+@pytest.mark.parametrize(
+  ('lines', 'names'),
+  [
+    ('train/n02/a.png 0, train/n01/b.png 1', ('n02', 'n01')),
+    (
+      'train/cat/deep/er/a.png 0, train/cat/b.png 0, train/dog/c.png 1',
+      'cat dog',
+    ),
+    ('/x/hut/in/a 0, /x/hut/out/b 1, /x/bar/in/c 2', 'hut/in hut/out bar/in'),
+    ('a.png 1, b.png 0', '0 1'),
+    ('train/a.png 0, train/b.png 1', '0 1'),
+    ('2019/a.png 0, 2019/b.png 1, 2020/c.png 0', '0 1'),
+    ('all/a.png 0, all/b.png 0', 'all'),
+  ],
+)
+def test_classes_of_a_list_have_the_names_of_their_folders(
+  tmp_path, lines, names
+):
+  listed = tmp_path / 'train_list.txt'
+  listed.write_text(lines.replace(', ', '\n'))
+  names = names.split() if isinstance(names, str) else names
+  assert image_list.class_names(listed) == list(names)
+
+
+def test_two_folders_that_name_one_class_of_a_list_are_an_error(tmp_path):
+  listed = tmp_path / 'train_list.txt'
+  listed.write_text('cat/a.png 0\nkitten/b.png 0\ncat/c.png 0\ndog/d.png 1\n')
+  with pytest.raises(errors.UserError) as error:
+    image_list.class_names(listed)
+  (fault,) = error.value.faults
+  assert "'cat/a.png 0' and 'kitten/b.png 0'" in fault
+  listed.write_text('a.png 0\ncat/b.png 1\n')
+  assert image_list.class_names(listed) == ['0', '1']
+
+
+def test_a_list_may_have_a_mark_and_be_relative_to_its_split(folder):
+  lines = 'dog/a.png 0\ncat/a.png 1\n'
+  (folder / 'train_list.txt').write_text('\ufeff' + lines, encoding='utf-8')
+  (folder / 'val_list.txt').write_text(lines)
+  config = config_of(folder)
+  for split in ('train', 'val'):
+    assert contents(config, split) == ([(120, 0), (40, 1)], ('dog', 'cat'))
 
 
 def test_every_mistake_in_a_list_is_reported(folder):
@@ -156,7 +226,8 @@ def test_every_mistake_in_a_list_is_reported(folder):
   ],
 )
 def test_hostile_lines_of_a_list_are_errors(folder, line, fault):
-  (folder / 'train_list.txt').write_bytes(b'train/dog/a.png 0\n' + line)
+  write_image(folder / 'first.png', 0)
+  (folder / 'train_list.txt').write_bytes(b'first.png 0\n' + line)
   with pytest.raises(errors.UserError, match=fault) as error:
     registry.load(config_of(folder), 'train')
   (line,) = error.value.faults
@@ -171,6 +242,73 @@ def test_names_that_are_not_utf8_are_read(folder):
   split = registry.load(config, 'train')
   assert split.class_names == ('cat', 'dog\udce9\n', 'newt')
   assert len(contents(config, 'train')[0]) == 5
+
+
+def test_what_is_left_out_is_counted_and_named(folder, caplog):
+  cat = folder / 'train' / 'cat'
+  for name in ('@eaDir/a.jpg', '._a.jpg', '.ipynb_checkpoints/a.png'):
+    write_image(cat / name, 0)
+  for name in ('a.TIF', 'b.tif', 'c.heic', 'd.JFIF', 'e.jpe'):
+    write_image(cat / name, 0, format='JPEG')
+  write_image(folder / 'train' / '__MACOSX' / 'a.jpg', 0)
+  write_image(folder / 'train' / 'lost+found' / 'a.jpg', 0)
+  split = registry.load(config_of(folder), 'train')
+  assert (split.size, split.class_names) == (7, ('cat', 'dog', 'newt'))
+  left_out, unread = [
+    record.getMessage()
+    for record in caplog.records
+    if record.levelname == 'WARNING'
+  ]
+  assert left_out == (
+    f'left out: 6 hidden ({folder}/train/.cache), 2 .tif ({cat}/a.TIF), '
+    f'1 .db ({cat}/Thumbs.db), 1 .heic ({cat}/c.heic)'
+  )
+  assert unread.startswith('images that are not read: .heic, .tif; convert')
+
+
+def test_every_folder_that_cannot_be_read_is_named(folder, monkeypatch):
+  closed = [folder / 'train' / 'cat' / 'deep', folder / 'train' / 'newt']
+  scandir = os.scandir  # root may read everything
+
+  def guarded(path):
+    if path in map(str, closed):
+      raise PermissionError(errno.EACCES, 'Permission denied')
+    return scandir(path)
+
+  monkeypatch.setattr(os, 'scandir', guarded)
+  expected = tuple(f'{x} cannot be read: Permission denied' for x in closed)
+  with pytest.raises(errors.UserError) as error:
+    registry.load(config_of(folder), 'train')
+  assert error.value.faults == expected
+  with pytest.raises(errors.UserError) as error:
+    image_files.find([str(folder / 'train')])
+  assert error.value.faults == expected
+
+
+def test_training_needs_two_classes_and_says_where_they_may_be(
+  folder, one_device
+):
+  (folder / 'train').rename(folder / 'photos')
+  (folder / 'train').mkdir()
+  (folder / 'photos').rename(folder / 'train' / 'photos')
+  shutil.rmtree(folder / 'val')
+  (folder / 'val' / 'photos').mkdir(parents=True)
+  write_image(folder / 'val' / 'photos' / 'a.png', 0)
+  with pytest.raises(errors.UserError) as error:
+    run_lib.prepare(config_of(folder), '', one_device)
+  train = folder / 'train'
+  assert error.value.faults == (
+    'the training images are of one class, photos; two are needed',
+    f'each class has a folder of its own: {train}/CLASS/IMAGE.jpg',
+    f'{train}/photos has 3 folders, such as cat: if these are the classes, '
+    f'move them to {train}',
+  )
+  # One level too high, and too deep.
+  (folder / 'up' / 'mine' / 'train').mkdir(parents=True)
+  *_, fault = registry.check(config_of(folder / 'up'))
+  assert fault.endswith(f'is it --config.data.dir={folder}/up/mine?')
+  *_, fault = registry.check(config_of(train / 'photos' / 'dog'))
+  assert fault.startswith(f'{train}/photos/dog has images and no folders')
 
 
 def test_a_link_to_a_parent_folder_is_not_followed_forever(folder):

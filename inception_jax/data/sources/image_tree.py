@@ -1,0 +1,109 @@
+"""Finds the image files below a folder, and says what it leaves out."""
+
+import collections
+from collections.abc import Iterator
+import logging
+import os
+
+from inception_jax import errors
+from inception_jax.runtime import files
+
+log = logging.getLogger(__name__)
+
+SUFFIXES = ('.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.webp', '.bmp', '.gif')
+# Images that no decoder here reads.
+_UNREAD = (
+  *('.avif', '.heic', '.heif', '.j2k', '.jp2', '.jxl', '.psd', '.raw'),
+  *('.svg', '.tif', '.tiff', '.cr2', '.dng', '.nef', '.pgm', '.ppm', '.tga'),
+)
+# Folders that macOS, Windows, network storage and file systems make. Others
+# begin with a dot, as thumbnails and the checkpoints of notebooks.
+_FOREIGN = ('__macosx', '@eadir', '$recycle.bin', 'lost+found')
+_FOREIGN += ('system volume information',)
+_MOST_KINDS = 8
+
+
+def is_hidden(name: str) -> bool:
+  """Returns whether a file or folder is one that people did not put there."""
+  return name.startswith('.') or name.lower() in _FOREIGN
+
+
+class ImageTree:
+  """Lists images below folders, and remembers what it leaves out.
+
+  Attributes:
+    unreadable: a line for each folder that cannot be listed.
+  """
+
+  def __init__(self):
+    self.unreadable: list[str] = []
+    self._counts = collections.Counter()
+    self._examples: dict[str, str] = {}
+
+  def subfolders(self, folder: str) -> list[str]:
+    """Returns the sorted names of the folders in one that are not hidden."""
+    kept = []
+    for entry in self._scan(folder):
+      if files.kind(entry) == 'folder':
+        kept.append(entry.name)
+      else:
+        self._leave_out(_suffix(entry.name), entry.path)
+    return kept
+
+  def images(self, folder: str) -> Iterator[os.DirEntry]:
+    """Yields the images in a folder and below it, sorted within each folder."""
+    seen, ahead = set(), [folder]
+    while ahead:
+      where = ahead.pop()
+      # A symbolic link to a parent folder would be followed without end.
+      if (real := os.path.realpath(where)) in seen:
+        continue
+      seen.add(real)
+      folders = []
+      for entry in self._scan(where):
+        if files.kind(entry) == 'folder':
+          folders.append(entry.path)
+        elif entry.name.lower().endswith(SUFFIXES):
+          yield entry
+        else:
+          self._leave_out(_suffix(entry.name), entry.path)
+      ahead += reversed(folders)
+
+  def log_left_out(self) -> None:
+    """Logs in one line how many files of which kind were left out, if any."""
+    if not self._counts:
+      return
+    kinds = [
+      f'{count} {kind} ({errors.printable(self._examples[kind], 200)})'
+      for kind, count in self._counts.most_common(_MOST_KINDS)
+    ]
+    if (more := len(self._counts) - len(kinds)) > 0:
+      kinds.append(f'{more} other kinds')
+    log.warning('left out: %s', ', '.join(kinds))
+    if unread := sorted(set(self._counts) & set(_UNREAD)):
+      log.warning(
+        'images that are not read: %s; convert them to JPEG or PNG to use them',
+        ', '.join(unread),
+      )
+
+  def _scan(self, folder: str) -> list[os.DirEntry]:
+    """Returns what is in a folder, sorted, but for what is hidden."""
+    try:
+      with os.scandir(folder) as entries:
+        entries = sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+      self.unreadable.append(f'{folder} cannot be read: {error.strerror}')
+      return []
+    for entry in entries:
+      if is_hidden(entry.name):
+        self._leave_out('hidden', entry.path)
+    return [entry for entry in entries if not is_hidden(entry.name)]
+
+  def _leave_out(self, kind: str, path: str) -> None:
+    self._counts[kind] += 1
+    self._examples.setdefault(kind, path)
+
+
+def _suffix(name: str) -> str:
+  """Returns a name's suffix in lower case, or 'without a suffix'."""
+  return os.path.splitext(name)[1].lower() or 'without a suffix'
