@@ -7,10 +7,11 @@ python -m inception_jax.tools.prepare --source=folder --data_dir=DATA \
 python -m inception_jax.tools.prepare --source=cifar \
     --data_dir=cifar-10-python.tar.gz
 python -m inception_jax.tools.prepare --source=folder --data_dir=DATA \
-    --check_images     # decodes every image, and lists the damaged ones
+    --check_images     # decodes every image, and lists damaged and equal ones
 
 Archives with a published size and SHA-256 are compared with them first. The
 prepared dataset is then opened as training opens it, and its images counted.
+The exit status is 1 if there are images that cannot be decoded.
 """
 
 import logging
@@ -31,6 +32,8 @@ from inception_jax.runtime import cli
 from inception_jax.runtime import files
 
 log = logging.getLogger(__name__)
+
+_MOST_LOGGED = 20
 
 _CONFIG = config_flags.DEFINE_config_file(
   'config', defaults.__file__, 'The recipe that will read the dataset.'
@@ -55,6 +58,17 @@ _VERIFY = flags.DEFINE_boolean(
   'verify', True, 'Compare archives and counts with the published ones.'
 )
 _CHECK_IMAGES = flags.DEFINE_bool('check_images', False, 'Decode every image.')
+_NEAR = flags.DEFINE_integer(
+  'near_duplicates',
+  -1,
+  'With --check_images: in how many of 64 bits the difference hashes of images '
+  'that look alike differ at most; -1: only equal files are listed.',
+  lower_bound=-1,
+  upper_bound=16,
+)
+_FIX = cli.define_path(
+  'fix', 'With --check_images: a new folder to move bad image files into.'
+)
 _MAX_GB = flags.DEFINE_float(
   'max_gb', 500.0, 'Size limit in GB for an unpacked archive.'
 )
@@ -81,6 +95,7 @@ def main():
     )
   if _ARCHIVES.value and source in ('cifar', 'tfrecord'):
     problems.append(f'--archive: {source} is read as it is, not unpacked')
+  problems += _check_image_flags(source, data_dir)
   if problems:
     raise UserError(*problems)
 
@@ -103,16 +118,70 @@ def main():
   splits = verify.open_splits(config, _SPLITS.value)
   if _VERIFY.value:
     verify.check_counts(source, splits, published)
-  bad = verify.bad_images(config, splits) if _CHECK_IMAGES.value else None
+  found = _check_images(config, splits) if _CHECK_IMAGES.value else {}
   return {
     'source': source,
     'data_dir': data_dir,
     'as_published': published,
     'splits': {name: split.size for name, split in splits.items()},
     'classes': len(next(iter(splits.values())).class_names),
-    'bad_images': bad,
+    'bad_images': found.get('bad_images'),
+    'duplicates': found.get('duplicates'),
     'seconds': round(time.perf_counter() - started, 1),
   }
+
+
+def _check_image_flags(source: str, data_dir: str) -> list[str]:
+  """Returns what is wrong with the flags that belong to --check_images."""
+  given = [('near_duplicates', _NEAR.value >= 0), ('fix', bool(_FIX.value))]
+  names = [name for name, is_given in given if is_given]
+  problems = [
+    f'--{name}: only with --check_images and --source=folder'
+    for name in names
+    if source != 'folder' or not _CHECK_IMAGES.value
+  ]
+  if not (_FIX.value and data_dir):
+    return problems
+  if os.path.lexists(_FIX.value):
+    problems.append(f'--fix={_FIX.value} already exists')
+  target, data = map(os.path.realpath, (_FIX.value, data_dir))
+  if os.path.commonpath([target, data]) == data:
+    problems.append(
+      f'--fix={_FIX.value} is in the dataset: choose a folder outside'
+    )
+  elif reason := files.cannot_write(_FIX.value):
+    problems.append(f'--fix={_FIX.value} cannot be written: {reason}')
+  return problems
+
+
+def _check_images(config, splits) -> dict:
+  """Decodes all images, lists equal files, and moves bad ones if asked to."""
+  from inception_jax.data.prepare import duplicates
+  from inception_jax.data.prepare import verify
+
+  bad = verify.bad_images(config, splits)
+  twice = None
+  if config.data.source == 'folder':
+    twice = duplicates.find(splits, _NEAR.value)
+    _log_duplicates(twice)
+  if bad and _FIX.value:
+    verify.move_aside(splits, bad, _FIX.value)
+    log.info('moved %d bad images into %s', len(bad), _FIX.value)
+  lines = [f'{name}: {reason}' for name, reason in bad.items()]
+  return {'bad_images': lines, 'duplicates': twice}
+
+
+def _log_duplicates(found: dict) -> None:
+  """Logs the first groups of equal images, those across splits first."""
+  if not found['groups']:
+    return
+  log.warning(
+    '%d images are there more than once, %d in several splits, %d in several '
+    'classes:',
+    *(found['groups'], found['across_splits'], found['across_classes']),
+  )
+  for paths in found['paths'][:_MOST_LOGGED]:
+    log.warning('  %s', ' = '.join(paths))
 
 
 def _find_archives(name: str, data_dir: str, is_built: bool) -> list[str]:
@@ -175,4 +244,4 @@ def _unpack(targets: dict[str, str]) -> None:
 
 
 if __name__ == '__main__':
-  cli.run(main)
+  cli.run(main, lambda result: bool(result['bad_images']))

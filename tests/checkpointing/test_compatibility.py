@@ -19,10 +19,17 @@ def config():
 DATA = {'images to train on': [9, 'abc']}
 
 
-def check(config, record_config, classes=CLASSES, complete=False, data=DATA):
+def check(
+  config,
+  record_config,
+  classes=CLASSES,
+  complete=False,
+  data=DATA,
+  stored=CLASSES,
+):
   record = {
     'config': json.loads(serialization.to_json(record_config)),
-    'network': {'classes': list(CLASSES)},
+    'network': {'classes': list(stored)},
     'data': DATA,
   }
   return compatibility.check(config, classes, data, record, 'runs/a', complete)
@@ -73,3 +80,7 @@ def test_other_classes_are_refused_and_named(config):
     "  1: 'dog' → 'cat'",
     '  2 → 3 classes',
   )
+  # Numbers are those of a list's labels, before its classes had names.
+  assert check(config, config, stored=('0', '1')) is False
+  with pytest.raises(UserError, match="1: '0' → 'dog'"):
+    check(config, config, stored=('1', '0'))

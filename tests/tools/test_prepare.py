@@ -36,9 +36,9 @@ def small_imagenet(tmp_path_factory):
   return [f'--archive={folder / name}' for name in imagenet.FOLDERS]
 
 
-def result_of(*args):
+def result_of(*args, status=0):
   done = run(*args, **PREPARE)
-  assert done.returncode == 0, done.stderr
+  assert done.returncode == status, done.stderr
   return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -62,9 +62,23 @@ def test_archives_become_class_folders_that_are_verified(
   noise = np.random.default_rng(0).integers(0, 256, (320, 320, 3), np.uint8)
   Image.fromarray(noise).save(bad)
   bad.write_bytes(bad.read_bytes()[:-400])
-  result = result_of(*args, '--check_images')
-  assert len(result['bad_images']) == 1
-  assert str(bad) in result['bad_images'][0]
+  aside = tmp_path / 'aside'
+  result = result_of(*args, '--check_images', f'--fix={aside}', status=1)
+  (line,) = result['bad_images']
+  assert line.startswith(f'{bad}: ')
+  # The archives have the same four images in each class.
+  twice = result['duplicates']
+  assert (twice['groups'], twice['across_classes']) == (4, 4)
+  assert twice['across_splits'] == 1
+  train = data / 'train'
+  assert twice['paths'][0] == [
+    *(f'{train / s}/{s}_0.JPEG' for s in sorted(SYNSETS)),
+    *map(str, (data / 'validation').rglob('*1.JPEG')),
+  ]
+  assert not bad.exists()
+  (kept, listed) = sorted(aside.iterdir())
+  assert listed.read_text().split('\t')[:2] == [kept.name, str(bad)]
+  assert result_of(*args, '--check_images')['bad_images'] == []
 
 
 def test_tfds_builds_imagenet_with_records_by_number(tmp_path, small_imagenet):
@@ -95,6 +109,10 @@ def test_tfds_builds_imagenet_with_records_by_number(tmp_path, small_imagenet):
       [imagenet.TRAIN, imagenet.VALIDATION, 'image-net.org'],
     ),
     (['--source=tfds:cifar1', '--data_dir={}'], ['cifar10']),
+    (
+      ['--source=folder', '--data_dir={0}', '--fix={0}/bad'],
+      ['--fix: only with --check_images', 'is in the dataset'],
+    ),
   ],
 )
 def test_each_mistake_is_one_line_and_nothing_is_written(

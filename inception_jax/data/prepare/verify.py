@@ -1,6 +1,7 @@
 """Verifying a dataset: opens it as training does, counts and decodes images."""
 
 import os
+import shutil
 
 import tqdm
 
@@ -12,6 +13,7 @@ from inception_jax.data.sources import folder
 from inception_jax.data.sources import registry
 from inception_jax.data.sources import tfds
 from inception_jax.errors import UserError
+from inception_jax.errors import printable
 
 _BATCH = 128
 
@@ -73,8 +75,8 @@ def _published(source: str, archives: list[str]) -> tuple[dict[str, int], int]:
   return {}, 0
 
 
-def bad_images(config, splits: dict) -> list[str]:
-  """Decodes every image; returns a line for each that cannot be decoded.
+def bad_images(config, splits: dict) -> dict[str, str]:
+  """Decodes every image; returns why some cannot be decoded, by their names.
 
   Raises:
     UserError: records that cannot be read.
@@ -82,7 +84,7 @@ def bad_images(config, splits: dict) -> list[str]:
   config.data.max_bad_fraction = 1.0  # report all of them
   config.data.eval_crop_mode = 'squash'  # other modes look at a part
   config.data.image_size = 32
-  lines = []
+  reasons = {}
   for name, split in splits.items():
     bad = BadImages(split, config.data)
     rows = range(_BATCH)
@@ -90,5 +92,28 @@ def bad_images(config, splits: dict) -> list[str]:
     with tqdm.tqdm(desc=f'decoding {name}', total=split.size) as bar:
       for _ in batches:
         bar.update(min(_BATCH, split.size - bar.n))
-    lines += bad.lines
-  return lines
+    reasons |= bad.reasons
+  return reasons
+
+
+def move_aside(splits: dict, reasons: dict[str, str], target: str) -> None:
+  """Moves bad image files into a new folder, with a list of where they were.
+
+  Args:
+    splits: of image files.
+    reasons: as `bad_images` returns them.
+    target: the new folder; `moved.txt` in it has a line for each file, its
+      number there and its former path.
+  """
+  os.makedirs(target)
+  with open(os.path.join(target, 'moved.txt'), 'w', encoding='utf-8') as moved:
+    for split in splits.values():
+      for path in map(split.name, range(split.size)):
+        name = printable(path)
+        if name not in reasons:
+          continue
+        number = len(os.listdir(target))
+        kept = f'{number:06}{os.path.splitext(path)[1]}'
+        # Written first: no file is moved that the list does not name.
+        print(kept, name, reasons[name], sep='\t', file=moved, flush=True)
+        shutil.move(path, os.path.join(target, kept))
