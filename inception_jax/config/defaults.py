@@ -194,6 +194,9 @@ def get_config() -> ConfigDict:
   # BatchNorm statistics that training uses and does not update: all or none,
   # whatever is frozen; '': those of frozen modules.
   config.fine_tune.freeze_batch_norm = ''
+  # Where the classifier alone is trained, on images without augmentation: their
+  # pooled features are computed once and kept in the workdir.
+  config.fine_tune.cache_features = False
 
   # cross_entropy (softmax) or binary_cross_entropy (a sigmoid for each class,
   # averaged over them; binary_cross_entropy_sum: their sum); evaluations always

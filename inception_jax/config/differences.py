@@ -19,6 +19,7 @@ _HARMLESS = (
   'data.max_bad_fraction',
   'deterministic',
   'eval_raw',
+  'fine_tune.cache_features',
   'fine_tune.checkpoint',
   'model.kernel_init',
   'optimizer.shard_state',

@@ -38,12 +38,26 @@ def train_batches(
     image = decode.train_image(record['image'], key, data, record.get('boxes'))
     return {'image': image, 'label': tf.cast(record['label'], tf.int32)}
 
-  elements = order.training(
-    *(split, config.seed, config.batch_size, rows),
-    *(data.repeats, bool(data.sampling)),
-  )
+  elements = _training_order(split, config, rows)
   return _batches(
     elements, decode_record, split, data, bad, start_step, len(rows)
+  )
+
+
+def train_numbers(
+  split: Indexed, config, start_step: int, rows: range
+) -> Iterator[np.ndarray]:
+  """Yields the records of `train_batches`, by number: int64 [rows]."""
+  hide_gpus()
+  elements = _training_order(split, config, rows)(start_step)
+  numbers = elements.map(lambda _, number: number).batch(len(rows))
+  return numbers.as_numpy_iterator()
+
+
+def _training_order(split: Split, config, rows: range) -> order.Elements:
+  return order.training(
+    *(split, config.seed, config.batch_size, rows),
+    *(config.data.repeats, bool(config.data.sampling)),
   )
 
 
@@ -58,13 +72,22 @@ def train_batch_spec(config) -> Batch:
 
 
 def eval_batches(
-  split: Split, data, batch_size: int, rows: range, bad=None, kept=None
+  split: Split,
+  data,
+  batch_size: int,
+  rows: range,
+  bad=None,
+  kept=None,
+  start_step: int = 0,
+  as_trained: bool = False,
 ) -> Iterator[Batch]:
   """Yields every record once, in order, padded to whole batches.
 
   Args: as `train_batches`, with `config.data` and the global batch size.
     kept: keeps TensorFlow's graph from one evaluation with these arguments to
       the next: a dict, empty before the first.
+    as_trained: whether images are prepared, and bad ones replaced, as in
+      `train_batches`, with a `data.train_crop` that is not random.
 
   Yields:
     {'label': int32 [rows], 'mask': float32 [rows]} and the canvases of
@@ -73,16 +96,25 @@ def eval_batches(
   """
   hide_gpus()
 
+  def canvases(image):
+    if as_trained:
+      return {'image': decode.train_image(image, None, data)}
+    return decode.eval_canvases(image, data)
+
   def decode_record(position, record, is_substitute):
-    real = tf.logical_and(position < split.size, tf.logical_not(is_substitute))
+    real = position < split.size
+    if not as_trained:
+      real = tf.logical_and(real, tf.logical_not(is_substitute))
     return {
-      **decode.eval_canvases(record['image'], data),
+      **canvases(record['image']),
       'label': tf.cast(record['label'], tf.int32),
       'mask': tf.cast(real, tf.float32),
     }
 
   elements = order.evaluation(split, batch_size, rows)
-  return _batches(elements, decode_record, split, data, bad, 0, len(rows), kept)
+  return _batches(
+    *(elements, decode_record, split, data, bad, start_step, len(rows), kept)
+  )
 
 
 def eval_images(split: Split, data, positions) -> dict[int, np.ndarray]:

@@ -165,12 +165,16 @@ class Evaluator:
         total = self._add_probabilities(total, logits)
     return total
 
+  def _num_bad(self) -> int:
+    """Returns how many images this process could not decode."""
+    return len(set().union(*(bad.substitutes for bad in self._bad.values())))
+
   def _check_count(self, sums: dict[str, Any], expected: int) -> None:
     """Raises a RuntimeError if any image counts twice or not at all."""
     count = int(sums['count'])
     # Of several processes, each knows only its own bad images.
     single = jax.process_count() == 1
-    bad = len(set().union(*(bad.substitutes for bad in self._bad.values())))
+    bad = self._num_bad()
     wrong = sums['class_count'].sum() != count
     wrong |= single and count != expected
     if self._labels.complete:

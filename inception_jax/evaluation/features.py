@@ -46,6 +46,18 @@ def end_points(model) -> tuple[str, ...]:
   return (*stages, 'pooled', *(['logits'] if model.num_classes else []))
 
 
+def make_forward(config, model, end_point: str = 'pooled'):
+  """Returns `(variables, uint8 [B, S, S, C]) → float32 [B, C']`."""
+
+  def forward(variables, images):
+    images = transforms.normalize(images, config.data)
+    output = features_lib.features(model, variables, images)[end_point]
+    output = output.astype(jnp.float32)
+    return output.mean(axis=(1, 2)) if output.ndim == 4 else output
+
+  return forward
+
+
 def extract(
   config,
   model,
@@ -72,13 +84,9 @@ def extract(
   if not split.size:
     raise UserError('there are no images')
 
-  def forward(variables, images):
-    images = transforms.normalize(images, config.data)
-    output = features_lib.features(model, variables, images)[end_point]
-    output = output.astype(jnp.float32)
-    return output.mean(axis=(1, 2)) if output.ndim == 4 else output
-
-  forward = evaluator.jit_of_rows(config, forward, mesh)
+  forward = evaluator.jit_of_rows(
+    config, make_forward(config, model, end_point), mesh
+  )
   member = evaluator.Member(config, forward, mesh)
   variables = sharding.replicate(mesh, variables)
   batch_size = min(config.batch_size, split.size)

@@ -9,10 +9,15 @@ from inception_jax.data.augment import transforms
 
 
 def make_forward(config, model):
-  """Returns `(variables, uint8 [B, S, S, C]) → logits [B, N]`."""
+  """Returns `(variables, uint8 [B, S, S, C]) → logits [B, N]`.
+
+  It also takes pooled features, float32 [B, C], in place of the images.
+  """
 
   def forward(variables, images):
-    return model.apply(variables, transforms.normalize(images, config.data))[0]
+    if images.ndim == 4:
+      images = transforms.normalize(images, config.data)
+    return model.apply(variables, images)[0]
 
   return forward
 

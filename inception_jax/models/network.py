@@ -139,7 +139,8 @@ class Inception(nn.Module):
     """Classifies normalized images.
 
     Args:
-      images: float [B, S, S, C].
+      images: float [B, S, S, C]; or pooled features, float32 [B, C], which
+        only the classifier reads, with the same keys of dropout.
       train: whether to use batch statistics, dropout and the auxiliary head;
         needs a 'dropout' key and mutable 'batch_stats'.
 
@@ -148,10 +149,13 @@ class Inception(nn.Module):
       [B, C]; and the auxiliary head's logits, or None if there is no such head
       or it does not run.
     """
-    x = self.options.policy.cast_to_compute(images)
+    if images.ndim == 2:
+      x, table = images[:, None, None], ()
+    else:
+      x, table = self.options.policy.cast_to_compute(images), self.table
     aux = None
-    rates = drop_path_rates(self.table, self.drop_path_rate)
-    for name, spec in self.table:
+    rates = drop_path_rates(table, self.drop_path_rate)
+    for name, spec in table:
       x = stage(spec, self.options, name, rates.get(name, 0.0))(x, train)
       _sow_end_point(self, name, x)
       if name == self.aux_after and self.aux_head:

@@ -102,6 +102,7 @@ def sweep(config, mesh, steps: int, lowest: float, highest: float):
   """
   config, weights = pretrained.resolve_for_training(config, '', mesh)
   config.ema_decay = 0.0  # the moving average would not be used
+  config.fine_tune.cache_features = False  # a few steps read few images
   split = registry.load(config, config.data.train_split)
   balance.check(config.data, split)
   num_classes = factory.num_classes(config, split.class_names)

@@ -13,6 +13,7 @@ from inception_jax.distributed import sharding
 from inception_jax.models import factory
 from inception_jax.runtime import files
 from inception_jax.runtime.process import is_primary
+from inception_jax.training import caching
 from inception_jax.training import loss_scale
 from inception_jax.training import optimizer
 from inception_jax.training import schedules
@@ -60,6 +61,7 @@ def of_config(config, open_name: bool = False) -> list[str]:
     + config_check.check(config)
     + optimizer.check(config)
     + schedules.check(config)
+    + caching.check(config)
   )
 
 

@@ -9,14 +9,13 @@ from flax import traverse_util
 import jax
 
 from inception_jax.checkpointing.manager import CheckpointManager
-from inception_jax.data import pipeline
-from inception_jax.data.bad_images import BadImages
 from inception_jax.distributed import sharding
 from inception_jax.runtime import preemption
 from inception_jax.runtime.metric_writer import MetricWriter
 from inception_jax.runtime.preemption import Preempted
 from inception_jax.runtime.profiler import Profiler
 from inception_jax.runtime.watchdog import Watchdog
+from inception_jax.training import feed
 from inception_jax.training import growth
 from inception_jax.training.divergence import DivergenceMonitor
 from inception_jax.training.progress import Progress
@@ -54,17 +53,9 @@ class Session(contextlib.ExitStack):
     self._checkpoints, self._check_lock = checkpoints, check_lock
     self._any_process = sharding.any_process(run.mesh)
     self._steps, self._image_size = {}, 0
+    batches, self._evaluator = feed.open_feed(run, start)
     if start.step < run.plan.total:
-      self._batches = sharding.prefetch_to_devices(
-        run.mesh,
-        pipeline.train_batches(
-          run.split,
-          config,
-          start.step,
-          sharding.host_rows(config.batch_size),
-          BadImages(run.split, config.data, run.workdir),
-        ),
-      )
+      self._batches = sharding.prefetch_to_devices(run.mesh, batches)
       # All sizes now: memory that is too small for the last one shows at once,
       # and no step takes minutes.
       self._steps = run.trainer.compile_sizes(
@@ -217,7 +208,7 @@ class Session(contextlib.ExitStack):
     """Returns the scores of the moving average if there is one."""
     config = self._run.config
     if config.ema_decay and config.eval_raw:
-      raw = self._run.evaluator(
+      raw = self._evaluator(
         state.variables(ema=False), before_batch=self._before_eval_batch
       ).scores
       self._writer.write_evaluation(step, raw, raw=True)
@@ -225,7 +216,7 @@ class Session(contextlib.ExitStack):
     # replicated weights.
     variables = state.variables(ema=bool(config.ema_decay))
     variables = sharding.replicate(self._run.mesh, variables)
-    return self._run.evaluator(
+    return self._evaluator(
       variables, before_batch=self._before_eval_batch
     ).scores
 

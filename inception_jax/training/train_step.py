@@ -34,8 +34,9 @@ def make_train_step(
     class_weights: float32 [N], of the classes in the loss; None: all are 1.
 
   Returns:
-    A function of a TrainState and a batch {'image': uint8 [B, S, S, C],
-    'label': int32 [B]}. Its metrics are `metrics.sums` of the batch, where
+    A function of a TrainState and a batch {'image': uint8 [B, S, S, C], or
+    'features': float32 [B, C], pooled ones of cached images; 'label': int32
+    [B]}. Its metrics are `metrics.sums` of the batch, where
     `loss` is the main head's, with label smoothing and class weights;
     'learning_rate', 'grad_norm' and 'param_norm', float32 scalars; 'norms', see
     `layer_norms`. Frozen parameters get no gradient and count in no norm; the
@@ -51,10 +52,14 @@ def make_train_step(
   def train_step(state: TrainState, batch):
     key = jax.random.fold_in(jax.random.key(config.seed), state.step)
     augment_key, dropout_key = jax.random.split(key)
-    images, targets = transforms.train_batch(
-      augment_key, batch, config.data, model.num_classes
-    )
-    images = growth.resize(images, image_size)
+    if 'features' in batch:
+      images = batch['features']
+      targets = jax.nn.one_hot(batch['label'], model.num_classes)
+    else:
+      images, targets = transforms.train_batch(
+        augment_key, batch, config.data, model.num_classes
+      )
+      images = growth.resize(images, image_size)
     loss_scale = loss_scale_lib.make_loss_scale(config, state.loss_scale)
     trained, frozen = trees.split(state.params, is_trained)
 

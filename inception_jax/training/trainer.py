@@ -15,6 +15,7 @@ from inception_jax.models import batch_norm
 from inception_jax.models import factory
 from inception_jax.runtime import hardware
 from inception_jax.runtime import progress_bar
+from inception_jax.training import caching
 from inception_jax.training import optimizer
 from inception_jax.training import train_state
 from inception_jax.training import train_step
@@ -106,7 +107,9 @@ class Trainer:
       lambda x: jax.ShapeDtypeStruct(
         x.shape, x.dtype, sharding=sharding.batch(self._mesh)
       ),
-      pipeline.train_batch_spec(self._config),
+      caching.batch_spec(self._config, self.abstract.params)
+      if self._config.fine_tune.cache_features
+      else pipeline.train_batch_spec(self._config),
     )
     traced = self.step(image_size).trace(self.abstract, batch)
     return traced.lower(lowering_platforms=platforms)
@@ -123,10 +126,10 @@ class Trainer:
     return {size: self._compile(size) for size in image_sizes}
 
   def _compile(self, size: int):
+    cached = self._config.fine_tune.cache_features
     log.info(
-      'compiling the training step for images of %d×%d; a full network may '
-      'take minutes',
-      *(size, size),
+      'compiling the training step for %s; a full network may take minutes',
+      'cached features' if cached else f'images of {size}×{size}',
     )
     start = time.perf_counter()
     compiled = self.lower(image_size=size).compile()

@@ -1,0 +1,94 @@
+"""What a training reads: images, or the features of a frozen network.
+
+With `fine_tune.cache_features`, the pooled features of all images are computed
+before the first step and kept in the workdir. Batches and evaluations then take
+them from memory, in the same order, and run the classifier alone.
+"""
+
+from collections.abc import Iterator
+import functools
+import os
+
+import numpy as np
+
+from inception_jax.checkpointing import digests
+from inception_jax.data import pipeline
+from inception_jax.data.bad_images import BadImages
+from inception_jax.distributed import sharding
+from inception_jax.evaluation.evaluator import Evaluator
+from inception_jax.evaluation.feature_evaluator import FeatureEvaluator
+from inception_jax.evaluation.feature_store import FeatureStore
+from inception_jax.training import caching
+from inception_jax.training.restore import Start
+from inception_jax.training.run import Run
+
+FOLDER = 'features'  # of a workdir
+_FORMAT = 1  # of the features; another number, and they are computed again
+
+
+def open_feed(run: Run, start: Start) -> tuple[Iterator, Evaluator]:
+  """Returns the batches of the steps after `start`, and the evaluator.
+
+  Batches are this process's rows: {'image' or 'features', 'label'}.
+
+  Raises:
+    UserError: images cannot be read; only if their features are cached.
+  """
+  config, rows = run.config, sharding.host_rows(run.config.batch_size)
+  if not config.fine_tune.cache_features:
+    bad = BadImages(run.split, config.data, run.workdir)
+    batches = pipeline.train_batches(run.split, config, start.step, rows, bad)
+    return batches, run.evaluator
+  evaluated = _features(run, start, 'eval')
+  evaluator = FeatureEvaluator(
+    config, run.trainer.model, run.eval_split, run.mesh, evaluated
+  )
+  if start.step >= run.plan.total:
+    return iter(()), evaluator
+  trained = _features(run, start, 'train')
+  numbers = pipeline.train_numbers(run.split, config, start.step, rows)
+  return _gather(trained, numbers), evaluator
+
+
+def _features(run: Run, start: Start, role: str) -> np.ndarray:
+  """Returns a `feature_store.row_type` for each image of a split."""
+  config, variables = run.config, start.state.variables(ema=False)
+  split, images = {
+    'train': (run.split, run.data['images to train on']),
+    'eval': (run.eval_split, run.data['images to evaluate on']),
+  }[role]
+  body = {
+    kind: {name: x for name, x in tree.items() if name != 'head'}
+    for kind, tree in variables.items()
+  }
+  facts = {
+    'format': _FORMAT,
+    'weights': digests.of_tree(body),
+    'network': run.network,
+    'precision': config.precision,
+    'images': images,
+    'max_pixels': config.data.max_pixels,
+  }
+  bad = BadImages(split, config.data, run.workdir)
+  store = FeatureStore(os.path.join(run.workdir, FOLDER), role, facts)
+  batches = functools.partial(_batches, split, config.data, bad, role)
+  return store.load_or_compute(
+    *(config, run.trainer.model, variables, split.size),
+    *(caching.width(variables['params']), run.mesh, batches),
+  )
+
+
+def _batches(split, data, bad, role: str, start_step: int, batch_size: int):
+  return pipeline.eval_batches(
+    *(split, data, batch_size, sharding.host_rows(batch_size), bad),
+    start_step=start_step,
+    as_trained=role == 'train',
+  )
+
+
+def _gather(table: np.ndarray, numbers: Iterator[np.ndarray]) -> Iterator:
+  for own in numbers:
+    rows = table[own]
+    yield {
+      key: np.ascontiguousarray(rows[key]) for key in ('features', 'label')
+    }
