@@ -52,6 +52,14 @@ def join(first, second):
   )
 
 
+def update(tree, other):
+  """Returns the tree with the leaves of `other` that have the same paths."""
+  leaves = named_leaves(other)
+  return jax.tree_util.tree_map_with_path(
+    lambda path, x: leaves.get(_name(path), x), tree
+  )
+
+
 def restore(abstract, arrays: dict[str, np.ndarray], origin):
   """Returns `arrays` as a tree of jax.Arrays, sharded as `abstract` is.
 

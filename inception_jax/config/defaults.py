@@ -191,6 +191,9 @@ def get_config() -> ConfigDict:
   # Globs over parameter paths, the first match wins: 'mixed_5*' freezes these
   # modules and their BatchNorm statistics, '!head' keeps the head trainable.
   config.fine_tune.freeze = ()
+  # (glob, duration) pairs: what freeze covers is trained from then on, as with
+  # (('mixed_7*','2 epochs'),('*','4 epochs')).
+  config.fine_tune.unfreeze_at = ()
   # BatchNorm statistics that training uses and does not update: all or none,
   # whatever is frozen; '': those of frozen modules.
   config.fine_tune.freeze_batch_norm = ''

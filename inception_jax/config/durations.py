@@ -44,6 +44,7 @@ class Plan:
   profile: int = 0  # steps to trace; 0: none
   profile_from: int = 0  # steps of a process before its trace starts
   grow_for: int = 0  # steps before the images have their full size
+  unfreeze: tuple[int, ...] = ()  # steps after which more is trained
 
   def due(self, every: Fraction, step: int) -> bool:
     """Returns whether `step` reaches a multiple of `every` or is the last."""
@@ -95,6 +96,7 @@ def plan(config, num_examples: int) -> Plan:
     profile=math.ceil(steps(config.profile)) if config.profile else 0,
     profile_from=round(steps(config.profile_from)),
     grow_for=grow_for,
+    unfreeze=tuple(round(steps(at)) for _, at in config.fine_tune.unfreeze_at),
     cold=round(steps(s.cold)),
     decay_every=steps(s.decay_every),
     milestones=tuple(round(steps(at)) for at in s.milestones),
@@ -119,6 +121,7 @@ def check(config) -> list[str]:
     ('schedule.cold', s.cold, True, True),
     ('schedule.decay_every', s.decay_every, True, False),
     *(('schedule.milestones', at, True, False) for at in s.milestones),
+    *(('fine_tune.unfreeze_at', at, False, False) for at in _unfreeze(config)),
   ):
     match = _DURATION.fullmatch(str(value))
     if not match or (match[2] == 'percent' and not percent):
@@ -130,3 +133,9 @@ def check(config) -> list[str]:
     elif float(match[1]) >= 2**31:
       faults.append(f'{path}={value!r}: expected less than 2**31')
   return faults
+
+
+def _unfreeze(config) -> list:
+  """Returns the durations in `fine_tune.unfreeze_at`, of those it has."""
+  pairs = config.fine_tune.unfreeze_at
+  return [x[1] for x in pairs if isinstance(x, tuple) and len(x) == 2]

@@ -11,6 +11,7 @@ from inception_jax.errors import UserError
 # nothing but the classifier is trained.
 FIXED = {
   'fine_tune.freeze': ('!head', '*'),
+  'fine_tune.unfreeze_at': (),
   'data.train_crop': 'none',
   'data.pad': 0,
   'data.flip': False,

@@ -25,12 +25,12 @@ def image_size(data, plan: durations.Plan, step: int) -> int:
   return data.grow_from + growth * stage // data.grow_stages
 
 
-def image_sizes(data, plan: durations.Plan, start: int) -> list[int]:
-  """Returns the sizes of the steps after `start`, the largest first."""
+def image_sizes(data, plan: durations.Plan, steps: range) -> list[int]:
+  """Returns the sizes in consecutive steps, the largest first."""
   stages = range(data.grow_stages + 1)
   begins = (math.ceil(plan.grow_for * i / data.grow_stages) for i in stages)
-  steps = {start + 1} | {begin + 1 for begin in begins if begin > start}
-  sizes = {image_size(data, plan, s) for s in steps if s <= plan.total}
+  found = {*steps[:1]} | {begin + 1 for begin in begins if begin + 1 in steps}
+  sizes = {image_size(data, plan, step) for step in found}
   return sorted(sizes, reverse=True)
 
 

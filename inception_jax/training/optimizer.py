@@ -10,7 +10,11 @@ from inception_jax.config import validation
 
 
 def make_optimizer(
-  options, rate: optax.Schedule, weight_decay: float, freeze: tuple[str, ...]
+  options,
+  rate: optax.Schedule,
+  weight_decay: float,
+  freeze: tuple[str, ...],
+  earlier: tuple[tuple[str, ...], ...] | None = None,
 ) -> optax.GradientTransformation:
   """Clipping, weight decay, the optimizer, rates by path, frozen parameters.
 
@@ -25,27 +29,41 @@ def make_optimizer(
     rate: step → learning rate.
     weight_decay: of the parameters that `options.decay_on` matches.
     freeze: `config.fine_tune.freeze`.
+    earlier: with gradual unfreezing, `freeze` of each earlier phase. What a
+      phase unfreezes gets statistics of its own, with a step counter for Adam's
+      bias correction; gradients are clipped together.
   """
-  chain = []
+  clip = []
   if options.clip_value:
-    chain.append(optax.clip(options.clip_value))
+    clip.append(optax.clip(options.clip_value))
   if options.clip_norm:
-    chain.append(optax.clip_by_global_norm(options.clip_norm))
+    clip.append(optax.clip_by_global_norm(options.clip_norm))
   decay = {'weight_decay': weight_decay, 'mask': _mask(options.decay_on)}
-  chain += OPTIMIZERS[options.name](options, rate, **decay)
-  chain = optax.chain(*chain)
+  rule = OPTIMIZERS[options.name](options, rate, **decay)
+  chain = optax.chain(*(clip if earlier is None else []), *rule)
   if options.rates:
     chain = optax.chain(chain, _scale_by_path(options.rates))
-  if freeze:
-    # Frozen parameters have no statistics in the optimizer's state.
-    chain = optax.partition(
-      {'trained': chain, 'frozen': optax.set_to_zero()},
-      lambda params: trees.map_names(
-        lambda name: 'frozen' if trees.is_frozen(name, freeze) else 'trained',
-        params,
-      ),
-    )
-  return chain
+  if earlier is not None:
+    groups = _by_phase(chain, (*earlier, freeze))
+    return optax.chain(*clip, groups)
+  return _by_phase(chain, (freeze,)) if freeze else chain
+
+
+def _by_phase(chain, freezes) -> optax.GradientTransformation:
+  """Applies `chain` apart to what is first trained in each of the phases."""
+  groups = ['trained', *(f'trained_{i}' for i in range(1, len(freezes)))]
+
+  def group(name: str) -> str:
+    for label, freeze in zip(groups, freezes, strict=True):
+      if not trees.is_frozen(name, freeze):
+        return label
+    return 'frozen'
+
+  # Frozen parameters have no statistics in the optimizer's state.
+  return optax.partition(
+    {**dict.fromkeys(groups, chain), 'frozen': optax.set_to_zero()},
+    lambda params: trees.map_names(group, params),
+  )
 
 
 def _rmsprop(options, rate, **decay):

@@ -17,6 +17,7 @@ from inception_jax.training import caching
 from inception_jax.training import loss_scale
 from inception_jax.training import optimizer
 from inception_jax.training import schedules
+from inception_jax.training import unfreezing
 
 
 def check(config, workdir: str, train: bool, output: str = '') -> None:
@@ -61,6 +62,7 @@ def of_config(config, open_name: bool = False) -> list[str]:
     + config_check.check(config)
     + optimizer.check(config)
     + schedules.check(config)
+    + unfreezing.check(config)
     + caching.check(config)
   )
 

@@ -66,7 +66,7 @@ def restore_or_initialize(run: Run, checkpoints: CheckpointManager) -> Start:
     log.info('%s is complete: step %d of %d', run.workdir, step, run.plan.total)
     return Start(step, scores=scores, complete=True)
   state = trees.restore(
-    vars(run.trainer.abstract), arrays, checkpoints.path(step)
+    vars(run.trainer_of(step).abstract), arrays, checkpoints.path(step)
   )
   return Start(step, TrainState(**state), scores, changed=changed)
 

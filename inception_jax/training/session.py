@@ -17,6 +17,7 @@ from inception_jax.runtime.profiler import Profiler
 from inception_jax.runtime.watchdog import Watchdog
 from inception_jax.training import feed
 from inception_jax.training import growth
+from inception_jax.training import unfreezing
 from inception_jax.training.divergence import DivergenceMonitor
 from inception_jax.training.progress import Progress
 from inception_jax.training.restore import Start
@@ -52,22 +53,23 @@ class Session(contextlib.ExitStack):
     self._run, self._start = run, start
     self._checkpoints, self._check_lock = checkpoints, check_lock
     self._any_process = sharding.any_process(run.mesh)
-    self._steps, self._image_size = {}, 0
+    self._steps, self._divergence, self._image_size = {}, {}, 0
     batches, self._evaluator = feed.open_feed(run, start)
     if start.step < run.plan.total:
       self._batches = sharding.prefetch_to_devices(run.mesh, batches)
-      # All sizes now: memory that is too small for the last one shows at once,
-      # and no step takes minutes.
-      self._steps = run.trainer.compile_sizes(
-        growth.image_sizes(config.data, run.plan, start.step)
+    # All phases and sizes now: memory that is too small for one shows at once,
+    # and no step takes minutes.
+    for phase, steps in unfreezing.phases(run.plan, start.step).items():
+      trainer = run.trainers[phase]
+      sizes = growth.image_sizes(config.data, run.plan, steps)
+      self._steps[phase] = trainer.compile_sizes(sizes)
+      self._divergence[phase] = DivergenceMonitor(
+        trainer.model,
+        config.data,
+        trainer.freeze,
+        trainer.abstract,
+        checkpoints.last_good_message,
       )
-    self._divergence = DivergenceMonitor(
-      run.trainer.model,
-      config.data,
-      tuple(config.fine_tune.freeze),
-      run.trainer.abstract,
-      checkpoints.last_good_message,
-    )
     self._watchdog = Watchdog(
       config.watchdog_minutes,
       run.workdir,
@@ -82,9 +84,7 @@ class Session(contextlib.ExitStack):
       MetricWriter(run.workdir, not start.changed)
     )
     self._progress = self.enter_context(
-      Progress(
-        run.plan, run.config.batch_size, self._divergence.check, start.step
-      )
+      Progress(run.plan, run.config.batch_size, self._check, start.step)
     )
     first_traced = start.step + run.plan.profile_from + 1
     self._profiler = self.enter_context(
@@ -100,11 +100,16 @@ class Session(contextlib.ExitStack):
 
   def train_step(self, step: int, state: TrainState, batch):
     """Returns the state after `step` and its sums; see `make_train_step`."""
-    size = growth.image_size(self._run.config.data, self._run.plan, step)
+    plan, trainer = self._run.plan, self._run.trainer_of(step)
+    if step - 1 in plan.unfreeze:
+      state = trainer.unfreeze(state)
+    if plan.unfreeze and step - 1 in (self._start.step, *plan.unfreeze):
+      unfreezing.log_trained(state.params, trainer.freeze, step)
+    size = growth.image_size(self._run.config.data, plan, step)
     if size != self._image_size and self._run.config.data.grow_from:
       log.info('from step %d on, images have %d×%d pixels', step, size, size)
     self._image_size = size
-    return self._steps[size](state, batch)
+    return self._steps[self._phase(step)][size](state, batch)
 
   def count(self, sums: dict[str, jax.Array]) -> None:
     """Counts the step just dispatched, whose metrics will be `sums`.
@@ -125,7 +130,8 @@ class Session(contextlib.ExitStack):
     plan = self._run.plan
     if plan.due(plan.log_every, step):
       self._writer.write(step, 'train', self._progress.report(step))
-      norms = self._divergence.norms_by_stage(self._progress.norms)
+      monitor = self._divergence[self._phase(step)]
+      norms = monitor.norms_by_stage(self._progress.norms)
       self._writer.write_scalars(step, norms)
     if plan.due(plan.histogram_every, step):
       params = traverse_util.flatten_dict(state.params, sep='/')
@@ -203,6 +209,12 @@ class Session(contextlib.ExitStack):
         self._run.config.to_dict(),
         self._run.data,
       )
+
+  def _phase(self, step: int) -> int:
+    return unfreezing.phase(self._run.plan, step)
+
+  def _check(self, step: int, metrics: dict) -> None:
+    self._divergence[self._phase(step)].check(step, metrics)
 
   def _evaluate(self, step: int, state: TrainState) -> dict[str, Any]:
     """Returns the scores of the moving average if there is one."""

@@ -9,6 +9,7 @@ import numpy as np
 import optax
 
 from inception_jax import errors
+from inception_jax import trees
 from inception_jax.data import pipeline
 from inception_jax.distributed import sharding
 from inception_jax.models import batch_norm
@@ -19,6 +20,7 @@ from inception_jax.training import caching
 from inception_jax.training import optimizer
 from inception_jax.training import train_state
 from inception_jax.training import train_step
+from inception_jax.training import unfreezing
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +31,7 @@ class Trainer:
   Attributes:
     model: the network.
     abstract: shapes, dtypes and shardings of the TrainState.
+    freeze: what is frozen, as `config.fine_tune.freeze`.
   """
 
   def __init__(
@@ -38,6 +41,7 @@ class Trainer:
     num_classes: int,
     rate: optax.Schedule,
     class_weights: np.ndarray | None = None,
+    phase: int = 0,
   ):
     """Creates the network and the optimizer, and the shapes of their state.
 
@@ -48,13 +52,17 @@ class Trainer:
       rate: step → learning rate.
       class_weights: float32 [num_classes], of the classes in the loss; None:
         all are 1.
+      phase: of `fine_tune.unfreeze_at`, from 0.
 
     Raises:
       UserError: patterns of the config match no parameter, or batch_norm does
         not divide the batch.
     """
+    *earlier, self.freeze = unfreezing.freezes(config.fine_tune)[: phase + 1]
+    checked, config = config, config.copy_and_resolve_references()
+    config.fine_tune.freeze = self.freeze
     self._config, self._mesh, self._rate = config, mesh, rate
-    self._class_weights = class_weights
+    self._class_weights, self._phase = class_weights, phase
     batch = config.batch_size // config.gradient_accumulation
     replicas = batch_norm.groups(config.batch_norm, batch, mesh.size)
     self.model = factory.build(config, num_classes, replicas)
@@ -62,20 +70,36 @@ class Trainer:
       config.optimizer,
       rate,
       config.weight_decay,
-      tuple(config.fine_tune.freeze),
+      self.freeze,
+      tuple(earlier) if config.fine_tune.unfreeze_at else None,
     )
     self._init = train_state.init_fn(config, self.model, self._tx)
     # Shardings first: arrays are created where they belong.
     self.abstract = train_state.abstract_state(
       self._init, mesh, config.optimizer.shard_state
     )
-    if faults := optimizer.check_patterns(config, self.abstract.params):
+    params = self.abstract.params
+    faults = optimizer.check_patterns(checked, params)
+    if faults := faults + unfreezing.check_patterns(checked, params):
       raise errors.UserError(*faults)
     self._shardings = jax.tree.map(lambda x: x.sharding, self.abstract)
 
   def init(self) -> train_state.TrainState:
     """Creates the first state."""
     return sharding.jit_init(self._init, self._shardings)()
+
+  def unfreeze(self, state: train_state.TrainState) -> train_state.TrainState:
+    """Returns a state of the phase before as the first one of this phase.
+
+    The optimizer's statistics of what was trained stay, others are initial.
+    """
+
+    def init(params, step):
+      return optimizer.with_step(self._tx.init(params), step)
+
+    shardings = self._shardings.opt_state
+    fresh = jax.jit(init, out_shardings=shardings)(state.params, state.step)
+    return state.replace(opt_state=trees.update(fresh, state.opt_state))
 
   def step(self, image_size: int = 0):
     """Returns the jitted (state, batch) → (state, metrics); donates state.
@@ -121,8 +145,9 @@ class Trainer:
 
   def compile_sizes(self, image_sizes: list[int]) -> dict[int, Any]:
     """Compiles `step` for each size, before the first batch; logs progress."""
-    for line in hardware.advice(self._mesh):
-      log.info(line)
+    if self._phase == 0:
+      for line in hardware.advice(self._mesh):
+        log.info(line)
     return {size: self._compile(size) for size in image_sizes}
 
   def _compile(self, size: int):

@@ -49,7 +49,8 @@ def test_all_sizes_of_the_remaining_steps_are_known(
   data, plan = growing(tiny, f'{total} steps', f'{grow_for} steps', stages)
   for start in range(total):
     later = sorted(set(sizes_of(data, plan)[start:]), reverse=True)
-    assert growth.image_sizes(data, plan, start) == later
+    steps = range(start + 1, total + 1)
+    assert growth.image_sizes(data, plan, steps) == later
 
 
 def test_resizing_is_antialiased_like_pillows():
