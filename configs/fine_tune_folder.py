@@ -13,7 +13,8 @@ schedule over 20 epochs, a moving average of the weights, and the preprocessing
 of the pretrained weights.
 
 With few images, --config.fine_tune.freeze="('!head','*')" trains the classifier
-only. For classes of unequal size, see --config.data.class_weights=balanced and
+only, and --config.fine_tune.cache_features=True does so on features computed
+once. For classes of unequal size, see --config.data.class_weights=balanced and
 --config.best_by=balanced_accuracy. One accelerator is enough; the accuracy
 depends on the images.
 """
