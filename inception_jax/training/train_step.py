@@ -48,18 +48,12 @@ def make_train_step(
   objective = objective_lib.make_objective(config, model, class_weights)
   freeze = tuple(config.fine_tune.freeze)
   is_trained = lambda path: not trees.is_frozen(path, freeze)
+  inputs = _make_inputs(config.data, model.num_classes, image_size)
 
   def train_step(state: TrainState, batch):
     key = jax.random.fold_in(jax.random.key(config.seed), state.step)
     augment_key, dropout_key = jax.random.split(key)
-    if 'features' in batch:
-      images = batch['features']
-      targets = jax.nn.one_hot(batch['label'], model.num_classes)
-    else:
-      images, targets = transforms.train_batch(
-        augment_key, batch, config.data, model.num_classes
-      )
-      images = growth.resize(images, image_size)
+    images, targets = inputs(augment_key, batch)
     loss_scale = loss_scale_lib.make_loss_scale(config, state.loss_scale)
     trained, frozen = trees.split(state.params, is_trained)
 
@@ -98,6 +92,19 @@ def make_train_step(
     return updated, metrics
 
   return train_step
+
+
+def _make_inputs(data, num_classes: int, image_size: int):
+  """Returns `(key, batch) → (images or pooled features, targets)`."""
+
+  def inputs(key, batch):
+    if 'features' in batch:
+      targets = jax.nn.one_hot(batch['label'], num_classes)
+      return batch['features'], targets
+    images, targets = transforms.train_batch(key, batch, data, num_classes)
+    return growth.resize(images, image_size), targets
+
+  return inputs
 
 
 def apply_gradients(
