@@ -22,6 +22,8 @@ from inception_jax.export import stablehlo_file
 from inception_jax.models import architectures
 from inception_jax.models import fold
 from inception_jax.weights import exporter
+from inception_jax.weights import hub
+from inception_jax.weights import hub_folder
 from inception_jax.weights import importer
 from inception_jax.weights.convert import Weights
 
@@ -165,6 +167,25 @@ class _WeightFile(Format):
     return {'max_abs_diff': exporter.max_abs_diff(weights, read_back)}
 
 
+class _Hub(Format):
+  """A folder that timm loads by hf-hub:, without the auxiliary head."""
+
+  bounded = 'max_abs_diff'
+  bound = 0.0
+  not_loaded = 'a folder of weights, read by tools.predict --checkpoint='
+
+  def without_unsupported(self, weights):
+    # Neither hf-hub: nor local-dir: of timm loads one.
+    return exporter.without_aux(weights)
+
+  def save(self, weights, path, step, calibration=None, mindspore=''):
+    hub_folder.save(weights, path)
+    return importer.load(path)
+
+  def compare(self, weights, read_back, calibration=None):
+    return {'max_abs_diff': exporter.max_abs_diff(weights, read_back)}
+
+
 FORMATS: dict[str, Format] = {
   'onnx': _Runnable(onnx_file, '.onnx'),
   'stablehlo': _Runnable(stablehlo_file, '.stablehlo', portable=False),
@@ -174,6 +195,7 @@ FORMATS: dict[str, Format] = {
   'timm': _WeightFile('timm', '.safetensors'),
   'mindcv': _WeightFile('mindcv', '.ckpt'),
   'mindir': _Mindir(),
+  'hub': _Hub(),
 }
 # Those that `load` reads.
 LOADED = tuple(name for name, f in FORMATS.items() if not f.not_loaded)
@@ -204,6 +226,8 @@ def load(path: str, trust: bool = False) -> artifact.Artifact:
     raise UserError(f'{path}: no such artifact')
   if os.path.isfile(os.path.join(path, 'saved_model.pb')):
     return FORMATS['savedmodel'].load(path, trust)
+  if hub.find(path):
+    return FORMATS['hub'].load(path)
   for file_format in FORMATS.values():
     if file_format.ending and path.endswith(file_format.ending):
       return file_format.load(path, trust)

@@ -17,6 +17,8 @@ Formats that run without this framework:
 Weight files:
 - `timm`: safetensors for `timm.create_model(…).load_state_dict(…)`, strict.
 - `mindcv`: a .ckpt for `mindspore.load_checkpoint`.
+- `hub`: a folder for the Hugging Face hub, which `timm.create_model` loads by
+  hf-hub: or local-dir:, with a model card of what the run has measured.
 
 Each file is read back and compared with the network before it is moved to
 `--output=`; `max_abs_diff` is of logits, for weight files of weights.

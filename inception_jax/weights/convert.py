@@ -43,6 +43,8 @@ class Weights:
     card: how its images are prepared.
     variables: {'params', 'batch_stats'}, float32 arrays.
     classes: names of the outputs; () if unknown.
+    evaluation: 'top1', 'top5', 'count' and other scores of these weights, with
+      'step', 'split', 'protocol' and 'image_size'; {} if none is recorded.
   """
 
   origin: str
@@ -50,6 +52,7 @@ class Weights:
   card: Card
   variables: dict[str, Any]
   classes: tuple[str, ...] = ()
+  evaluation: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def to_weights(

@@ -52,6 +52,7 @@ def _write_mindspore(path: str, tensors, weights: Weights) -> None:
   mindspore_file.write(path, tensors)
 
 
+_OTHERS = '--format=onnx, stablehlo, savedmodel and litert hold every network'
 # Format → networks by name, writer.
 FORMATS = {
   'timm': (TIMM, _write_safetensors),
@@ -70,13 +71,14 @@ def save(weights: Weights, path: str, file_format: str) -> None:
   if name not in sources:
     framework = next(iter(sources.values())).framework
     raise UserError(
-      f'{framework} does not have {name}, only {", ".join(sources)}'
+      f'{framework} does not have {name}, only {", ".join(sources)}; {_OTHERS}'
     )
   source = sources[name]
   if faults := _unsupported(weights.network, source):
     raise UserError(
       f'{weights.origin} differs from the {name} of {source.framework}:',
       *faults,
+      f'  {_OTHERS}',
     )
   write(path, to_tensors(weights.network, weights.variables, source), weights)
 

@@ -29,8 +29,10 @@ _WEIGHTS = (
   'model.safetensors.index.json',
   'pytorch_model.bin',
 )
-# timm's crop modes that have another name here.
-_CROP_MODES = {'center': 'short_side'}
+# timm's crop modes by ours. Its 'squash' resizes height and width to
+# input_size / crop_pct and cuts the center.
+_CROP_MODES = {'center': 'short_side', 'squash': 'central'}
+OWN = 'inception_jax'  # key of what timm's config has no words for
 
 
 def is_reference(path: str) -> bool:
@@ -136,7 +138,8 @@ def described(weights: Weights, path: str) -> Weights:
   try:
     with open(path, 'rb') as file:
       config = inputs.parse_json(file.read(_MAX_CONFIG))
-    card = _card(config.get('pretrained_cfg', config))  # flat in older ones
+    card = card_fields(config.get('pretrained_cfg', config))  # flat if old
+    card |= config.get(OWN, {})
     names = config.get('label_names')
   except (AttributeError, OSError, TypeError, ValueError) as error:
     raise UserError(
@@ -150,7 +153,7 @@ def described(weights: Weights, path: str) -> Weights:
   return dataclasses.replace(weights, card=card, classes=classes)
 
 
-def _card(config: dict[str, Any]) -> dict[str, Any]:
+def card_fields(config: dict[str, Any]) -> dict[str, Any]:
   """Returns the fields of a `Card` that a `pretrained_cfg` of timm's has."""
   config = {key: value for key, value in config.items() if value is not None}
   card = {}

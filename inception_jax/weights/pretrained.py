@@ -103,7 +103,26 @@ def _restore_checkpoint(
     variables = trees.restore({'ema': variables}, arrays, path)['ema']
   else:
     variables = trees.restore(variables, arrays, path)
-  return step, Weights(str(path), network, card, variables, classes)
+  evaluation = _evaluation(record, card, ema)
+  return step, Weights(str(path), network, card, variables, classes, evaluation)
+
+
+def _evaluation(record: dict[str, Any], card: Card, ema: bool) -> dict:
+  """Returns `Weights.evaluation` of a checkpoint.
+
+  A run evaluates the moving average, if it has one.
+  """
+  has_ema = 'ema' in checkpoint.state_fields(record)
+  if not record['metrics'] or (has_ema and not ema):
+    return {}
+  data = (record['config'] or {}).get('data', {})
+  return {
+    **record['metrics'],
+    'step': record['step'],
+    'split': data.get('eval_split', ''),
+    'protocol': data.get('eval_protocol', ''),
+    'image_size': card.input_size,
+  }
 
 
 def resolve_for_training(

@@ -27,7 +27,10 @@ def serve(repositories: Repositories):
 
     def do_GET(self):
       requests.append((self.command, self.path))
-      owner, name, _, revision, file = self.path.strip('/').split('/', 4)
+      parts = self.path.strip('/').split('/', 4)
+      if len(parts) < 5:
+        return self._fail('EntryNotFound')
+      owner, name, _, revision, file = parts
       branches = repositories.get(f'{owner}/{name}')
       if branches is None:
         return self._fail('RepoNotFound')

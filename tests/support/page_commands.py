@@ -15,7 +15,7 @@ from tests import test_contributing
 from tests.support.commands import ROOT
 
 # Programs of others: their flags are not checked.
-_FOREIGN = ('curl', 'docker', 'echo')
+_FOREIGN = ('curl', 'docker', 'echo', 'hf')
 _TAKE_PATHS = ('predict', 'compare', 'features')
 
 

@@ -89,12 +89,12 @@ def network(config, seed, num_classes=6):
   return model, perturb(variables, seed, 1.25)
 
 
-def random_variables(model, size, gain=1.0):
+def random_variables(model, size, gain=1.0, channels=3):
   """Returns perturbed He-normal variables, drawn by numpy.
 
   Compiling the initialization of a full-depth network takes ten seconds.
   """
-  images = jnp.zeros((1, size, size, 3))
+  images = jnp.zeros((1, size, size, channels))
   shapes = jax.eval_shape(model.init, jax.random.key(0), images)
   rng = np.random.default_rng(0)
 

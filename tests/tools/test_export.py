@@ -67,13 +67,19 @@ def test_weight_files_need_the_frameworks_ending(workdir, tmp_path):
       f'error: --output={tmp_path}/x.onnx: expected a name that ends in '
       f'{ending}\n'
     )
+  faults = refused(
+    f'--workdir={workdir}', '--format=hub', f'--output={tmp_path}/x'
+  )
+  assert 'timm does not have tiniest' in faults
+  assert '--format=onnx, stablehlo' in faults
+  assert list(tmp_path.iterdir()) == []
 
 
 def test_all_wrong_flags_are_reported(tmp_path):
   assert refused('--format=onyx').splitlines() == [
     'error: --workdir is missing: the folder of the run to export',
     'error: --format=onyx: expected one of onnx, stablehlo, savedmodel, '
-    'litert, litert_int8, timm, mindcv, mindir',
+    'litert, litert_int8, timm, mindcv, mindir, hub',
     'error: --output is missing: the file or folder to create',
   ]
   faults = refused(

@@ -73,7 +73,7 @@ def test_weights_card_and_names_come_from_the_hub(endpoint, timm_v3):
   )
   assert loaded.classes == tuple(NAMES)
   card = loaded.card
-  assert (card.input_size, card.crop_mode) == (310, 'squash')
+  assert (card.input_size, card.crop_mode) == (310, 'central')
   assert (card.crop_fraction, card.interpolation) == (0.95, 'bilinear')
   np.testing.assert_allclose(card.mean, (123.675, 116.28, 103.53))
   np.testing.assert_allclose(card.std, (127.5, 63.75, 51.0))
@@ -170,5 +170,5 @@ def test_the_command_takes_the_address_from_the_environment(
     program=('-m', 'inception_jax.tools.import_weights'),
   )
   assert imported.returncode == 0, imported.stderr
-  assert json.loads(imported.stdout)['card']['crop_mode'] == 'squash'
+  assert json.loads(imported.stdout)['card']['crop_mode'] == 'central'
   assert (tmp_path / 'other').is_dir()

@@ -169,3 +169,15 @@ def test_a_run_is_resumed_and_evaluated_without_its_name(
     config, str(workdir), one_device, evaluate.Options(ema=False)
   )
   assert evaluated.result['count'] == result['count']
+  # The run has evaluated its moving average, not the raw weights.
+  _, weights = pretrained.restore(str(workdir), 'latest', one_device)
+  recorded = weights.evaluation
+  assert {key: recorded[key] for key in ('step', 'top1', 'top5', 'count')} == {
+    key: result[key] for key in ('step', 'top1', 'top5', 'count')
+  }
+  data = config.data
+  assert recorded['split'] == data.eval_split
+  assert recorded['protocol'] == data.eval_protocol
+  assert recorded['image_size'] == data.image_size
+  _, raw = pretrained.restore(str(workdir), 'latest', one_device, ema=False)
+  assert raw.evaluation == {}
