@@ -1,13 +1,9 @@
 """The formats that networks are exported to."""
 
-import abc
 import dataclasses
 import functools
 import os
 from types import ModuleType
-from typing import Any
-
-import numpy as np
 
 from inception_jax.errors import RunError
 from inception_jax.errors import UserError
@@ -19,79 +15,14 @@ from inception_jax.export import mindir
 from inception_jax.export import onnx_file
 from inception_jax.export import saved_model
 from inception_jax.export import stablehlo_file
+from inception_jax.export.format import DEFAULTS
+from inception_jax.export.format import Format
 from inception_jax.models import architectures
 from inception_jax.models import fold
 from inception_jax.weights import exporter
 from inception_jax.weights import hub
 from inception_jax.weights import hub_folder
 from inception_jax.weights import importer
-from inception_jax.weights.convert import Weights
-
-# Of the calibration images, to compare on: a batch of all may exhaust memory.
-_COMPARED = 8
-
-
-class Format(abc.ABC):
-  """How a network is saved, loaded and compared in a format.
-
-  Attributes:
-    ending: of file names; '' for a folder.
-    bounded: the key of the difference that must not exceed `bound`.
-    bound: the default allows for float32 sums in another order.
-    calibrated: whether `save` uses calibration images.
-    not_loaded: why files are not loaded here; '' if they are.
-  """
-
-  ending = ''
-  bounded = 'relative_diff'
-  bound = 1e-3
-  calibrated = False
-  not_loaded = ''
-
-  def cannot_save(self, mindspore: str) -> str:
-    """Returns what prevents saving on this machine; '' if nothing does."""
-    del mindspore
-    return ''
-
-  def without_unsupported(self, weights: Weights) -> Weights:
-    """Returns `weights` without the parts that the format cannot hold."""
-    return weights
-
-  @abc.abstractmethod
-  def save(
-    self,
-    weights: Weights,
-    path: str,
-    step: int,
-    calibration: np.ndarray | None = None,
-    mindspore: str = '',
-  ) -> Any:
-    """Writes a network and reads the file back.
-
-    Args:
-      weights: the network, `without_unsupported` parts.
-      path: of the file or folder.
-      step: of training, for the metadata.
-      calibration: uint8 [n, S, S, C], images for the ranges of int8; None:
-        `comparison.sample_images`.
-      mindspore: a Python interpreter with mindspore and mindcv.
-
-    Returns:
-      The exported network as a function, see `Artifact.classify`; of a weight
-      file its `Weights`.
-    """
-
-  def load(self, path: str, trust: bool = False) -> artifact.Artifact:
-    """Reads what `save` wrote; see `artifact.read`."""
-    raise UserError(f'{path}: {self.not_loaded}')
-
-  def compare(
-    self, weights: Weights, read_back, calibration: np.ndarray | None = None
-  ) -> dict[str, float]:
-    """Returns the differences between a network and what `save` returned."""
-    if calibration is not None:
-      calibration = calibration[:: -(-len(calibration) // _COMPARED)]
-    return comparison.compare(weights, read_back, calibration)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,26 +33,28 @@ class _Runnable(Format):
     file: the module that writes and reads it.
     portable: whether readers support only standard operations, or gain nothing
       from a choice of operations by platform (TensorFlow).
+    options, bound: see `Format`.
   """
 
   file: ModuleType
   ending: str = ''
   portable: bool = True
-  calibrated: bool = False
+  options: frozenset[str] = Format.options
   bound: float = Format.bound
 
-  def save(self, weights, path, step, calibration=None, mindspore=''):
+  def save(self, weights, path, step, options=DEFAULTS):
+    int8 = 'calibration' in self.options
     model = architectures.create(weights.network)
     model, variables = fold.fold(
-      model, weights.variables, self.portable, int8=self.calibrated
+      model, weights.variables, self.portable, int8=int8
     )
     apply = lambda variables, images: model.apply(variables, images)[0]
     seal = functools.partial(
       metadata.seal, metadata.to_json(weights, variables, step)
     )
     images = ()
-    if self.calibrated:
-      images = (comparison.normalize(weights.card, calibration),)
+    if int8:
+      images = (comparison.normalize(weights.card, options.calibration),)
     self.file.save(path, apply, variables, weights.card, seal, *images)
     return self.load(path).classify
 
@@ -140,9 +73,9 @@ class _Mindir(Format):
   def without_unsupported(self, weights):
     return exporter.without_aux(weights)
 
-  def save(self, weights, path, step, calibration=None, mindspore=''):
+  def save(self, weights, path, step, options=DEFAULTS):
     images = comparison.normalize(weights.card)
-    logits, _ = mindir.save(weights, path, step, mindspore, images)
+    logits, _ = mindir.save(weights, path, step, options.mindspore, images)
     return lambda images: logits  # `compare` asks for the same images
 
 
@@ -152,6 +85,7 @@ class _WeightFile(Format):
 
   name: str
   ending: str
+  options: frozenset[str] = Format.options
   bounded = 'max_abs_diff'
   bound = 0.0
   not_loaded = 'a weight file, read by main.py and tools.predict --checkpoint='
@@ -159,11 +93,11 @@ class _WeightFile(Format):
   def without_unsupported(self, weights):
     return exporter.without_unsupported_aux(weights, self.name)
 
-  def save(self, weights, path, step, calibration=None, mindspore=''):
+  def save(self, weights, path, step, options=DEFAULTS):
     exporter.save(weights, path, self.name)
     return importer.load(path)
 
-  def compare(self, weights, read_back, calibration=None):
+  def compare(self, weights, read_back, options=DEFAULTS):
     return {'max_abs_diff': exporter.max_abs_diff(weights, read_back)}
 
 
@@ -178,22 +112,24 @@ class _Hub(Format):
     # Neither hf-hub: nor local-dir: of timm loads one.
     return exporter.without_aux(weights)
 
-  def save(self, weights, path, step, calibration=None, mindspore=''):
+  def save(self, weights, path, step, options=DEFAULTS):
     hub_folder.save(weights, path)
     return importer.load(path)
 
-  def compare(self, weights, read_back, calibration=None):
+  def compare(self, weights, read_back, options=DEFAULTS):
     return {'max_abs_diff': exporter.max_abs_diff(weights, read_back)}
 
 
+_INT8 = Format.options | {'calibration'}
 FORMATS: dict[str, Format] = {
   'onnx': _Runnable(onnx_file, '.onnx'),
   'stablehlo': _Runnable(stablehlo_file, '.stablehlo', portable=False),
   'savedmodel': _Runnable(saved_model),
   'litert': _Runnable(litert_file, '.tflite'),
-  'litert_int8': _Runnable(litert_file, '.tflite', calibrated=True, bound=0.1),
+  'litert_int8': _Runnable(litert_file, '.tflite', options=_INT8, bound=0.1),
   'timm': _WeightFile('timm', '.safetensors'),
-  'mindcv': _WeightFile('mindcv', '.ckpt'),
+  # It has no metadata, hence no size.
+  'mindcv': _WeightFile('mindcv', '.ckpt', options=frozenset()),
   'mindir': _Mindir(),
   'hub': _Hub(),
 }

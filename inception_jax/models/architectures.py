@@ -11,6 +11,7 @@ from inception_jax.errors import UserError
 from inception_jax.models import layers
 from inception_jax.models import network as network_lib
 from inception_jax.models import precision as precision_lib
+from inception_jax.models import specs
 from inception_jax.models.network_config import NetworkConfig
 from inception_jax.models.networks import cifar
 from inception_jax.models.networks import inception_resnet
@@ -30,6 +31,17 @@ ARCHITECTURES = {
 def default_stem(name: str) -> str:
   """Returns the stem for the image size that a network was published for."""
   return next(iter(ARCHITECTURES[name].stems))
+
+
+def smallest_image(name: str, stem: str) -> int:
+  """Returns the least image size whose last grid is at least 1×1."""
+  architecture = ARCHITECTURES[name]
+  table = architecture.stems[stem] + architecture.body
+  whole = specs.mixed(tuple(spec for _, spec in table))
+  size = 1
+  while specs.output_size(whole, size) < 1:
+    size += 1
+  return size
 
 
 def published(name: str, num_classes: int, **overrides) -> NetworkConfig:

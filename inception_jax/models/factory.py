@@ -96,17 +96,6 @@ def num_classes(config, class_names) -> int:
   return outputs
 
 
-def smallest_image(config) -> int:
-  """Returns the least `data.image_size` whose last grid is at least 1×1."""
-  architecture = ARCHITECTURES[config.model.name]
-  table = architecture.stems[config.model.stem] + architecture.body
-  whole = specs.mixed(tuple(spec for _, spec in table))
-  size = 1
-  while specs.output_size(whole, size) < 1:
-    size += 1
-  return size
-
-
 def check(config, open_name: bool = False) -> list[str]:
   """Returns a message for each invalid key that concerns the network.
 
@@ -156,7 +145,7 @@ def check(config, open_name: bool = False) -> list[str]:
       config, {'model.stem': validation.one_of(stems)}
     )
   else:
-    least = smallest_image(config)
+    least = architectures.smallest_image(model.name, model.stem)
     faults += [
       f'data.{key}={size}: {model.name} with the {model.stem!r} stem needs at '
       f'least {least}'

@@ -20,10 +20,14 @@ Weight files:
 - `hub`: a folder for the Hugging Face hub, which `timm.create_model` loads by
   hf-hub: or local-dir:, with a model card of what the run has measured.
 
+`--image_size=` exports the network for images of another size than that of its
+training; the card in the file says so.
+
 Each file is read back and compared with the network before it is moved to
 `--output=`; `max_abs_diff` is of logits, for weight files of weights.
 """
 
+import dataclasses
 import logging
 import os
 
@@ -37,7 +41,10 @@ from inception_jax.distributed import sharding
 from inception_jax.errors import UserError
 from inception_jax.export import artifact
 from inception_jax.export import formats
+from inception_jax.export.format import Options
+from inception_jax.models import architectures
 from inception_jax.models import card as card_lib
+from inception_jax.models import metadata
 from inception_jax.runtime import cli
 from inception_jax.runtime import files
 from inception_jax.training import train_state
@@ -57,6 +64,11 @@ _WEIGHTS = flags.DEFINE_enum(
   'weights', 'ema', ['ema', 'raw'], 'Moving average, if any, or raw weights.'
 )
 _FORMAT = flags.DEFINE_string('format', '', 'One of the formats above.')
+_SIZE = flags.DEFINE_integer(
+  'image_size',
+  None,
+  'Height and width of the images; of the training if unset.',
+)
 _CALIBRATION = cli.define_path(
   'calibration', 'Folder of images for the ranges of --format=litert_int8.'
 )
@@ -80,19 +92,19 @@ def main():
   if _CONFIG.value is not None:
     pretrained.resolve(_CONFIG.value, weights)  # checks the network
   file_format = formats.FORMATS[_FORMAT.value]
-  calibration = _calibration_images(weights.card)
+  weights = _resized(weights)
+  options = Options(_calibration_images(weights.card), mindspore)
   exported = file_format.without_unsupported(weights)
   log.info('exporting; a full-size network takes a minute or two')
   with files.atomic_path(output) as unfinished:
-    read_back = file_format.save(
-      exported, unfinished, step, calibration, mindspore
-    )
-    differences = file_format.compare(exported, read_back, calibration)
+    read_back = file_format.save(exported, unfinished, step, options)
+    differences = file_format.compare(exported, read_back, options)
     formats.check_bound(_FORMAT.value, differences)
   return {
     'step': step,
     'format': _FORMAT.value,
     'output': output,
+    'image_size': weights.card.input_size,
     'parameters': train_state.num_params(weights.variables['params']),
     'bytes': artifact.size_of(output),
     **differences,
@@ -119,12 +131,30 @@ def _check_flags(workdir: str, output: str, mindspore: str) -> None:
     faults.append(f'--output={output}: expected a name that ends in {ending}')
   elif fault := files.cannot_write(os.path.dirname(os.path.abspath(output))):
     faults.append(f'--output={output} cannot be written: {fault}')
-  if calibration and not (file_format and file_format.calibrated):
-    faults.append('--calibration applies only to --format=litert_int8')
-  elif calibration and not os.path.exists(calibration):
+  given = {'calibration': calibration, 'image_size': _SIZE.value is not None}
+  for flag in (key for key, value in given.items() if value):
+    taken = [x for x, known in formats.FORMATS.items() if flag in known.options]
+    if file_format and name not in taken:
+      faults.append(f'--{flag} applies only to --format={", ".join(taken)}')
+  if calibration and not os.path.exists(calibration):
     faults.append(f'--calibration={calibration}: no such folder')
   if faults:
     raise UserError(*faults)
+
+
+def _resized(weights):
+  """Returns `weights` with the card of --image_size=."""
+  if _SIZE.value is None:
+    return weights
+  network, size = weights.network, _SIZE.value
+  least = architectures.smallest_image(network.name, network.stem)
+  if not least <= size <= metadata.MAX_SIDE:
+    raise UserError(
+      f'--image_size={size}: {network.name} takes {least} to '
+      f'{metadata.MAX_SIDE:,} pixels'
+    )
+  card = dataclasses.replace(weights.card, input_size=size)
+  return dataclasses.replace(weights, card=card)
 
 
 def _calibration_images(card):

@@ -13,6 +13,7 @@ from inception_jax.errors import UserError
 from inception_jax.export import artifact as artifact_lib
 from inception_jax.export import comparison
 from inception_jax.export import formats
+from inception_jax.export.format import Options
 from inception_jax.models import factory
 from tests.support.pictures import CLASSES
 from tests.support.pictures import random_weights
@@ -52,7 +53,7 @@ def test_full_size_network_in_every_format(tmp_path):
   for name in formats.LOADED:
     file_format = formats.FORMATS[name]
     path = str(tmp_path / f'v3{file_format.ending}')
-    file_format.save(weights, path, 0, images)
+    file_format.save(weights, path, 0, Options(images))
     artifact = formats.load(path)
     assert artifact.card == weights.card
     differences = comparison.compare(weights, artifact.classify, images)
@@ -78,14 +79,15 @@ def test_calibration_images_are_compared_too(weights, tmp_path):
   file_format = formats.FORMATS['litert_int8']
   images = np.repeat(comparison.sample_images(16, 3), 3, axis=0)
   path = str(tmp_path / 'x.tflite')
-  classify = file_format.save(weights, path, 5, images)
+  options = Options(images)
+  classify = file_format.save(weights, path, 5, options)
   batches = []
 
   def recorded(images):
     batches.append(images)
     return classify(images)
 
-  differences = file_format.compare(weights, recorded, images)
+  differences = file_format.compare(weights, recorded, options)
   assert 1e-4 < differences['relative_diff'] < 0.05
   np.testing.assert_array_equal(
     *batches, comparison.normalize(weights.card, images[::3])

@@ -2,6 +2,7 @@ import numpy as np
 
 from inception_jax.export import comparison
 from inception_jax.export import formats
+from inception_jax.export.format import Options
 
 
 def test_int8_ranges_come_from_the_calibration_images(weights, tmp_path):
@@ -13,7 +14,7 @@ def test_int8_ranges_come_from_the_calibration_images(weights, tmp_path):
   logits = []
   for name, calibration in {'all': images, 'dark': images // 16}.items():
     path = tmp_path / f'{name}.tflite'
-    file_format.save(weights, str(path), 5, calibration)
+    file_format.save(weights, str(path), 5, Options(calibration))
     (first, *_) = interpreter.Interpreter(str(path)).get_input_details()
     assert first['dtype'] == np.float32
     assert list(first['shape']) == [1, 16, 16, 3]

@@ -14,6 +14,7 @@ from inception_jax.export import comparison
 from inception_jax.export import formats
 from inception_jax.export import metadata
 from inception_jax.export import mindir
+from inception_jax.export.format import Options
 from inception_jax.models import architectures
 from inception_jax.weights import exporter
 from inception_jax.weights import importer
@@ -101,7 +102,7 @@ def test_logits_of_mindspore_are_compared(tmp_path, v3):
   np.save(answer, logits)
   python, _ = stand_in(tmp_path, f'np.load({str(answer)!r})')
   path = str(tmp_path / 'x.mindir')
-  classify = file_format.save(exported, path, 0, mindspore=python)
+  classify = file_format.save(exported, path, 0, Options(mindspore=python))
   differences = file_format.compare(exported, classify)
   assert differences['relative_diff'] < 1e-5
   formats.check_bound('mindir', differences)
@@ -140,10 +141,13 @@ def test_networks_that_mindcv_lacks_are_refused(tmp_path, v3):
       mindir.save(other, f'{tmp_path}/x.mindir', 0, 'none', np.zeros((1,) * 4))
     return error.value.faults
 
+  hint = '--format=onnx, stablehlo, savedmodel and litert hold every network'
   assert faults(name='inception_resnet_v2') == (
-    'MindCV does not have inception_resnet_v2, only inception_v3, inception_v4',
+    'MindCV does not have inception_resnet_v2, only inception_v3, '
+    f'inception_v4; {hint}',
   )
-  _, *others = faults(width=0.5)
+  _, *others, last = faults(width=0.5)
+  assert last.strip() == hint
   assert [fault.strip() for fault in others] == [
     'model.width=0.5, but 1.0 there',
     'model.aux_batch_norm=False, but True there',

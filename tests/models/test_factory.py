@@ -19,7 +19,7 @@ from tests.support.networks import resolved_config
 @pytest.mark.parametrize('stem', ['imagenet', 'small'])
 def test_smallest_image_is_checked(name, stem):
   config = resolved_config(name, stem, aux_head=True)
-  least = factory.smallest_image(config)
+  least = architectures.smallest_image(name, stem)
   assert least == {'imagenet': 75, 'small': 9}[stem]
   kernels = jax.tree.leaves(abstract_variables(config, 10, least)['params'])
   assert all(kernel.size for kernel in kernels)

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from inception_jax.export import formats
 from tests.support.commands import tool
 from tests.support.pictures import config_of
 from tests.support.pictures import save_run
@@ -34,7 +35,11 @@ def test_onnx_is_exported_and_compared(pictures, workdir, tmp_path):
   faults = refused(*args, f'--calibration={pictures}', f'--output={path}.txt')
   assert 'expected a name that ends in .onnx' in faults
   assert '--calibration applies only to --format=litert_int8' in faults
-  _, result = export(*args, f'--output={path}')
+  faults = refused(*args, '--image_size=2', f'--output={path}')
+  assert '--image_size=2: tiniest takes 3 to 8,192 pixels' in faults
+  _, result = export(*args, f'--output={path}', '--image_size=24')
+  assert result['image_size'] == 24
+  assert formats.load(str(path)).card.input_size == 24
   assert result['max_abs_diff'] < 1e-4
   assert result['top5_agreement'] == 1.0
   assert result['bytes'] == path.stat().st_size
@@ -82,6 +87,11 @@ def test_all_wrong_flags_are_reported(tmp_path):
     'litert, litert_int8, timm, mindcv, mindir, hub',
     'error: --output is missing: the file or folder to create',
   ]
+  faults = refused('--format=mindcv', '--image_size=64')
+  assert (
+    'error: --image_size applies only to --format=onnx, stablehlo, savedmodel, '
+    'litert, litert_int8, timm, mindir, hub'
+  ) in faults
   faults = refused(
     f'--workdir={tmp_path}',
     '--format=timm',
