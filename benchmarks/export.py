@@ -74,7 +74,7 @@ def measure(config, rounds: int, torch: str, mindspore: str) -> list[dict]:
       logits, seconds[_MINDIR] = mindir.save(
         weights, path, 0, mindspore, images, rounds
       )
-      rows[_MINDIR] = _row(weights, _MINDIR, path, lambda _: logits)
+      rows[_MINDIR] = _row(weights, _MINDIR, path, lambda _: {'logits': logits})
   for name, row in rows.items():
     median = float(np.median(seconds[name]))
     row['images_per_sec'] = round(len(images) / median, 2)
@@ -83,14 +83,14 @@ def measure(config, rounds: int, torch: str, mindspore: str) -> list[dict]:
   return list(rows.values())
 
 
-def _row(weights: Weights, name: str, path: str, classify) -> dict:
+def _row(weights: Weights, name: str, path: str, run) -> dict:
   size, params = artifact.size_of(path), dict(weights.variables['params'])
   params.pop('aux', None)
   parameters = sum(x.nbytes for x in jax.tree.leaves(params))
   return {
     'network': weights.network.name,
     'format': name,
-    **comparison.compare(weights, classify),
+    **comparison.compare(weights, run),
     'bytes': size,
     'times_parameters': round(size / parameters, 4),
     'times_timm': None,
@@ -100,10 +100,10 @@ def _row(weights: Weights, name: str, path: str, classify) -> dict:
 
 def _alternate(runners, images, rounds: int) -> dict[str, np.ndarray]:
   """Returns the seconds that each runner takes in each round."""
-  for classify in runners.values():
-    classify(images)  # compiles
+  for run in runners.values():
+    run(images)  # compiles
   sides = {
-    name: functools.partial(timing.seconds, classify, images)
-    for name, classify in runners.items()
+    name: functools.partial(timing.seconds, run, images)
+    for name, run in runners.items()
   }
   return timing.alternate(sides, rounds)

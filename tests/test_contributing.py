@@ -270,8 +270,8 @@ def test_how_to_add_a_network(monkeypatch, tmp_path, one_device):
   _, weights = pretrained.restore('', str(tmp_path / 'run'), one_device)
   assert weights.network.name == 'added'
   path = str(tmp_path / 'added.stablehlo')
-  classify = formats.FORMATS['stablehlo'].save(weights, path, 3)
-  differences = formats.FORMATS['stablehlo'].compare(weights, classify)
+  run = formats.FORMATS['stablehlo'].save(weights, path, 3)
+  differences = formats.FORMATS['stablehlo'].compare(weights, run)
   formats.check_bound('stablehlo', differences)
 
 
@@ -403,7 +403,7 @@ def test_how_to_add_an_optimizer(monkeypatch, tmp_path, one_device):
 def save_module(path, apply, variables, card, seal):
   """Writes a line of metadata, then a module for eight images on a CPU."""
   shape = jax.ShapeDtypeStruct((8, *card.image_shape), jnp.float32)
-  function = jax.jit(lambda images: apply(variables, images))
+  function = jax.jit(lambda images: apply(variables, images)['logits'])
   module = jax_export.export(function)(shape).serialize()
   with open(path, 'wb') as file:
     file.write(seal([module]).encode() + b'\n' + module)
@@ -419,7 +419,7 @@ def load_module(path, trust):
   exported = jax_export.deserialize(bytearray(module))
   if not trust:
     operations.check_stablehlo(exported.mlir_module_serialized)
-  return lambda images: np.asarray(exported.call(images))
+  return lambda images: {'logits': np.asarray(exported.call(images))}
 
 
 def test_how_to_add_an_export_format(
@@ -433,11 +433,13 @@ def test_how_to_add_an_export_format(
   file_format = formats._Runnable(module, '.module')
   monkeypatch.setitem(formats.FORMATS, 'module', file_format)
   path = str(tmp_path / 'network.module')
-  classify = file_format.save(weights, path, step)
-  differences = file_format.compare(weights, classify)
+  run = file_format.save(weights, path, step)
+  differences = file_format.compare(weights, run)
   assert differences['relative_diff'] < 1e-5
   formats.check_bound('module', differences)
-  wrong = file_format.compare(weights, lambda images: 1.01 * classify(images))
+  wrong = file_format.compare(
+    weights, lambda images: {'logits': 1.01 * run(images)['logits']}
+  )
   with pytest.raises(RunError, match='--format=module differs too much'):
     formats.check_bound('module', wrong)
 

@@ -24,14 +24,20 @@ class Artifact:
     network: its configuration.
     card: how images must be prepared: `(image − card.mean) / card.std`.
     classes: names of the first outputs, as far as they are known.
-    classify: float32 [B, S, S, C] → float32 logits [B, N].
+    run: float32 [B, S, S, C] → float32 outputs by name: 'logits' [B, N] and, as
+      they were asked for, 'probabilities' [B, N], 'pooled' [B, C] and stages
+      [B, H, W, C].
   """
 
   origin: str
   network: NetworkConfig
   card: Card
   classes: tuple[str, ...]
-  classify: Callable[[np.ndarray], np.ndarray]
+  run: Callable[[np.ndarray], dict[str, np.ndarray]]
+
+  def classify(self, images: np.ndarray) -> np.ndarray:
+    """Returns the logits of normalized images."""
+    return self.run(images)['logits']
 
 
 def read(path: str, file: ModuleType, trust: bool = False) -> Artifact:
@@ -39,7 +45,7 @@ def read(path: str, file: ModuleType, trust: bool = False) -> Artifact:
 
   `file` reads its format: `file.read(path)` returns the metadata as JSON and
   the parts of what their digest covers; `file.load(path, trust)` returns
-  `Artifact.classify`. Only a trusted artifact may lack the digest, or have
+  `Artifact.run`. Only a trusted artifact may lack the digest, or have
   operations that exported networks do not have (`operations`).
 
   Raises:
@@ -51,8 +57,8 @@ def read(path: str, file: ModuleType, trust: bool = False) -> Artifact:
   with _one_error(path):
     if not trust:
       metadata.check_seal(metadata_json, content, path)
-    classify = file.load(path, trust)
-  return Artifact(path, network, card, classes, classify)
+    run = file.load(path, trust)
+  return Artifact(path, network, card, classes, run)
 
 
 @contextlib.contextmanager

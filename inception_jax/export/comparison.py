@@ -1,11 +1,13 @@
 """Compares an exported network with the network that it was exported from."""
 
 import functools
+from typing import Any
 
 import jax
 import numpy as np
 
 from inception_jax.data.augment import transforms
+from inception_jax.export import outputs
 from inception_jax.models import architectures
 from inception_jax.models import card as card_lib
 from inception_jax.weights.convert import Weights
@@ -44,26 +46,45 @@ def normalize(
 
 
 def compare(
-  weights: Weights, classify, images: np.ndarray | None = None
-) -> dict[str, float]:
-  """Compares the logits of an exported network with the network's.
+  weights: Weights,
+  run,
+  images: np.ndarray | None = None,
+  names: tuple[str, ...] = (outputs.LOGITS,),
+) -> dict[str, Any]:
+  """Compares the outputs of an exported network with the network's.
 
-  For `classify`, see `Artifact`; the images are uint8 [n, S, S, C], or those of
-  `sample_images`. Returns 'max_abs_diff' of the logits, 'relative_diff', which
-  is relative to the largest logit, and 'top5_agreement', the fraction of images
-  with the same top-5 classes.
+  Args:
+    weights: the network.
+    run: see `Artifact`.
+    images: uint8 [n, S, S, C]; None: those of `sample_images`.
+    names: the outputs, logits first.
+
+  Returns:
+    'max_abs_diff' of the logits, 'relative_diff', which is relative to the
+    largest logit, and 'top5_agreement', the fraction of images with the same
+    top-5 classes. With more outputs, 'outputs' has the relative difference of
+    each.
   """
   images = normalize(weights.card, images)
   model = architectures.create(weights.network)
-  expected = np.asarray(_logits(model, weights.variables, images))
-  actual = classify(images)
-  difference = float(np.max(np.abs(expected - actual)))
-  agreement = np.all(_top5(expected) == _top5(actual), axis=1)
-  return {
-    'max_abs_diff': difference,
-    'relative_diff': difference / float(np.max(np.abs(expected))),
+  expected = jax.device_get(_outputs(model, weights.variables, images, names))
+  actual = run(images)
+  relative = {
+    name: _largest(expected[name] - actual[name]) / _largest(expected[name])
+    for name in names
+  }
+  logits, theirs = expected[outputs.LOGITS], actual[outputs.LOGITS]
+  agreement = np.all(_top5(logits) == _top5(theirs), axis=1)
+  result = {
+    'max_abs_diff': _largest(logits - theirs),
+    'relative_diff': relative[outputs.LOGITS],
     'top5_agreement': float(np.mean(agreement)),
   }
+  return {**result, 'outputs': relative} if len(names) > 1 else result
+
+
+def _largest(values: np.ndarray) -> float:
+  return float(np.max(np.abs(values)))
 
 
 def _top5(logits: np.ndarray) -> np.ndarray:
@@ -71,6 +92,6 @@ def _top5(logits: np.ndarray) -> np.ndarray:
 
 
 # Compiled once for a network that is exported in several formats.
-@functools.partial(jax.jit, static_argnums=0)
-def _logits(model, variables, images):
-  return model.apply(variables, images)[0]
+@functools.partial(jax.jit, static_argnums=(0, 3))
+def _outputs(model, variables, images, names):
+  return outputs.compute(model, variables, images, names)

@@ -9,6 +9,7 @@ import numpy as np
 from inception_jax.errors import UserError
 from inception_jax.export import artifact
 from inception_jax.export import comparison
+from inception_jax.export import outputs
 from inception_jax.weights.convert import Weights
 
 # Of the calibration images, to compare on: a batch of all may exhaust memory.
@@ -23,10 +24,12 @@ class Options:
     calibration: uint8 [n, S, S, C], images for the ranges of int8; None:
       `comparison.sample_images`.
     mindspore: a Python interpreter with mindspore and mindcv.
+    outputs: names of the outputs, see `outputs.names`.
   """
 
   calibration: np.ndarray | None = None
   mindspore: str = ''
+  outputs: tuple[str, ...] = (outputs.LOGITS,)
 
 
 DEFAULTS = Options()
@@ -71,7 +74,7 @@ class Format(abc.ABC):
       options: how to export it.
 
     Returns:
-      The exported network as a function, see `Artifact.classify`; of a weight
+      The exported network as a function, see `Artifact.run`; of a weight
       file its `Weights`.
     """
 
@@ -86,4 +89,4 @@ class Format(abc.ABC):
     images = options.calibration
     if images is not None:
       images = images[:: -(-len(images) // _COMPARED)]
-    return comparison.compare(weights, read_back, images)
+    return comparison.compare(weights, read_back, images, options.outputs)

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import os
 from types import ModuleType
+from typing import Any
 
 from inception_jax.errors import RunError
 from inception_jax.errors import UserError
@@ -13,6 +14,7 @@ from inception_jax.export import litert_file
 from inception_jax.export import metadata
 from inception_jax.export import mindir
 from inception_jax.export import onnx_file
+from inception_jax.export import outputs
 from inception_jax.export import saved_model
 from inception_jax.export import stablehlo_file
 from inception_jax.export.format import DEFAULTS
@@ -48,15 +50,14 @@ class _Runnable(Format):
     model, variables = fold.fold(
       model, weights.variables, self.portable, int8=int8
     )
-    apply = lambda variables, images: model.apply(variables, images)[0]
-    seal = functools.partial(
-      metadata.seal, metadata.to_json(weights, variables, step)
-    )
+    apply = functools.partial(outputs.compute, model, outputs=options.outputs)
+    about = metadata.to_json(weights, variables, step, options.outputs)
+    seal = functools.partial(metadata.seal, about)
     images = ()
     if int8:
       images = (comparison.normalize(weights.card, options.calibration),)
     self.file.save(path, apply, variables, weights.card, seal, *images)
-    return self.load(path).classify
+    return self.load(path).run
 
   def load(self, path, trust=False):
     return artifact.read(path, self.file, trust)
@@ -76,7 +77,8 @@ class _Mindir(Format):
   def save(self, weights, path, step, options=DEFAULTS):
     images = comparison.normalize(weights.card)
     logits, _ = mindir.save(weights, path, step, options.mindspore, images)
-    return lambda images: logits  # `compare` asks for the same images
+    # `compare` asks for the same images.
+    return lambda images: {outputs.LOGITS: logits}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,11 +122,14 @@ class _Hub(Format):
     return {'max_abs_diff': exporter.max_abs_diff(weights, read_back)}
 
 
+_OUTPUTS = Format.options | {'outputs'}
 _INT8 = Format.options | {'calibration'}
 FORMATS: dict[str, Format] = {
-  'onnx': _Runnable(onnx_file, '.onnx'),
-  'stablehlo': _Runnable(stablehlo_file, '.stablehlo', portable=False),
-  'savedmodel': _Runnable(saved_model),
+  'onnx': _Runnable(onnx_file, '.onnx', options=_OUTPUTS),
+  'stablehlo': _Runnable(
+    stablehlo_file, '.stablehlo', portable=False, options=_OUTPUTS
+  ),
+  'savedmodel': _Runnable(saved_model, options=_OUTPUTS),
   'litert': _Runnable(litert_file, '.tflite'),
   'litert_int8': _Runnable(litert_file, '.tflite', options=_INT8, bound=0.1),
   'timm': _WeightFile('timm', '.safetensors'),
@@ -137,18 +142,20 @@ FORMATS: dict[str, Format] = {
 LOADED = tuple(name for name, f in FORMATS.items() if not f.not_loaded)
 
 
-def check_bound(name: str, differences: dict[str, float]) -> None:
+def check_bound(name: str, differences: dict[str, Any]) -> None:
   """Checks what `Format.compare` returned for the format `name`.
 
   Raises:
     RunError: the file differs too much from the network.
   """
   key, bound = FORMATS[name].bounded, FORMATS[name].bound
-  if not differences[key] <= bound:  # NaN is not
-    raise RunError(
-      f'--format={name} differs too much from the network: {key} is '
-      f'{differences[key]:.1e}, the bound is {bound:g}; nothing was written'
-    )
+  found = {key: differences[key], **differences.get('outputs', {})}
+  for what, difference in found.items():
+    if not difference <= bound:  # NaN is not
+      raise RunError(
+        f'--format={name} differs too much from the network: {what} is '
+        f'{difference:.1e}, the bound is {bound:g}; nothing was written'
+      )
 
 
 def load(path: str, trust: bool = False) -> artifact.Artifact:

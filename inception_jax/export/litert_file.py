@@ -28,7 +28,7 @@ def save(
   seal: metadata.Seal,
   calibration: np.ndarray | None = None,
 ) -> None:
-  """Writes `apply`, (variables, float32 [1, S, S, C]) → logits.
+  """Writes `apply`, (variables, float32 [1, S, S, C]) → {'logits'}.
 
   The activations of `calibration`, normalized float32 [n, S, S, C], give the
   ranges of int8; None: float32. Input and output are float32 in both.
@@ -48,7 +48,7 @@ def save(
     autograph=False,
   )
   def of_images(images):
-    return {'logits': converted(module.variables_, images)}
+    return converted(module.variables_, images)
 
   module.of_images = of_images
   with tempfile.TemporaryDirectory() as folder:
@@ -87,7 +87,7 @@ def _model(path: str) -> bytes:
 
 
 def load(path: str, trust: bool):
-  """Returns `Artifact.classify`."""
+  """Returns `Artifact.run`."""
   from ai_edge_litert import interpreter
 
   model = _model(path)
@@ -98,9 +98,8 @@ def load(path: str, trust: bool):
   )
   run = loaded.get_signature_runner(_SIGNATURE)
 
-  def classify(images: np.ndarray) -> np.ndarray:
-    return np.concatenate(
-      [run(images=image[None])['logits'] for image in images]
-    )
+  def run_batch(images: np.ndarray) -> dict[str, np.ndarray]:
+    logits = [run(images=image[None])['logits'] for image in images]
+    return {'logits': np.concatenate(logits)}
 
-  return classify
+  return run_batch

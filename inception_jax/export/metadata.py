@@ -24,12 +24,18 @@ _DIGEST = 'sha256'
 Seal = Callable[[Iterable[bytes]], str]
 
 
-def to_json(weights: Weights, variables, step: int) -> str:
+def to_json(
+  weights: Weights,
+  variables,
+  step: int,
+  outputs: tuple[str, ...] = ('logits',),
+) -> str:
   """Returns the metadata of a network, and the digest of its `variables`."""
   values = {
     **metadata.to_dict(weights.network, weights.card, weights.classes),
     'version': _VERSION,
     'step': step,
+    'outputs': outputs,
     'parameters': digests.of_tree(variables),
     'jax': jax.__version__,
   }

@@ -1,5 +1,7 @@
 """ONNX: one file, NCHW, any batch, standard operators only.
 
+So are stages that are outputs.
+
 The metadata are the last bytes of the file, which a digest can leave out.
 """
 
@@ -13,22 +15,34 @@ import numpy as np
 from inception_jax.export import metadata
 from inception_jax.export import operations
 
-INPUT, OUTPUT = 'images', 'logits'
+INPUT = 'images'
 _OPSET = 18
 
 
 def save(path: str, apply, variables, card, seal: metadata.Seal) -> None:
   """Writes `apply(variables, NHWC images)` as a function of NCHW images."""
+  import jax
+  import jax.numpy as jnp
   import jax2onnx
   import onnx
   import onnxruntime
 
+  images = jax.ShapeDtypeStruct((1, *card.image_shape), jnp.float32)
+  names = []
+
+  def of_images(images):
+    values = apply(variables, images)
+    names[:] = values  # in this order, not in that of a pytree
+    return tuple(values.values())
+
+  shapes = jax.eval_shape(of_images, images)
   traced = jax2onnx.to_onnx(
-    lambda images: apply(variables, images),
+    of_images,
     [('B', *card.image_shape)],
     inputs_as_nchw=[0],
+    outputs_as_nchw=[i for i, x in enumerate(shapes) if x.ndim == 4],
     input_names=[INPUT],
-    output_names=[OUTPUT],
+    output_names=names,
     opset=_OPSET,
   )
   # jax2onnx wraps each convolution in Transposes. onnxruntime's optimizer
@@ -70,7 +84,7 @@ def read(path: str) -> tuple[str | None, Iterable[bytes]]:
 
 
 def load(path: str, trust: bool):
-  """Returns `Artifact.classify`."""
+  """Returns `Artifact.run`."""
   import onnxruntime
 
   if not trust:
@@ -79,7 +93,13 @@ def load(path: str, trust: bool):
   options.log_severity_level = 3  # errors only; they are raised as well
   session = onnxruntime.InferenceSession(path, options)
 
-  def classify(images: np.ndarray) -> np.ndarray:
-    return session.run([OUTPUT], {INPUT: images.transpose(0, 3, 1, 2)})[0]
+  names = [output.name for output in session.get_outputs()]
 
-  return classify
+  def run(images: np.ndarray) -> dict[str, np.ndarray]:
+    values = session.run(names, {INPUT: images.transpose(0, 3, 1, 2)})
+    return {
+      name: x.transpose(0, 2, 3, 1) if x.ndim == 4 else x
+      for name, x in zip(names, values, strict=True)
+    }
+
+  return run

@@ -2,7 +2,8 @@
 
 'serving_default' takes float32 `images` [B, S, S, C], normalized. 'encoded'
 takes `encoded` [B], strings that are each a JPEG, PNG, GIF, BMP or WebP, and
-preprocesses them. Both give `logits` and `probabilities`.
+preprocesses them. Both give `logits`, `probabilities`, and other outputs that
+were asked for, stages as [B, H, W, C].
 """
 
 from collections.abc import Iterable
@@ -49,8 +50,8 @@ def save(path: str, apply, variables, card, seal: metadata.Seal) -> None:
     autograph=False,
   )
   def of_images(images):
-    logits = converted(module.variables_, images)
-    return {'logits': logits, 'probabilities': tf.nn.softmax(logits)}
+    values = converted(module.variables_, images)
+    return {**values, 'probabilities': tf.nn.softmax(values['logits'])}
 
   @tf.function(
     input_signature=[tf.TensorSpec((None,), tf.string, 'encoded')],
@@ -96,7 +97,7 @@ def _content(path: str) -> Iterator[bytes]:
 
 
 def load(path: str, trust: bool):
-  """Returns `Artifact.classify`."""
+  """Returns `Artifact.run`."""
   import tensorflow as tf
 
   if not trust:
@@ -104,9 +105,10 @@ def load(path: str, trust: bool):
   loaded = tf.saved_model.load(path)
   signature = loaded.signatures[IMAGES]
 
-  def classify(images: np.ndarray) -> np.ndarray:
-    return signature(images=tf.constant(images))['logits'].numpy()
+  def run(images: np.ndarray) -> dict[str, np.ndarray]:
+    values = signature(images=tf.constant(images))
+    return {name: x.numpy() for name, x in values.items()}
 
   # The signature holds the model's variables by weak references only.
-  classify.loaded = loaded
-  return classify
+  run.loaded = loaded
+  return run

@@ -1,4 +1,7 @@
-"""StableHLO: a zip with a module of jax.export and metadata."""
+"""StableHLO: a zip with a module of jax.export and metadata.
+
+The module returns logits, with other outputs a dict of all of them.
+"""
 
 from collections.abc import Iterable
 import zipfile
@@ -22,7 +25,12 @@ def save(path: str, apply, variables, card, seal: metadata.Seal) -> None:
 
   (batch,) = export.symbolic_shape('B')
   images = jax.ShapeDtypeStruct((batch, *card.image_shape), jnp.float32)
-  function = jax.jit(lambda images: apply(variables, images))
+
+  @jax.jit
+  def function(images):
+    values = apply(variables, images)
+    return values if len(values) > 1 else values['logits']
+
   exported = export.export(function, platforms=PLATFORMS)(images)
   with zipfile.ZipFile(path, 'w') as file:  # weights do not compress
     module = bytes(exported.serialize())
@@ -37,7 +45,8 @@ def read(path: str) -> tuple[str, Iterable[bytes]]:
 
 
 def load(path: str, trust: bool):
-  """Returns `Artifact.classify`."""
+  """Returns `Artifact.run`."""
+  import jax
   from jax import export
 
   module = limits.read_stored(path, _MODULE)
@@ -45,7 +54,9 @@ def load(path: str, trust: bool):
   if not trust:
     operations.check_stablehlo(exported.mlir_module_serialized)
 
-  def classify(images: np.ndarray) -> np.ndarray:
-    return np.asarray(exported.call(images))
+  def run(images: np.ndarray) -> dict[str, np.ndarray]:
+    values = exported.call(images)
+    values = values if isinstance(values, dict) else {'logits': values}
+    return jax.device_get(values)
 
-  return classify
+  return run

@@ -21,7 +21,8 @@ Weight files:
   hf-hub: or local-dir:, with a model card of what the run has measured.
 
 `--image_size=` exports the network for images of another size than that of its
-training; the card in the file says so.
+training; the card in the file says so. `--outputs=pooled,mixed_7c` adds end
+points of the network to the logits; an unknown name lists them.
 
 Each file is read back and compared with the network before it is moved to
 `--output=`; `max_abs_diff` is of logits, for weight files of weights.
@@ -41,6 +42,7 @@ from inception_jax.distributed import sharding
 from inception_jax.errors import UserError
 from inception_jax.export import artifact
 from inception_jax.export import formats
+from inception_jax.export import outputs
 from inception_jax.export.format import Options
 from inception_jax.models import architectures
 from inception_jax.models import card as card_lib
@@ -69,6 +71,9 @@ _SIZE = flags.DEFINE_integer(
   None,
   'Height and width of the images; of the training if unset.',
 )
+_OUTPUTS = flags.DEFINE_list(
+  'outputs', [], 'End points of the network that are outputs beside logits.'
+)
 _CALIBRATION = cli.define_path(
   'calibration', 'Folder of images for the ranges of --format=litert_int8.'
 )
@@ -93,7 +98,13 @@ def main():
     pretrained.resolve(_CONFIG.value, weights)  # checks the network
   file_format = formats.FORMATS[_FORMAT.value]
   weights = _resized(weights)
-  options = Options(_calibration_images(weights.card), mindspore)
+  options = Options(
+    calibration=_calibration_images(weights.card),
+    mindspore=mindspore,
+    outputs=outputs.names(
+      architectures.create(weights.network), _OUTPUTS.value
+    ),
+  )
   exported = file_format.without_unsupported(weights)
   log.info('exporting; a full-size network takes a minute or two')
   with files.atomic_path(output) as unfinished:
@@ -131,7 +142,11 @@ def _check_flags(workdir: str, output: str, mindspore: str) -> None:
     faults.append(f'--output={output}: expected a name that ends in {ending}')
   elif fault := files.cannot_write(os.path.dirname(os.path.abspath(output))):
     faults.append(f'--output={output} cannot be written: {fault}')
-  given = {'calibration': calibration, 'image_size': _SIZE.value is not None}
+  given = {
+    'calibration': calibration,
+    'image_size': _SIZE.value is not None,
+    'outputs': _OUTPUTS.value,
+  }
   for flag in (key for key, value in given.items() if value):
     taken = [x for x, known in formats.FORMATS.items() if flag in known.options]
     if file_format and name not in taken:

@@ -74,9 +74,10 @@ async function createSession(bytes) {
     const what = error.message.slice(0, 200);
     throw new PageError(runtime ? 'noRuntime' : 'badNetwork', {what});
   }
-  const names = [...session.inputNames, ...session.outputNames].join();
-  if (names !== 'images,logits') {
-    throw new PageError('badNetwork', {what: names});
+  const {inputNames, outputNames} = session;
+  if (inputNames.join() !== 'images' || !outputNames.includes('logits')) {
+    const what = [...inputNames, ...outputNames].join();
+    throw new PageError('badNetwork', {what});
   }
   return session;
 }
@@ -91,9 +92,9 @@ async function classify({id, file}) {
   const tensor = pixels.normalise(image, card);
   const preprocessed = performance.now();
   const {mean: {length: channels}, input_size: size} = card;
-  const {logits} = await session.run({
-    images: new ort.Tensor('float32', tensor, [1, channels, size, size]),
-  });
+  const images =
+    new ort.Tensor('float32', tensor, [1, channels, size, size]);
+  const {logits} = await session.run({images}, ['logits']);
   const done = performance.now();
   postMessage({
     kind: 'classified',

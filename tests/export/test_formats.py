@@ -20,7 +20,7 @@ from tests.support.pictures import random_weights
 
 
 def test_logits_and_metadata_equal_the_networks(weights, artifact, format_name):
-  differences = comparison.compare(weights, artifact.classify)
+  differences = comparison.compare(weights, artifact.run)
   if format_name == 'litert_int8':
     assert 1e-4 < differences['relative_diff'] < 0.05
     assert differences['top5_agreement'] >= 0.75
@@ -56,7 +56,7 @@ def test_full_size_network_in_every_format(tmp_path):
     file_format.save(weights, path, 0, Options(images))
     artifact = formats.load(path)
     assert artifact.card == weights.card
-    differences = comparison.compare(weights, artifact.classify, images)
+    differences = comparison.compare(weights, artifact.run, images)
     size = artifact_lib.size_of(path) / nbytes
     if name == 'litert_int8':
       assert 1e-4 < differences['relative_diff'] < 0.05
@@ -70,7 +70,8 @@ def test_full_size_network_in_every_format(tmp_path):
 def test_comparison_notices_another_network(weights, artifact, format_name):
   file_format = formats.FORMATS[format_name]
   differences = file_format.compare(
-    weights, lambda x: (1 + 2 * file_format.bound) * artifact.classify(x)
+    weights,
+    lambda x: {'logits': (1 + 2 * file_format.bound) * artifact.classify(x)},
   )
   assert differences[file_format.bounded] > file_format.bound
 
@@ -80,12 +81,12 @@ def test_calibration_images_are_compared_too(weights, tmp_path):
   images = np.repeat(comparison.sample_images(16, 3), 3, axis=0)
   path = str(tmp_path / 'x.tflite')
   options = Options(images)
-  classify = file_format.save(weights, path, 5, options)
+  run = file_format.save(weights, path, 5, options)
   batches = []
 
   def recorded(images):
     batches.append(images)
-    return classify(images)
+    return run(images)
 
   differences = file_format.compare(weights, recorded, options)
   assert 1e-4 < differences['relative_diff'] < 0.05

@@ -18,8 +18,8 @@ def test_int8_ranges_come_from_the_calibration_images(weights, tmp_path):
     (first, *_) = interpreter.Interpreter(str(path)).get_input_details()
     assert first['dtype'] == np.float32
     assert list(first['shape']) == [1, 16, 16, 3]
-    classify = formats.load(str(path)).classify
-    differences = comparison.compare(weights, classify, calibration)
+    artifact = formats.load(str(path))
+    differences = comparison.compare(weights, artifact.run, calibration)
     assert differences['relative_diff'] < 0.05
-    logits.append(classify(network_input))
+    logits.append(artifact.classify(network_input))
   assert not np.allclose(*logits)

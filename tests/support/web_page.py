@@ -21,6 +21,7 @@ from inception_jax.data import decode
 from inception_jax.export import comparison
 from inception_jax.export import formats
 from inception_jax.export import metadata
+from inception_jax.export.format import Options
 from inception_jax.models import architectures
 from inception_jax.models import card as card_lib
 from inception_jax.weights.convert import Weights
@@ -69,7 +70,9 @@ def export(path, channels):
   variables = jax.jit(model.init)(jax.random.key(0), images)
   variables = perturb(variables, 0, 1.5)
   weights = Weights('test', network, card, variables, CLASSES)
-  formats.FORMATS['onnx'].save(weights, str(path), 0)
+  # The page takes the logits.
+  options = Options(outputs=('logits', 'mixed_2a'))
+  formats.FORMATS['onnx'].save(weights, str(path), 0, options)
 
 
 def with_card(source, path, *, name='tiny', classes=CLASSES, **changes):
