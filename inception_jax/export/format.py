@@ -25,11 +25,13 @@ class Options:
       `comparison.sample_images`.
     mindspore: a Python interpreter with mindspore and mindcv.
     outputs: names of the outputs, see `outputs.names`.
+    preprocess: whether the input is uint8 [B, S, S, C], normalized inside.
   """
 
   calibration: np.ndarray | None = None
   mindspore: str = ''
   outputs: tuple[str, ...] = (outputs.LOGITS,)
+  preprocess: bool = False
 
 
 DEFAULTS = Options()

@@ -51,12 +51,21 @@ class _Runnable(Format):
       model, weights.variables, self.portable, int8=int8
     )
     apply = functools.partial(outputs.compute, model, outputs=options.outputs)
-    about = metadata.to_json(weights, variables, step, options.outputs)
+    about = metadata.to_json(
+      weights,
+      variables,
+      step,
+      outputs=options.outputs,
+      preprocess=options.preprocess,
+    )
     seal = functools.partial(metadata.seal, about)
-    images = ()
+    extras = {}
     if int8:
-      images = (comparison.normalize(weights.card, options.calibration),)
-    self.file.save(path, apply, variables, weights.card, seal, *images)
+      images = comparison.normalize(weights.card, options.calibration)
+      extras['calibration'] = images
+    if options.preprocess:
+      extras['preprocess'] = True
+    self.file.save(path, apply, variables, weights.card, seal, **extras)
     return self.load(path).run
 
   def load(self, path, trust=False):
@@ -125,10 +134,16 @@ class _Hub(Format):
 _OUTPUTS = Format.options | {'outputs'}
 _INT8 = Format.options | {'calibration'}
 FORMATS: dict[str, Format] = {
-  'onnx': _Runnable(onnx_file, '.onnx', options=_OUTPUTS),
-  'stablehlo': _Runnable(
-    stablehlo_file, '.stablehlo', portable=False, options=_OUTPUTS
+  'onnx': _Runnable(
+    onnx_file, '.onnx', options=_OUTPUTS | {'softmax', 'preprocess'}
   ),
+  'stablehlo': _Runnable(
+    stablehlo_file,
+    '.stablehlo',
+    portable=False,
+    options=_OUTPUTS | {'softmax'},
+  ),
+  # It always has probabilities, and a signature with the preprocessing.
   'savedmodel': _Runnable(saved_model, options=_OUTPUTS),
   'litert': _Runnable(litert_file, '.tflite'),
   'litert_int8': _Runnable(litert_file, '.tflite', options=_INT8, bound=0.1),

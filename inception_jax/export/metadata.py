@@ -24,18 +24,16 @@ _DIGEST = 'sha256'
 Seal = Callable[[Iterable[bytes]], str]
 
 
-def to_json(
-  weights: Weights,
-  variables,
-  step: int,
-  outputs: tuple[str, ...] = ('logits',),
-) -> str:
-  """Returns the metadata of a network, and the digest of its `variables`."""
+def to_json(weights: Weights, variables, step: int, **options: Any) -> str:
+  """Returns the metadata of a network, and the digest of its `variables`.
+
+  `options` say how it was exported.
+  """
   values = {
     **metadata.to_dict(weights.network, weights.card, weights.classes),
     'version': _VERSION,
+    **options,
     'step': step,
-    'outputs': outputs,
     'parameters': digests.of_tree(variables),
     'jax': jax.__version__,
   }

@@ -1,6 +1,7 @@
 """ONNX: one file, NCHW, any batch, standard operators only.
 
-So are stages that are outputs.
+So are stages that are outputs. With the normalization inside, the input is not
+`images`, float32 [B, C, S, S], but `pixels`, uint8 [B, S, S, C].
 
 The metadata are the last bytes of the file, which a digest can leave out.
 """
@@ -15,12 +16,36 @@ import numpy as np
 from inception_jax.export import metadata
 from inception_jax.export import operations
 
-INPUT = 'images'
+INPUT, PIXELS = 'images', 'pixels'
 _OPSET = 18
 
 
-def save(path: str, apply, variables, card, seal: metadata.Seal) -> None:
-  """Writes `apply(variables, NHWC images)` as a function of NCHW images."""
+def save(
+  path: str,
+  apply,
+  variables,
+  card,
+  seal: metadata.Seal,
+  preprocess: bool = False,
+) -> None:
+  """Writes `apply(variables, NHWC images)` as a function of NCHW images.
+
+  With `preprocess`, as one of NHWC uint8 images, which it normalizes.
+  """
+  import onnx
+
+  model = _trace(apply, variables, card)
+  if preprocess:
+    _normalize_inside(model, card)
+  onnx.checker.check_model(model, full_check=True)
+  content = model.SerializeToString()
+  # Concatenated messages are one message.
+  content += _only_metadata(seal([content]))
+  pathlib.Path(path).write_bytes(content)
+
+
+def _trace(apply, variables, card):
+  """Returns `apply` of NCHW images as an optimized `onnx.ModelProto`."""
   import jax
   import jax.numpy as jnp
   import jax2onnx
@@ -59,11 +84,32 @@ def save(path: str, apply, variables, card, seal: metadata.Seal) -> None:
   standard = [entry for entry in model.opset_import if not entry.domain]
   del model.opset_import[:]
   model.opset_import.extend(standard)
-  onnx.checker.check_model(model, full_check=True)
-  content = model.SerializeToString()
-  # Concatenated messages are one message.
-  content += _only_metadata(seal([content]))
-  pathlib.Path(path).write_bytes(content)
+  return model
+
+
+def _normalize_inside(model, card) -> None:
+  """Replaces the input `images` by `pixels`, in place."""
+  from onnx import TensorProto
+  from onnx import helper
+  from onnx import numpy_helper
+
+  graph, (size, _, channels) = model.graph, card.image_shape
+  shape = ['B', size, size, channels]
+  del graph.input[:]
+  graph.input.append(
+    helper.make_tensor_value_info(PIXELS, TensorProto.UINT8, shape)
+  )
+  for name in ('mean', 'std'):
+    values = np.array(getattr(card, name), np.float32)
+    graph.initializer.append(numpy_helper.from_array(values, f'pixels.{name}'))
+  nodes = (
+    helper.make_node('Cast', [PIXELS], ['pixels.cast'], to=TensorProto.FLOAT),
+    helper.make_node('Sub', ['pixels.cast', 'pixels.mean'], ['pixels.sub']),
+    helper.make_node('Div', ['pixels.sub', 'pixels.std'], ['pixels.div']),
+    helper.make_node('Transpose', ['pixels.div'], [INPUT], perm=[0, 3, 1, 2]),
+  )
+  for i, node in enumerate(nodes):
+    graph.node.insert(i, node)
 
 
 def _only_metadata(metadata_json: str) -> bytes:
@@ -94,9 +140,19 @@ def load(path: str, trust: bool):
   session = onnxruntime.InferenceSession(path, options)
 
   names = [output.name for output in session.get_outputs()]
+  (given,) = (value.name for value in session.get_inputs())
+  if given == PIXELS:
+    about = session.get_modelmeta().custom_metadata_map[metadata.KEY]
+    _, card, _ = metadata.from_json(about, path)
 
   def run(images: np.ndarray) -> dict[str, np.ndarray]:
-    values = session.run(names, {INPUT: images.transpose(0, 3, 1, 2)})
+    if given == PIXELS:
+      # Exact: images were uint8 before they were normalized.
+      levels = images * np.float32(card.std) + np.float32(card.mean)
+      fed = np.rint(levels).clip(0, 255).astype(np.uint8)
+    else:
+      fed = images.transpose(0, 3, 1, 2)
+    values = session.run(names, {given: fed})
     return {
       name: x.transpose(0, 2, 3, 1) if x.ndim == 4 else x
       for name, x in zip(names, values, strict=True)

@@ -22,7 +22,9 @@ Weight files:
 
 `--image_size=` exports the network for images of another size than that of its
 training; the card in the file says so. `--outputs=pooled,mixed_7c` adds end
-points of the network to the logits; an unknown name lists them.
+points of the network to the logits; an unknown name lists them. `--softmax`
+adds `probabilities`. With `--preprocess`, an ONNX takes `pixels`, uint8
+[B, S, S, C], and normalizes them; the caller crops and resizes to S×S.
 
 Each file is read back and compared with the network before it is moved to
 `--output=`; `max_abs_diff` is of logits, for weight files of weights.
@@ -74,6 +76,12 @@ _SIZE = flags.DEFINE_integer(
 _OUTPUTS = flags.DEFINE_list(
   'outputs', [], 'End points of the network that are outputs beside logits.'
 )
+_SOFTMAX = flags.DEFINE_bool(
+  'softmax', False, 'Whether `probabilities` are an output beside logits.'
+)
+_PREPROCESS = flags.DEFINE_bool(
+  'preprocess', False, 'Whether an ONNX takes uint8 images and normalizes them.'
+)
 _CALIBRATION = cli.define_path(
   'calibration', 'Folder of images for the ranges of --format=litert_int8.'
 )
@@ -102,8 +110,9 @@ def main():
     calibration=_calibration_images(weights.card),
     mindspore=mindspore,
     outputs=outputs.names(
-      architectures.create(weights.network), _OUTPUTS.value
+      architectures.create(weights.network), _OUTPUTS.value, _SOFTMAX.value
     ),
+    preprocess=_PREPROCESS.value,
   )
   exported = file_format.without_unsupported(weights)
   log.info('exporting; a full-size network takes a minute or two')
@@ -146,6 +155,8 @@ def _check_flags(workdir: str, output: str, mindspore: str) -> None:
     'calibration': calibration,
     'image_size': _SIZE.value is not None,
     'outputs': _OUTPUTS.value,
+    'softmax': _SOFTMAX.value,
+    'preprocess': _PREPROCESS.value,
   }
   for flag in (key for key, value in given.items() if value):
     taken = [x for x, known in formats.FORMATS.items() if flag in known.options]

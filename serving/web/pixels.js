@@ -103,6 +103,12 @@ export function normalise(data, card) {
   return tensor;
 }
 
+// Output of `preprocess` → uint8 [S, S, channels], without alpha.
+export function withoutAlpha(data, card) {
+  if (card.mean.length === 1) return Uint8Array.from(data);
+  return Uint8Array.from(data).filter((_, i) => i % 4 < 3);
+}
+
 // Output of `preprocess` → RGBA, for display.
 export function toRgba(data, card) {
   if (card.mean.length !== 1) return data;

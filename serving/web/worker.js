@@ -16,6 +16,20 @@ let network = null;
 let lastTask = Promise.resolve();
 const TASKS = {load, classify};
 
+// What a network takes: normalized images, or those that it normalizes itself.
+const INPUTS = {
+  images: (image, card) => {
+    const {mean: {length: channels}, input_size: size} = card;
+    const values = pixels.normalise(image, card);
+    return new ort.Tensor('float32', values, [1, channels, size, size]);
+  },
+  pixels: (image, card) => {
+    const {mean: {length: channels}, input_size: size} = card;
+    const values = pixels.withoutAlpha(image, card);
+    return new ort.Tensor('uint8', values, [1, size, size, channels]);
+  },
+};
+
 self.onmessage = ({data: {task, ...rest}}) => {
   lastTask = lastTask.then(() => TASKS[task](rest)).catch((error) => {
     const known = error instanceof PageError;
@@ -75,7 +89,8 @@ async function createSession(bytes) {
     throw new PageError(runtime ? 'noRuntime' : 'badNetwork', {what});
   }
   const {inputNames, outputNames} = session;
-  if (inputNames.join() !== 'images' || !outputNames.includes('logits')) {
+  const isKnown = Object.hasOwn(INPUTS, inputNames.join());
+  if (!isKnown || !outputNames.includes('logits')) {
     const what = [...inputNames, ...outputNames].join();
     throw new PageError('badNetwork', {what});
   }
@@ -89,12 +104,11 @@ async function classify({id, file}) {
   const begin = performance.now();
   const {data, width, height} = await decode(file, card);
   const image = pixels.preprocess(data, width, height, card);
-  const tensor = pixels.normalise(image, card);
+  const input = session.inputNames[0];
+  const tensor = INPUTS[input](image, card);
   const preprocessed = performance.now();
-  const {mean: {length: channels}, input_size: size} = card;
-  const images =
-    new ort.Tensor('float32', tensor, [1, channels, size, size]);
-  const {logits} = await session.run({images}, ['logits']);
+  const {input_size: size} = card;
+  const {logits} = await session.run({[input]: tensor}, ['logits']);
   const done = performance.now();
   postMessage({
     kind: 'classified',

@@ -61,7 +61,7 @@ INVALID_NETWORKS = {
 }
 
 
-def export(path, channels):
+def export(path, channels, preprocess=False):
   """Exports a network whose output differs between photographs."""
   card = CARDS['grey'] if channels == 1 else CARD
   network = architectures.published('tiny', 6)
@@ -71,7 +71,7 @@ def export(path, channels):
   variables = perturb(variables, 0, 1.5)
   weights = Weights('test', network, card, variables, CLASSES)
   # The page takes the logits.
-  options = Options(outputs=('logits', 'mixed_2a'))
+  options = Options(outputs=('logits', 'mixed_2a'), preprocess=preprocess)
   formats.FORMATS['onnx'].save(weights, str(path), 0, options)
 
 
@@ -102,8 +102,10 @@ def write_site(root, base):
   base = {channels: base / f'{channels}.onnx' for channels in (1, 3)}
   for channels, path in base.items():
     export(path, channels)
+  normalizing = base[3].with_name('normalizing.onnx')
+  export(normalizing, 3, preprocess=True)
   for name, card in CARDS.items():
-    source = base[len(card.mean)]
+    source = normalizing if name == 'bicubic' else base[len(card.mean)]
     with_card(source, root / f'{name}.onnx', **dataclasses.asdict(card))
   with_card(base[3], root / 'future.onnx', interpolation='lanczos')
   # Metadata that no export writes.

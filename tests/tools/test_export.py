@@ -37,10 +37,10 @@ def test_onnx_is_exported_and_compared(pictures, workdir, tmp_path):
   assert '--calibration applies only to --format=litert_int8' in faults
   faults = refused(*args, '--image_size=2', f'--output={path}')
   assert '--image_size=2: tiniest takes 3 to 8,192 pixels' in faults
-  added = ('--image_size=24', '--outputs=pooled')
+  added = ('--image_size=24', '--outputs=pooled', '--softmax', '--preprocess')
   _, result = export(*args, f'--output={path}', *added)
   assert result['image_size'] == 24
-  assert result['outputs'].keys() == {'logits', 'pooled'}
+  assert len(result['outputs']) == 3
   assert formats.load(str(path)).card.input_size == 24
   assert result['max_abs_diff'] < 1e-4
   assert result['top5_agreement'] == 1.0
@@ -89,12 +89,15 @@ def test_all_wrong_flags_are_reported(tmp_path):
     'litert, litert_int8, timm, mindcv, mindir, hub',
     'error: --output is missing: the file or folder to create',
   ]
-  faults = refused('--format=mindcv', '--image_size=64', '--outputs=pooled')
+  flags = ('--image_size=64', '--outputs=pooled', '--softmax', '--preprocess')
+  faults = refused('--format=mindcv', *flags)
   assert (
     'error: --image_size applies only to --format=onnx, stablehlo, savedmodel, '
     'litert, litert_int8, timm, mindir, hub'
   ) in faults
   assert '--outputs applies only to --format=onnx, stablehlo, save' in faults
+  assert '--softmax applies only to --format=onnx, stablehlo\n' in faults
+  assert '--preprocess applies only to --format=onnx\n' in faults
   faults = refused(
     f'--workdir={tmp_path}',
     '--format=timm',
