@@ -16,7 +16,8 @@ def get_config() -> ConfigDict:
   config.seed = 0
 
   config.model = ConfigDict()
-  # inception_v3, inception_v4, inception_resnet_v2 and, for 32×32 images,
+  # inception_v3, inception_v4, inception_resnet_v2; fid_inception_v3, that of
+  # the Fréchet inception distance; and, for 32×32 images,
   # cifar_inception_v3, cifar_inception_v4, cifar_inception_resnet_v2
   # '': that of the loaded weights.
   config.model.name = 'inception_v3'

@@ -22,6 +22,7 @@ ARCHITECTURES = {
   'inception_v3': inception_v3.INCEPTION_V3,
   'inception_v4': inception_v4.INCEPTION_V4,
   'inception_resnet_v2': inception_resnet.INCEPTION_RESNET_V2,
+  'fid_inception_v3': inception_v3.FID_INCEPTION_V3,
   'cifar_inception_v3': cifar.CIFAR_INCEPTION_V3,
   'cifar_inception_v4': cifar.CIFAR_INCEPTION_V4,
   'cifar_inception_resnet_v2': cifar.CIFAR_INCEPTION_RESNET_V2,

@@ -20,6 +20,7 @@ from inception_jax.models.network_config import NetworkConfig
 from inception_jax.weights import heads
 from inception_jax.weights import layout
 from inception_jax.weights.names import Names
+from inception_jax.weights.sources import PYTORCH_FID
 from inception_jax.weights.sources import TORCH
 from inception_jax.weights.sources import Source
 from inception_jax.weights.sources import Style
@@ -73,10 +74,13 @@ def to_weights(
   num_classes = heads.num_classes(tensors, source)
   is_v3 = style is TORCH and source.network_name == 'inception_v3'
   if is_v3 and num_classes == _FID_CLASSES:
-    raise UserError(
-      f'{path} is the Inception of the Fréchet inception distance, by its '
-      f'{_FID_CLASSES} outputs: its pools differ from those of '
-      f'{source.network_name}, so that it cannot be imported'
+    source = dataclasses.replace(PYTORCH_FID, names=source.names)
+    log.info(
+      '%s has %d outputs: read as %s, the Inception of the Fréchet inception '
+      'distance',
+      path,
+      num_classes,
+      source.network_name,
     )
   aux_head = _has_aux(tensors, source, num_classes)
   if not aux_head:

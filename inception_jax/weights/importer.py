@@ -18,7 +18,8 @@ def load(path: str) -> Weights:
 
   Supports timm (safetensors, .pth), torchvision (.pth), Keras (.h5, .keras),
   TF-slim (checkpoints), weiaicunzai/pytorch-cifar100 (.pth, safetensors),
-  MindSpore and MindCV (.ckpt). The tensor names determine the network, which
+  MindSpore and MindCV (.ckpt), and the Inception of the Fréchet inception
+  distance (.pth, .pb). The tensor names determine the network, which
   may be part of a larger model. Its classifier may be missing, then the result
   has 0 classes; see `heads`.
 

@@ -17,6 +17,7 @@ import numpy as np
 from inception_jax import errors
 from inception_jax import inputs
 from inception_jax.errors import UserError
+from inception_jax.weights import graph_file
 from inception_jax.weights import keras_file
 from inception_jax.weights import limits
 from inception_jax.weights import mindspore_file
@@ -186,20 +187,25 @@ def _tf_checkpoint(path: str) -> dict[str, np.ndarray]:
   return {name: np.asarray(reader.get_tensor(name)) for name in names}
 
 
-SAFETENSORS = Format('safetensors', _safetensors, ('timm', 'weiaicunzai'))
+SAFETENSORS = Format(
+  'safetensors', _safetensors, ('timm', 'weiaicunzai', 'pytorch-fid')
+)
 SHARDS = dataclasses.replace(SAFETENSORS, read=_shards)
 PTH = Format(
-  "torch's format", torch_file.read, ('torchvision', 'weiaicunzai', 'timm')
+  "torch's format",
+  torch_file.read,
+  ('torchvision', 'weiaicunzai', 'timm', 'pytorch-fid'),
 )
 # As timm's train.py and the hub name their files.
 TIMM_PTH = dataclasses.replace(
-  PTH, frameworks=('timm', 'torchvision', 'weiaicunzai')
+  PTH, frameworks=('timm', 'torchvision', 'weiaicunzai', 'pytorch-fid')
 )
 KERAS = Format("Keras's HDF5", keras_file.read, ('Keras',))
 TF_CHECKPOINT = Format('a TensorFlow checkpoint', _tf_checkpoint, ('TF-slim',))
 MINDSPORE = Format(
   "MindSpore's checkpoint", mindspore_file.read, ('MindSpore', 'MindCV')
 )
+GRAPH = Format('a frozen TensorFlow graph', graph_file.read, ('TensorFlow',))
 _BY_SUFFIX = {
   '.safetensors': SAFETENSORS,
   '.safetensors.index.json': SHARDS,
@@ -210,4 +216,5 @@ _BY_SUFFIX = {
   '.h5': KERAS,
   '.hdf5': KERAS,
   '.keras': KERAS,
+  '.pb': GRAPH,
 }

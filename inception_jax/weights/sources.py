@@ -9,6 +9,7 @@ from inception_jax.models import architectures
 from inception_jax.models.architectures import ARCHITECTURES
 from inception_jax.models.card import Card
 from inception_jax.models.network_config import NetworkConfig
+from inception_jax.weights import graph_names
 from inception_jax.weights import keras_names
 from inception_jax.weights import names as names_lib
 from inception_jax.weights import numbered_names
@@ -90,6 +91,12 @@ SLIM = Style(
 )
 
 
+# Of a frozen graph, as `graph_file` reads it.
+GRAPH = dataclasses.replace(
+  SLIM, norm_prefix='{}/batchnorm/'.format, scale='gamma', slots=''
+)
+
+
 def _keras_norm(conv: str) -> str:
   if re.fullmatch(r'conv2d_\d+', conv):
     return conv.replace('conv2d', 'batch_normalization') + '/'
@@ -137,6 +144,7 @@ def _source(
 
 
 _V3, _V4, _RESNET = 'inception_v3', 'inception_v4', 'inception_resnet_v2'
+_FID = 'fid_inception_v3'
 _SHORT_SIDE = {'crop_mode': 'short_side'}
 _MINDSPORE_INPUT = {
   'mean': _IMAGENET_MEAN,
@@ -163,6 +171,17 @@ TIMM = {
     'timm', _RESNET, TORCH, names_lib.TIMM_RESNET, crop_fraction=0.8975, **_TIMM
   ),
 }
+# Both have the whole image resized to the network's input, unfiltered. In torch
+# that is F.interpolate's bilinear, which OpenCV's is but for rounding.
+_WHOLE = {'crop_mode': 'squash', 'crop_fraction': 1.0}
+PYTORCH_FID = _source(
+  'pytorch-fid',
+  _FID,
+  TORCH,
+  names_lib.TORCHVISION_V3,
+  interpolation='opencv_bilinear',
+  **_WHOLE,
+)
 _MINDCV = {**_MINDSPORE_INPUT, 'crop_fraction': 299 / 341}
 MINDCV = {
   _V3: _source('MindCV', _V3, MINDSPORE, names_lib.MINDCV_V3, **_MINDCV),
@@ -198,26 +217,31 @@ SOURCES = (
   _source('TF-slim', _V3, SLIM, slim_names.SLIM_V3, **_SLIM),
   _source('TF-slim', _V4, SLIM, slim_names.SLIM_V4, **_SLIM),
   _source('TF-slim', _RESNET, SLIM, slim_names.SLIM_RESNET, **_SLIM),
+  # classify_image_graph_def.pb, with its nodes ResizeBilinear, Sub and Mul.
+  _source(
+    'TensorFlow',
+    _FID,
+    GRAPH,
+    graph_names.INCEPTION_2015,
+    mean=(128.0,) * 3,
+    std=(128.0,) * 3,
+    interpolation='tf1_bilinear',
+    **_WHOLE,
+  ),
   _source('weiaicunzai', 'cifar_inception_v3', TORCH, names_lib.CIFAR_V3),
   _source('weiaicunzai', 'cifar_inception_v4', TORCH, names_lib.CIFAR_V4),
   _source(
     'weiaicunzai', 'cifar_inception_resnet_v2', TORCH, names_lib.CIFAR_RESNET
   ),
+  PYTORCH_FID,
 )
 # Tried where none of `SOURCES` matches.
 NUMBERED_SOURCES = tuple(
   dataclasses.replace(source, names=names)
   for source, *variants in (
-    (
-      TIMM[_V3],
-      numbered_names.NUMBERED_V3,
-      numbered_names.NUMBERED_V3_AUX,
-    ),
-    (
-      TORCHVISION,
-      numbered_names.NUMBERED_V3,
-      numbered_names.NUMBERED_V3_AUX,
-    ),
+    (TIMM[_V3], numbered_names.NUMBERED_V3, numbered_names.NUMBERED_V3_AUX),
+    (TORCHVISION, numbered_names.NUMBERED_V3, numbered_names.NUMBERED_V3_AUX),
+    (PYTORCH_FID, numbered_names.FID_BLOCKS),
     (TIMM[_V4], numbered_names.NUMBERED_V4),
     (TIMM[_RESNET], numbered_names.NUMBERED_RESNET),
   )

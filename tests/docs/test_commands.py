@@ -12,6 +12,7 @@ from configs import default
 import inception_jax
 from inception_jax.config import serialization
 from inception_jax.models import factory
+from inception_jax.models.architectures import ARCHITECTURES
 from inception_jax.training import preflight
 from tests import test_contributing
 from tests.support import page_commands
@@ -107,7 +108,7 @@ def missing_names(spans):
     elif match := re.match(r'--(?:no)?([\w]+)', span):
       missing += [] if {match[1], f'no{match[1]}'} & defined else [span]
     if match := re.fullmatch(r'(?:configs/)?(\w+_inception_\w+)(\.py)?', span):
-      if match[1] not in RECIPES and not match[1].startswith('cifar_'):
+      if match[1] not in RECIPES and match[1] not in ARCHITECTURES:
         missing.append(span)
     if match := re.match(r'make ([\w.-]+)$', span):
       if match[1] not in test_contributing.TARGETS:

@@ -156,8 +156,14 @@ def _tfrecord_seeds():
     return [example, file.read()]
 
 
-def _read_mindspore(content, folder):
-  readers.read(_write(content, folder, 'x.ckpt'))
+def _weights_reader(name: str):
+  return lambda content, folder: readers.read(_write(content, folder, name))
+
+
+def _graph_seeds():
+  with tf.Graph().as_default() as graph:
+    tf.compat.v1.constant(np.ones((1, 1, 3, 2), 'f'), name='conv/conv2d_params')
+    return [graph.as_graph_def().SerializeToString()]
 
 
 def _mindspore_seeds():
@@ -228,7 +234,8 @@ TARGETS = {
     # Those that `pipeline` makes bad images of.
     (UserError, tf.errors.OpError, UnicodeDecodeError),
   ),
-  'mindspore': Target((_read_mindspore,), _mindspore_seeds),
+  'mindspore': Target((_weights_reader('x.ckpt'),), _mindspore_seeds),
+  'graph': Target((_weights_reader('x.pb'),), _graph_seeds),
   'image': Target(
     (
       _image_reader('train_image'),

@@ -28,6 +28,7 @@ from tests.support.networks import resolved_config
     ('inception_resnet_v2', False, 10, 54_321_834, 60_544),
     ('inception_resnet_v2', True, 1000, 59_211_120, 62_336),
     ('inception_resnet_v2', True, 10, 56_928_180, 62_336),
+    ('fid_inception_v3', False, 1008, 23_850_960, 34_432),
     ('cifar_inception_v3', False, 10, 22_133_738, None),
     ('cifar_inception_v3', False, 100, 22_318_148, None),
     ('cifar_inception_v4', False, 100, 41_296_516, None),

@@ -37,6 +37,7 @@ class Case:
     golden: size of the images of the golden file.
     clone: GitHub repository, for networks that no package contains.
     exports: whether `tools.export` writes a file for the framework.
+    classes: number of outputs.
   """
 
   source: str
@@ -48,6 +49,7 @@ class Case:
   golden: int = OTHER
   clone: str = ''
   exports: bool = False
+  classes: int = NUM_CLASSES
 
   @property
   def name(self) -> str:
@@ -71,6 +73,7 @@ CASES = (
   Case('timm', _V4, **_TIMM),
   Case('timm', _RESNET, **_TIMM),
   Case('torchvision', _V3, '.pth', aux_head=True),
+  Case('pytorch-fid', 'fid_inception_v3', '.pth', classes=1008),
   Case('keras', _V3, '.weights.h5'),
   Case('keras', _RESNET, '.keras'),
   Case('mindcv', _V3, **_MINDCV, aux_head=True),

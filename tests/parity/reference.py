@@ -29,6 +29,7 @@ _CLASSES = {
   'timm': ('reference_torch', 'Torch'),
   'torchvision': ('reference_torch', 'Torch'),
   'weiaicunzai': ('reference_torch', 'Torch'),
+  'pytorch-fid': ('reference_torch', 'Torch'),
   'keras': ('reference_keras', 'Keras'),
   'slim': ('reference_slim', 'Slim'),
   'mindcv': ('reference_mindspore', 'MindSpore'),

@@ -1,15 +1,26 @@
-"""Networks of timm, torchvision and weiaicunzai/pytorch-cifar100."""
+"""Networks of timm, torchvision, pytorch-fid and pytorch-cifar100."""
 
 import importlib
 import sys
+from unittest import mock
 
 import cases
 import formula
 import torch
 
 
+def fid_inception_v3():
+  """Returns the network of pytorch-fid, without its download of weights."""
+  from pytorch_fid import inception
+
+  nothing = mock.patch.object(inception, 'load_state_dict_from_url')
+  load = mock.patch.object(torch.nn.Module, 'load_state_dict')
+  with nothing, load:
+    return inception.fid_inception_v3()
+
+
 class Torch:
-  """A network of timm, torchvision, or a clone of pytorch-cifar100."""
+  """A network of a package, or of a clone of weiaicunzai/pytorch-cifar100."""
 
   oihw = True
 
@@ -32,6 +43,9 @@ class Torch:
         init_weights=False,
         dropout=0.0,
       )
+    elif case.source == 'pytorch-fid':
+      model = fid_inception_v3()
+      model.dropout.p = 0.0
     else:
       model = self._weiaicunzai(case.network, clone)
     self._model = model

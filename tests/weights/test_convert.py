@@ -30,13 +30,14 @@ def constant_tensors(case):
 @pytest.mark.parametrize('case', cases.CASES, ids=lambda c: c.name)
 def test_every_tensor_has_a_variable(case):
   source, tensors = constant_tensors(case)
-  # torchvision's v3 has the names of timm's.
-  others = [s for s in sources.SOURCES if s.framework != 'torchvision']
+  # torchvision's v3 and FID's have the names of timm's.
+  same = ('torchvision', 'pytorch-fid')
+  others = [s for s in sources.SOURCES if s.framework not in same]
   match, prefix = matching.match_source(tensors, others)
-  if case.source != 'torchvision':
+  if case.source not in same:
     assert (match, prefix) == (source, '')
   weights = convert.to_weights(dict(tensors), source, '', 'file')
-  assert weights.network.num_classes == cases.NUM_CLASSES
+  assert weights.network.num_classes == case.classes
   # A missing and an unexpected tensor are both reported.
   del tensors[name := next(iter(tensors))]
   tensors['stray.weight'] = np.zeros((2, 2), np.float32)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from inception_jax.errors import UserError
+from inception_jax.models import architectures
 from inception_jax.weights import convert
 from inception_jax.weights import matching
 from inception_jax.weights import sources
@@ -15,7 +16,7 @@ from tests.parity import cases
 from tests.parity import compare
 
 TIMM = tuple(sources.TIMM.values())
-FEATURES = 2048
+V3, FEATURES = 'inception_v3', 2048
 
 
 def constants(case):
@@ -195,13 +196,41 @@ def test_an_auxiliary_head_of_other_classes_is_left_out(
 
 
 @pytest.mark.parametrize('source', [sources.TORCHVISION, TIMM[0]])
-def test_the_inception_of_fid_is_refused(body, source):
-  tensors = body | linear('fc', 1008)
-  with pytest.raises(
-    UserError, match='Fréchet inception distance, by its 1008'
-  ):
-    load(tensors, [source])
-  assert load(body | linear('fc', 1007)).network.num_classes == 1007
+def test_the_inception_of_fid_is_recognized_by_its_outputs(
+  body, expected, source, caplog
+):
+  with caplog.at_level('INFO', 'inception_jax'):
+    weights = load(body | linear('fc', 1008), [source])
+  assert 'has 1008 outputs: read as fid_inception_v3' in caplog.text
+  assert weights.network == architectures.published('fid_inception_v3', 1008)
+  assert weights.card.crop_mode == 'squash'
+  check_body(weights, expected)
+  other = load(body | linear('fc', 1007), [source])
+  assert (other.network.name, other.network.num_classes) == (V3, 1007)
+
+
+# The modules of pytorch-fid's `InceptionV3.blocks`; '-' has no tensors.
+BLOCKS = (
+  'Conv2d_1a_3x3 Conv2d_2a_3x3 Conv2d_2b_3x3 -',
+  'Conv2d_3b_1x1 Conv2d_4a_3x3 -',
+  'Mixed_5b Mixed_5c Mixed_5d Mixed_6a Mixed_6b Mixed_6c Mixed_6d Mixed_6e',
+  'Mixed_7a Mixed_7b Mixed_7c -',
+)
+
+
+def test_the_blocks_of_pytorch_fid_have_numbers(body, expected):
+  places = {
+    module: f'blocks.{i}.{j}'
+    for i, block in enumerate(BLOCKS)
+    for j, module in enumerate(block.split())
+  }
+  tensors = {}
+  for name, array in body.items():
+    module, _, rest = name.partition('.')
+    tensors[f'{places[module]}.{rest}'] = array
+  weights = load(tensors, sources.NUMBERED_SOURCES)
+  assert weights.network == architectures.published('fid_inception_v3', 0)
+  check_body(weights, expected)
 
 
 ORDER = (

@@ -4,9 +4,12 @@ The order of 1×7 and 7×1, 1×3 and 3×1 is TF-slim's, as in torchvision, timm
 and Keras, so that their weights fit.
 """
 
+import dataclasses
+
 from inception_jax.models.card import Card
 from inception_jax.models.specs import AVG_POOL
 from inception_jax.models.specs import DOWN
+from inception_jax.models.specs import MAX_POOL
 from inception_jax.models.specs import MAX_POOL_DOWN
 from inception_jax.models.specs import VALID
 from inception_jax.models.specs import Architecture
@@ -32,13 +35,15 @@ def _block_b(c: int):
   )
 
 
-# Two branches end in parallel convolutions.
-_BLOCK_C = mixed(
-  conv(320),
-  (conv(384), mixed(conv(384, 1, 3), conv(384, 3, 1))),
-  (conv(448), conv(384, 3), mixed(conv(384, 1, 3), conv(384, 3, 1))),
-  (AVG_POOL, conv(192)),
-)
+def _block_c(pool):
+  """Two branches end in parallel convolutions."""
+  return mixed(
+    conv(320),
+    (conv(384), mixed(conv(384, 1, 3), conv(384, 3, 1))),
+    (conv(448), conv(384, 3), mixed(conv(384, 1, 3), conv(384, 3, 1))),
+    (pool, conv(192)),
+  )
+
 
 STEMS = {
   'imagenet': (
@@ -87,11 +92,17 @@ def body(block_a, block_b, last_pool):
         last_pool,
       ),
     ),
-    ('mixed_7b', _BLOCK_C),  # 8×8×2048
-    ('mixed_7c', _BLOCK_C),  # 8×8×2048
+    ('mixed_7b', _block_c(AVG_POOL)),  # 8×8×2048
+    ('mixed_7c', _block_c(AVG_POOL)),  # 8×8×2048
   )
 
 
 INCEPTION_V3 = Architecture(
   STEMS, body(_block_a, _block_b, MAX_POOL_DOWN), Card(), aux_after='mixed_6e'
+)
+# The graph of 2015-12-05, that of the Fréchet inception distance: the last pool
+# is a maximum (pytorch-fid, inception.py, FIDInceptionE_2).
+FID_INCEPTION_V3 = dataclasses.replace(
+  INCEPTION_V3,
+  body=(*INCEPTION_V3.body[:-1], ('mixed_7c', _block_c(MAX_POOL))),
 )
