@@ -109,6 +109,12 @@ def prepare(
     configs = [pretrained.adopt_network(config, own) for own in weights]
   else:
     configs = [pretrained.resolve(config, weights[0])]
+  for own, of in zip(configs, weights, strict=True):
+    if own.data.channels != (channels := len(of.card.mean)):
+      raise UserError(
+        f'data.channels={own.data.channels}, but {of.origin} has {channels}: '
+        f'set --config.data.channels={channels}'
+      )
   split = registry.load(configs[0], config.data.eval_split)
   images = (split.size, split.digest())
   session.check_equal(

@@ -58,17 +58,25 @@ class Card:
     return self.input_size, self.input_size, len(self.mean)
 
 
+def of_channels(card: Card, channels: int) -> Card:
+  """Returns `card` with the averages of mean and σ, if channels differ."""
+  if channels == len(card.mean):
+    return card
+  average = lambda values: (sum(values) / len(values),) * channels
+  return dataclasses.replace(
+    card, mean=average(card.mean), std=average(card.std)
+  )
+
+
 def resolve(data: ConfigDict, card: Card) -> None:
   """Fills the keys of `config.data` that are 0 or empty from `card`."""
-  mean, std = card.mean, card.std
-  if data.channels == 1 and len(mean) == 3:
-    mean, std = (sum(mean) / 3,), (sum(std) / 3,)
+  card = of_channels(card, data.channels)
   data.image_size = data.image_size or card.input_size
   data.eval_crop_mode = data.eval_crop_mode or card.crop_mode
   data.eval_crop_fraction = data.eval_crop_fraction or card.crop_fraction
   data.interpolation = data.interpolation or card.interpolation
-  data.mean = tuple(data.mean) or mean
-  data.std = tuple(data.std) or std
+  data.mean = tuple(data.mean) or card.mean
+  data.std = tuple(data.std) or card.std
 
 
 def from_config(data: ConfigDict) -> Card:

@@ -15,6 +15,7 @@ import numpy as np
 from inception_jax import errors
 from inception_jax.errors import UserError
 from inception_jax.models import architectures
+from inception_jax.models import card as card_lib
 from inception_jax.models.card import Card
 from inception_jax.models.network_config import NetworkConfig
 from inception_jax.weights import heads
@@ -72,29 +73,17 @@ def to_weights(
   tensors = heads.select(_without_slots(tensors, style), source, prefix)
   _drop_background(tensors, source)
   num_classes = heads.num_classes(tensors, source)
-  is_v3 = style is TORCH and source.network_name == 'inception_v3'
-  if is_v3 and num_classes == _FID_CLASSES:
-    source = dataclasses.replace(PYTORCH_FID, names=source.names)
-    log.info(
-      '%s has %d outputs: read as %s, the Inception of the Fréchet inception '
-      'distance',
-      path,
-      num_classes,
-      source.network_name,
-    )
+  source = _by_outputs(source, num_classes, path)
   aux_head = _has_aux(tensors, source, num_classes)
   if not aux_head:
     tensors = {k: x for k, x in tensors.items() if not heads.is_aux(k, source)}
   network = source.network_config(num_classes, aux_head)
   model = architectures.create(network)
   mappings = layout.mappings(model, source)
-  kernel = tensors.get(mappings[0].name)
-  channels = 3
-  if kernel is not None and kernel.ndim == 4:
-    channels = kernel.shape[1 if style.oihw else 2]
-  size = source.card.input_size
+  channels = _channels(tensors.get(mappings[0].name), style, path)
+  card = card_lib.of_channels(source.card, channels)
   shapes = traverse_util.flatten_dict(
-    architectures.init_shapes(model, (size, size, channels))
+    architectures.init_shapes(model, card.image_shape)
   )
 
   faults, variables = [], {}
@@ -123,9 +112,38 @@ def to_weights(
   return Weights(
     f'{source.framework} {source.network_name}',
     network,
-    source.card,
+    card,
     traverse_util.unflatten_dict(variables),
   )
+
+
+def _by_outputs(source: Source, num_classes: int, path: str) -> Source:
+  """Returns the network that has torchvision's names and that many outputs."""
+  is_v3 = source.style is TORCH and source.network_name == 'inception_v3'
+  if not (is_v3 and num_classes == _FID_CLASSES):
+    return source
+  source = dataclasses.replace(PYTORCH_FID, names=source.names)
+  log.info(
+    '%s has %d outputs: read as %s, the Inception of the Fréchet inception '
+    'distance',
+    path,
+    num_classes,
+    source.network_name,
+  )
+  return source
+
+
+def _channels(kernel: np.ndarray | None, style: Style, path: str) -> int:
+  """Returns the input channels of the first convolution's kernel, 1 or 3."""
+  if kernel is None or kernel.ndim != 4:
+    return 3  # it is missing or misshapen
+  channels = kernel.shape[1 if style.oihw else 2]
+  if channels not in (1, 3):
+    raise UserError(
+      f'{path} reads images of {channels} channels, here they have 1 or 3: '
+      'save it with a first kernel of their channels alone'
+    )
+  return channels
 
 
 def _without_slots(tensors, style: Style) -> dict[str, np.ndarray]:

@@ -13,6 +13,7 @@ from typing import Any
 from inception_jax import errors
 from inception_jax import inputs
 from inception_jax.errors import UserError
+from inception_jax.models import card as card_lib
 from inception_jax.models import metadata
 from inception_jax.weights import limits
 from inception_jax.weights import readers
@@ -150,6 +151,8 @@ def described(weights: Weights, path: str) -> Weights:
   about = metadata.to_dict(weights.network, weights.card, names)
   about['card'] |= card
   _, card, classes = metadata.from_dict(about, path, headless=True)
+  # Of a network for grey images, timm stores ImageNet's three means.
+  card = card_lib.of_channels(card, len(weights.card.mean))
   return dataclasses.replace(weights, card=card, classes=classes)
 
 

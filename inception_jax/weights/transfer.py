@@ -27,8 +27,9 @@ def transfer(
   Both classifiers keep their initial values if the number of classes differs or
   the weights have no classifier, and the auxiliary head if the weights have
   none of the same shape. For a network with one input channel, a first kernel
-  of three is summed over them: a grey image then gives the same activations as
-  in RGB.
+  of three is summed over them, and for one with three, a third of a kernel of
+  one is repeated, as by timm's `adapt_input_conv`: a grey image then gives the
+  same activations as in RGB.
 
   Args:
     fresh: {'params', 'batch_stats'}, initial ones.
@@ -76,10 +77,14 @@ def transfer(
       else 'the auxiliary head is dropped: model.aux_head=False'
     )
     old = {path: x for path, x in old.items() if path[1] != 'aux'}
-  if old[_FIRST_KERNEL].shape[2] == 3 and new[_FIRST_KERNEL].shape[2] == 1:
-    notes.append('the first kernel is summed over its 3 input channels')
-    kernel = jnp.sum(old[_FIRST_KERNEL], axis=2, keepdims=True)
-    old[_FIRST_KERNEL] = kernel
+  kernel = old[_FIRST_KERNEL]
+  match kernel.shape[2], new[_FIRST_KERNEL].shape[2]:
+    case 3, 1:
+      notes.append('the first kernel is summed over its 3 input channels')
+      old[_FIRST_KERNEL] = jnp.sum(kernel, axis=2, keepdims=True)
+    case 1, 3:
+      notes.append('a third of the first kernel is repeated for 3 channels')
+      old[_FIRST_KERNEL] = jnp.repeat(kernel / 3, 3, axis=2)
 
   if faults := _mismatches(new, old):
     raise UserError(f'{weights.origin} does not fit the config:', *faults)

@@ -50,6 +50,14 @@ def test_scores_do_not_depend_on_batch_size_and_device_count(
   np.testing.assert_allclose(again['loss'], result['loss'], atol=1e-5)
 
 
+def test_images_have_the_channels_of_the_weights(finished_run, one_device):
+  workdir, _ = finished_run
+  config = runs.short_config()
+  config.data.channels = 1
+  with pytest.raises(UserError, match=r'set --config\.data\.channels=3'):
+    evaluate.evaluate(config, str(workdir), one_device, evaluate.Options())
+
+
 def test_raw_weights_can_be_evaluated(finished_run, one_device):
   workdir, result = finished_run
   raw = evaluate_finished(workdir, one_device, ema=False)

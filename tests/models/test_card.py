@@ -22,6 +22,12 @@ def test_grayscale_averages_the_color_statistics():
   assert card_lib.from_config(data).image_shape == (299, 299, 1)
 
 
+def test_color_repeats_the_statistics_of_grayscale():
+  data = default.get_config().data
+  card_lib.resolve(data, Card(mean=(3.0,), std=(4.0,)))
+  assert data.mean == (3.0,) * 3 and data.std == (4.0,) * 3
+
+
 @pytest.mark.parametrize('mean', [(5.0,), (5.0, 6.0, 7.0)])
 def test_config_keys_take_precedence_over_the_card(mean):
   data = default.get_config().data

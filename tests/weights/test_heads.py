@@ -209,6 +209,27 @@ def test_the_inception_of_fid_is_recognized_by_its_outputs(
   assert (other.network.name, other.network.num_classes) == (V3, 1007)
 
 
+def first_kernel(channels):
+  return {
+    'Conv2d_1a_3x3.conv.weight': np.ones((32, channels, 3, 3), np.float32)
+  }
+
+
+def test_weights_of_grey_images(whole):
+  weights = load(whole | first_kernel(1))
+  kernel = weights.variables['params']['conv_1a']['conv']['kernel']
+  assert kernel.shape == (3, 3, 1, 32)
+  assert weights.card.mean == weights.card.std == (127.5,)
+
+
+@pytest.mark.parametrize('channels', [0, 2, 4])
+def test_weights_of_other_images_are_refused(whole, channels):
+  with pytest.raises(UserError) as error:
+    load(whole | first_kernel(channels))
+  (fault,) = error.value.faults
+  assert f'reads images of {channels} channels, here they have 1 or 3' in fault
+
+
 # The modules of pytorch-fid's `InceptionV3.blocks`; '-' has no tensors.
 BLOCKS = (
   'Conv2d_1a_3x3 Conv2d_2a_3x3 Conv2d_2b_3x3 -',

@@ -1,5 +1,6 @@
 """Weights from a hub of Hugging Face on localhost, and from its folders."""
 
+import dataclasses
 import json
 
 from huggingface_hub import constants
@@ -10,6 +11,7 @@ import pytest
 import inception_jax
 from inception_jax.errors import UserError
 from inception_jax.weights import exporter
+from inception_jax.weights import hub as hub_lib
 from inception_jax.weights import importer
 from tests.parity import cases
 from tests.support import commands
@@ -77,6 +79,14 @@ def test_weights_card_and_names_come_from_the_hub(endpoint, timm_v3):
   assert (card.crop_fraction, card.interpolation) == (0.95, 'bilinear')
   np.testing.assert_allclose(card.mean, (123.675, 116.28, 103.53))
   np.testing.assert_allclose(card.std, (127.5, 63.75, 51.0))
+
+
+def test_a_network_for_grey_images_has_one_mean(timm_v3, tmp_path):
+  (tmp_path / 'config.json').write_text(json.dumps(CONFIG))
+  card = dataclasses.replace(timm_v3.card, mean=(127.5,), std=(127.5,))
+  weights = dataclasses.replace(timm_v3, card=card)
+  card = hub_lib.described(weights, str(tmp_path / 'x.safetensors')).card
+  np.testing.assert_allclose((card.mean, card.std), ([114.495], [80.75]))
 
 
 @pytest.mark.slow

@@ -1,5 +1,7 @@
 """Trained weights in a network with other classes, channels or image size."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -39,6 +41,20 @@ def test_other_number_of_classes_keeps_new_classifiers(caplog, timm_v3):
     trained['conv_2a']['conv']['kernel'],
   )
   assert not tuned['params']['head']['dense']['kernel'].any()
+
+
+def test_the_first_kernel_of_grey_images_is_repeated_for_color(caplog, timm_v3):
+  """As by timm.models.adapt_input_conv."""
+  grey = jax.tree.map(lambda x: x, timm_v3.variables)
+  conv = grey['params']['conv_1a']['conv']
+  conv['kernel'] = kernel = conv['kernel'][:, :, :1]
+  weights = dataclasses.replace(timm_v3, variables=grey)
+  model = architectures.create(timm_v3.network)
+  with caplog.at_level('INFO', 'inception_jax'):
+    tuned = transfer.transfer(zeros(model, (1, 299, 299, 3)), weights)
+  assert 'a third of the first kernel is repeated' in caplog.text
+  found = tuned['params']['conv_1a']['conv']['kernel']
+  np.testing.assert_allclose(found, np.tile(kernel / 3, (1, 1, 3, 1)), 1e-6)
 
 
 def test_other_architecture_is_an_error(timm_v3):
