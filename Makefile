@@ -97,9 +97,9 @@ PIP     := -m pip install --quiet --disable-pip-version-check
   bench-export bench-fine-tune bench-loop bench-mindcv bench-start bench-step \
   compile-check browser cpp malloc web docs clean
 
-train bench-step: export LD_PRELOAD = $(MALLOC)
+train bench-step transfer: export LD_PRELOAD = $(MALLOC)
 # On AMD CPUs, glibc before 2.40 copies at some offsets at a tenth of the speed.
-train bench: export GLIBC_TUNABLES ?= \
+train bench transfer: export GLIBC_TUNABLES ?= \
   glibc.cpu.x86_rep_movsb_threshold=1000000000
 
 train: $(VENV)/ready
@@ -158,7 +158,6 @@ cifar10: $(VENV)/ready malloc
 	@$(RUN) -m tests.parity.cifar10 --data=$(DATA) \
 	  --torch=$$(ls .venv-torch/bin/python 2>/dev/null) $(ARGS)
 
-transfer: export LD_PRELOAD = $(MALLOC)
 transfer: $(VENV)/ready malloc $(NSFWJS)/ready
 	@test -n "$(DATA)" || { echo 'error: set DATA=, a folder of CIFAR-10' >&2; \
 	  exit 2; }
