@@ -1,9 +1,9 @@
 """Inception-v3 with trained weights, which the npm package nsfwjs ships.
 
-A classifier of photographs for content moderation: the layers up to mixed_6c
-have their ImageNet weights, as its authors froze them in training, those after
-it were trained further. The file is TensorFlow.js's of a Keras model, with
-eight bits a weight (MIT License, Infinite Red).
+A classifier of photographs for content moderation, in TensorFlow.js's format of
+a Keras model, with eight bits a weight (MIT License, Infinite Red). Its config
+marks the layers up to mixed_6c as frozen: they have the weights that its
+authors started from.
 """
 
 import base64
