@@ -157,9 +157,16 @@ def _decode(image, data, python: bool = True):
     return tf.io.decode_jpeg(file, channels=3, dct_method=method)
 
   def other():
-    file, is_bmp = headers.check(image, data.max_pixels, palettes=python)
-    by_tensorflow = lambda: tf.io.decode_image(
-      file, channels=3, expand_animations=False
+    file, is_bmp, is_webp = headers.check(
+      image, data.max_pixels, palettes=python
+    )
+    # Of a WebP with transparency, TensorFlow decodes four channels or none.
+    by_tensorflow = lambda: tf.cond(
+      is_webp,
+      lambda: tf.io.decode_image(file, channels=0, expand_animations=False)[
+        ..., :3
+      ],
+      lambda: tf.io.decode_image(file, channels=3, expand_animations=False),
     )
     if not python:
       return by_tensorflow()

@@ -10,6 +10,7 @@ import functools
 import numpy as np
 
 from inception_jax.data import gif
+from inception_jax.data import webp
 from inception_jax.data.lazy import tf
 
 _HEADER_BYTES = 32  # hold the size in every format but GIF
@@ -111,8 +112,8 @@ def check(encoded, limit: int, palettes: bool):
       for grey levels, or the header of OS/2, which TensorFlow cannot read.
 
   Returns:
-    `encoded`, a GIF without what follows its first frame, because TensorFlow
-    decodes all of them; and whether it is a BMP.
+    `encoded`, a GIF or WebP without what follows its first frame, because
+    TensorFlow decodes all of them; and whether it is a BMP, and a WebP.
 
   Raises:
     tf.errors.InvalidArgumentError: at run time, for more pixels, for another
@@ -150,6 +151,12 @@ def _check(encoded, limit: int, palettes: bool):
     lambda: gif.first_frame(encoded),
     lambda: (encoded, tf.zeros(2, tf.int64), tf.constant(True)),
   )
+  has_frames = is_kind('extended WebP') & (header[20] // 2 % 2 == 1)
+  file, has_frame = tf.cond(
+    has_frames,
+    lambda: webp.first_frame(encoded),
+    lambda: (file, tf.constant(True)),
+  )
   # TensorFlow decodes a GIF's frame, Pillow a canvas for frame and screen.
   width, height = tf.unstack(tf.maximum(size, frame), 2)
   # A BMP stored from the top has a negative height.
@@ -168,16 +175,15 @@ def _check(encoded, limit: int, palettes: bool):
       f'a PNG with more than {_MOST_TEXTS} compressed texts is not supported',
     ),
     (is_whole, 'a GIF in so many blocks is not supported'),
-    (
-      ~(is_kind('extended WebP') & (header[20] // 2 % 2 == 1)),
-      'an animated WebP is not supported',
-    ),
+    (has_frame, 'an animated WebP must begin with a whole frame'),
     (
       palettes | ~(has_palette | is_kind('OS/2 BMP')),
       'a BMP with a palette is not supported, nor one of OS/2',
     ),
   )
-  return file, is_kind('BMP') | is_kind('OS/2 BMP'), problem
+  is_any = lambda *names: functools.reduce(tf.logical_or, map(is_kind, names))
+  is_webp = is_any('WebP', 'lossless WebP', 'extended WebP')
+  return file, is_any('BMP', 'OS/2 BMP'), is_webp, problem
 
 
 def _is_small(width, height, limit: int):

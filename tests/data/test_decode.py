@@ -29,6 +29,36 @@ def test_central_crop_of_raw_png_and_jpeg_images():
     assert abs(int(out.numpy()[2:8, 2:8].mean()) - 200) <= 2
 
 
+def frames_with_alpha():
+  """Three pictures, each with four independent channels."""
+  y, x = np.mgrid[:40, :50]
+  channels = [x * 5, y * 6, x + y, x * 3 + y]
+  pixels = np.stack(channels, -1).astype(np.uint8)
+  return [Image.fromarray(np.roll(pixels, 9 * i, 0)) for i in range(3)]
+
+
+@pytest.mark.parametrize('python', [True, False])
+@pytest.mark.parametrize('mode', ['RGBA', 'RGB'])
+@pytest.mark.parametrize('moves', [True, False])
+@pytest.mark.parametrize(
+  'options', [{'lossless': True}, {'quality': 70, 'icc_profile': b'x' * 301}]
+)
+def test_every_webp_is_decoded_as_by_pillow(options, moves, mode, python):
+  first, *more = (frame.convert(mode) for frame in frames_with_alpha())
+  if moves:
+    options = {**options, 'save_all': True, 'append_images': more}
+  file = io.BytesIO()
+  first.save(file, 'WEBP', **options)
+  expected = np.asarray(Image.open(file).convert('RGB'))
+  data = factory.resolve(digits.get_config()).data
+  data.update(image_size=40, eval_crop_mode='short_side', eval_crop_fraction=1)
+  decoded = decode.eval_image(tf.constant(file.getvalue()), data, python)
+  np.testing.assert_array_equal(decoded, expected[:, 5:45])
+  data.train_crop = 'none'
+  decoded = decode.train_crop(tf.constant(file.getvalue()), None, data)
+  np.testing.assert_array_equal(decoded, expected)
+
+
 @pytest.mark.parametrize('python', [True, False])
 @pytest.mark.parametrize('protocol', ['single', '12_crops'])
 def test_a_strip_does_not_grow_beyond_the_largest_image(python, protocol):

@@ -61,8 +61,12 @@ REFUSED = {
     'unknown image format',
   ),
   'animated WebP': (
-    hostile.moving('webp'),
-    'an animated WebP is not supported',
+    hostile.webp_of_small_frame(),
+    'an animated WebP must begin with a whole frame',
+  ),
+  'cut animated WebP': (
+    hostile.moving('webp')[:90],
+    'an animated WebP must begin with a whole frame',
   ),
   'TIFF': (hostile.plain('tiff', 40, 30), 'unknown image format'),
 }
@@ -158,6 +162,9 @@ def test_only_the_first_frame_is_decoded(reader, data, monkeypatch):
       hostile.picture('gif', comment=b'c' * 600),
     ),
     'png': (hostile.moving('png'), hostile.picture('png')),
+    'webp': [
+      make('webp', lossless=True) for make in (hostile.moving, hostile.picture)
+    ],
     'mpo': (hostile.moving('mpo'), hostile.picture('jpeg')),
   }
   for name, (several, one) in frames.items():

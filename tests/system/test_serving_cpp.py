@@ -206,8 +206,8 @@ def test_unreadable_images_are_reported_and_others_classified(
       'a PNG with more than 16 compressed texts is not supported',
     ),
     '054.webp': (
-      hostile_images.moving('webp'),
-      'an animated WebP is not supported',
+      hostile_images.webp_of_small_frame(),
+      'an animated WebP must begin with a whole frame',
     ),
     '07.jpg': (b'junk', 'unknown image format'),
     '08.jpg': (b'', 'unknown image format'),
