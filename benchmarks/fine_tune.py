@@ -11,13 +11,15 @@ from inception_jax.training.trainer import Trainer
 
 _CLASSES = 10
 _STEPS = 5  # a turn
+_CACHED = 'head on cached features'
 
 
 def measure(config, rounds: int) -> list[dict]:
   """Alternates the forward pass and a training step for each set of layers.
 
-  All get the same random batch, which is already on the device. The forward
-  pass is the evaluation's: no augmentation, moving statistics.
+  All get the same random batch, which is already on the device; the classifier
+  on cached features gets features in place of images. The forward pass is the
+  evaluation's: no augmentation, moving statistics.
 
   Returns:
     A row for each set of layers, with medians: 'times_forward', the images per
@@ -29,19 +31,20 @@ def measure(config, rounds: int) -> list[dict]:
   classes = config.model.num_classes
   last, _ = ARCHITECTURES[config.model.name].body[-1]
   frozen = {
+    _CACHED: ('!head', '*'),
     'head': ('!head', '*'),
     f'head and {last}': ('!head', f'!{last}', '*'),
     'all': (),
   }
-  runs, memory, forward = {}, {}, None
+  runs, memory = {}, {}
   for name, freeze in frozen.items():
     config.fine_tune.freeze = freeze
+    config.fine_tune.cache_features = name == _CACHED
     resolved = factory.resolve(config)
     functions = step_lib.step_functions(resolved, classes)
     runs[name] = functions['train']
     memory[name] = _memory(resolved, classes)
-    forward = forward or functions['inference']
-  runs['forward'] = forward
+  runs['forward'] = functions['inference']
   for run in runs.values():
     run(1)  # compiles
   seconds = timing.alternate(

@@ -11,7 +11,6 @@ import numpy as np
 import optax
 
 from benchmarks import timing
-from inception_jax.data import pipeline
 from inception_jax.distributed import sharding
 from inception_jax.evaluation import evaluator
 from inception_jax.export import mindir
@@ -104,10 +103,11 @@ def step_functions(config, classes: int) -> dict:
   step = trainer.step()
   forward = evaluator.jit_forward(config, trainer.model, mesh)
   random = np.random.default_rng(0)
-  spec = pipeline.train_batch_spec(config)
+  # Images, cached features and labels.
+  below = {'image': 256, 'features': 2, 'label': classes}
   rows = {
-    'image': random.integers(256, size=spec['image'].shape, dtype=np.uint8),
-    'label': random.integers(classes, size=config.batch_size, dtype=np.int32),
+    key: random.integers(below[key], size=x.shape).astype(x.dtype)
+    for key, x in trainer.batch_spec().items()
   }
   batch = sharding.to_global(mesh, rows)
   state = trainer.init()

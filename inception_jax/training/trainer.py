@@ -118,6 +118,12 @@ class Trainer:
       compiler_options=hardware.compiler_options(mesh, config.deterministic),
     )
 
+  def batch_spec(self) -> dict[str, np.ndarray]:
+    """Returns the global batch of a step, as zeros that take no memory."""
+    if self._config.fine_tune.cache_features:
+      return caching.batch_spec(self._config, self.abstract.params)
+    return pipeline.train_batch_spec(self._config)
+
   def lower(
     self, platforms: tuple[str, ...] | None = None, image_size: int = 0
   ):
@@ -131,9 +137,7 @@ class Trainer:
       lambda x: jax.ShapeDtypeStruct(
         x.shape, x.dtype, sharding=sharding.batch(self._mesh)
       ),
-      caching.batch_spec(self._config, self.abstract.params)
-      if self._config.fine_tune.cache_features
-      else pipeline.train_batch_spec(self._config),
+      self.batch_spec(),
     )
     traced = self.step(image_size).trace(self.abstract, batch)
     return traced.lower(lowering_platforms=platforms)

@@ -16,6 +16,7 @@ def test_frozen_layers_take_less_time_and_memory():
   assert done.returncode == 0, done.stderr
   rows = json.loads(done.stdout.splitlines()[-1])['rows']
   assert [row['trained'] for row in rows] == [
+    'head on cached features',
     'head',
     'head and mixed_2a',
     'all',
