@@ -9,12 +9,14 @@ from collections.abc import Iterator
 import functools
 import os
 
+import jax
 import numpy as np
 
 from inception_jax.checkpointing import digests
 from inception_jax.data import pipeline
 from inception_jax.data.bad_images import BadImages
 from inception_jax.distributed import sharding
+from inception_jax.errors import UserError
 from inception_jax.evaluation.evaluator import Evaluator
 from inception_jax.evaluation.feature_evaluator import FeatureEvaluator
 from inception_jax.evaluation.feature_store import FeatureStore
@@ -32,13 +34,16 @@ def open_feed(run: Run, start: Start) -> tuple[Iterator, Evaluator]:
   Batches are this process's rows: {'image' or 'features', 'label'}.
 
   Raises:
-    UserError: images cannot be read; only if their features are cached.
+    UserError: features are cached, and images cannot be read, or see
+      `check_average`.
   """
   config, rows = run.config, sharding.host_rows(run.config.batch_size)
   if not config.fine_tune.cache_features:
     bad = BadImages(run.split, config.data, run.workdir)
     batches = pipeline.train_batches(run.split, config, start.step, rows, bad)
     return batches, run.evaluator
+  if start.state.ema is not None:
+    check_average(start.state, run.mesh)
   evaluated = _features(run, start, 'eval')
   evaluator = FeatureEvaluator(
     config, run.trainer.model, run.eval_split, run.mesh, evaluated
@@ -57,13 +62,10 @@ def _features(run: Run, start: Start, role: str) -> np.ndarray:
     'train': (run.split, run.data['images to train on']),
     'eval': (run.eval_split, run.data['images to evaluate on']),
   }[role]
-  body = {
-    kind: {name: x for name, x in tree.items() if name != 'head'}
-    for kind, tree in variables.items()
-  }
   facts = {
     'format': _FORMAT,
-    'weights': digests.of_tree(body),
+    'role': role,
+    'weights': digests.of_tree(_body(variables)),
     'network': run.network,
     'precision': config.precision,
     'images': images,
@@ -76,6 +78,32 @@ def _features(run: Run, start: Start, role: str) -> np.ndarray:
     *(config, run.trainer.model, variables, split.size),
     *(caching.width(variables['params']), run.mesh, batches),
   )
+
+
+def check_average(state, mesh) -> None:
+  """Raises a UserError if the moving average has other frozen layers.
+
+  Evaluations of the average use the same features. The averages of equal values
+  may differ from them by rounding.
+  """
+  average = _body(sharding.replicate(mesh, state.ema))
+  same = jax.tree.map(
+    lambda x, y: np.allclose(x, y, rtol=1e-4, atol=1e-6),
+    *(_body(state.variables(ema=False)), average),
+  )
+  if not all(jax.tree.leaves(same)):
+    raise UserError(
+      'fine_tune.cache_features: the moving average of the frozen layers '
+      'differs from their weights, since they were trained in this run; start '
+      'a new one with this one as --config.fine_tune.checkpoint'
+    )
+
+
+def _body(variables):
+  return {
+    kind: {name: x for name, x in tree.items() if name != 'head'}
+    for kind, tree in variables.items()
+  }
 
 
 def _batches(split, data, bad, role: str, start_step: int, batch_size: int):

@@ -1,5 +1,6 @@
 """Training the classifier on cached features of a frozen network."""
 
+import jax
 import numpy as np
 import pytest
 
@@ -11,7 +12,9 @@ from inception_jax.distributed import sharding
 from inception_jax.errors import UserError
 from inception_jax.evaluation import feature_store
 from inception_jax.training import caching
+from inception_jax.training import feed
 from inception_jax.training import preflight
+from inception_jax.training import train_state
 from tests.support.checkpoints import names_in
 from tests.support.checkpoints import read_with_orbax
 from tests.support.flips import flip
@@ -268,3 +271,18 @@ def test_records_need_numbers(config):
   stream = splits.Sequential(5, ('a',), *[None] * 4)
   with pytest.raises(UserError, match='folder reads val in the order of its'):
     caching.check_split(config, stream)
+
+
+def test_the_average_has_the_same_frozen_layers(tiny, one_device):
+  _, variables = network(tiny, 0)
+  state = train_state.from_weights(variables)
+  average = jax.tree.map(lambda x: x * 1.000001, variables)
+  average['params']['head'] = jax.tree.map(
+    lambda x: x + 1, variables['params']['head']
+  )
+  feed.check_average(state.replace(ema=average), one_device)
+  average['batch_stats'] = jax.tree.map(
+    lambda x: x * 1.01, variables['batch_stats']
+  )
+  with pytest.raises(UserError, match='the moving average of the frozen'):
+    feed.check_average(state.replace(ema=average), one_device)
