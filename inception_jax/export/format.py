@@ -12,6 +12,8 @@ from inception_jax.export import comparison
 from inception_jax.export import outputs
 from inception_jax.weights.convert import Weights
 
+# Of float16, relative to the largest value: ten times what is measured.
+FLOAT16_BOUND = 1e-2
 # Of the calibration images, to compare on: a batch of all may exhaust memory.
 _COMPARED = 8
 
@@ -26,12 +28,14 @@ class Options:
     mindspore: a Python interpreter with mindspore and mindcv.
     outputs: names of the outputs, see `outputs.names`.
     preprocess: whether the input is uint8 [B, S, S, C], normalized inside.
+    precision: of weights and activations, 'float32' or 'float16'.
   """
 
   calibration: np.ndarray | None = None
   mindspore: str = ''
   outputs: tuple[str, ...] = (outputs.LOGITS,)
   preprocess: bool = False
+  precision: str = 'float32'
 
 
 DEFAULTS = Options()

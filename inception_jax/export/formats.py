@@ -6,6 +6,9 @@ import os
 from types import ModuleType
 from typing import Any
 
+import jax
+import numpy as np
+
 from inception_jax.errors import RunError
 from inception_jax.errors import UserError
 from inception_jax.export import artifact
@@ -18,6 +21,7 @@ from inception_jax.export import outputs
 from inception_jax.export import saved_model
 from inception_jax.export import stablehlo_file
 from inception_jax.export.format import DEFAULTS
+from inception_jax.export.format import FLOAT16_BOUND
 from inception_jax.export.format import Format
 from inception_jax.models import architectures
 from inception_jax.models import fold
@@ -35,21 +39,26 @@ class _Runnable(Format):
     file: the module that writes and reads it.
     portable: whether readers support only standard operations, or gain nothing
       from a choice of operations by platform (TensorFlow).
+    converts: whether `file` makes float16 of a network of float32.
     options, bound: see `Format`.
   """
 
   file: ModuleType
   ending: str = ''
   portable: bool = True
+  converts: bool = False
   options: frozenset[str] = Format.options
   bound: float = Format.bound
 
   def save(self, weights, path, step, options=DEFAULTS):
     int8 = 'calibration' in self.options
-    model = architectures.create(weights.network)
+    precision = 'float32' if self.converts else options.precision
+    model = architectures.create(weights.network, precision=precision)
     model, variables = fold.fold(
       model, weights.variables, self.portable, int8=int8
     )
+    if precision == 'float16':
+      variables = jax.tree.map(lambda x: x.astype(np.float16), variables)
     apply = functools.partial(outputs.compute, model, outputs=options.outputs)
     about = metadata.to_json(
       weights,
@@ -57,6 +66,7 @@ class _Runnable(Format):
       step,
       outputs=options.outputs,
       preprocess=options.preprocess,
+      precision=options.precision,
     )
     seal = functools.partial(metadata.seal, about)
     extras = {}
@@ -65,6 +75,8 @@ class _Runnable(Format):
       extras['calibration'] = images
     if options.preprocess:
       extras['preprocess'] = True
+    if options.precision != precision:
+      extras['half'] = True
     self.file.save(path, apply, variables, weights.card, seal, **extras)
     return self.load(path).run
 
@@ -131,11 +143,15 @@ class _Hub(Format):
     return {'max_abs_diff': exporter.max_abs_diff(weights, read_back)}
 
 
-_OUTPUTS = Format.options | {'outputs'}
+_HALF = Format.options | {'precision'}
+_OUTPUTS = _HALF | {'outputs'}
 _INT8 = Format.options | {'calibration'}
 FORMATS: dict[str, Format] = {
   'onnx': _Runnable(
-    onnx_file, '.onnx', options=_OUTPUTS | {'softmax', 'preprocess'}
+    onnx_file,
+    '.onnx',
+    converts=True,
+    options=_OUTPUTS | {'softmax', 'preprocess'},
   ),
   'stablehlo': _Runnable(
     stablehlo_file,
@@ -145,7 +161,7 @@ FORMATS: dict[str, Format] = {
   ),
   # It always has probabilities, and a signature with the preprocessing.
   'savedmodel': _Runnable(saved_model, options=_OUTPUTS),
-  'litert': _Runnable(litert_file, '.tflite'),
+  'litert': _Runnable(litert_file, '.tflite', converts=True, options=_HALF),
   'litert_int8': _Runnable(litert_file, '.tflite', options=_INT8, bound=0.1),
   'timm': _WeightFile('timm', '.safetensors'),
   # It has no metadata, hence no size.
@@ -157,13 +173,17 @@ FORMATS: dict[str, Format] = {
 LOADED = tuple(name for name, f in FORMATS.items() if not f.not_loaded)
 
 
-def check_bound(name: str, differences: dict[str, Any]) -> None:
+def check_bound(
+  name: str, differences: dict[str, Any], precision: str = 'float32'
+) -> None:
   """Checks what `Format.compare` returned for the format `name`.
 
   Raises:
     RunError: the file differs too much from the network.
   """
   key, bound = FORMATS[name].bounded, FORMATS[name].bound
+  if precision == 'float16':
+    bound = max(bound, FLOAT16_BOUND)
   found = {key: differences[key], **differences.get('outputs', {})}
   for what, difference in found.items():
     if not difference <= bound:  # NaN is not

@@ -27,11 +27,13 @@ def save(
   card,
   seal: metadata.Seal,
   calibration: np.ndarray | None = None,
+  half: bool = False,
 ) -> None:
   """Writes `apply`, (variables, float32 [1, S, S, C]) → {'logits'}.
 
   The activations of `calibration`, normalized float32 [n, S, S, C], give the
-  ranges of int8; None: float32. Input and output are float32 in both.
+  ranges of int8; None: float32. With `half`, the weights are float16. Input and
+  output are always float32.
   """
   from jax.experimental import jax2tf
   import tensorflow as tf
@@ -65,6 +67,9 @@ def save(
       # An operation without an int8 version is an error, not left in float32.
       kinds = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
       converter.target_spec.supported_ops = kinds
+    if half:
+      converter.optimizations = [tf.lite.Optimize.DEFAULT]
+      converter.target_spec.supported_types = [tf.float16]
     with warnings.catch_warnings():
       # The converter itself calibrates with the deprecated interpreter.
       warnings.filterwarnings('ignore', r'\s*Warning: tf.lite.Interpreter')

@@ -27,14 +27,18 @@ def save(
   card,
   seal: metadata.Seal,
   preprocess: bool = False,
+  half: bool = False,
 ) -> None:
   """Writes `apply(variables, NHWC images)` as a function of NCHW images.
 
-  With `preprocess`, as one of NHWC uint8 images, which it normalizes.
+  With `preprocess`, as one of NHWC uint8 images, which it normalizes. With
+  `half`, weights and activations are float16; images and outputs stay float32.
   """
   import onnx
 
   model = _trace(apply, variables, card)
+  if half:
+    model = _to_float16(model)
   if preprocess:
     _normalize_inside(model, card)
   onnx.checker.check_model(model, full_check=True)
@@ -85,6 +89,17 @@ def _trace(apply, variables, card):
   del model.opset_import[:]
   model.opset_import.extend(standard)
   return model
+
+
+def _to_float16(model):
+  """Returns a model that computes in float16."""
+  from onnxruntime.transformers import float16
+  from onnxruntime.transformers import onnx_model
+
+  half = float16.convert_float_to_float16(model, keep_io_types=True)
+  sorted_model = onnx_model.OnnxModel(half)
+  sorted_model.topological_sort()  # the converter appends its casts
+  return sorted_model.model
 
 
 def _normalize_inside(model, card) -> None:

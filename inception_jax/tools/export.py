@@ -25,6 +25,7 @@ training; the card in the file says so. `--outputs=pooled,mixed_7c` adds end
 points of the network to the logits; an unknown name lists them. `--softmax`
 adds `probabilities`. With `--preprocess`, an ONNX takes `pixels`, uint8
 [B, S, S, C], and normalizes them; the caller crops and resizes to S×S.
+`--precision=float16` halves the file; images and outputs stay float32.
 
 Each file is read back and compared with the network before it is moved to
 `--output=`; `max_abs_diff` is of logits, for weight files of weights.
@@ -82,6 +83,9 @@ _SOFTMAX = flags.DEFINE_bool(
 _PREPROCESS = flags.DEFINE_bool(
   'preprocess', False, 'Whether an ONNX takes uint8 images and normalizes them.'
 )
+_PRECISION = flags.DEFINE_enum(
+  'precision', 'float32', ['float32', 'float16'], 'Of weights and activations.'
+)
 _CALIBRATION = cli.define_path(
   'calibration', 'Folder of images for the ranges of --format=litert_int8.'
 )
@@ -113,13 +117,14 @@ def main():
       architectures.create(weights.network), _OUTPUTS.value, _SOFTMAX.value
     ),
     preprocess=_PREPROCESS.value,
+    precision=_PRECISION.value,
   )
   exported = file_format.without_unsupported(weights)
   log.info('exporting; a full-size network takes a minute or two')
   with files.atomic_path(output) as unfinished:
     read_back = file_format.save(exported, unfinished, step, options)
     differences = file_format.compare(exported, read_back, options)
-    formats.check_bound(_FORMAT.value, differences)
+    formats.check_bound(_FORMAT.value, differences, options.precision)
   return {
     'step': step,
     'format': _FORMAT.value,
@@ -157,6 +162,7 @@ def _check_flags(workdir: str, output: str, mindspore: str) -> None:
     'outputs': _OUTPUTS.value,
     'softmax': _SOFTMAX.value,
     'preprocess': _PREPROCESS.value,
+    'precision': _PRECISION.value != 'float32',
   }
   for flag in (key for key, value in given.items() if value):
     taken = [x for x, known in formats.FORMATS.items() if flag in known.options]

@@ -21,7 +21,7 @@ tags:
 
 # {name}, {outputs} classes
 
-Trained with inception_jax, in JAX and Flax; the weights have timm's names.
+Exported by inception_jax, in JAX and Flax; the weights have timm's names.
 
 ## Measured
 
@@ -102,7 +102,7 @@ def _images(card: Card, pretrained: dict[str, Any], same: bool) -> str:
   )
   if not same:
     text += (
-      '\ntimm lacks these: its nearest, '
+      '\ntimm lacks one of them: its nearest, '
       f'`{pretrained["crop_mode"]}` and `{pretrained["interpolation"]}`, give '
       'other pixels,\nso that its scores may differ from those above.'
     )

@@ -71,7 +71,11 @@ def export(path, channels, preprocess=False):
   variables = perturb(variables, 0, 1.5)
   weights = Weights('test', network, card, variables, CLASSES)
   # The page takes the logits.
-  options = Options(outputs=('logits', 'mixed_2a'), preprocess=preprocess)
+  options = Options(
+    outputs=('logits', 'mixed_2a'),
+    preprocess=preprocess,
+    precision='float16' if channels == 1 else 'float32',
+  )
   formats.FORMATS['onnx'].save(weights, str(path), 0, options)
 
 

@@ -14,6 +14,7 @@ from scipy import special
 from inception_jax.data import decode
 from inception_jax.data.sources import image_tree
 from inception_jax.export import formats
+from inception_jax.export.format import Options
 from inception_jax.models import card
 from tests.support import hostile_images
 from tests.support.commands import ROOT
@@ -66,7 +67,9 @@ def images(tmp_path_factory):
 def model(tmp_path_factory):
   """The network of configs/digits.py."""
   path = str(tmp_path_factory.mktemp('serving') / 'model')
-  formats.FORMATS['savedmodel'].save(digits_weights(), path, 5)
+  # The program takes the probabilities.
+  options = Options(outputs=('logits', 'pooled'))
+  formats.FORMATS['savedmodel'].save(digits_weights(), path, 5, options)
   return path
 
 
