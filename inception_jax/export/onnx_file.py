@@ -1,7 +1,7 @@
 """ONNX: one file, NCHW, any batch, standard operators only.
 
-So are stages that are outputs. With the normalization inside, the input is not
-`images`, float32 [B, C, S, S], but `pixels`, uint8 [B, S, S, C].
+Outputs that are stages are NCHW, too. With the normalization inside, the input
+is not `images`, float32 [B, C, S, S], but `pixels`, uint8 [B, S, S, C].
 
 The metadata are the last bytes of the file, which a digest can leave out.
 """
@@ -155,6 +155,8 @@ def load(path: str, trust: bool):
   session = onnxruntime.InferenceSession(path, options)
 
   names = [output.name for output in session.get_outputs()]
+  if 'logits' not in names:
+    raise ValueError('it has no output called logits')
   (given,) = (value.name for value in session.get_inputs())
   if given == PIXELS:
     about = session.get_modelmeta().custom_metadata_map[metadata.KEY]

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import logging
 import math
+import pathlib
 
 from flax import traverse_util
 import jax
@@ -42,9 +43,11 @@ def _write_safetensors(path: str, tensors, weights: Weights) -> None:
   about = json.dumps(
     metadata.to_dict(weights.network, weights.card, weights.classes)
   )
-  safetensors.numpy.save_file(
-    tensors | counters, path, {'format': 'pt', 'inception_jax': about}
+  # Not save_file, which makes a file that only its owner can read.
+  content = safetensors.numpy.save(
+    tensors | counters, {'format': 'pt', 'inception_jax': about}
   )
+  pathlib.Path(path).write_bytes(content)
 
 
 def _write_mindspore(path: str, tensors, weights: Weights) -> None:

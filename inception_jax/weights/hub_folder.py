@@ -76,7 +76,7 @@ def _config(weights: Weights) -> dict[str, Any]:
     'global_pool': 'avg',
   }
   if weights.classes:
-    config['label_names'] = named_outputs(weights)
+    config['label_names'] = _named_outputs(weights)
   if len(card.mean) != 3:
     config['model_args'] = {'in_chans': len(card.mean)}
   if own := _without_word(card, pretrained):
@@ -84,7 +84,7 @@ def _config(weights: Weights) -> dict[str, Any]:
   return {**config, 'pretrained_cfg': pretrained}
 
 
-def named_outputs(weights: Weights) -> list[str]:
+def _named_outputs(weights: Weights) -> list[str]:
   """Returns the classes, and 'output 7' for each output without a name."""
   unnamed = range(len(weights.classes), weights.network.num_classes)
   return [*weights.classes, *(f'output {i}' for i in unnamed)]

@@ -229,6 +229,14 @@ def test_onnx_is_one_file_of_standard_operators(weights, tmp_path, card_json):
   assert_refused(path, 'external data')
 
   model = fresh()
+  last = model.graph.node[-1]
+  assert list(last.output) == ['logits']
+  last.output[0] = model.graph.output[0].name = 'other'
+  write_onnx(path, model, card_json)
+  with pytest.raises(UserError, match='no output called logits'):
+    formats.load(str(path))
+
+  model = fresh()
   model.graph.node[0].domain = 'com.evil'
   write_onnx(path, model, card_json)
   assert_refused(path, 'com.evil.')

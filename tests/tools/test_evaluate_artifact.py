@@ -5,6 +5,7 @@ import json
 import pytest
 
 from inception_jax.export import formats
+from inception_jax.export.format import Options
 from tests.support.commands import tool
 from tests.support.pictures import CLASSES
 from tests.support.pictures import random_weights
@@ -15,7 +16,8 @@ from tests.support.pictures import tiny_config_of
 def test_artifact_is_evaluated_on_a_folder(pictures, tmp_path):
   path = str(tmp_path / 'network.onnx')
   weights = random_weights(tiny_config_of(pictures), len(CLASSES), CLASSES)
-  formats.FORMATS['onnx'].save(weights, path, 5)
+  options = Options(outputs=('logits', 'mixed_2a'), precision='float16')
+  formats.FORMATS['onnx'].save(weights, path, 5, options)
   done = tool(
     'evaluate_artifact',
     '--config=configs/digits.py',

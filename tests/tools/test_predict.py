@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from inception_jax.export import formats
+from inception_jax.export.format import Options
 from inception_jax.weights import pretrained
 from tests.support.commands import tool
 from tests.support.pictures import CLASSES
@@ -23,7 +24,8 @@ def workdir(pictures, tmp_path_factory):
 def artifact(workdir, one_device, tmp_path_factory):
   _, weights = pretrained.restore('', workdir, one_device)
   path = str(tmp_path_factory.mktemp('exported') / 'network.onnx')
-  formats.FORMATS['onnx'].save(weights, path, 0)
+  options = Options(outputs=('logits', 'probabilities'), preprocess=True)
+  formats.FORMATS['onnx'].save(weights, path, 0, options)
   return path
 
 

@@ -44,6 +44,7 @@ def test_a_folder_has_timms_layout_and_reads_back(tmp_path, timm_v3):
   assert back.card.mean == pytest.approx(card.mean)
   names = [file.name for file in sorted(path.iterdir())]
   assert names == ['README.md', 'config.json', 'model.safetensors']
+  assert len({file.stat().st_mode for file in path.iterdir()}) == 1
 
   config = json.loads((path / 'config.json').read_text())
   pretrained = config.pop('pretrained_cfg')
