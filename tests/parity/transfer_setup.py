@@ -17,8 +17,8 @@ WEIGHTS = RUNS / 'start.weights.h5'
 SIZE = 139  # of the images
 BATCH = 40
 # What is trained: our patterns of what is frozen, Keras's last frozen layer
-# ('': the whole body), and the peak of the learning rate, which is low enough
-# that rounding errors do not grow. BatchNorm is frozen everywhere.
+# ('': the whole body), and the peak of the learning rate. BatchNorm is frozen
+# everywhere.
 TRAINED = {
   'head': (('!head', '*'), '', 0.3),
   'head, mixed_7a–c': (('*/bn', '!head', '!mixed_7*', '*'), 'mixed7', 0.01),
