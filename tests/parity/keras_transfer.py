@@ -128,8 +128,7 @@ def train(settings: dict) -> dict:
   first = model.predict(test[0][: settings['few']], verbose=0)
   model.compile(
     optimizer=keras.optimizers.SGD(
-      keras.optimizers.schedules.CosineDecay(settings['rate'], batches),
-      momentum=settings['momentum'],
+      settings['rate'], momentum=settings['momentum']
     ),
     loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
     metrics=['accuracy'],

@@ -37,13 +37,13 @@ FEW = 8  # images whose first logits are compared
 OURS = 'inception_jax'
 # Side → Keras's jit_compile; 'auto', its default, is without XLA on CPUs.
 KERAS = {'Keras': 'auto', 'Keras with XLA': True}
-_COLUMNS = ['trained', 'peak rate', 'side', 'top-1', 'test loss']
+_COLUMNS = ['trained', 'learning rate', 'side', 'top-1', 'test loss']
 _COLUMNS += ['train loss', 'images/s', 'ours ÷ its images/s']
 _EXPLAINED = """\
 Inception-v3 at {size}², float32, from the weights that the npm package nsfwjs
 ships, on {images} images of CIFAR-10's training set without augmentation:
-{epochs} epochs in batches of {batch}, SGD with momentum 0.9 and a cosine
-schedule. Top-1 and loss are those of {tested} test images, train loss is
+{epochs} epochs in batches of {batch}, SGD with momentum 0.9 and a constant
+learning rate. Top-1 and loss are those of {tested} test images, train loss is
 the last epoch's mean. BatchNorm is frozen everywhere, with its γ and β.
 
 Both sides have the same new classifier and the same pixels in the same batches.
