@@ -125,7 +125,7 @@ lint: $(VENV)/ready-test
 
 parity: .venv-torch/ready .venv-mindspore/ready .venv-slim/ready
 	@$(if $(ARGS),,$(MAKE) --silent parity-augmentation)
-	@$(if $(ARGS),,.venv-torch/bin/python -m tests.parity.torch_files)
+	@$(if $(ARGS),,.venv-torch/bin/python -m tests.parity.weight_files)
 	@$(if $(ARGS),,.venv-torch/bin/python -m tests.parity.timm_hub)
 	@.venv-torch/bin/python -m tests.parity.run --clones=$(CLONES) $(ARGS)
 

@@ -2,21 +2,10 @@
 
 import importlib
 import sys
-from unittest import mock
 
 import cases
 import formula
 import torch
-
-
-def fid_inception_v3():
-  """Returns the network of pytorch-fid, without its download of weights."""
-  from pytorch_fid import inception
-
-  nothing = mock.patch.object(inception, 'load_state_dict_from_url')
-  load = mock.patch.object(torch.nn.Module, 'load_state_dict')
-  with nothing, load:
-    return inception.fid_inception_v3()
 
 
 class Torch:
@@ -44,7 +33,9 @@ class Torch:
         dropout=0.0,
       )
     elif case.source == 'pytorch-fid':
-      model = fid_inception_v3()
+      import fid_networks
+
+      model = fid_networks.fid_inception_v3()
       model.dropout.p = 0.0
     else:
       model = self._weiaicunzai(case.network, clone)

@@ -1,6 +1,6 @@
 """What is read of torch's files, with a stand-in for torch.
 
-tests/parity/torch_files.py imports files of the real one.
+tests/parity/weight_files.py imports files of the real one.
 """
 
 import contextlib
