@@ -17,9 +17,9 @@
 #
 # Checks against other frameworks; CLONES= is a folder of cloned repositories:
 # make parity             logits and gradients of timm, torchvision, Keras,
-#                         TF-slim, MindCV and MindSpore, and files as torch's
-#                         users save them; installs 12.5 GB of environments;
-#                         half an hour
+#                         TF-slim, MindCV, MindSpore and pytorch-fid; files as
+#                         the users of torch, Keras and FID save them, also
+#                         fine-tuned; installs 12.5 GB of environments; an hour
 # make parity-training    losses of 30 training steps against PyTorch
 # make parity-augmentation  AutoAugment and RandAugment against torchvision,
 #                         timm and MindCV, random crops against torchvision,

@@ -49,12 +49,13 @@ def pytorch_fid_module(folder):
 
 
 def torch_fidelity(folder):
-  """Its extractor reads the file itself."""
+  """Its extractor reads the file itself, and has the graph's mean and σ."""
   from torch_fidelity import feature_extractor_inceptionv3 as extractor
 
   path = _save(network(), folder)
   make = extractor.FeatureExtractorInceptionV3
-  return path, _of(make('inception', ['2048', 'logits'], path))
+  model = make('inception', ['2048', 'logits'], path)
+  return path, _of(model), {'mean': (128.0,) * 3, 'std': (128.0,) * 3}
 
 
 def graph(folder):

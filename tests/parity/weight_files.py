@@ -26,6 +26,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from inception_jax import errors
 from inception_jax.data.augment import transforms
 from inception_jax.distributed import sharding
 from inception_jax.errors import UserError
@@ -67,12 +68,13 @@ def _forward(network):
   return jax.jit(architectures.create(network).apply)
 
 
-def outputs(weights, pixels) -> dict[str, np.ndarray]:
+def outputs(weights, pixels, changes=()) -> dict[str, np.ndarray]:
   """Returns features of imported weights, and logits if there is a classifier.
 
-  All heads share a compiled network.
+  All heads share a compiled network. `changes` are those of the card.
   """
-  images = transforms.normalize(pixels, card_lib.to_config(weights.card))
+  card = dataclasses.replace(weights.card, **dict(changes))
+  images = transforms.normalize(pixels, card_lib.to_config(card))
   variables = jax.tree.map(lambda x: x, weights.variables)
   head = variables['params'].pop('head', {'dense': None})['dense']
   variables['params'].pop('aux', None)
@@ -141,14 +143,14 @@ def fine_tuned(folder, channels: int) -> list[float]:
 
 def check(make, size: int, folder) -> tuple[str, bool]:
   """Returns the cells of a row, and whether everything is as it should be."""
-  path, reference = make(folder)
+  path, reference, *changes = make(folder)
   if isinstance(reference, nn.Module):
     reference = _of_module(reference)
   result, weights = imported(path, folder)
   channels = len(weights.card.mean)
   pixels = formula.training_batch(2, size, 0)[0][..., :channels]
   expected = reference(pixels)
-  found, differences = outputs(weights, pixels), {}
+  found, differences = outputs(weights, pixels, *changes), {}
   for array in expected if isinstance(expected, list) else [expected]:
     (kind,) = (k for k, x in found.items() if x.shape == array.shape)
     distance = np.abs(found[kind] - array).max()
@@ -178,9 +180,10 @@ def refused(content, folder) -> str:
 
 def main() -> int:
   parser = argparse.ArgumentParser(description=__doc__)
-  parser.add_argument('--only', default='', help='part of the names of kinds')
+  parser.add_argument('--only', default='', help='parts of names, with ;')
   args = parser.parse_args()
-  chosen = {k: make for k, make in KINDS.items() if args.only in k}
+  parts = args.only.split(';')
+  chosen = {k: x for k, x in KINDS.items() if any(part in k for part in parts)}
   cli.use_compilation_cache()
   rows, wrong, begin = [], 0, time.time()
   for i, (name, make) in enumerate(chosen.items()):
@@ -189,7 +192,8 @@ def main() -> int:
       try:
         cells, right = check(make, size, pathlib.Path(folder))
       except Exception as error:  # the other rows still run
-        cells, right = f'FAILED: {error} |' + ' |' * 3, False
+        cells = f'FAILED: {errors.one_line(error)} |' + ' |' * 3
+        right = False
     wrong += not right
     rows.append(f'| {name} | {cells} |')
     spent = time.time() - begin
