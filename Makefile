@@ -302,6 +302,8 @@ $(VENV)/ready-fuzz: $(VENV)/ready-test tests/fuzz/requirements.txt
 	@echo 'installing into .venv-torch, some minutes' >&2
 	@$(PYTHON) -m venv .venv-torch >&2
 	@.venv-torch/bin/python $(PIP) -r $(PARITY)-torch.txt -c constraints.txt >&2
+	# torch-fidelity installs its own tests under the name of ours.
+	@rm -rf .venv-torch/lib/python3.11/site-packages/tests
 	@touch $@
 
 .venv-tpu/ready: requirements.txt constraints.txt requirements-tpu.txt
