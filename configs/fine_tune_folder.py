@@ -31,6 +31,7 @@ def get_config():
   config.data.source = 'folder'
   config.data.eval_split = 'val'
   config.data.crop_area = (0.25, 1.0)
+  config.data.exif = 'apply'  # photographs of phones
 
   config.batch_size = 32
   config.train_for = '20 epochs'

@@ -77,6 +77,9 @@ def get_config() -> ConfigDict:
   # bilinear, bicubic, area, nearest, opencv_bilinear (MindSpore's) or
   # tf1_bilinear (TF-slim's); the last two never antialias. '': the card's
   config.data.interpolation = ''
+  # EXIF orientation of JPEGs: ignore, as timm and torchvision, or apply. '':
+  # the card's
+  config.data.exif = ''
   # resized: RandomResizedCrop of torchvision, timm and MindSpore; tensorflow:
   # sample_distorted_bounding_box, as TF-slim and Google use it; none. Earlier
   # runs have random: tensorflow with 10 attempts in place of 100, and with

@@ -30,6 +30,8 @@ _HARMLESS = (
   'watchdog_minutes',
 )
 _ABSENT = 'absent'
+# What earlier versions did that had no such key.
+_BEFORE_ADDED = {'data.exif': 'ignore'}
 
 
 def check_changes(stored: dict, config) -> tuple[list[str], list[str]]:
@@ -63,6 +65,7 @@ def differences(stored: dict, config) -> list[tuple[str, Any, Any]]:
     dict(serialization.flatten(tree))
     for tree in (stored, json.loads(serialization.to_json(config)))
   )
+  before = {**_BEFORE_ADDED, **before}
   pairs = [
     (key, before.get(key, _ABSENT), now.get(key, _ABSENT))
     for key in sorted(before.keys() | now.keys())

@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 
 from inception_jax.data import crops
+from inception_jax.data import exif
 from inception_jax.data import headers
 from inception_jax.data import resize
 from inception_jax.data import views
@@ -154,7 +155,10 @@ def _decode(image, data, python: bool = True):
 
   def jpeg():
     file, _ = headers.check_jpeg(image, data.max_pixels)
-    return tf.io.decode_jpeg(file, channels=3, dct_method=method)
+    decoded = tf.io.decode_jpeg(file, channels=3, dct_method=method)
+    if data.exif != 'apply':
+      return decoded
+    return exif.upright(decoded, exif.orientation(file))
 
   def other():
     file, is_bmp, is_webp = headers.check(
@@ -196,7 +200,14 @@ def _decode_window(image, data, window):
 
   def jpeg():
     file, shape = headers.check_jpeg(image, data.max_pixels)
-    begin, size = window(shape)
+    if data.exif != 'apply':
+      return cropped(file, *window(shape))
+    turn = exif.orientation(file)
+    shape = exif.upright_shape(shape, turn)
+    stored = exif.stored_window(*window(shape), shape, turn)
+    return exif.upright(cropped(file, *stored), turn)
+
+  def cropped(file, begin, size):
     box = tf.concat([begin, size], 0)
     if data.interpolation in resize.UNFILTERED:
       return divided(file, box, 1)

@@ -19,6 +19,7 @@ INTERPOLATIONS = (
   'opencv_bilinear',
   'tf1_bilinear',
 )
+EXIF_MODES = ('ignore', 'apply')
 # Without a config, larger images are not decoded.
 MAX_PIXELS = 80_000_000
 
@@ -43,6 +44,8 @@ class Card:
     crop_fraction: that fraction.
     interpolation: how evaluation resizes, one of `INTERPOLATIONS`; see
       `data.resize`.
+    exif: what becomes of the EXIF orientation of JPEGs: 'ignore', as in timm's
+      and torchvision's loaders, or 'apply'.
   """
 
   input_size: int = 299
@@ -51,6 +54,7 @@ class Card:
   crop_mode: str = 'central'
   crop_fraction: float = 0.875
   interpolation: str = 'bilinear'
+  exif: str = 'ignore'
 
   @property
   def image_shape(self) -> tuple[int, int, int]:
@@ -75,6 +79,7 @@ def resolve(data: ConfigDict, card: Card) -> None:
   data.eval_crop_mode = data.eval_crop_mode or card.crop_mode
   data.eval_crop_fraction = data.eval_crop_fraction or card.crop_fraction
   data.interpolation = data.interpolation or card.interpolation
+  data.exif = data.exif or card.exif
   data.mean = tuple(data.mean) or card.mean
   data.std = tuple(data.std) or card.std
 
@@ -88,6 +93,7 @@ def from_config(data: ConfigDict) -> Card:
     crop_mode=data.eval_crop_mode,
     crop_fraction=data.eval_crop_fraction,
     interpolation=data.interpolation,
+    exif=data.exif,
   )
 
 
@@ -102,6 +108,7 @@ def to_config(card: Card) -> ConfigDict:
       'eval_crop_mode': card.crop_mode,
       'eval_crop_fraction': card.crop_fraction,
       'interpolation': card.interpolation,
+      'exif': card.exif,
       'max_pixels': MAX_PIXELS,
     }
   )

@@ -49,6 +49,7 @@ _RANGES = {
   'card.crop_mode': validation.one_of(card_lib.CROP_MODES),
   'card.crop_fraction': (lambda v: 0 < v <= 1, 'above 0, at most 1'),
   'card.interpolation': validation.one_of(card_lib.INTERPOLATIONS),
+  'card.exif': validation.one_of(card_lib.EXIF_MODES),
   'card.bn_epsilon': validation.POSITIVE,
   f'card.{_CLASS_OFFSET}': (lambda v: v == 0, '0'),
 }
@@ -60,9 +61,12 @@ def to_dict(
   """Returns {'model', 'card', 'classes'}, to be written as JSON."""
   model = dataclasses.asdict(network)
   moved = {key: model.pop(key) for key in _STORED_IN_CARD}
+  values = dataclasses.asdict(card)
+  if card.exif == Card.exif:
+    del values['exif']  # which the first versions did not know
   return {
     'model': model,
-    'card': {**dataclasses.asdict(card), **moved, _CLASS_OFFSET: 0},
+    'card': {**values, **moved, _CLASS_OFFSET: 0},
     'classes': list(classes),
   }
 
@@ -84,7 +88,8 @@ def from_dict(
     UserError: it describes no network of this project.
   """
   try:
-    model, card = dict(values['model']), dict(values['card'])
+    model = dict(values['model'])
+    card = {'exif': Card.exif, **values['card']}
     card |= {key: tuple(card[key]) for key in ('mean', 'std')}
     # The first checkpoints have no classes.
     classes = values.get('classes', [])

@@ -74,6 +74,12 @@ _SIZE = flags.DEFINE_integer(
   None,
   'Height and width of the images; of the training if unset.',
 )
+_EXIF = flags.DEFINE_enum(
+  'exif',
+  '',
+  ['', 'ignore', 'apply'],
+  "EXIF orientation of JPEGs, in the file's card; '': as in training.",
+)
 _OUTPUTS = flags.DEFINE_list(
   'outputs', [], 'End points of the network that are outputs beside logits.'
 )
@@ -109,7 +115,7 @@ def main():
   if _CONFIG.value is not None:
     pretrained.resolve(_CONFIG.value, weights)  # checks the network
   file_format = formats.FORMATS[_FORMAT.value]
-  weights = _resized(weights)
+  weights = _with_card(weights)
   options = Options(
     calibration=_calibration_images(weights.card),
     mindspore=mindspore,
@@ -174,18 +180,18 @@ def _check_flags(workdir: str, output: str, mindspore: str) -> None:
     raise UserError(*faults)
 
 
-def _resized(weights):
-  """Returns `weights` with the card of --image_size=."""
-  if _SIZE.value is None:
-    return weights
-  network, size = weights.network, _SIZE.value
+def _with_card(weights):
+  """Returns `weights` with the card of --image_size= and --exif=."""
+  network, card = weights.network, weights.card
+  card = dataclasses.replace(card, exif=_EXIF.value or card.exif)
+  size = card.input_size if _SIZE.value is None else _SIZE.value
   least = architectures.smallest_image(network.name, network.stem)
   if not least <= size <= metadata.MAX_SIDE:
     raise UserError(
       f'--image_size={size}: {network.name} takes {least} to '
       f'{metadata.MAX_SIDE:,} pixels'
     )
-  card = dataclasses.replace(weights.card, input_size=size)
+  card = dataclasses.replace(card, input_size=size)
   return dataclasses.replace(weights, card=card)
 
 

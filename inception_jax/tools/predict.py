@@ -61,6 +61,12 @@ _CLASSES = cli.define_path(
 _BATCH = flags.DEFINE_integer(
   'batch_size', 16, 'Images in a batch.', lower_bound=1
 )
+_EXIF = flags.DEFINE_enum(
+  'exif',
+  'apply',
+  ['apply', 'ignore'],
+  'What becomes of the EXIF orientation of JPEGs.',
+)
 _JSON = flags.DEFINE_bool('json', False, 'Print JSON lines, not a table.')
 _TOP = 5
 
@@ -131,6 +137,7 @@ def _probabilities(paths, classify, card, failed) -> Iterator[tuple[str, Any]]:
   """
   pipeline.hide_gpus()
   data, size = card_lib.to_config(card), _BATCH.value
+  data.exif = _EXIF.value
 
   def read(path):
     try:

@@ -50,6 +50,7 @@ const VALIDATORS = {
   'card.crop_mode': (x) => CROPS.includes(x),
   'card.crop_fraction': (x) => Number.isFinite(x) && x > 0 && x <= 1,
   'card.interpolation': (x) => INTERPOLATIONS.includes(x),
+  'card.exif': (x) => [undefined, 'ignore', 'apply'].includes(x),
 };
 
 function metadataProps(bytes) {

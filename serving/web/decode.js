@@ -1,5 +1,6 @@
-// Decodes an image as Python does: without EXIF rotation, without conversion to
-// the screen's colour space, with the colours of transparent pixels.
+// Decodes an image as Python does: with EXIF orientation if the card says so,
+// without conversion to the screen's colour space, with the colours of
+// transparent pixels.
 
 import {check, removeOrientation} from './headers.js';
 import {PageError} from './page_error.js';
@@ -11,7 +12,7 @@ const UNCONVERTED = {colorSpaceConversion: 'none', premultiplyAlpha: 'none'};
 export async function decode(file, card) {
   const bytes = new Uint8Array(await file.arrayBuffer());
   check(bytes);
-  removeOrientation(bytes);
+  if (card.exif !== 'apply') removeOrientation(bytes);
   const bitmap = await createImageBitmap(new Blob([bytes]), UNCONVERTED).catch(
     () => {
       throw new PageError('badImage');

@@ -42,7 +42,7 @@ CARDS = {
     CARD, crop_mode='short_side', interpolation='bicubic', crop_fraction=0.9
   ),
   'squash_area': dataclasses.replace(
-    CARD, crop_mode='squash', interpolation='area'
+    CARD, crop_mode='squash', interpolation='area', exif='apply'
   ),
   'nearest': dataclasses.replace(CARD, interpolation='nearest'),
   'mindspore': dataclasses.replace(
