@@ -6,6 +6,7 @@ import os
 import numpy as np
 
 from inception_jax import errors
+from inception_jax.data import closing
 from inception_jax.data import decode
 from inception_jax.data import order
 from inception_jax.data.bad_images import BadImages
@@ -20,7 +21,7 @@ Batch = dict[str, np.ndarray]
 def train_batches(
   split: Split, config, start_step: int, rows: range, bad=None
 ) -> Iterator[Batch]:
-  """Yields training batches without end.
+  """Yields training batches without end, until it is closed.
 
   Args:
     start_step: steps done before the first batch.
@@ -134,6 +135,7 @@ def eval_images(split: Split, data, positions) -> dict[int, np.ndarray]:
   }
 
 
+@closing.closed_at_exit
 def _batches(
   elements, decode_record, split, data, bad, step: int, size: int, kept=None
 ) -> Iterator[Batch]:

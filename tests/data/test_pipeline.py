@@ -1,6 +1,9 @@
 """Batches: labels, resume, channels, refused labels, tf.data options."""
 
+import subprocess
+
 import numpy as np
+from PIL import Image
 import pytest
 import tensorflow as tf
 
@@ -9,11 +12,14 @@ from inception_jax import errors
 from inception_jax.data import pipeline
 from inception_jax.data.sources import registry
 from inception_jax.models import factory
+from tests.support import commands
 from tests.support import tfds_sets
 from tests.support.tfds_sets import config_of
 from tests.support.tfds_sets import numbers
 from tests.support.tfds_sets import take
 from tests.support.tfds_sets import train_batches
+
+_TIMEOUT = 120  # seconds; without `closing`, the process never ends
 
 
 def test_labels_stay_with_their_images(shapes_dir):
@@ -67,3 +73,26 @@ def test_autotuning_is_off(monkeypatch):
   next(pipeline.train_batches(split, config, 0, range(8)))
   assert len(datasets) == 2
   assert [x.options().autotune.enabled for x in datasets] == [False] * 2
+
+
+@pytest.mark.slow
+def test_a_program_ends_while_images_are_read(tmp_path):
+  for name in ('cat', 'dog'):
+    path = tmp_path / 'train' / name / 'a.png'
+    path.parent.mkdir(parents=True)
+    Image.new('RGB', (2000, 2000)).save(path)
+  program = """
+from inception_jax.data import pipeline
+from inception_jax.data.sources import registry
+from tests.support.image_folders import config_of
+import sys
+
+config = config_of(sys.argv[1])
+split = registry.load(config, 'train')
+batches = pipeline.train_batches(split, config, 0, range(4))
+print(next(batches)['label'].shape)
+"""
+  # Not a fork: its interpreter does not shut down.
+  process = commands.command(str(tmp_path), program=('-c', program))
+  done = subprocess.run(**process, timeout=_TIMEOUT)
+  assert (done.returncode, done.stdout) == (0, '(4,)\n'), done.stderr
