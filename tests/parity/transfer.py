@@ -21,6 +21,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+import time
 
 import numpy as np
 
@@ -35,10 +36,11 @@ from tests.parity import transfer_setup as setup
 BOUND = 0.01  # of the difference of top-1
 FEW = 8  # images whose first logits are compared
 OURS = 'inception_jax'
+CACHED = 'inception_jax, cached features'  # of the head alone
 # Side → Keras's jit_compile; 'auto', its default, is without XLA on CPUs.
 KERAS = {'Keras': 'auto', 'Keras with XLA': True}
 _COLUMNS = ['trained', 'learning rate', 'side', 'top-1', 'test loss']
-_COLUMNS += ['train loss', 'images/s', 'ours ÷ its images/s']
+_COLUMNS += ['train loss', 'images/s', 'ours ÷ its images/s', 'seconds']
 _EXPLAINED = """\
 Inception-v3 at {size}², float32, from the weights that the npm package nsfwjs
 ships, on {images} images of CIFAR-10's training set without augmentation:
@@ -53,7 +55,10 @@ decoded, by `tf.data`. It runs with `jit_compile='auto'`, its default, which on
 CPUs is without XLA, and once with XLA. The trainings run one after the other,
 each with all cores. Rounds: {rounds}, every second one in reverse order.
 Images/s are the median of all epochs but each training's first, in which Keras
-compiles.
+compiles. Seconds are those of a whole training, from the start of the process
+to its end, with compiling and the evaluation. `cached features` is
+`--config.fine_tune.cache_features=True`, which computes the features in the
+first epoch and reads them in the others.
 """
 
 
@@ -115,8 +120,8 @@ def measure(epochs: int, rounds: int, arrays: dict) -> tuple[dict, float]:
   for i in range(rounds):
     # Once is enough for XLA, with which Keras takes twice the time on CPUs.
     sides = (OURS, *KERAS) if i == 0 else (OURS, 'Keras')
-    both = itertools.product(setup.TRAINED, sides)
-    todo += list(both)[:: -1 if i % 2 else 1]
+    both = [('head', CACHED), *itertools.product(setup.TRAINED, sides)]
+    todo += both[:: -1 if i % 2 else 1]
   results = {key: [] for key in todo}
   ours, difference = first_logits(arrays['test_images']), 0.0
   for i, (trained, side) in enumerate(todo, 1):
@@ -125,14 +130,17 @@ def measure(epochs: int, rounds: int, arrays: dict) -> tuple[dict, float]:
       file=sys.stderr,
       flush=True,
     )
-    if side == OURS:
-      result = in_main(setup.overrides(trained, epochs))
+    began = time.perf_counter()
+    if side in (OURS, CACHED):
+      changes = {'fine_tune.cache_features': side == CACHED}
+      result = in_main(setup.overrides(trained, epochs) | changes)
     else:
       settings = setup.settings(trained, epochs, KERAS[side])
       printed = in_keras('train', {**settings, 'arrays': arrays, 'few': FEW})
       result = json.loads(printed.splitlines()[-1])
       logits = result.pop('logits')
       difference = max(difference, compare.relative(ours, logits))
+    result['seconds'] = time.perf_counter() - began
     assert len(result['images_per_sec']) == epochs, result
     print(result, file=sys.stderr, flush=True)
     results[trained, side].append(result)
@@ -147,6 +155,7 @@ def summary(results: list[dict]) -> dict:
     'loss': statistics.mean(r['loss'] for r in results),
     'train_loss': statistics.mean(r['train_loss'][-1] for r in results),
     'images_per_sec': statistics.median(speeds),
+    'seconds': statistics.mean(r['seconds'] for r in results),
   }
 
 
@@ -171,6 +180,7 @@ def lines_of(trained: str, sides: dict[str, dict]) -> list[str]:
     cells += [f'{x["loss"]:.4f}', f'{x["train_loss"]:.4f}']
     speed = x['images_per_sec']
     cells += [f'{speed:.1f}', f'{sides[OURS]["images_per_sec"] / speed:.3f}']
+    cells.append(f'{x["seconds"]:.0f}')
     lines.append(f'| {" | ".join(cells)} |')
   return lines
 
@@ -195,7 +205,11 @@ def main() -> int:
 
   lines, notes, reached = [], [], True
   for trained in setup.TRAINED:
-    sides = {s: summary(results[trained, s]) for s in (OURS, *KERAS)}
+    sides = {
+      side: summary(results[trained, side])
+      for side in (OURS, CACHED, *KERAS)
+      if (trained, side) in results
+    }
     lines += lines_of(trained, sides)
     ok, text = verdict(sides)
     reached &= ok

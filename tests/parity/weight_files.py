@@ -6,8 +6,8 @@
 Each file is written by the real packages, as their users do (torch_files.py,
 keras_files.py, fid_files.py). `tools.import_weights` imports it, the features
 or logits of the imported network are compared with the package's, and main.py
-fine-tunes it for three steps. The exit status is 1 if a difference exceeds its
-bound or a loss is not finite.
+fine-tunes it for three steps. If a difference exceeds its bound or a loss is
+not finite, the exit status is 1 and no page is written.
 """
 
 import argparse
@@ -45,6 +45,8 @@ from tests.parity import torch_files
 from tests.support import commands
 
 SIZE = 75
+# Rows of an interrupted run, which the same command continues.
+DONE = run.ROOT / 'runs' / 'weight_files.json'
 BOUND = 1e-5
 KINDS = (
   fid_files.KINDS
@@ -185,8 +187,11 @@ def main() -> int:
   parts = args.only.split(';')
   chosen = {k: x for k, x in KINDS.items() if any(part in k for part in parts)}
   cli.use_compilation_cache()
-  rows, wrong, begin = [], 0, time.time()
-  for i, (name, make) in enumerate(chosen.items()):
+  DONE.parent.mkdir(parents=True, exist_ok=True)
+  done = json.loads(DONE.read_text()) if DONE.exists() else {}
+  todo = {name: make for name, make in chosen.items() if name not in done}
+  wrong, begin = 0, time.time()
+  for i, (name, make) in enumerate(todo.items()):
     with tempfile.TemporaryDirectory() as folder:
       size = fid_files.SIZE if name in fid_files.KINDS else SIZE
       try:
@@ -194,11 +199,16 @@ def main() -> int:
       except Exception as error:  # the other rows still run
         cells = f'FAILED: {errors.one_line(error)} |' + ' |' * 3
         right = False
+    row = f'| {name} | {cells} |'
     wrong += not right
-    rows.append(f'| {name} | {cells} |')
-    spent = time.time() - begin
-    left = spent / (i + 1) * (len(chosen) - i - 1) / 60
-    print(f'{rows[-1]} {left:.0f} min left', file=sys.stderr, flush=True)
+    if right:
+      done[name] = row
+      DONE.write_text(json.dumps(done))
+    left = (time.time() - begin) / (i + 1) * (len(todo) - i - 1) / 60
+    print(f'{row} {left:.0f} min left', file=sys.stderr, flush=True)
+  if wrong:
+    print(f'{wrong} kinds failed, see above', file=sys.stderr)
+    return 1
   notes = []
   model = torch_files.torchvision_v3()
   four = torch_files.timm_channels(4)
@@ -210,13 +220,14 @@ def main() -> int:
     f'`make parity` on {hardware.machine()}, in float32.',
     _EXPLAINED,
     ['kind', 'file', 'read as', 'classes', 'difference', 'losses'],
-    rows,
+    [done[name] for name in chosen],
     [*notes, table.versions(sys.executable)],
   )
   print(text)
   if not args.only:
     (run.ROOT / 'benchmarks' / 'weights.md').write_text(text)
-  return bool(wrong)
+    DONE.unlink()  # the next run measures everything again
+  return 0
 
 
 if __name__ == '__main__':
