@@ -108,7 +108,7 @@ def _preprocessing(card: Card) -> dict[str, Any]:
 
 def _without_word(card: Card, pretrained: dict[str, Any]) -> dict[str, Any]:
   """Returns the fields of a card that its `pretrained_cfg` does not give."""
-  own = {}
+  own = {} if card.exif == Card.exif else {'exif': card.exif}
   for key, value in hub.card_fields(pretrained).items():
     exact = getattr(card, key)
     equal = value == exact

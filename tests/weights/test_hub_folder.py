@@ -30,6 +30,7 @@ def test_a_folder_has_timms_layout_and_reads_back(tmp_path, timm_v3):
     mean=(100.0, 110.0, 120.0),
     crop_mode='tf_central',
     interpolation='tf1_bilinear',
+    exif='apply',
   )
   weights = dataclasses.replace(
     timm_v3, card=card, classes=('cat', '狗'), evaluation=EVALUATION
@@ -57,6 +58,7 @@ def test_a_folder_has_timms_layout_and_reads_back(tmp_path, timm_v3):
     'inception_jax': {
       'crop_mode': 'tf_central',
       'interpolation': 'tf1_bilinear',
+      'exif': 'apply',
     },
   }
   assert pretrained.pop('mean') == pytest.approx([x / 255 for x in card.mean])
