@@ -62,3 +62,14 @@ def test_keys_that_leave_the_arithmetic_alone_may_change(key, value):
   config[key] = value
   lines, refused = differences.check_changes(stored, config)
   assert len(lines) == 1 and refused == []
+
+
+def test_runs_from_before_exif_orientation_ignored_it():
+  config = default.get_config()
+  config.data.exif = 'ignore'
+  stored = json.loads(serialization.to_json(config))
+  del stored['data']['exif']
+  assert differences.check_changes(stored, config) == ([], [])
+  config.data.exif = 'apply'
+  line = "data.exif: 'ignore' → 'apply'"
+  assert differences.check_changes(stored, config) == ([line], [line])
