@@ -100,7 +100,13 @@ def check(config) -> list[str]:
     ),
   }
   ranges = {**RANGES, **dependent, **_of_policy(config.data.policy)}
-  return registry.check(config) + validation.out_of_range(config, ranges)
+  faults = registry.check(config) + validation.out_of_range(config, ranges)
+  if config.data.exif == 'apply' and config.data.source == 'tfrecord':
+    faults.append(
+      "data.exif='apply': the boxes in TFRecords are those of the images as "
+      'they are stored; --config.data.exif=ignore'
+    )
+  return faults
 
 
 def _of_policy(name: str) -> dict:

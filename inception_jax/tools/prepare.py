@@ -159,6 +159,7 @@ def _check_images(config, splits) -> dict:
   from inception_jax.data.prepare import duplicates
   from inception_jax.data.prepare import verify
 
+  duplicates.check(splits, _NEAR.value)  # before hours of decoding
   bad = verify.bad_images(config, splits)
   twice = None
   if config.data.source == 'folder':

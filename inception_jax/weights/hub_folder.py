@@ -49,6 +49,7 @@ def save(weights: Weights, path: str) -> None:
   config = _config(weights)
   same = weights.card.crop_mode in _SAME_CROPS
   same &= weights.card.interpolation not in _NEAREST_INTERPOLATIONS
+  same &= weights.card.exif == 'ignore'
   text = json.dumps(config, indent=2, ensure_ascii=False)
   (folder / 'config.json').write_text(f'{text}\n')
   (folder / 'README.md').write_text(

@@ -100,9 +100,11 @@ def _images(card: Card, pretrained: dict[str, Any], same: bool) -> str:
     f'mean {mean} and std {std}.\nThe crop is `{card.crop_mode}` with fraction '
     f'{card.crop_fraction:g}, the interpolation `{card.interpolation}`.'
   )
+  if card.exif == 'apply':
+    text += '\nJPEGs are turned upright by their EXIF orientation.'
   if not same:
     text += (
-      '\ntimm lacks one of them: its nearest, '
+      '\ntimm lacks some of this: its nearest, '
       f'`{pretrained["crop_mode"]}` and `{pretrained["interpolation"]}`, give '
       'other pixels,\nso that its scores may differ from those above.'
     )

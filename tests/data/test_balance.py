@@ -1,5 +1,7 @@
 """Weights and sampling of classes of unequal size."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from sklearn.utils import class_weight
@@ -34,6 +36,14 @@ def records(split, step, count, rows=range(4), seed=0, repeats=1):
   elements = order.training(split, seed, 4, rows, repeats, balanced=True)(step)
   stream = elements.take(count).as_numpy_iterator()
   return [int(record) for _, record in stream]
+
+
+def test_sizes_of_classes_are_described(split):
+  assert balance.describe(split) == (
+    '11 images of 3 classes: 1 (b) to 6 (a) of each, a ratio of 6'
+  )
+  unknown = dataclasses.replace(split, labels=None)
+  assert balance.describe(unknown) == '11 images of 3 classes'
 
 
 def test_each_class_is_drawn_equally_often(split):

@@ -38,10 +38,12 @@ def test_onnx_is_exported_and_compared(pictures, workdir, tmp_path):
   faults = refused(*args, '--image_size=2', f'--output={path}')
   assert '--image_size=2: tiniest takes 3 to 8,192 pixels' in faults
   added = ('--image_size=24', '--outputs=pooled', '--softmax', '--preprocess')
+  added += ('--exif=apply',)
   _, result = export(*args, f'--output={path}', *added)
   assert result['image_size'] == 24
   assert len(result['outputs']) == 3
-  assert formats.load(str(path)).card.input_size == 24
+  card = formats.load(str(path)).card
+  assert (card.input_size, card.exif) == (24, 'apply')
   assert result['max_abs_diff'] < 1e-4
   assert result['top5_agreement'] == 1.0
   assert result['bytes'] == path.stat().st_size

@@ -3,6 +3,8 @@
 import json
 import shutil
 
+from PIL import Image
+from PIL import ImageOps
 import pytest
 
 from inception_jax.export import formats
@@ -78,6 +80,32 @@ def test_class_names_are_replaced(workdir, artifact, images, tmp_path):
   assert done.returncode == 2
   (line,) = done.stderr.splitlines()
   assert line == f'error: {names} names 2 classes, there are 6'
+
+
+@pytest.mark.slow
+def test_photographs_are_turned_upright(workdir, images, tmp_path):
+  with Image.open(next((images / 'dog').iterdir())) as image:
+    image = image.convert('RGB').resize((90, 60))
+  image.paste('black', (0, 0, 90, 15))  # without symmetries
+  exif = Image.Exif()
+  exif[0x0112] = 6
+  image.save(tmp_path / 'a.jpg', quality=100, subsampling=0, exif=exif)
+  with Image.open(tmp_path / 'a.jpg') as image:
+    ImageOps.exif_transpose(image).save(tmp_path / 'b.png')
+
+  def probabilities(*args):
+    done = tool('predict', f'--workdir={workdir}', str(tmp_path), *args)
+    result = json.loads(done.stdout.splitlines()[-1])
+    return [
+      {x['class']: x['probability'] for x in prediction['classes']}
+      for prediction in result['predictions']
+    ]
+
+  turned, upright = probabilities()
+  assert turned == pytest.approx(upright, abs=1e-3)
+  stored, same = probabilities('--exif=ignore')
+  assert same == upright
+  assert stored != pytest.approx(upright, abs=1e-3)
 
 
 def test_artifact_without_a_digest_needs_trust(images):

@@ -26,6 +26,16 @@ _BLOCK = 256
 _MOST_GROUPS = 100
 
 
+def check(splits: dict[str, Indexed], bits: int) -> None:
+  """Raises a UserError for too many images to compare each with all others."""
+  count = sum(split.size for split in splits.values())
+  if bits >= 0 and count > MOST_COMPARED:
+    raise UserError(
+      f'--near_duplicates compares at most {MOST_COMPARED} images, here are '
+      f'{count}; without it, equal files are found among any number'
+    )
+
+
 def find(splits: dict[str, Indexed], bits: int = -1) -> dict[str, Any]:
   """Finds images with the same file content, or that look alike.
 
@@ -39,8 +49,9 @@ def find(splits: dict[str, Indexed], bits: int = -1) -> dict[str, Any]:
     'paths' of the first 100, those across splits first.
 
   Raises:
-    UserError: too many images to compare each with all others.
+    UserError: as `check`.
   """
+  check(splits, bits)
   paths, owners, classes = [], [], []
   for name, split in splits.items():
     paths += map(split.name, range(split.size))
@@ -78,11 +89,6 @@ def _equal(paths: list[str]) -> Sequence[int]:
 
 def _alike(paths: list[str], bits: int) -> Sequence[int]:
   """Returns a number for each image, the same for those that look alike."""
-  if len(paths) > MOST_COMPARED:
-    raise UserError(
-      f'--near_duplicates compares at most {MOST_COMPARED} images, here are '
-      f'{len(paths)}; without it, equal files are found among any number'
-    )
   hashes = np.zeros(len(paths), np.uint64)
   known = np.zeros(len(paths), bool)
   for i, path in enumerate(tqdm.tqdm(paths, 'hashing images')):

@@ -1,5 +1,6 @@
 """Verifying a dataset: opens it as training does, counts and decodes images."""
 
+import itertools
 import os
 import shutil
 
@@ -106,14 +107,14 @@ def move_aside(splits: dict, reasons: dict[str, str], target: str) -> None:
       number there and its former path.
   """
   os.makedirs(target)
+  numbers = itertools.count(1)
   with open(os.path.join(target, 'moved.txt'), 'w', encoding='utf-8') as moved:
     for split in splits.values():
       for path in map(split.name, range(split.size)):
         name = printable(path)
         if name not in reasons:
           continue
-        number = len(os.listdir(target))
-        kept = f'{number:06}{os.path.splitext(path)[1]}'
+        kept = f'{next(numbers):06}{os.path.splitext(path)[1]}'
         # Written first: no file is moved that the list does not name.
         print(kept, name, reasons[name], sep='\t', file=moved, flush=True)
         shutil.move(path, os.path.join(target, kept))

@@ -23,7 +23,7 @@ _FOREIGN += ('system volume information',)
 _MOST_KINDS = 8
 
 
-def is_hidden(name: str) -> bool:
+def _is_hidden(name: str) -> bool:
   """Returns whether a file or folder is one that people did not put there."""
   return name.startswith('.') or name.lower() in _FOREIGN
 
@@ -95,9 +95,9 @@ class ImageTree:
       self.unreadable.append(f'{folder} cannot be read: {error.strerror}')
       return []
     for entry in entries:
-      if is_hidden(entry.name):
+      if _is_hidden(entry.name):
         self._leave_out('hidden', entry.path)
-    return [entry for entry in entries if not is_hidden(entry.name)]
+    return [entry for entry in entries if not _is_hidden(entry.name)]
 
   def _leave_out(self, kind: str, path: str) -> None:
     self._counts[kind] += 1

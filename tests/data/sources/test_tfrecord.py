@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from configs import digits as digits_recipe
 from inception_jax import errors
+from inception_jax.data import config_check
 from inception_jax.data import decode
 from inception_jax.data import pipeline
 from inception_jax.data.bad_images import BadImages
@@ -45,6 +46,14 @@ def write(folder, split, count, shards):
     with tf.io.TFRecordWriter(str(path)) as writer:
       for number in range(shard, count, shards):
         writer.write(example(number))
+
+
+def test_boxes_are_of_the_stored_images(folder):
+  config = config_of(folder)
+  assert config_check.check(config) == []
+  config.data.exif = 'apply'
+  (fault,) = config_check.check(config)
+  assert fault.startswith("data.exif='apply': the boxes in TFRecords")
 
 
 @pytest.fixture
