@@ -80,7 +80,9 @@ def score(scores, labels, mask, allowed):
   # Of several correct classes, the most probable one.
   best = jnp.argmax(correct(scores), axis=-1, keepdims=True)
   label = jnp.take_along_axis(labels, best, axis=-1)[:, 0]
-  highest, classes = jax.lax.top_k(log_probabilities, min(5, scores.shape[-1]))
+  # Of scores, since unequal ones may have equal logarithms.
+  classes = jax.lax.top_k(scores, min(5, scores.shape[-1]))[1]
+  highest = jnp.take_along_axis(log_probabilities, classes, axis=-1)
   correct_top1 = metrics.hits(scores, label, 1)
   return {
     **metrics.sums(loss, scores, label, mask),

@@ -92,10 +92,11 @@ def main(paths: list[str]) -> dict[str, Any]:
   cli.use_compilation_cache()
   predictions, failed = [], {}
   with progress_bar.progress_bar(len(images), 'predicting', 'images') as bar:
-    results = _probabilities(images, classify, loaded.card, failed)
-    for path, probabilities in results:
-      if probabilities is not None:
-        top = np.argsort(-probabilities, kind='stable')[:_TOP]
+    for path, logits in _logits(images, classify, loaded.card, failed):
+      if logits is not None:
+        # By logits, since many probabilities of a confident network are 0.
+        top = np.argsort(-logits, kind='stable')[:_TOP]
+        probabilities = special.softmax(logits)
         classes = [
           {'class': names[i], 'probability': float(probabilities[i])}
           for i in top
@@ -130,8 +131,8 @@ def _load_network():
   return weights, lambda x: np.asarray(forward(weights.variables, x))
 
 
-def _probabilities(paths, classify, card, failed) -> Iterator[tuple[str, Any]]:
-  """Yields each path and its probabilities [N].
+def _logits(paths, classify, card, failed) -> Iterator[tuple[str, Any]]:
+  """Yields each path and its logits [N].
 
   For a bad image, yields None and adds the reason to `failed`.
   """
@@ -155,10 +156,9 @@ def _probabilities(paths, classify, card, failed) -> Iterator[tuple[str, Any]]:
       rows = np.zeros((size, *card.image_shape), np.uint8)
       for row, image in zip(rows, good, strict=False):
         row[:] = image
-      logits = classify(np.asarray(transforms.normalize(rows, data)))
-      probabilities = iter(special.softmax(logits[: len(good)], axis=1))
+      logits = iter(classify(np.asarray(transforms.normalize(rows, data))))
       for path, image in zip(batch, images, strict=True):
-        yield path, None if image is None else next(probabilities)
+        yield path, None if image is None else next(logits)
 
 
 def _line(prediction: dict[str, Any]) -> str:

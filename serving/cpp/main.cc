@@ -81,10 +81,10 @@ void classify_batch(const Model& model, std::size_t begin, std::size_t size,
   }
   if (read.empty()) return;
   files.resize(size, placeholder());
-  std::vector<std::vector<float>> probabilities;
+  std::vector<Scores> scores;
   auto start = Clock::now();
   try {
-    probabilities = model.classify(files);
+    scores = model.classify(files);
     report.add_latency(seconds_since(start));
   } catch (const BadImage&) {
     // One of them is unreadable: classify them one by one.
@@ -93,8 +93,8 @@ void classify_batch(const Model& model, std::size_t begin, std::size_t size,
     const Image& image = job.images[read[row]];
     try {
       report.add(image.path,
-                 probabilities.empty() ? model.classify({files[row]})[0]
-                                       : probabilities[row],
+                 scores.empty() ? model.classify({files[row]})[0]
+                                : scores[row],
                  job.labels[read[row]]);
     } catch (const BadImage& error) {
       report.fail(image.path, error.what());

@@ -5,14 +5,19 @@
 #include <string>
 #include <vector>
 
+// The network's outputs for one image.
+struct Scores {
+  std::vector<float> logits, probabilities;
+};
+
 class Model {
  public:
   virtual ~Model() = default;
 
-  // Class probabilities of each image. `encoded` has the bytes of JPEG, PNG,
+  // The scores of each image. `encoded` has the bytes of JPEG, PNG,
   // GIF, BMP or WebP files. Throws BadImage if TensorFlow fails, for example
   // because an image has too many pixels; the error does not tell which image.
-  virtual std::vector<std::vector<float>> classify(
+  virtual std::vector<Scores> classify(
       const std::vector<std::string>& encoded) const = 0;
 };
 

@@ -19,16 +19,15 @@ std::string line(const Json& values) {
   return values.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-// The most probable outputs; ties go to the lower index, as in tools.predict.
-std::vector<int> top_classes(const std::vector<float>& probabilities) {
-  std::vector<int> order(probabilities.size());
+// The highest outputs; ties go to the lower index, as in tools.predict. Of
+// logits, since many probabilities of a confident network are 0.
+std::vector<int> top_classes(const std::vector<float>& logits) {
+  std::vector<int> order(logits.size());
   std::iota(order.begin(), order.end(), 0);
   auto end = order.begin() +
-             std::min<std::ptrdiff_t>(kTopClasses, probabilities.size());
+             std::min<std::ptrdiff_t>(kTopClasses, logits.size());
   std::partial_sort(order.begin(), end, order.end(), [&](int a, int b) {
-    return probabilities[a] != probabilities[b]
-               ? probabilities[a] > probabilities[b]
-               : a < b;
+    return logits[a] != logits[b] ? logits[a] > logits[b] : a < b;
   });
   order.erase(end, order.end());
   return order;
@@ -63,14 +62,16 @@ Json milliseconds(std::vector<double> seconds) {
 Report::Report(const Classes& classes, bool as_json, bool has_labels)
     : classes_(classes), as_json_(as_json), has_labels_(has_labels) {}
 
-void Report::add(const std::string& image,
-                 const std::vector<float>& probabilities,
+void Report::add(const std::string& image, const Scores& scores,
                  std::optional<int> label) {
-  if (!std::all_of(probabilities.begin(), probabilities.end(),
-                   [](float x) { return std::isfinite(x); })) {
-    return fail(image, "the network's output is not finite");
+  const auto& [logits, probabilities] = scores;
+  for (const auto& values : {logits, probabilities}) {
+    if (!std::all_of(values.begin(), values.end(),
+                     [](float x) { return std::isfinite(x); })) {
+      return fail(image, "the network's output is not finite");
+    }
   }
-  std::vector<int> top = top_classes(probabilities);
+  std::vector<int> top = top_classes(logits);
   ++images_;
   if (label) {
     ++labelled_;

@@ -9,6 +9,7 @@
 
 #include "labels.h"
 #include "metadata.h"
+#include "model.h"
 
 using Clock = std::chrono::steady_clock;
 
@@ -21,8 +22,8 @@ class Report {
   // `has_labels`: whether the result has top1, top5 and count.
   Report(const Classes& classes, bool as_json, bool has_labels);
 
-  // Prints the top-5 classes; non-finite probabilities are a failure.
-  void add(const std::string& image, const std::vector<float>& probabilities,
+  // Prints the top-5 classes; scores that are not finite are a failure.
+  void add(const std::string& image, const Scores& scores,
            std::optional<int> label);
   void fail(const std::string& image, const std::string& reason);
   // Records the latency of a batch.

@@ -1,5 +1,6 @@
 // The module that `load_model` opens; the only code that uses TensorFlow.
 
+#include <array>
 #include <charconv>
 #include <cstdint>
 #include <new>
@@ -14,7 +15,7 @@ namespace {
 constexpr char kTag[] = "serve";
 constexpr char kSignature[] = "encoded";
 constexpr char kInput[] = "encoded";
-constexpr char kOutput[] = "probabilities";
+constexpr std::array kOutputs = {"logits", "probabilities"};
 constexpr std::size_t kMaxMessage = 200;
 
 template <auto function>
@@ -84,16 +85,20 @@ struct CloseSession {
 class SavedModel : public Model {
  public:
   SavedModel(const std::string& folder, int num_classes);
-  std::vector<std::vector<float>> classify(
+  std::vector<Scores> classify(
       const std::vector<std::string>& encoded) const override;
 
  private:
+  // The floats of an output [count, num_classes]. Throws RunError if it has
+  // another type or shape.
+  const float* values(const TF_Tensor* tensor, std::int64_t count) const;
+
   int num_classes_;
   // In this order, so that the session is deleted before its graph.
   Graph graph_;
   std::unique_ptr<TF_Session, CloseSession> session_;
   TF_Output input_{};
-  TF_Output output_{};
+  std::array<TF_Output, kOutputs.size()> outputs_{};
 };
 
 SavedModel::SavedModel(const std::string& folder, int num_classes)
@@ -114,40 +119,57 @@ SavedModel::SavedModel(const std::string& folder, int num_classes)
     throw UserError{{"--model=" + folder + " is damaged: no MetaGraphDef"}};
   }
   auto signature = meta.signature_def().find(kSignature);
-  if (signature == meta.signature_def().end() ||
-      !signature->second.inputs().contains(kInput) ||
-      !signature->second.outputs().contains(kOutput)) {
+  bool complete = signature != meta.signature_def().end() &&
+                  signature->second.inputs().contains(kInput);
+  for (const char* name : kOutputs) {
+    complete = complete && signature->second.outputs().contains(name);
+  }
+  if (!complete) {
     throw UserError{{"--model=" + folder + " has no signature '" + kSignature +
-                     "' from '" + kInput + "' to '" + kOutput + "'"}};
+                     "' from '" + kInput + "' to '" + kOutputs[0] + "' and '" +
+                     kOutputs[1] + "'"}};
   }
   const auto& inputs = signature->second.inputs();
   const auto& outputs = signature->second.outputs();
   input_ = find_output(graph_.get(), inputs.at(kInput).name(), folder);
-  output_ = find_output(graph_.get(), outputs.at(kOutput).name(), folder);
+  for (std::size_t i = 0; i < kOutputs.size(); ++i) {
+    outputs_[i] =
+        find_output(graph_.get(), outputs.at(kOutputs[i]).name(), folder);
+  }
 }
 
-std::vector<std::vector<float>> SavedModel::classify(
-    const std::vector<std::string>& encoded) const {
-  Tensor images = string_tensor(encoded);
-  TF_Tensor* input = images.get();
-  TF_Tensor* output = nullptr;
-  Status status(TF_NewStatus());
-  TF_SessionRun(session_.get(), nullptr, &input_, &input, 1, &output_, &output,
-                1, nullptr, 0, nullptr, status.get());
-  Tensor probabilities(output);
-  if (TF_GetCode(status.get()) != TF_OK) throw BadImage(message(status.get()));
-  auto count = static_cast<std::int64_t>(encoded.size());
+const float* SavedModel::values(const TF_Tensor* tensor,
+                                std::int64_t count) const {
   // The metadata may be that of another network.
-  if (TF_TensorType(output) != TF_FLOAT || TF_NumDims(output) != 2 ||
-      TF_Dim(output, 0) != count || TF_Dim(output, 1) != num_classes_) {
+  if (TF_TensorType(tensor) != TF_FLOAT || TF_NumDims(tensor) != 2 ||
+      TF_Dim(tensor, 0) != count || TF_Dim(tensor, 1) != num_classes_) {
     throw RunError("the network's output is not " + std::to_string(count) +
                    "×" + std::to_string(num_classes_) +
                    " floats, as its metadata says");
   }
-  const auto* begin = static_cast<const float*>(TF_TensorData(output));
-  std::vector<std::vector<float>> rows;
-  for (std::int64_t i = 0; i < count; ++i, begin += num_classes_) {
-    rows.emplace_back(begin, begin + num_classes_);
+  return static_cast<const float*>(TF_TensorData(tensor));
+}
+
+std::vector<Scores> SavedModel::classify(
+    const std::vector<std::string>& encoded) const {
+  Tensor images = string_tensor(encoded);
+  TF_Tensor* input = images.get();
+  std::array<TF_Tensor*, kOutputs.size()> outputs{};
+  Status status(TF_NewStatus());
+  TF_SessionRun(session_.get(), nullptr, &input_, &input, 1, outputs_.data(),
+                outputs.data(), static_cast<int>(outputs.size()), nullptr, 0,
+                nullptr, status.get());
+  Tensor logits(outputs[0]), probabilities(outputs[1]);
+  if (TF_GetCode(status.get()) != TF_OK) throw BadImage(message(status.get()));
+  auto count = static_cast<std::int64_t>(encoded.size());
+  const float* logit = values(logits.get(), count);
+  const float* probability = values(probabilities.get(), count);
+  std::vector<Scores> rows;
+  for (std::int64_t i = 0; i < count; ++i) {
+    rows.push_back({{logit, logit + num_classes_},
+                    {probability, probability + num_classes_}});
+    logit += num_classes_;
+    probability += num_classes_;
   }
   return rows;
 }

@@ -115,7 +115,7 @@ async function classify({id, file}) {
     id,
     size,
     image: pixels.toRgba(image, card),
-    top: topClasses(softmax(logits.data), classes),
+    top: topClasses(logits.data, classes),
     preprocessing: preprocessed - begin,
     running: done - preprocessed,
   });
@@ -128,9 +128,10 @@ function softmax(logits) {
   return exponentials.map((x) => x / sum);
 }
 
-function topClasses(probabilities, classes) {
-  return probabilities
-    .map((probability, i) => ({name: classes[i] ?? `output ${i}`, probability}))
-    .sort((a, b) => b.probability - a.probability)
-    .slice(0, TOP_K);
+// By logits, since many probabilities of a confident network are 0.
+function topClasses(logits, classes) {
+  const probabilities = softmax(logits);
+  return Array.from(logits, (logit, i) => (
+    {name: classes[i] ?? `output ${i}`, logit, probability: probabilities[i]}
+  )).sort((a, b) => b.logit - a.logit).slice(0, TOP_K);
 }

@@ -18,10 +18,12 @@ from inception_jax.export.format import Options
 from inception_jax.models import card
 from tests.support import hostile_images
 from tests.support.commands import ROOT
+from tests.support.commands import tool
 from tests.support.pictures import DIGITS
 from tests.support.pictures import digits_weights
 from tests.support.pictures import random_weights
 from tests.support.pictures import write_digits
+from tests.support.tiny import tiniest_config
 from tests.support.tiny import tiny_config
 
 BINARY = ROOT / 'serving' / 'cpp' / 'build' / 'classify'
@@ -130,6 +132,28 @@ def test_folder_is_classified_as_in_python(images, wanted, of_folder):
   assert result['failed'] == {}
   # One line of its own, and nothing from TensorFlow.
   assert len(of_folder.stderr.splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_confident_networks_rank_by_logits(images, tmp_path):
+  # Most probabilities are 0, and say nothing of the other classes.
+  weights = random_weights(tiniest_config(), 10, DIGITS)
+  head = weights.variables['params']['head']['dense']
+  head.update({name: 1e5 * value for name, value in head.items()})
+  path = str(tmp_path / 'model')
+  formats.FORMATS['savedmodel'].save(weights, path, 5)
+  found, result = parse(classify(f'--model={path}', '--json', images))
+  python = tool('predict', f'--artifact={path}', '--json', str(images))
+  *lines, _ = map(json.loads, python.stdout.splitlines())
+  ranks = []
+  for line in lines:
+    names = [x['class'] for x in line['classes']]
+    assert [x['class'] for x in found[line['image']]] == names
+    assert [x['probability'] for x in line['classes'][1:]] == [0.0] * 4
+    label = os.path.basename(os.path.dirname(line['image']))
+    ranks.append(names.index(label) if label in names else 5)
+  assert 0 < np.mean(np.array(ranks) < 1) < np.mean(np.array(ranks) < 5) < 1
+  assert result['top5'] == pytest.approx(np.mean(np.array(ranks) < 5))
 
 
 def test_latencies_are_of_whole_batches(of_folder):
