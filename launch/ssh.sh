@@ -5,6 +5,8 @@
 #   HOSTS='node1 node2' launch/ssh.sh \
 #     configs/inception_v4.py /shared/runs/v4 [FLAGS of main.py…]
 #
+# First checks that every host can be reached and has this folder.
+#
 # Requires bash 5.1; ssh without a password from here to every host; on each
 # host, at the same paths, this folder, its .venv (with jax in the version of
 # requirements.txt and its accelerator support, as jax[cuda13]), data and
@@ -23,6 +25,28 @@
 set -u
 
 here=$(cd "$(dirname "$0")" && pwd)
+python=${PYTHON:-.venv/bin/python}
+
+# Prints an error line for each host that cannot be reached, or where this
+# folder or its Python is missing. Only before the first start: a host that is
+# lost later may return, so restart.sh tries again.
+check_hosts() {
+  local host line names pids=() i bad=0
+  read -ra names <<<"$HOSTS"
+  line="cd $(printf %q "${here%/*}") && command -v $(printf %q "$python")"
+  for host in "${names[@]}"; do
+    { error=$(ssh -o BatchMode=yes -o ConnectTimeout=20 "$host" \
+      "bash -c $(printf %q "$line")" 2>&1 >/dev/null </dev/null) ||
+      { error=${error##*$'\n'}
+        echo "error: $host: ${error:-$python is not in ${here%/*}}" >&2
+        false
+      }; } &
+    pids+=($!)
+  done
+  for i in "${pids[@]}"; do wait "$i" || bad=1; done
+  return $bad
+}
+
 # restart.sh runs this script again, once for each start of the training.
 if [[ -z ${SUPERVISED-} ]]; then
   faults=()
@@ -33,6 +57,7 @@ if [[ -z ${SUPERVISED-} ]]; then
   command -v ssh >/dev/null || faults+=('ssh is missing')
   [[ ${#faults[@]} -eq 0 ]] ||
     { printf 'error: %s\n' "${faults[@]}" >&2; exit 2; }
+  check_hosts || exit 2
   # Only who knows it can take part, or claim to be process 0.
   token=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
   export INCEPTION_JAX_TOKEN=${INCEPTION_JAX_TOKEN:-$token}
@@ -66,7 +91,7 @@ trap 'exec 3>&-' TERM INT
 processes=()
 for i in "${!hosts[@]}"; do
   command=(
-    "${PYTHON:-.venv/bin/python}" main.py --config="$recipe"
+    "$python" main.py --config="$recipe"
     --workdir="$workdir" --coordinator_address="${hosts[0]}:${PORT:-55527}"
     --num_processes="${#hosts[@]}" --process_id="$i" "$@"
   )
@@ -75,13 +100,13 @@ for i in "${!hosts[@]}"; do
   ssh -o BatchMode=yes -o ServerAliveInterval=30 "${hosts[i]}" \
     "bash -c $(printf %q "$line")" 3>&- \
     < <(echo "$INCEPTION_JAX_TOKEN"; exec cat "$folder/open") &
-  processes[$!]=$!
+  processes[$!]=${hosts[i]}
 done
 
 # The first failure is the cause; the statuses of the others follow from it.
 status=0 alarm=''
 while [[ ${#processes[@]} -gt 0 ]]; do
-  wait -n -p ended "${processes[@]}" $alarm
+  wait -n -p ended "${!processes[@]}" $alarm
   code=$?
   [[ -n ${ended-} ]] || continue # a signal
   if [[ $ended == "$alarm" ]]; then
@@ -89,8 +114,11 @@ while [[ ${#processes[@]} -gt 0 ]]; do
     alarm=
     continue
   fi
+  if [[ $status -eq 0 && $code -ne 0 ]]; then
+    status=$code
+    echo "${processes[ended]}: exit status $code" >&2
+  fi
   unset "processes[$ended]"
-  [[ $status -ne 0 ]] || status=$code
   case $code in 0 | 75) ;; *) exec 3>&- ;; esac
   if [[ -z $alarm ]]; then
     sleep "${PATIENCE:-60}" 3>&- &

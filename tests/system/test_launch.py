@@ -200,6 +200,26 @@ def test_ssh_ends_the_others_when_one_ends(launch, first, patience):
   assert records(launch)[0, 1]['signals'] == 1
 
 
+def test_ssh_says_which_hosts_are_missing_and_does_not_try_again(launch):
+  down = 'ssh: connect to host node2 port 22: Connection refused'
+  status, errors = finish(launch('ssh.sh', REFUSED='node2'))
+  assert status == 2
+  assert errors == f'error: node2: {down}\n'
+  status, errors = finish(launch('ssh.sh', PYTHON='no/python'))
+  assert status == 2
+  assert sorted(errors.splitlines()) == [
+    f'error: node{i}: no/python is not in {launch.records.parent}'
+    for i in (1, 2)
+  ]
+  assert not records(launch)
+
+
+def test_ssh_says_on_which_host_a_process_failed(launch):
+  _, errors = finish(launch('ssh.sh', plan=[['lost', 3]]))
+  assert 'node2: exit status 3' in errors
+  assert 'node1' not in errors
+
+
 def test_ssh_leaves_no_process_when_it_is_killed(launch):
   process = launch('ssh.sh', plan=[['saves', 'saves']])
   wait_until_started(launch)
