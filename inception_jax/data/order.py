@@ -88,17 +88,22 @@ def num_eval_batches(split: Split, batch_size: int) -> int:
   return -(-split.size // batch_size)
 
 
-def evaluation(split: Split, batch_size: int, rows: range) -> Elements:
+def evaluation(
+  split: Split, batch_size: int, rows: range, rounds: int = 1
+) -> Elements:
   """Returns the evaluation order: every record once, then padding by any.
 
   Args: as `training`.
+    rounds: how often the records follow in this order before the padding; 1
+      unless the split is `Indexed`.
   """
-  steps = num_eval_batches(split, batch_size)
+  size = split.size * rounds
+  steps = -(-size // batch_size)
 
   def indexed(step):
     def element(number):
       position = _position(number, batch_size, rows)
-      return position, tf.minimum(position, split.size - 1)
+      return position, tf.minimum(position, size - 1) % split.size
 
     numbers = tf.data.Dataset.range(step * len(rows), steps * len(rows))
     return numbers.map(element)

@@ -45,14 +45,21 @@ def train_batches(
   )
 
 
-def train_numbers(
+def view_positions(
   split: Indexed, config, start_step: int, rows: range
 ) -> Iterator[np.ndarray]:
-  """Yields the records of `train_batches`, by number: int64 [rows]."""
+  """Yields where `view_batches` has what is trained on: int64 [rows].
+
+  The records are those of `train_batches`, and an epoch takes the next view.
+  """
   hide_gpus()
+  views = config.fine_tune.cached_views
+
+  def of_view(position, number):
+    return (position // split.size % views) * split.size + number
+
   elements = _training_order(split, config, rows)(start_step)
-  numbers = elements.map(lambda _, number: number).batch(len(rows))
-  return numbers.as_numpy_iterator()
+  return elements.map(of_view).batch(len(rows)).as_numpy_iterator()
 
 
 def _training_order(split: Split, config, rows: range) -> order.Elements:
@@ -80,15 +87,12 @@ def eval_batches(
   bad=None,
   kept=None,
   start_step: int = 0,
-  as_trained: bool = False,
 ) -> Iterator[Batch]:
   """Yields every record once, in order, padded to whole batches.
 
   Args: as `train_batches`, with `config.data` and the global batch size.
     kept: keeps TensorFlow's graph from one evaluation with these arguments to
       the next: a dict, empty before the first.
-    as_trained: whether images are prepared, and bad ones replaced, as in
-      `train_batches`, with a `data.train_crop` that is not random.
 
   Yields:
     {'label': int32 [rows], 'mask': float32 [rows]} and the canvases of
@@ -97,17 +101,10 @@ def eval_batches(
   """
   hide_gpus()
 
-  def canvases(image):
-    if as_trained:
-      return {'image': decode.train_image(image, None, data)}
-    return decode.eval_canvases(image, data)
-
   def decode_record(position, record, is_substitute):
-    real = position < split.size
-    if not as_trained:
-      real = tf.logical_and(real, tf.logical_not(is_substitute))
+    real = tf.logical_and(position < split.size, tf.logical_not(is_substitute))
     return {
-      **canvases(record['image']),
+      **decode.eval_canvases(record['image'], data),
       'label': tf.cast(record['label'], tf.int32),
       'mask': tf.cast(real, tf.float32),
     }
@@ -115,6 +112,42 @@ def eval_batches(
   elements = order.evaluation(split, batch_size, rows)
   return _batches(
     *(elements, decode_record, split, data, bad, start_step, len(rows), kept)
+  )
+
+
+def view_batches(
+  split: Indexed, config, start_step: int, batch_size: int, rows: range, bad
+) -> Iterator[Batch]:
+  """Yields `fine_tune.cached_views` training images of each record.
+
+  Position p holds the view p // size of record p % size. Views are prepared,
+  and bad images replaced, as in `train_batches`.
+
+  Args: as `train_batches`.
+    batch_size: global batch size.
+
+  Yields:
+    {'image': uint8 [rows, S, S, C], 'label': int32 [rows], 'position': int32
+    [rows], 'mask': float32 [rows], 0 on padding}.
+  """
+  hide_gpus()
+  data, seed = config.data, tf.constant(config.seed, tf.int64)
+  views = config.fine_tune.cached_views
+
+  def decode_record(position, record, _):
+    key = tf.stack([seed, position])
+    image = decode.train_image(record['image'], key, data, record.get('boxes'))
+    real = position < split.size * views
+    return {
+      'image': image,
+      'label': tf.cast(record['label'], tf.int32),
+      'position': tf.cast(position, tf.int32),
+      'mask': tf.cast(real, tf.float32),
+    }
+
+  elements = order.evaluation(split, batch_size, rows, views)
+  return _batches(
+    elements, decode_record, split, data, bad, start_step, len(rows)
   )
 
 

@@ -22,7 +22,6 @@ from inception_jax import inputs
 from inception_jax.distributed import session
 from inception_jax.distributed import sharding
 from inception_jax.evaluation import evaluator
-from inception_jax.evaluation import features
 from inception_jax.runtime import files
 from inception_jax.runtime import progress_bar
 from inception_jax.runtime.process import is_primary
@@ -30,8 +29,8 @@ from inception_jax.runtime.process import is_primary
 log = logging.getLogger(__name__)
 
 IMAGES_A_FILE = 1024
-# Rows from one on, [rows, S, S, C] images with labels and masks, as those of
-# `pipeline.eval_batches` from a step on with a global batch size.
+# Rows from a step on with a global batch size: a 'label', a 'mask' and whatever
+# a `Forward` takes of each.
 Batches = Callable[[int, int], Iterator[dict[str, np.ndarray]]]
 
 
@@ -58,21 +57,21 @@ class FeatureStore:
     self._key = hashlib.sha256(text.encode()).hexdigest()
 
   def load_or_compute(
-    self, config, model, variables, size: int, width: int, mesh, batches
+    self, config, forward, variables, size: int, width: int, mesh, batches
   ) -> np.ndarray:
     """Reads the files, and computes and writes those that are missing.
 
     Args:
-      config: resolved; gives preprocessing, precision and batch size.
-      model: the network.
+      config: resolved; gives the batch size.
+      forward: (variables, a batch without label and mask) → float32 [B, width].
       variables: {'params', 'batch_stats'}.
-      size: images of the split.
+      size: how many rows there are.
       width: of the features.
       mesh: the devices, over which a batch is sharded.
-      batches: (start_step, global batch size) → `pipeline.eval_batches`.
+      batches: see `Batches`.
 
     Returns:
-      A `row_type` for each image, [size], in every process: its pooled
+      A `row_type` for each row, [size], in every process: its pooled
       features; its label; 'mask', 0 where it could not be decoded.
     """
     rows = np.zeros(size, row_type(width))
@@ -82,9 +81,7 @@ class FeatureStore:
     batch_size = sharding.round_up(min(config.batch_size, size), mesh)
     runs = _runs(missing, size)
     steps = [range(a // batch_size, -(-b // batch_size)) for a, b in runs]
-    forward = evaluator.jit_of_rows(
-      config, features.make_forward(config, model), mesh
-    )
+    forward = evaluator.jit_of_rows(config, forward, mesh)
     variables = sharding.replicate(mesh, variables)
 
     def blocks():
@@ -92,8 +89,9 @@ class FeatureStore:
         stream = batches(own[0], batch_size)
         for step, batch in zip(own, stream, strict=False):
           batch = sharding.to_global(mesh, batch)
-          batch['features'] = forward(variables, batch.pop('image'))
-          yield run, step * batch_size, sharding.replicate(mesh, batch)
+          block = {key: batch.pop(key) for key in ('label', 'mask')}
+          block['features'] = forward(variables, batch)
+          yield run, step * batch_size, sharding.replicate(mesh, block)
 
     done = _one_behind(blocks())
     total = sum(map(len, steps))

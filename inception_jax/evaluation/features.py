@@ -58,6 +58,26 @@ def make_forward(config, model, end_point: str = 'pooled'):
   return forward
 
 
+def make_view_forward(config, model):
+  """Returns pooled features of augmented images, drawn by their positions.
+
+  The function is `(variables, {'image': uint8 [B, S, S, C], 'position': int32
+  [B]}) → float32 [B, C']`. Its draws depend on `config.seed` and the position
+  alone.
+  """
+  data, of_images = config.data, make_forward(config, model)
+
+  def view(position, image):
+    key = jax.random.fold_in(jax.random.key(config.seed), position)
+    return transforms.view(key, image, data)
+
+  def forward(variables, batch):
+    images = jax.vmap(view)(batch['position'], batch['image'])
+    return of_images(variables, images)
+
+  return forward
+
+
 def extract(
   config,
   model,

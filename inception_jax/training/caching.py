@@ -7,11 +7,22 @@ import numpy as np
 from inception_jax.data.splits import Indexed
 from inception_jax.errors import UserError
 
-# Key → the value with which an image has the same features in every epoch, and
-# nothing but the classifier is trained.
-FIXED = {
+# Key → the value with which nothing but the classifier is trained, on features
+# of single images.
+FROZEN = {
   'fine_tune.freeze': ('!head', '*'),
   'fine_tune.unfreeze_at': (),
+  'data.mixup': 0.0,
+  'data.cutmix': 0.0,
+  'data.repeats': 1,
+  'data.grow_from': 0,
+  'data.eval_protocol': 'single',
+  'model.aux_head': False,
+  'model.drop_path_rate': 0.0,
+}
+# The same, and with which an image has a single view.
+FIXED = {
+  **FROZEN,
   'data.train_crop': 'none',
   'data.pad': 0,
   'data.flip': False,
@@ -21,13 +32,6 @@ FIXED = {
   'data.brightness_shift': 0.0,
   'data.color_distortion': '',
   'data.erase': 0.0,
-  'data.mixup': 0.0,
-  'data.cutmix': 0.0,
-  'data.repeats': 1,
-  'data.grow_from': 0,
-  'data.eval_protocol': 'single',
-  'model.aux_head': False,
-  'model.drop_path_rate': 0.0,
 }
 
 
@@ -36,10 +40,18 @@ def check(config) -> list[str]:
 
   The last line has all the flags to add.
   """
+  views = config.fine_tune.cached_views
+  if views < 1 or (views > 1 and not config.fine_tune.cache_features):
+    return [
+      f'fine_tune.cached_views={views}: expected at least 1, and from 2 on '
+      'fine_tune.cache_features=True'
+    ]
   if not config.fine_tune.cache_features:
     return []
   wrong = {
-    key: value for key, value in FIXED.items() if _value(config, key) != value
+    key: value
+    for key, value in (FROZEN if views > 1 else FIXED).items()
+    if _value(config, key) != value
   }
   if config.fine_tune.freeze_batch_norm == 'none':
     wrong['fine_tune.freeze_batch_norm'] = ''
@@ -51,7 +63,10 @@ def check(config) -> list[str]:
     f'{value!r}'
     for key, value in wrong.items()
   ]
-  return [*faults, f'fine_tune.cache_features: add {" ".join(flags)}']
+  hint = f'add {" ".join(flags)}'
+  if wrong.keys() - FROZEN.keys() - {'fine_tune.freeze_batch_norm'}:
+    hint += '; or fine_tune.cached_views=10, to cache ten views of each image'
+  return [*faults, f'fine_tune.cache_features: {hint}']
 
 
 def check_split(config, split) -> None:

@@ -7,6 +7,7 @@ them from memory, in the same order, and run the classifier alone.
 
 from collections.abc import Iterator
 import functools
+import json
 import os
 
 import jax
@@ -17,6 +18,7 @@ from inception_jax.data import pipeline
 from inception_jax.data.bad_images import BadImages
 from inception_jax.distributed import sharding
 from inception_jax.errors import UserError
+from inception_jax.evaluation import features
 from inception_jax.evaluation.evaluator import Evaluator
 from inception_jax.evaluation.feature_evaluator import FeatureEvaluator
 from inception_jax.evaluation.feature_store import FeatureStore
@@ -51,17 +53,22 @@ def open_feed(run: Run, start: Start) -> tuple[Iterator, Evaluator]:
   if start.step >= run.plan.total:
     return iter(()), evaluator
   trained = _features(run, start, 'train')
-  numbers = pipeline.train_numbers(run.split, config, start.step, rows)
-  return _gather(trained, numbers), evaluator
+  positions = pipeline.view_positions(run.split, config, start.step, rows)
+  return _gather(trained, positions), evaluator
 
 
 def _features(run: Run, start: Start, role: str) -> np.ndarray:
-  """Returns a `feature_store.row_type` for each image of a split."""
+  """Returns a `feature_store.row_type` for each view of a split's images."""
   config, variables = run.config, start.state.variables(ema=False)
-  split, images = {
-    'train': (run.split, run.data['images to train on']),
-    'eval': (run.eval_split, run.data['images to evaluate on']),
-  }[role]
+  if role == 'train':
+    split, images = run.split, run.data['images to train on']
+    views = config.fine_tune.cached_views
+    forward = features.make_view_forward(config, run.trainer.model)
+  else:
+    split, images = run.eval_split, run.data['images to evaluate on']
+    views = 1
+    of_images = features.make_forward(config, run.trainer.model)
+    forward = lambda variables, batch: of_images(variables, batch['image'])
   facts = {
     'format': _FORMAT,
     'role': role,
@@ -71,12 +78,22 @@ def _features(run: Run, start: Start, role: str) -> np.ndarray:
     'images': images,
     'max_pixels': config.data.max_pixels,
   }
+  if views > 1:
+    facts |= {
+      'views': views,
+      'seed': config.seed,
+      'data': {
+        key: value
+        for key, value in json.loads(config.data.to_json()).items()
+        if key != 'dir' and not key.startswith('eval_')
+      },
+    }
   bad = BadImages(split, config.data, run.workdir)
   store = FeatureStore(os.path.join(run.workdir, FOLDER), role, facts)
-  batches = functools.partial(_batches, split, config.data, bad, role)
   return store.load_or_compute(
-    *(config, run.trainer.model, variables, split.size),
-    *(caching.width(variables['params']), run.mesh, batches),
+    *(config, forward, variables, split.size * views),
+    *(caching.width(variables['params']), run.mesh),
+    functools.partial(_batches, split, config, bad, role),
   )
 
 
@@ -106,16 +123,19 @@ def _body(variables):
   }
 
 
-def _batches(split, data, bad, role: str, start_step: int, batch_size: int):
+def _batches(split, config, bad, role: str, start_step: int, batch_size: int):
+  rows = sharding.host_rows(batch_size)
+  if role == 'train':
+    return pipeline.view_batches(
+      split, config, start_step, batch_size, rows, bad
+    )
   return pipeline.eval_batches(
-    *(split, data, batch_size, sharding.host_rows(batch_size), bad),
-    start_step=start_step,
-    as_trained=role == 'train',
+    split, config.data, batch_size, rows, bad, start_step=start_step
   )
 
 
-def _gather(table: np.ndarray, numbers: Iterator[np.ndarray]) -> Iterator:
-  for own in numbers:
+def _gather(table: np.ndarray, positions: Iterator[np.ndarray]) -> Iterator:
+  for own in positions:
     rows = table[own]
     yield {
       key: np.ascontiguousarray(rows[key]) for key in ('features', 'label')

@@ -113,7 +113,8 @@ def prepare(config, workdir: str, mesh: jax.sharding.Mesh) -> Run:
   )
   trainer = trainers[0]
   evaluator = Evaluator([(config, trainer.model)], eval_split, mesh, workdir)
-  images = (split.size + eval_split.size) * config.fine_tune.cache_features
+  images = split.size * config.fine_tune.cached_views + eval_split.size
+  images *= config.fine_tune.cache_features
   _check_disk_space(workdir, trainers[-1].abstract, images)
   return Run(
     config=config,

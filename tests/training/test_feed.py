@@ -1,20 +1,27 @@
 """Training the classifier on cached features of a frozen network."""
 
+import itertools
+
 import jax
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import inception_jax
+from inception_jax.data import decode
 from inception_jax.data import pipeline
 from inception_jax.data import splits
 from inception_jax.data.augment import transforms
+from inception_jax.data.sources import registry
 from inception_jax.distributed import sharding
 from inception_jax.errors import UserError
 from inception_jax.evaluation import feature_store
+from inception_jax.evaluation import features
 from inception_jax.training import caching
 from inception_jax.training import feed
 from inception_jax.training import preflight
 from inception_jax.training import train_state
+from inception_jax.weights import pretrained
 from tests.support.checkpoints import names_in
 from tests.support.checkpoints import read_with_orbax
 from tests.support.flips import flip
@@ -147,6 +154,7 @@ def test_resume_is_bitwise_and_reads_the_features(
     train(tmp_path, config, one_device)
   # No image is read any more.
   monkeypatch.delattr(pipeline, 'eval_batches')
+  monkeypatch.delattr(pipeline, 'view_batches')
   monkeypatch.delattr(pipeline, 'train_batches')
   with caplog.at_level('INFO', 'inception_jax'):
     train(tmp_path, config, one_device)
@@ -182,8 +190,11 @@ class Reads:
     """Returns the rows of the store, and how many images were read."""
     self.count = 0
     store = feature_store.FeatureStore(self._folder, 'train', facts)
+    forward = features.make_forward(config, self._model)
     rows = store.load_or_compute(
-      *(config, self._model, variables, 25, 56, self._mesh, self)
+      config,
+      lambda variables, batch: forward(variables, batch['image']),
+      *(variables, 25, 56, self._mesh, self),
     )
     return rows, self.count
 
@@ -221,6 +232,79 @@ def test_only_what_is_missing_or_damaged_is_computed(
   assert '3 of 3 files are of other weights, images or prep' in caplog.text
 
 
+@pytest.fixture
+def views_config(config):
+  config.fine_tune.cached_views = 2
+  config.data.update(train_crop='resized', flip=True, brightness_shift=20.0)
+  return config
+
+
+def test_an_epoch_takes_the_next_view_of_each_image(views_config):
+  split = registry.load(views_config, 'val')
+  views_config.batch_size = 12  # two batches an epoch
+  positions = pipeline.view_positions(split, views_config, 0, range(12))
+  epochs = np.array(list(itertools.islice(positions, 6))).reshape(3, 24)
+  assert [sorted(x) for x in epochs] == [
+    list(range(24)),
+    list(range(24, 48)),
+    list(range(24)),
+  ]
+  assert (epochs[0] != epochs[2]).any()
+  resumed = pipeline.view_positions(split, views_config, 3, range(6, 12))
+  np.testing.assert_array_equal(next(resumed), epochs[1, 18:])
+
+
+def view_features(config, variables, one_device):
+  """Returns the pooled features of each view, image by image."""
+  model, _ = network(config, 0)
+  split = registry.load(config, 'val')
+  rows = []
+  for position in range(48):
+    record = split.fetch(tf.constant(position % 24, tf.int64))
+    seed = tf.constant([config.seed, position], tf.int64)
+    try:
+      image = decode.train_image(record['image'], seed, config.data)
+    except tf.errors.InvalidArgumentError:
+      rows.append(None)
+      continue
+    key = jax.random.fold_in(jax.random.key(config.seed), position)
+    view = transforms.view(key, image.numpy(), config.data)
+    inputs = transforms.normalize(view[None], config.data)
+    rows.append(inception_jax.features(model, variables, inputs)['pooled'][0])
+  return rows
+
+
+@pytest.mark.slow
+def test_views_are_cached_and_trained_on(
+  views_config, weights, tmp_path, one_device, eight_devices
+):
+  config = views_config
+  train(tmp_path / 'one', config, one_device)
+  assert len(set(losses(tmp_path / 'one'))) == 9
+  variables = pretrained.restore('', weights, one_device)[1].variables
+  expected = view_features(config, variables, one_device)
+  assert [i for i, x in enumerate(expected) if x is None] == [1, 25]
+  files = sorted((tmp_path / 'one' / 'features').glob('train*'))
+  assert len(files) == 5
+  body = b''.join(file.read_bytes().partition(b'\n')[2] for file in files)
+  row_type = feature_store.row_type(caching.width(variables['params']))
+  rows = np.frombuffer(body, row_type)
+  for row, wanted in zip(rows, expected, strict=True):
+    if wanted is not None:
+      np.testing.assert_allclose(row['features'], wanted, rtol=1e-4, atol=1e-5)
+  first, second = rows['features'][2:5], rows['features'][26:29]
+  assert np.abs(first - second).max() > 0.01
+
+  train(tmp_path / 'eight', config, eight_devices)
+  assert_equal_runs(*(tmp_path / name for name in ('one', 'eight')))
+
+
+def test_views_need_cached_features(config, tmp_path):
+  config.fine_tune.update(cache_features=False, cached_views=2)
+  with pytest.raises(UserError, match='cached_views=2: expected'):
+    preflight.check(config, str(tmp_path / 'run'), train=True)
+
+
 def test_what_contradicts_caching_is_told_at_once(config, tmp_path):
   config.update_from_flattened_dict(
     {
@@ -240,15 +324,16 @@ def test_what_contradicts_caching_is_told_at_once(config, tmp_path):
   )
   assert faults == [
     "fine_tune.freeze=(), expected ('!head', '*')",
+    'data.mixup=0.2, expected 0.0',
     'data.flip=True, expected False',
     "data.policy='randaugment', expected ''",
-    'data.mixup=0.2, expected 0.0',
     "fine_tune.freeze_batch_norm='none', expected ''",
   ]
   assert flags == (
     """add --config.fine_tune.freeze="('!head', '*')" """
-    '--config.data.flip=False --config.data.policy= --config.data.mixup=0.0 '
-    '--config.fine_tune.freeze_batch_norm='
+    '--config.data.mixup=0.0 --config.data.flip=False --config.data.policy= '
+    '--config.fine_tune.freeze_batch_norm=; or fine_tune.cached_views=10, to '
+    'cache ten views of each image'
   )
   assert not (tmp_path / 'run').exists()
 

@@ -34,15 +34,24 @@ def train_batch(key, batch, data, num_classes: int):
     distribution, over two classes after mixup or CutMix.
   """
   keys = iter(jax.random.split(key, len(AUGMENTATIONS) + 1))
-  images = batch['image']
-  for is_enabled, augment in AUGMENTATIONS.values():
-    if is_enabled(data):
-      images = augment(next(keys), images, data)
-  images = images.astype(jnp.float32)
+  images = _augment(keys, batch['image'], data)
   targets = jax.nn.one_hot(batch['label'], num_classes)
   if data.mixup or data.cutmix:
     images, targets = _mix(next(keys), images, targets, data)
   return normalize(images, data), targets
+
+
+def view(key, image, data):
+  """Augments an image as `train_batch` does: float32 [S, S, C], in 0…255."""
+  keys = iter(jax.random.split(key, len(AUGMENTATIONS)))
+  return _augment(keys, image[None], data)[0]
+
+
+def _augment(keys, images, data):
+  for is_enabled, augment in AUGMENTATIONS.values():
+    if is_enabled(data):
+      images = augment(next(keys), images, data)
+  return images.astype(jnp.float32)
 
 
 def per_image(function):
