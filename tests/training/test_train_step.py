@@ -249,6 +249,16 @@ def test_remat_does_not_recompute_sums_of_residual_blocks(
   assert found[1] == found[0] + 1  # the additional one is a BatchNorm's
 
 
+def test_whether_float16_overflows_is_one_comparison(tiny, one_device):
+  # XLA copies what it is computed from into each fusion that reads it.
+  count = lambda: str(make_trainer(tiny, one_device).lower().as_text()).count(
+    'stablehlo.and'
+  )
+  others = count()
+  tiny.precision = 'float16'
+  assert count() <= others + 2
+
+
 def test_float16_overflows_are_skipped(plain, one_device):
   float32, step, batches = make_steps(plain, one_device)
   for batch in batches[:2]:
