@@ -60,12 +60,15 @@ def check(config) -> list[str]:
   """
   size, channels = config.data.image_size, config.data.channels
   only_cross_entropy = config.loss == 'cross_entropy'
-  is_folder = config.data.source == 'folder'
+  holds_out = config.data.source in registry.HOLD_OUT
   dependent = {
     'data.val_fraction': (
       validation.FRACTION
-      if is_folder
-      else (lambda v: v == 0, '0, unless data.source is folder')
+      if holds_out
+      else (
+        lambda v: v == 0,
+        f'0, unless data.source is {" or ".join(registry.HOLD_OUT)}',
+      )
     ),
     'data.class_weights': (
       validation.one_of(balance.SETTINGS)

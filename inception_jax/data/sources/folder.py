@@ -17,8 +17,6 @@ import logging
 import os
 import pathlib
 
-import numpy as np
-
 from inception_jax import inputs
 from inception_jax.data import digests
 from inception_jax.data import splits
@@ -51,17 +49,7 @@ def check(config) -> list[str]:
   faults = []
   if data.val_fraction:
     del advice['eval_split']
-    where = _find(config, data.eval_split)
-    if data.eval_split == data.train_split:
-      faults.append(
-        f'data.eval_split={data.eval_split!r} is data.train_split: the images '
-        'that data.val_fraction holds out need another name, such as val'
-      )
-    elif where:
-      faults.append(
-        f'data.val_fraction={data.val_fraction}, but the split '
-        f'{data.eval_split} exists: {where}; set one of both'
-      )
+    faults = held_out.check(data, str(_find(config, data.eval_split) or ''))
   missing = [
     f'data.{key}={split!r}: neither a folder {split} nor {split}_list.txt in '
     f'{data.dir}, which contains {class_folders.listing(root)}{what_to_do}'
@@ -159,11 +147,7 @@ def _part(config, split: str, where: pathlib.Path, paths, labels, names):
   """Returns paths and labels of the held-out images, or of all others."""
   folder = where.parent if where.suffix == '.txt' else where
   relative = [path.removeprefix(f'{folder}/') for path in paths]
-  chosen = held_out.mask(relative, labels, names, config.data.val_fraction)
-  if split == config.data.train_split:
-    chosen = ~chosen
-  kept = np.flatnonzero(chosen)
-  log.info('%s: %d of %d images', split, len(kept), len(paths))
+  kept = held_out.chosen(config.data, split, relative, labels, names)
   return [paths[i] for i in kept], [labels[i] for i in kept]
 
 

@@ -1,13 +1,71 @@
-"""Which images of a folder are held out for evaluation: `data.val_fraction`."""
+"""Which images are held out for evaluation: `data.val_fraction`."""
 
 from collections.abc import Sequence
 import hashlib
+import logging
 import math
 import unicodedata
 
 import numpy as np
 
 from inception_jax import errors
+
+log = logging.getLogger(__name__)
+
+
+def check(data, where: str) -> list[str]:
+  """Returns what is wrong with the names of the splits.
+
+  Args:
+    data: `config.data`.
+    where: the evaluation split that should not exist; '': it does not.
+  """
+  if not data.val_fraction:
+    return []
+  if data.eval_split == data.train_split:
+    return [
+      f'data.eval_split={data.eval_split!r} is data.train_split: the images '
+      'that data.val_fraction holds out need another name, such as val'
+    ]
+  if where:
+    return [
+      f'data.val_fraction={data.val_fraction}, but the split '
+      f'{data.eval_split} exists: {where}; set one of both'
+    ]
+  return []
+
+
+def split_keys(data) -> tuple[str, ...]:
+  """Returns the keys of `config.data` whose splits have to exist."""
+  return (
+    ('train_split',) if data.val_fraction else ('train_split', 'eval_split')
+  )
+
+
+def stored_split(data, split: str) -> str:
+  """Returns the name of the split that the images of `split` are in."""
+  return data.train_split if data.val_fraction else split
+
+
+def chosen(
+  data,
+  split: str,
+  names: Sequence[str],
+  labels: Sequence[int],
+  class_names: Sequence[str],
+) -> np.ndarray:
+  """Returns which images belong to a split: their numbers, int64, ascending.
+
+  Without `data.val_fraction`, all of them. Otherwise as `mask`.
+  """
+  if not data.val_fraction:
+    return np.arange(len(names))
+  kept = mask(names, labels, class_names, data.val_fraction)
+  if split == data.train_split:
+    kept = ~kept
+  numbers = np.flatnonzero(kept)
+  log.info('%s: %d of %d images', split, len(numbers), len(names))
+  return numbers
 
 
 def mask(

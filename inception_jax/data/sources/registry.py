@@ -14,9 +14,11 @@ from inception_jax.data import splits
 from inception_jax.data.sources import cifar
 from inception_jax.data.sources import digits as digits_lib
 from inception_jax.data.sources import folder
+from inception_jax.data.sources import huggingface
 from inception_jax.data.sources import synthetic as synthetic_lib
 from inception_jax.data.sources import tfds
 from inception_jax.data.sources import tfrecord
+from inception_jax.data.sources import webdataset
 from inception_jax.errors import UserError
 
 
@@ -38,7 +40,11 @@ SOURCES = {
   'folder': Source(folder.load, folder.check),
   'cifar': Source(cifar.load, cifar.check),
   'tfrecord': Source(tfrecord.load, tfrecord.check),
+  'huggingface': Source(huggingface.load, huggingface.check),
+  'webdataset': Source(webdataset.load, webdataset.check),
 }
+# Those that `data.val_fraction` can hold out images of.
+HOLD_OUT = ('folder', 'huggingface', 'webdataset')
 _TFDS = Source(tfds.load, tfds.check)
 
 
