@@ -43,11 +43,13 @@ def get_config() -> ConfigDict:
   config.data = ConfigDict()
   config.data.source = 'digits'  # docs/data.md lists the others
   config.data.dir = ''  # tfds: '' is $TFDS_DATA_DIR or tfds's default
-  # Names of subfolders (source 'folder') or any tfds split, 'train[:99%]'.
+  # Names of subfolders (source 'folder'), any tfds split, 'train[:99%]', or a
+  # pattern of shards, 'train-{000..127}.tar' (webdataset).
   config.data.train_split = 'train'
   config.data.eval_split = 'test'
-  # Folder without an evaluation split: this fraction of the training images is
-  # held out under the name eval_split, by a hash of each one's name.
+  # Without an evaluation split: this fraction of the training images is held
+  # out under the name eval_split, by a hash of each one's name; folder,
+  # huggingface and webdataset.
   config.data.val_fraction = 0.0
   # '': class folders that are all numbers are sorted as numbers; text: as text,
   # as earlier versions did, whose runs resume so by themselves; folder only.
@@ -64,11 +66,14 @@ def get_config() -> ConfigDict:
   # Whether folders to evaluate on may lack classes of the training split.
   config.data.allow_missing_classes = False
   config.data.max_pixels = 80_000_000  # larger images are not decoded
-  config.data.shuffle_buffer = 8192  # encoded records; tfds's TFRecords only
+  config.data.shuffle_buffer = (
+    8192  # encoded records; tfds's TFRecords, Parquet
+  )
   # Repeated augmentation: copies of an image in a batch, augmented differently.
   # An epoch has as many steps as before, and 1/repeats of the images.
   config.data.repeats = 1
-  # For classes of unequal size, one of both, of folder, cifar and digits.
+  # For classes of unequal size, one of both; not of tfds, tfrecord and
+  # Parquet.
   # balanced: a class weighs N / (C n) in the loss, with n of the N images of C
   # classes, and the loss is the plain mean over the batch; '': 1
   config.data.class_weights = ''

@@ -15,18 +15,19 @@ def check(data, split: Split) -> None:
 
   The labels of tfds, TFRecords and random images are only known once read.
   """
-  if (data.class_weights or data.sampling) and _labels(split) is None:
+  if (data.class_weights or data.sampling) and split.labels is None:
     key = 'class_weights' if data.class_weights else 'sampling'
     raise UserError(
       f"data.{key}='balanced': {data.source} cannot count its classes before "
-      'it reads the images; folder, cifar and digits can'
+      'it reads the images; folder, cifar, digits, huggingface and '
+      'webdataset can'
     )
 
 
 def describe(split: Split) -> str:
   """Returns the numbers of images and classes, and the extremes, in a line."""
   text = f'{split.size} images of {len(split.class_names)} classes'
-  if (labels := _labels(split)) is None:
+  if (labels := split.labels) is None:
     return text
   counts = np.bincount(labels, minlength=len(split.class_names))
   least, most = int(counts.argmin()), int(counts.argmax())
@@ -47,7 +48,7 @@ def class_weights(data, split: Split, num_outputs: int) -> np.ndarray | None:
   """
   if not data.class_weights:
     return None
-  classes, counts = np.unique(_labels(split), return_counts=True)
+  classes, counts = np.unique(split.labels, return_counts=True)
   weights = np.ones(num_outputs, np.float32)
   weights[classes] = counts.sum() / (len(classes) * counts)
   return weights
@@ -61,7 +62,7 @@ def sampler(split: Split, seed):
   a function of the seed and the number.
   """
   _, labels, counts = np.unique(
-    _labels(split), return_inverse=True, return_counts=True
+    split.labels, return_inverse=True, return_counts=True
   )
   records = tf.constant(np.argsort(labels, kind='stable'), tf.int64)
   starts = tf.constant(np.cumsum(counts) - counts, tf.int64)
@@ -80,7 +81,3 @@ def sampler(split: Split, seed):
     return tf.gather(records, tf.gather(starts, label) + index)
 
   return record
-
-
-def _labels(split: Split) -> np.ndarray | None:
-  return getattr(split, 'labels', None)

@@ -45,6 +45,7 @@ class Sequential:
       Iteration fails unless there are `size` records.
     fetch: element of `epoch` → record.
     name: element of `epoch` → the record's name for people.
+    labels: as in `Indexed`.
   """
 
   size: int
@@ -53,6 +54,7 @@ class Sequential:
   fetch: Callable[[Any], dict[str, Any]]
   name: Callable[[Any], str]
   digest: Callable[[], str]
+  labels: np.ndarray | None = None
 
 
 Split = Indexed | Sequential

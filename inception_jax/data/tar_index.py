@@ -13,6 +13,8 @@ _MOST_HEADER = 2**20  # bytes of a long name, or of a file's attributes
 _FILE = (b'0', b'\0', b'7')
 _FOLDER, _PAX, _GLOBAL, _LONG_NAME = b'5', b'x', b'g', b'L'
 _ATTRIBUTE = re.compile(rb'(\d{1,20}) ([^=]+)=')
+_DAMAGED = 'a header is damaged'
+_NO_TAR = 'it is no uncompressed .tar'
 
 
 def index(read, size: int) -> Iterator[tuple[str, int, int]]:
@@ -50,7 +52,7 @@ def index(read, size: int) -> Iterator[tuple[str, int, int]]:
       name = name.decode(errors='surrogateescape')
       if kind in _FILE:
         if b'size' in attributes:
-          length = _number(attributes[b'size'], 10, name)
+          length = _number(attributes[b'size'], 10, _DAMAGED)
         if length > size - at:
           raise ValueError(
             f'it is truncated: {name[:80]!r} ends behind its end'
@@ -69,12 +71,9 @@ def index(read, size: int) -> Iterator[tuple[str, int, int]]:
     at += len(rest)
 
 
-_NO_TAR = 'it is no uncompressed .tar'
-
-
 def _check(header: bytes, at: int) -> int:
   """Returns the size in a header whose checksum is right."""
-  wrong = 'a header is damaged' if at else _NO_TAR
+  wrong = _DAMAGED if at else _NO_TAR
   stored = _number(header[148:156].strip(b' \0') or b'-', 8, wrong)
   if sum(header) - sum(header[148:156]) + 8 * ord(' ') != stored:
     raise ValueError(wrong)
@@ -86,7 +85,7 @@ def _check(header: bytes, at: int) -> int:
 
 def _number(digits: bytes, base: int, wrong: str) -> int:
   if not digits.isdigit() or len(digits) > 20:
-    raise ValueError(f'{wrong[:80]}: {digits[:20]!r} is no number')
+    raise ValueError(wrong)
   return int(digits, base)
 
 
@@ -106,7 +105,7 @@ def _attributes(content: bytes) -> dict[bytes, bytes]:
     match = _ATTRIBUTE.match(content, at)
     end = at + int(match[1]) if match else 0
     if not match or not match.end() < end <= len(content):
-      raise ValueError('the attributes of a file are damaged')
+      raise ValueError(_DAMAGED)
     if match[2].startswith(b'GNU.sparse'):
       raise ValueError('a file is sparse')
     if match[2] in (b'path', b'size'):

@@ -34,12 +34,14 @@ from inception_jax.runtime import files
 log = logging.getLogger(__name__)
 
 _MOST_LOGGED = 20
+# Beside tfds; only class folders are unpacked.
+_SOURCES = ('folder', 'cifar', 'tfrecord', 'huggingface', 'webdataset')
 
 _CONFIG = config_flags.DEFINE_config_file(
   'config', defaults.__file__, 'The recipe that will read the dataset.'
 )
 _SOURCE = flags.DEFINE_string(
-  'source', '', 'tfds:NAME, folder, cifar or tfrecord.'
+  'source', '', f'tfds:NAME, {", ".join(_SOURCES)}.'
 )
 _DATA_DIR = cli.define_path(
   'data_dir', 'The folder of the dataset, existing or to be made.'
@@ -85,15 +87,15 @@ def main():
   is_tfds = source.startswith(tfds.PREFIX)
   name = source.removeprefix(tfds.PREFIX)
   problems = []
-  if not (is_tfds or source in ('folder', 'cifar', 'tfrecord')):
+  if not (is_tfds or source in _SOURCES):
     problems.append(
-      f'--source={source}: expected tfds:NAME, folder, cifar or tfrecord'
+      f'--source={source}: expected tfds:NAME or one of {", ".join(_SOURCES)}'
     )
   if not data_dir:
     problems.append(
       '--data_dir is missing: the folder of the dataset, existing or to be made'
     )
-  if _ARCHIVES.value and source in ('cifar', 'tfrecord'):
+  if _ARCHIVES.value and source in _SOURCES[1:]:
     problems.append(f'--archive: {source} is read as it is, not unpacked')
   problems += _check_image_flags(source, data_dir)
   if problems:

@@ -14,12 +14,15 @@ import tensorflow as tf
 from inception_jax.data import decode
 from inception_jax.data.prepare import archives
 from inception_jax.data.sources import cifar
+from inception_jax.data.sources import huggingface
 from inception_jax.data.sources import tfrecord
+from inception_jax.data.sources import webdataset
 from inception_jax.errors import UserError
 from inception_jax.models import factory
 from inception_jax.weights import mindspore_file
 from inception_jax.weights import readers
 from tests.fuzz.bounds import Target
+from tests.support import written_datasets
 from tests.support.tar_files import tar
 from tests.support.tiny import tiny_config
 
@@ -156,6 +159,47 @@ def _tfrecord_seeds():
     return [example, file.read()]
 
 
+def _read_shard(content, folder):
+  _write(_with_checksums(content), folder, 'train-0.tar')
+  config = _config_in(folder, 'webdataset')
+  assert webdataset.check(config)  # there is no test
+  _fetch(webdataset.load(config, 'train'))
+
+
+def _read_arrow(content, folder):
+  _write(content, folder, 'x.arrow')
+  _write(b'{"_data_files": [{"filename": "x.arrow"}]}', folder, 'state.json')
+  _fetch(huggingface.load(_config_in(folder, 'huggingface'), 'train'))
+
+
+def _read_state(content, folder):
+  for path in written_datasets.FOLDER.glob('arrow/*/*.arrow'):
+    _write(path.read_bytes(), folder, path.name)
+  _write(content, folder, 'state.json')
+  huggingface.load(_config_in(folder, 'huggingface'), 'train')
+
+
+def _read_parquet(content, folder):
+  _write(content, folder, 'train.parquet')
+  split = huggingface.load(_config_in(folder, 'huggingface'), 'train')
+  _fetch(split, list(split.epoch((0, 1)).take(4)))
+
+
+def _fetch(split, elements=None):
+  """Fetches a few records; `pipeline` makes bad images of those that fail."""
+  for element in elements or range(min(split.size, 4)):
+    try:
+      split.fetch(tf.constant(element, tf.int64))
+    except (OSError, ValueError, ArithmeticError, tf.errors.OpError):
+      pass
+
+
+def _written(pattern: str):
+  return lambda: [
+    path.read_bytes() for path in sorted(written_datasets.FOLDER.glob(pattern))
+  ]
+
+
 def _weights_reader(name: str):
   return lambda content, folder: readers.read(_write(content, folder, name))
 
@@ -234,6 +278,10 @@ TARGETS = {
     # Those that `pipeline` makes bad images of.
     (UserError, tf.errors.OpError, UnicodeDecodeError),
   ),
+  'webdataset': Target((_read_shard,), _written('webdataset/*.tar')),
+  'arrow': Target((_read_arrow,), _written('arrow/*/*.arrow')),
+  'state': Target((_read_state,), _written('arrow/*/state.json')),
+  'parquet': Target((_read_parquet,), _written('parquet/*/*.parquet')),
   'mindspore': Target((_weights_reader('x.ckpt'),), _mindspore_seeds),
   'graph': Target((_weights_reader('x.pb'),), _graph_seeds),
   'image': Target(

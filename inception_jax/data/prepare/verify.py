@@ -11,8 +11,10 @@ from inception_jax.data.bad_images import BadImages
 from inception_jax.data.prepare import imagenet
 from inception_jax.data.sources import cifar
 from inception_jax.data.sources import folder
+from inception_jax.data.sources import huggingface
 from inception_jax.data.sources import registry
 from inception_jax.data.sources import tfds
+from inception_jax.data.sources import webdataset
 from inception_jax.errors import UserError
 from inception_jax.errors import printable
 
@@ -36,9 +38,16 @@ def _split_names(config) -> list[str]:
   """Returns all splits; [] if the source does not list them."""
   if tfds.is_tfds(config):
     return tfds.split_names(config)
-  if config.data.source == 'cifar':
-    return list(cifar.SPLITS)
-  return folder.split_names(config) if config.data.source == 'folder' else []
+  match config.data.source:
+    case 'cifar':
+      return list(cifar.SPLITS)
+    case 'folder':
+      return folder.split_names(config)
+    case 'huggingface':
+      return huggingface.split_names(config)
+    case 'webdataset':
+      return webdataset.split_names(config)
+  return []
 
 
 def check_counts(source: str, splits: dict, archives: list[str]) -> None:

@@ -90,7 +90,7 @@ def _images(column, whole):
     raise ValueError(f'its images are {content.type}')
   _, offsets, data = content.buffers()
   count = len(content)
-  if not count or data is None:
+  if not count or not data:  # no bytes at all
     ranges = np.zeros((count, 2), np.int64)
   else:
     begin = data.address - whole.address

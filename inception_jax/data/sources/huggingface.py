@@ -180,7 +180,7 @@ def _arrow(root, paths, parts, labels, names, kept, name, digest):
   for part in parts:
     for row, path in part.paths.items():
       try:
-        others.append(_inside(root, path))
+        others.append(huggingface_files.inside(root, path))
         rows[start + row] = (len(paths) + len(others) - 1, 0, ranges.WHOLE_FILE)
       except ValueError as error:
         faults[start + row] = str(error)
@@ -206,7 +206,7 @@ def _parquet(
     np.concatenate([np.arange(len(part[0])) for part in parts]),
     np.cumsum([0, *rows]),
   )
-  most = 2 + -(-window * len(rows) // len(labels))
+  most = parquet_files.num_kept(groups, window)
   log.info(
     'shuffling %d row groups within %d images; up to %d MB of memory',
     *(len(rows), window, most * size / len(rows) / 1e6),
@@ -218,7 +218,7 @@ def _parquet(
   def read(record):
     content, path = reader(int(record))
     if content is None:
-      return files_lib.read(_inside(root, path))
+      return files_lib.read(huggingface_files.inside(root, path))
     return content
 
   def epoch(seed):
@@ -234,20 +234,6 @@ def _parquet(
       'label': tf.gather(known, record),
     }
 
-  return Sequential(len(kept), tuple(names), epoch, fetch, name, digest)
-
-
-def _inside(root: pathlib.Path, path: str | None) -> str:
-  """Returns the path of an image that is a file of the dataset's own.
-
-  Raises:
-    ValueError: it is none.
-  """
-  if not path:
-    raise ValueError('there is no image, and no path of one')
-  if os.path.isabs(path) or '..' in path.split('/') or '\0' in path:
-    raise ValueError(
-      f'{path!r} is the path of an image that is not in the dataset: '
-      'datasets.save_to_disk stores the images themselves'
-    )
-  return os.path.join(root, path)
+  return Sequential(
+    len(kept), tuple(names), epoch, fetch, name, digest, labels[kept]
+  )

@@ -68,6 +68,22 @@ def read_json(path) -> dict[str, Any]:
   return value if isinstance(value, dict) else {}
 
 
+def inside(root: pathlib.Path, path: str | None) -> str:
+  """Returns the path of an image that is a file of the dataset's own.
+
+  Raises:
+    ValueError: it is none.
+  """
+  if not path:
+    raise ValueError('there is no image, and no path of one')
+  if os.path.isabs(path) or '..' in path.split('/') or '\0' in path:
+    raise ValueError(
+      f'{path!r} is the path of an image that is not in the dataset: '
+      'datasets.save_to_disk stores the images themselves'
+    )
+  return os.path.join(root, path)
+
+
 def _saved(folder: pathlib.Path) -> list[str]:
   """Returns the files that `save_to_disk` lists in a folder."""
   state = read_json(folder / _STATE)

@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 
 _NAMES = 'classnames.txt'
 _FIELDS = ('label', 'cls')  # of KEY.json
+_SPLITS = ('train', 'val', 'validation', 'test')
 _MOST_CLASSES = 1_000_000
 _MOST_BYTES = 2**20  # of a label's file
 _MOST_FAULTS = 10  # of a shard
@@ -125,6 +126,12 @@ def load(config, split: str) -> Indexed:
     return f'{paths[rows[index, 0]]}, {members[kept[index]]}'
 
   return ranges.split_of(paths, rows, labels, names, name, digest, {})
+
+
+def split_names(config) -> list[str]:
+  """Returns which splits of the usual names there are."""
+  root = _root(config)
+  return [name for name in _SPLITS if webdataset_files.find(root, name)]
 
 
 def _root(config) -> pathlib.Path:

@@ -519,10 +519,11 @@ def test_faulty_held_out_splits_are_reported(unsplit):
   assert "data.train_split='train': neither" in missing
 
 
-def test_only_folders_hold_a_fraction_out():
+def test_sources_that_cannot_hold_a_fraction_out():
   config = factory.resolve(digits.get_config())
   config.data.val_fraction = 0.1
   (fault,) = config_check.check(config)
   assert fault == (
-    'data.val_fraction=0.1: expected 0, unless data.source is folder'
+    'data.val_fraction=0.1: expected 0, unless data.source is folder or '
+    'huggingface or webdataset'
   )
