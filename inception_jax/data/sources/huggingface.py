@@ -39,7 +39,12 @@ _MOST_BYTES = 2**29  # of row groups that are kept in memory
 
 def recognises(path: str) -> bool:
   """Returns whether a folder looks like a dataset of this source."""
-  return bool(huggingface_files.splits(pathlib.Path(path)))
+  try:
+    return bool(huggingface_files.splits(pathlib.Path(path)))
+  except OSError:
+    return False
+  except errors.UserError:  # opening it says what is wrong
+    return True
 
 
 def check(config) -> list[str]:
@@ -141,8 +146,8 @@ def _each(paths: Sequence[str], function) -> list:
       results.append(function(path))
     except errors.UserError:
       raise
-    except (OSError, ValueError, MemoryError, pyarrow.ArrowException) as error:
-      faults.append(f'{path} is damaged: {errors.one_line(error)}')
+    except (OSError, ValueError, pyarrow.ArrowException) as error:
+      faults.append(f'{path} cannot be read: {errors.one_line(error)}')
   if faults:
     raise errors.UserError(*errors.shorten(faults))
   return results

@@ -108,7 +108,7 @@ def _parquet(root: pathlib.Path, folders) -> dict[str, list[str]]:
   """Returns the Parquet files of each split, in a folder or one below it."""
   found: dict[str, dict] = {}
   for folder in (root, *folders):
-    for path in sorted(folder.glob('*.parquet')):
+    for path in sorted(folder.glob('[!.]*.parquet')):
       shard = _SHARD.fullmatch(path.name)
       own = path.stem if folder is root else folder.name
       places = found.setdefault(shard['split'] if shard else own, {})

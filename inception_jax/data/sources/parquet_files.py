@@ -61,6 +61,11 @@ def read(path: str, image: str, label: str):
           if column.path_in_schema.partition('.')[0] == image
         )
       )
+    if (largest := max(sizes, default=0)) > _MOST_BYTES:
+      raise ValueError(
+        f'a row group has {largest} bytes of images, at most {_MOST_BYTES} are '
+        'read: write it again, with row_group_size=100'
+      )
     labels = file.read([label], use_threads=False).column(0)
   if len(labels) != sum(rows):
     raise ValueError(f'it has {len(labels)} labels for {sum(rows)} rows')

@@ -53,7 +53,7 @@ class _Sample(NamedTuple):
 def recognises(path: str) -> bool:
   """Returns whether a folder looks like a dataset of this source."""
   root = pathlib.Path(path)
-  shards = sorted(root.glob('*.tar')) or sorted(root.glob('*/*.tar'))
+  shards = sorted(root.glob('[!.]*.tar')) or sorted(root.glob('*/[!.]*.tar'))
   try:
     return bool(shards) and bool(next(_samples(str(shards[0]))))
   except (OSError, ValueError, StopIteration):

@@ -37,17 +37,17 @@ def find(root: pathlib.Path, split: str) -> list[str]:
   own = re.compile(
     rf'(.*[-_.])?{re.escape(split)}([-_.]?\d+)?(-of-\d+)?\.tar', re.DOTALL
   )
-  names = [name for name in sorted(os.listdir(root)) if own.fullmatch(name)]
+  names = [name for name in _tars(root) if own.fullmatch(name)]
   folder = root
   if not names and split not in ('', '.', '..') and (root / split).is_dir():
     folder = root / split
-    names = [x for x in sorted(os.listdir(folder)) if x.endswith('.tar')]
+    names = _tars(folder)
   return [str(folder / name) for name in names + _between(names)]
 
 
 def shards(root: pathlib.Path) -> list[str]:
   """Returns all shards in a folder, and those that lie between them."""
-  names = [name for name in sorted(os.listdir(root)) if name.endswith('.tar')]
+  names = _tars(root)
   return [str(root / name) for name in names + _between(names)]
 
 
@@ -80,6 +80,11 @@ def expand(pattern: str) -> list[str]:
   if len(names) > _MOST_SHARDS:
     raise errors.UserError(f'{pattern}: more than {_MOST_SHARDS} files')
   return list(map(''.join, names))
+
+
+def _tars(folder: pathlib.Path) -> list[str]:
+  # macOS adds ._NAME.tar to shared disks.
+  return sorted(path.name for path in folder.glob('[!.]*.tar'))
 
 
 def _choices(inside: str) -> list[str]:

@@ -62,6 +62,8 @@ def test_what_the_package_wrote(kind, place):
   assert config_check.check(config) == []
   assert huggingface.split_names(config) == ['test', 'train']
   assert huggingface.recognises(folder)
+  assert not huggingface.recognises(folder / place)
+  assert not huggingface.recognises(written_datasets.FOLDER / 'webdataset')
   opened = registry.load(config, 'test')
   assert opened.class_names == written_datasets.NAMES
   assert opened.labels.tolist() == [0, 1, 2, 0, 1]
@@ -179,7 +181,7 @@ def test_damaged_arrow(tmp_path):
   paths[0].write_bytes(content[:-500])
   paths[1].write_bytes(b'ARROW1\0\0' + content)
   faults = faults_of(registry.load, config, 'train')
-  assert [fault.split(' is damaged: ')[0] for fault in faults] == [
+  assert [fault.split(' cannot be read: ')[0] for fault in faults] == [
     *map(str, paths)
   ]
   paths[1].unlink()
@@ -194,7 +196,8 @@ def test_damaged_arrow(tmp_path):
   path = write(tmp_path / 'b', 'arrow', columns, options=options)
   config = config_of('huggingface', tmp_path / 'b')
   assert faults_of(registry.load, config, 'train') == [
-    f'{path} is damaged: it is compressed: save it with datasets.save_to_disk'
+    f'{path} cannot be read: it is compressed: save it with '
+    'datasets.save_to_disk'
   ]
 
 
@@ -216,7 +219,7 @@ def test_damaged_parquet(tmp_path):
   ]
   first.write_bytes(content[:-20])
   (fault,) = faults_of(registry.load, config, 'train')
-  assert fault.startswith(f'{first} is damaged: ')
+  assert fault.startswith(f'{first} cannot be read: ')
   second.unlink()
   assert registry.check(config) == [f'{folder}/data lacks train-00001-of-00002']
   (folder / 'other').mkdir()

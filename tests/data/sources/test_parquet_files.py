@@ -26,8 +26,10 @@ def test_order():
   for other in (order(0, 2), order(1, 1), np.arange(SIZE)):
     assert (first == other).mean() < 0.01
   np.testing.assert_array_equal(np.sort(first), records)
-  # A group's images are within the window, neighbours rarely side by side.
+  # Groups are shuffled. A group's images are within the window, and rarely
+  # side by side.
   places = np.argsort(first).reshape(-1, ROWS)
+  assert abs(np.corrcoef(places.mean(1), range(len(places)))[0, 1]) < 0.3
   spans = places.max(1) - places.min(1)
   assert np.median(spans) > 0.85 * WINDOW
   assert spans.max() < 1.3 * WINDOW

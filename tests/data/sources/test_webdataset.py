@@ -41,6 +41,7 @@ def test_what_the_package_wrote(folder):
 
 def test_names_of_splits(folder):
   config = config_of('webdataset', folder, eval_split='val')
+  (folder / '._train-000007.tar').write_bytes(b'of macOS')
   (fault,) = registry.check(config)
   assert fault.startswith("data.eval_split='val': no shards val-000000.tar …")
   assert "--config.data.eval_split='shard-{000000..000127}.tar'" in fault
