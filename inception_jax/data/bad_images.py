@@ -2,8 +2,11 @@
 
 Decoding runs in TensorFlow's threads and is not slowed down by this. When a
 batch fails, its images are tried one by one, each bad one is replaced by the
-next good one, and reading continues from that batch. The substitute at a
-position depends on the data alone, so that a resume repeats it.
+next good one, and reading continues from that batch. What is known is looked up
+in TensorFlow's graph: by record where elements are record numbers, so that a
+bad image costs that once, and else by position. Whether an image is bad does
+not depend on its crop, so the substitute depends on the data alone, and a
+resume repeats it.
 """
 
 from collections.abc import Callable
@@ -29,8 +32,9 @@ class BadImages:
   """The bad images of one split, as far as this process has read it.
 
   Attributes:
-    substitutes: position → the record that is read there instead, by index or,
-      for a `Sequential` split, by place in file order.
+    substitutes: number of a bad record → that of the record that is read
+      instead; for a `Sequential` split whose elements are no numbers, position
+      → place in file order.
   """
 
   def __init__(self, split: splits.Split, data, workdir: str = ''):
@@ -79,7 +83,7 @@ class BadImages:
       )
 
     def substitute(position, element):
-      number = table.lookup(position)
+      number = table.lookup(_key(position, element))
       is_bad = number >= 0
       element = tf.cond(is_bad, lambda: by_number(number), lambda: element)
       return element, is_bad
@@ -99,11 +103,12 @@ class BadImages:
     """
     known = len(self.substitutes)
     for position, element in elements:
-      if self._decodes(position, element, decode):
+      key = int(_key(position, element))
+      if key in self.substitutes or self._decodes(position, element, decode):
         continue
       candidates = self._candidates(element)
       good = (n for n, x in candidates if self._decodes(position, x, decode))
-      self.substitutes[int(position)] = number = next(good, -1)
+      self.substitutes[key] = number = next(good, -1)
       if number < 0:
         raise errors.UserError(
           f'none of the {self._split.size} images can be decoded:',
@@ -154,6 +159,12 @@ class BadImages:
 
   def _listing(self) -> list[str]:
     return errors.shorten([f'  {line}' for line in self.lines])
+
+
+def _key(position, element):
+  """Returns what `BadImages.substitutes` is keyed by: an int64 scalar."""
+  is_number = tf.is_tensor(element) and element.dtype == tf.int64
+  return element if is_number else position
 
 
 def one_line(error: Exception) -> str:

@@ -106,6 +106,21 @@ def test_training_replaces_bad_images(damaged):
   )
 
 
+def test_a_bad_image_rebuilds_the_reader_once(damaged, monkeypatch):
+  built, build = [], pipeline._dataset
+  monkeypatch.setattr(
+    pipeline, '_dataset', lambda *args: built.append(0) or build(*args)
+  )
+  config = damaged_config(damaged)
+  batches = pipeline.train_batches(
+    registry.load(config, 'train'), config, 0, range(6)
+  )
+  for _ in range(14):  # four epochs, of 20 images
+    next(batches)
+  # Six images are bad, of which one batch may have several.
+  assert 2 <= len(built) <= 7
+
+
 def test_too_many_bad_images_are_an_error(damaged, tmp_path):
   config = damaged_config(damaged, max_bad_fraction=0.1)
   opened = registry.load(config, 'validation')
