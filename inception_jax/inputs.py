@@ -10,6 +10,7 @@ from inception_jax.errors import UserError
 
 # JSON nested deeper is nobody's data, and exhausts the stack of its readers.
 _MOST_LEVELS = 50
+_MAX_DEPTH = 32  # folders in each other
 
 
 def expand_home(path: str) -> str:
@@ -40,6 +41,27 @@ def _without_parents(path: str) -> str:
   if '..' not in rest or '://' in path:
     return path
   return os.path.realpath(path)
+
+
+def parts_inside(name: str) -> tuple[str, ...]:
+  """Returns the folders and the name of a file in an archive.
+
+  Stricter than tarfile.data_filter, which strips a leading slash and allows
+  '..' that stays inside.
+
+  Raises:
+    ValueError: it would lie outside, or has no name.
+  """
+  parts = tuple(part for part in name.split('/') if part not in ('', '.'))
+  if (
+    os.path.basename(name) in ('', '.')
+    or name.startswith('/')
+    or '..' in parts
+    or '\0' in name
+    or len(parts) > _MAX_DEPTH
+  ):
+    raise ValueError(f'{name[:80]!r} lies outside of the archive')
+  return parts
 
 
 def parse_number(text: str) -> int | None:

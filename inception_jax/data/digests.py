@@ -3,10 +3,14 @@
 from collections.abc import Iterable
 from collections.abc import Sequence
 import hashlib
+import io
 import os
+from typing import BinaryIO
 
 from etils import epath
 import numpy as np
+
+from inception_jax.data import zips
 
 # Of a million files, the sizes would take three seconds, and more over a
 # network: beyond these numbers, they are of evenly spaced files. By names and
@@ -36,7 +40,7 @@ def sizes(paths: Sequence[str]) -> np.ndarray:
 
   def size(path):
     try:
-      return os.stat(path).st_size
+      return zips.size(path)
     except OSError:  # reported when it is read
       return -1
 
@@ -46,13 +50,23 @@ def sizes(paths: Sequence[str]) -> np.ndarray:
 def ends(paths: Sequence[str]) -> np.ndarray:
   """Returns the first and the last bytes of up to 100 of the files, uint8."""
   content = bytearray()
-  for path in map(epath.Path, _some(paths, _CONTENTS)):
-    if path.is_file():  # opening a pipe would block
-      with path.open('rb') as file:
-        content += file.read(_END)
-        file.seek(max(0, file.seek(0, os.SEEK_END) - _END))
-        content += file.read(_END)
+  for path in _some(paths, _CONTENTS):
+    with _open(path) as file:
+      content += file.read(_END)
+      file.seek(max(0, file.seek(0, os.SEEK_END) - _END))
+      content += file.read(_END)
   return np.frombuffer(content, np.uint8)
+
+
+def _open(path: str) -> BinaryIO:
+  """Opens a file; what is none, or damaged, is as an empty one."""
+  if zips.within(path):
+    try:
+      return zips.open_file(path)
+    except OSError:  # reported when it is read
+      return io.BytesIO()
+  path = epath.Path(path)  # opening a pipe would block
+  return path.open('rb') if path.is_file() else io.BytesIO()
 
 
 def _some(paths: Sequence[str], count: int) -> Sequence[str]:

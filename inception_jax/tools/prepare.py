@@ -144,6 +144,8 @@ def _check_image_flags(source: str, data_dir: str) -> list[str]:
   ]
   if not (_FIX.value and data_dir):
     return problems
+  if os.path.isfile(data_dir):
+    problems.append(f'--fix: {data_dir} is only read; unpack it first')
   if os.path.lexists(_FIX.value):
     problems.append(f'--fix={_FIX.value} already exists')
   target, data = map(os.path.realpath, (_FIX.value, data_dir))

@@ -1,5 +1,6 @@
 """Readers of archives, datasets, weight files and images."""
 
+import contextlib
 import functools
 import gzip
 import io
@@ -12,6 +13,7 @@ from PIL import Image
 import tensorflow as tf
 
 from inception_jax.data import decode
+from inception_jax.data import zips
 from inception_jax.data.prepare import archives
 from inception_jax.data.sources import cifar
 from inception_jax.data.sources import huggingface
@@ -25,6 +27,8 @@ from tests.fuzz.bounds import Target
 from tests.support import written_datasets
 from tests.support.tar_files import tar
 from tests.support.tiny import tiny_config
+from tests.support.zip_files import entry
+from tests.support.zip_files import raw
 
 _MAX_PIXELS = 10_000
 
@@ -40,6 +44,14 @@ def _read_archive(content, folder):
     archives.unpack(path, str(folder / 'out'), 2**20)
   finally:
     assert {file.name for file in folder.iterdir()} <= {'x.tar', 'out'}
+
+
+def _read_zip(content, folder):
+  path = _write(content, folder, 'x.zip')
+  archive, _ = zips.within(path)
+  for number in range(len(archive.sizes)):
+    with contextlib.suppress(ValueError):  # an image that is damaged
+      archive.read(number)
 
 
 def _with_checksums(content) -> bytes:
@@ -60,7 +72,9 @@ def _archive_seeds():
   plain = tar([(member, b'image'), ('c', b'')])
   long = tar([('d' * 150 + '/x', b'1')])
   nested = tar([('n01.tar', plain), ('n02.tar', tar([('x', b'2')]))])
-  return [plain, long, nested, gzip.compress(nested, mtime=0)]
+  zips_ = [raw(entry('a/b', b'1' * 99, method=m)) for m in (0, 8)]
+  zips_.append(raw(entry('x/', b''), entry('é', b'2'), entry('n.tar', plain)))
+  return [plain, long, nested, gzip.compress(nested, mtime=0), *zips_]
 
 
 def _archive_hostile():
@@ -70,7 +84,9 @@ def _archive_hostile():
     member = tarfile.TarInfo('a')
     member.type, member.linkname = kind, '..'
     archives_.append(tar([(member, b''), ('a/x', b'1')]))
-  return archives_
+  bomb = entry('a', bytes(2**24), method=8, size=99)
+  archives_.append(raw(bomb, entry('b', offset=0)))
+  return [*archives_, raw(bomb), raw(entry('../x'))]
 
 
 @functools.cache
@@ -270,7 +286,9 @@ def _long_images():
 
 
 TARGETS = {
-  'archive': Target((_read_archive,), _archive_seeds, hostile=_archive_hostile),
+  'archive': Target(
+    (_read_archive, _read_zip), _archive_seeds, hostile=_archive_hostile
+  ),
   'cifar': Target((_read_cifar, _read_cifar_names), _cifar_seeds),
   'tfrecord': Target(
     (_read_tfrecords,),

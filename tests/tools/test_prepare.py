@@ -2,14 +2,18 @@
 
 import io
 import json
+import zipfile
 
 import numpy as np
 from PIL import Image
 import pytest
 
 from inception_jax.data.prepare import imagenet
+from tests.support import zip_files
 from tests.support.commands import run
 from tests.support.tar_files import tar
+from tests.support.zip_files import entry
+from tests.support.zip_files import raw
 
 PREPARE = {'program': ('-m', 'inception_jax.tools.prepare')}
 # The classes of the first three validation images.
@@ -94,6 +98,38 @@ def test_tfds_builds_imagenet_with_records_by_number(tmp_path, small_imagenet):
   assert done.stderr.count('\nerror: ') + done.stderr.startswith('error: ') == 2
   assert 'train has 12 images, expected 1281167' in done.stderr
   assert 'validation has 3 images, expected 50000' in done.stderr
+
+
+def test_zips_are_unpacked_or_read_in_place(tmp_path):
+  for split, count in (('train', 4), ('val', 2)):
+    members = [
+      (f'{c}/{i}.jpg', jpeg(40 * i)) for c in 'ab' for i in range(count)
+    ]
+    entries = [entry(name, content, method=8) for name, content in members]
+    (tmp_path / f'{split}.zip').write_bytes(raw(*entries))
+  data = tmp_path / 'data'
+  args = [f'--archive={tmp_path}/{split}.zip' for split in ('train', 'val')]
+  result = result_of(
+    '--source=folder', f'--data_dir={data}', '--splits=train,val', *args
+  )
+  assert result['splits'] == {'train': 8, 'val': 4}
+  assert (data / 'val' / 'b' / '1.jpg').read_bytes() == jpeg(40)
+
+  both = zip_files.pack(tmp_path / 'both.zip', data, 'top/')
+  with zipfile.ZipFile(both, 'a') as archive:
+    archive.writestr('top/train/a/bad.jpg', b'no image')
+  args = ['--source=folder', f'--data_dir={both}', '--check_images']
+  result = result_of(*args, status=1)
+  assert result['splits'] == {'train': 9, 'validation': 4}
+  (bad,) = result['bad_images']
+  assert bad.startswith(f'{both}/top/train/a/bad.jpg: ')
+  assert (
+    result['duplicates']['groups'],
+    result['duplicates']['across_splits'],
+  ) == (4, 2)
+  done = run(*args, f'--fix={tmp_path}/bad', **PREPARE)
+  assert f'--fix: {both} is only read; unpack it first' in done.stderr
+  assert done.returncode == 2
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from collections.abc import Iterator
 import hashlib
 import os
-import pathlib
 import shutil
 import tarfile
 from typing import BinaryIO
@@ -16,13 +15,13 @@ from typing import NamedTuple
 
 import tqdm
 
-from inception_jax.data import tar
+from inception_jax import inputs
+from inception_jax.data import archived
 from inception_jax.errors import UserError
 from inception_jax.errors import one_line
 from inception_jax.runtime import files
 
 _BLOCK = 2**22
-_MAX_DEPTH = 32  # folders in each other
 
 
 class Published(NamedTuple):
@@ -113,7 +112,7 @@ def _progress(description: str, path: str) -> tqdm.tqdm:
 def unpack(
   path: str, folder: str, max_bytes: int, place: Callable[[str], str] = str
 ) -> int:
-  """Unpacks a .tar, compressed or not, into a new folder.
+  """Unpacks a .zip, or a .tar, compressed or not, into a new folder.
 
   An archive within it, such as that of each ImageNet class, becomes a folder
   of the same name.
@@ -138,8 +137,8 @@ def unpack(
       open(path, 'rb', opener=files.regular) as file,
       _progress(f'unpacking {path}', path) as bar,
     ):
-      for target, member, content in _members(file, folder, place):
-        size += member.size
+      for target, length, content in _members(file, path, folder, place):
+        size += length
         if size > max_bytes:
           raise UserError(
             f'{path} unpacks to more than {max_bytes} bytes; if that is '
@@ -149,6 +148,8 @@ def unpack(
         # Mode x: an archive with the same name twice is damaged.
         with open(target, 'xb') as unpacked:
           shutil.copyfileobj(content, unpacked, _BLOCK)
+          if unpacked.tell() != length:
+            raise ValueError(f'{target} is truncated')
         count += 1
         bar.update(file.tell() - bar.n)
   except UserError:
@@ -159,24 +160,30 @@ def unpack(
 
 
 def _members(
-  file: BinaryIO, folder: str, place: Callable[[str], str], parent: str = ''
-) -> Iterator[tuple[str, tarfile.TarInfo, BinaryIO]]:
-  """Yields the path, header and content of each file in an archive.
+  file: BinaryIO,
+  path: str,
+  folder: str,
+  place: Callable[[str], str],
+  parent: str = '',
+) -> Iterator[tuple[str, int, BinaryIO]]:
+  """Yields the path, size and content of each file in an archive.
 
   Archives in it, but not those in these, are opened, too; `parent` is theirs.
+  `path` is that of the outermost, for messages.
   """
-  for member, content in tar.files(file, 'r:' if parent else 'r'):
-    name = os.path.join(parent, member.name)
+  mode = 'r:' if parent else 'r'
+  for name, size, content in archived.contents(file, path, mode):
+    name = os.path.join(parent, name)
     if name.endswith('.tar') and not parent:
       name = name.removesuffix('.tar')
-      _inside(folder, name, member)
-      yield from _members(content, folder, place, name)
+      _inside(folder, name)
+      yield from _members(content, path, folder, place, name)
     else:
-      yield _inside(folder, place(name), member), member, content
+      yield _inside(folder, place(name)), size, content
 
 
-def _inside(folder: str, name: str, member: tarfile.TarInfo) -> str:
-  """Returns the path in `folder` for a member that is to be called `name`.
+def _inside(folder: str, name: str) -> str:
+  """Returns the path in `folder` for a file that is to be called `name`.
 
   All names come through here, after all that is done to them.
 
@@ -184,15 +191,6 @@ def _inside(folder: str, name: str, member: tarfile.TarInfo) -> str:
     ValueError: it would lie elsewhere.
     tarfile.FilterError: tarfile's own filter for data refuses it.
   """
-  parts = pathlib.PurePosixPath(name).parts
-  # Stricter than tarfile.data_filter, which strips a leading slash and allows
-  # '..' that stays inside.
-  if (
-    os.path.basename(name) in ('', '.')
-    or name.startswith('/')
-    or '..' in parts
-    or len(parts) > _MAX_DEPTH
-  ):
-    raise ValueError(f'{name[:80]!r} lies outside of the archive')
-  tarfile.data_filter(member.replace(name=name, deep=False), folder)
+  parts = inputs.parts_inside(name)
+  tarfile.data_filter(tarfile.TarInfo(name), folder)
   return os.path.join(folder, *parts)

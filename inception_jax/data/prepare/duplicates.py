@@ -8,7 +8,6 @@ import collections
 from collections.abc import Sequence
 import hashlib
 import io
-import os
 from typing import Any
 
 import numpy as np
@@ -17,9 +16,9 @@ from scipy import sparse
 from scipy.sparse import csgraph
 import tqdm
 
+from inception_jax.data import zips
 from inception_jax.data.splits import Indexed
 from inception_jax.errors import UserError
-from inception_jax.runtime import files
 
 MOST_COMPARED = 200_000  # each with all others
 _BLOCK = 256
@@ -75,13 +74,13 @@ def find(splits: dict[str, Indexed], bits: int = -1) -> dict[str, Any]:
 
 def _equal(paths: list[str]) -> Sequence[int]:
   """Returns a number for each file, the same for those of equal content."""
-  sizes = [os.stat(path).st_size for path in paths]
+  sizes = [zips.size(path) for path in paths]
   counts = collections.Counter(sizes)
   numbers, known = [], {}
   for i, path in enumerate(tqdm.tqdm(paths, 'comparing files')):
     key = i
     if counts[sizes[i]] > 1:  # files of other sizes are other files
-      with open(path, 'rb', opener=files.regular) as file:
+      with zips.open_file(path) as file:
         key = hashlib.file_digest(file, 'sha256').digest()
     numbers.append(known.setdefault(key, len(known)))
   return numbers
@@ -93,7 +92,7 @@ def _alike(paths: list[str], bits: int) -> Sequence[int]:
   known = np.zeros(len(paths), bool)
   for i, path in enumerate(tqdm.tqdm(paths, 'hashing images')):
     try:
-      hashes[i], known[i] = difference_hash(files.read(path)), True
+      hashes[i], known[i] = difference_hash(zips.read(path)), True
     except Exception:  # each decoder has its own; bad images are counted before
       continue
   (places,) = np.nonzero(known)

@@ -1,17 +1,19 @@
 """One folder per class, with its images in it and below it."""
 
 import enum
+import itertools
 import logging
-import os
 import pathlib
 
 from inception_jax import errors
+from inception_jax.data import zips
 from inception_jax.data.sources.image_tree import ImageTree
 from inception_jax.runtime import files
 
 log = logging.getLogger(__name__)
 
 _MOST_NAMES = 6
+_MOST_TRIED = 20
 
 
 class Rule(enum.Enum):
@@ -86,9 +88,18 @@ def read(where: pathlib.Path, classes: list[str], rule: Rule):
   return paths, labels
 
 
+def an_image(where: pathlib.Path, classes: int = 1) -> str:
+  """Returns an image if so many of the first folders have some; else ''."""
+  tree = ImageTree()
+  names = tree.subfolders(str(where))[:_MOST_TRIED]
+  images = (tree.nearest_image(str(where / name)) for name in names)
+  found = list(itertools.islice(filter(None, images), classes))
+  return found[0] if len(found) == classes else ''
+
+
 def listing(folder: str) -> str:
   """Describes the contents of a folder, for messages."""
-  names = sorted(os.listdir(folder))
+  names = sorted(entry.name for entry in zips.scan(folder))
   more = len(names) - _MOST_NAMES
   some = ', '.join(names[:_MOST_NAMES]) or 'nothing'
   return f'{some} and {more} more' if more > 0 else some
@@ -115,7 +126,8 @@ def other_level(data_dir: str, root: str, split: str) -> list[str]:
       f'{data_dir} has images and no folders: data.dir is a folder of class '
       f'folders, or one with the folder {split}'
     ]
-  inside = [name for name in folders if os.path.isdir(f'{root}/{name}/{split}')]
+  has_split = lambda name: zips.is_folder(f'{root}/{name}/{split}')
+  inside = list(filter(has_split, folders))
   return [
     f'{data_dir}/{name} has a folder {split}: is it '
     f'--config.data.dir={data_dir}/{name}?'

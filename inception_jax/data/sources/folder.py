@@ -6,12 +6,14 @@
 With `data.val_fraction`, the evaluation split is a part of the training split,
 whose class folders may lie in DIR itself: DIR/CLASS/…/image.jpg.
 
-`data.dir` may also be the folder of one split. A list takes precedence over a
-folder. Labels follow the sorted class names of `train` if it exists, so that a
-label means the same in every split. Names that are all numbers are sorted as
-numbers.
+`data.dir` may also be a .zip of these, which is read in place; a folder in it
+that has all else is passed over. And it may be the folder of one split. A list
+takes precedence over a folder. Labels follow the sorted class names of `train`
+if it exists, so that a label means the same in every split. Names that are all
+numbers are sorted as numbers.
 """
 
+from collections.abc import Iterator
 import dataclasses
 import logging
 import os
@@ -20,16 +22,22 @@ import pathlib
 from inception_jax import inputs
 from inception_jax.data import digests
 from inception_jax.data import splits
+from inception_jax.data import zips
 from inception_jax.data.lazy import tf
 from inception_jax.data.sources import class_folders
 from inception_jax.data.sources import held_out
 from inception_jax.data.sources import image_list
+from inception_jax.data.sources.image_tree import SUFFIXES
+from inception_jax.data.sources.image_tree import ImageTree
+from inception_jax.data.sources.recognition import Found
 
 log = logging.getLogger(__name__)
 
 TRAIN = 'train'
 # Names of the held-out split, as different frameworks write it.
 HELD_OUT = ('validation', 'val', 'validation_preprocess')
+SPLITS = (TRAIN, 'test', *HELD_OUT)
+_LIST = '_list.txt'
 
 
 def check(config) -> list[str]:
@@ -37,9 +45,9 @@ def check(config) -> list[str]:
   data = config.data
   if not data.dir:
     return ['data.dir is missing: the folder of the images']
-  root = inputs.expand_home(data.dir)
-  if not os.path.isdir(root):
-    return [f'data.dir={data.dir!r} is not a folder']
+  root = str(_root(data.dir))
+  if not zips.is_folder(root):
+    return [f'data.dir={data.dir!r} is not a folder or a .zip']
   # Of each split that must be there: what to do if it is not.
   advice = {
     'train_split': '',
@@ -49,7 +57,7 @@ def check(config) -> list[str]:
   faults = []
   if data.val_fraction:
     del advice['eval_split']
-    faults = held_out.check(data, str(_find(config, data.eval_split) or ''))
+    faults = held_out.check(data, str(_find(data.dir, data.eval_split) or ''))
   missing = [
     f'data.{key}={split!r}: neither a folder {split} nor {split}_list.txt in '
     f'{data.dir}, which contains {class_folders.listing(root)}{what_to_do}'
@@ -71,7 +79,7 @@ def load(config, split: str) -> splits.Indexed:
   """
   where = _place(config, split)
   log.info('listing %s', where)
-  train = _find(config, TRAIN) or where
+  train = _find(config.data.dir, TRAIN) or where
   if train.suffix == '.txt':
     names = image_list.class_names(train)
   else:
@@ -100,9 +108,26 @@ def load(config, split: str) -> splits.Indexed:
   return dataclasses.replace(of_files(paths, labels, names), digest=digest)
 
 
+def recognize(path: str) -> Iterator[Found]:
+  """Yields what is there; see `recognition`."""
+  if not zips.is_folder(path):
+    return
+  for split in SPLITS:
+    if where := _find(path, split):
+      if where.suffix == '.txt':
+        yield Found('folder', path, f'the list {where}')
+        return
+      if name := class_folders.an_image(where):
+        yield Found('folder', path, f'class folders with images such as {name}')
+        return
+  if name := class_folders.an_image(_root(path), classes=2):
+    yield Found('folder', path, f'class folders with images such as {name}')
+
+
 def expected_layout(config) -> list[str]:
   """Returns what to do where the training split has fewer than two classes."""
-  train = _find(config, TRAIN) or _place(config, config.data.train_split)
+  split = config.data.train_split
+  train = _find(config.data.dir, TRAIN) or _place(config, split)
   if train.suffix == '.txt':
     return [f'each class has a label of its own in {train}: 0, 1, …']
   return class_folders.expected_layout(train)
@@ -110,13 +135,19 @@ def expected_layout(config) -> list[str]:
 
 def of_files(paths: list[str], labels, class_names) -> splits.Indexed:
   """Returns a split of image files; each is read when it is fetched."""
-  # TensorFlow takes bytes: names need not be UTF-8.
-  names = list(map(os.fsencode, paths))
-  listed = splits.from_arrays(names, labels, class_names)
+  if found := zips.reader(paths):
+    read, stored = found
+    content = lambda number: tf.ensure_shape(
+      tf.numpy_function(read, [number], tf.string, stateful=False), ()
+    )
+  else:
+    # TensorFlow takes bytes: names need not be UTF-8.
+    stored, content = list(map(os.fsencode, paths)), tf.io.read_file
+  listed = splits.from_arrays(stored, labels, class_names)
 
   def fetch(index):
     record = listed.fetch(index)
-    return {**record, 'image': tf.io.read_file(record['image'])}
+    return {**record, 'image': content(record['image'])}
 
   return dataclasses.replace(listed, fetch=fetch, name=paths.__getitem__)
 
@@ -124,7 +155,7 @@ def of_files(paths: list[str], labels, class_names) -> splits.Indexed:
 def split_names(config) -> list[str]:
   """Returns which of 'train', 'test' and 'validation' exist."""
   names = (TRAIN, 'test', HELD_OUT[0])
-  return [name for name in names if _find(config, name)]
+  return [name for name in names if _find(config.data.dir, name)]
 
 
 def _place(config, split: str) -> pathlib.Path | None:
@@ -134,11 +165,11 @@ def _place(config, split: str) -> pathlib.Path | None:
   class folders may be in `data.dir` itself.
   """
   if not config.data.val_fraction:
-    return _find(config, split)
-  if where := _find(config, config.data.train_split):
+    return _find(config.data.dir, split)
+  if where := _find(config.data.dir, config.data.train_split):
     return where
-  root = _root(config)
-  is_class = lambda name: name not in (TRAIN, 'test', *HELD_OUT)
+  root = _root(config.data.dir)
+  is_class = lambda name: name not in SPLITS
   names = class_folders.names(root)
   return root if names and all(map(is_class, names)) else None
 
@@ -151,20 +182,36 @@ def _part(config, split: str, where: pathlib.Path, paths, labels, names):
   return [paths[i] for i in kept], [labels[i] for i in kept]
 
 
-def _root(config) -> pathlib.Path:
-  return pathlib.Path(os.path.abspath(inputs.expand_home(config.data.dir)))
+def _root(data_dir: str) -> pathlib.Path:
+  root = pathlib.Path(os.path.abspath(inputs.expand_home(data_dir)))
+  return _below_common(root) if root.is_file() else root
 
 
-def _find(config, split: str) -> pathlib.Path | None:
+def _below_common(root: pathlib.Path) -> pathlib.Path:
+  """Returns the folder of an archive that is not all that its parent has."""
+  if not zips.is_folder(root):
+    return root
+  files = [e.name for e in zips.scan(str(root)) if e.is_file()]
+  match ImageTree().subfolders(str(root)):
+    case [name] if name not in SPLITS and not any(
+      file.lower().endswith((_LIST, *SUFFIXES)) for file in files
+    ):
+      inside = zips.scan(str(root / name))
+      if any(e.is_dir() or e.name.endswith(_LIST) for e in inside):
+        return _below_common(root / name)
+  return root
+
+
+def _find(data_dir: str, split: str) -> pathlib.Path | None:
   """Returns a split's list or folder; `data.dir` may itself be a split."""
-  root = _root(config)
+  root = _root(data_dir)
   names = [split, *(HELD_OUT if split in HELD_OUT else ())]
-  is_split = root.name in (TRAIN, 'test', *HELD_OUT)
+  is_split = root.name in SPLITS
   for folder in (root, root.parent) if is_split else (root,):
     for name in names:
-      listed = folder / f'{name}_list.txt'
-      if listed.exists() and not listed.is_dir():
+      listed = folder / f'{name}{_LIST}'
+      if zips.exists(listed) and not zips.is_folder(listed):
         return listed
-      if (folder / name).is_dir():
+      if zips.is_folder(folder / name):
         return folder / name
   return None

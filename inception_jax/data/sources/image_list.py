@@ -6,11 +6,13 @@ that is its name; otherwise its number is.
 """
 
 from collections.abc import Callable
+import io
 import os
 import pathlib
 
 from inception_jax import errors
 from inception_jax import inputs
+from inception_jax.data import zips
 from inception_jax.runtime import files
 
 _MOST_CLASSES = 1_000_000
@@ -89,9 +91,11 @@ def read(where: pathlib.Path, num_classes: int) -> tuple[list[str], list[int]]:
   paths, labels = _lines(where)
   # Some lists are relative to the split's folder beside them.
   folders = [where.parent, where.parent / where.stem.removesuffix('_list')]
-  folders = [x for x in folders if os.path.exists(os.path.join(x, paths[0]))]
+  folders = [x for x in folders if zips.exists(os.path.join(x, paths[0]))]
   folder = [*folders, where.parent][0]
   paths = [os.path.join(folder, path) for path in paths]
+  if zips.within(str(where)):  # which has no business with other files
+    zips.reader([str(where), *paths])
   problems = [
     f'{where}: {path} has label {label}, training has 0 to {num_classes - 1}'
     for path, label in zip(paths, labels, strict=True)
@@ -99,7 +103,7 @@ def read(where: pathlib.Path, num_classes: int) -> tuple[list[str], list[int]]:
   ]
   problems += [
     f'{where}: not a regular file: {path}'
-    if os.path.exists(path)
+    if zips.exists(path)
     else f'{where}: missing file {path}'
     for path in _missing(paths)
   ]
@@ -111,13 +115,16 @@ def read(where: pathlib.Path, num_classes: int) -> tuple[list[str], list[int]]:
 def _lines(where: pathlib.Path) -> tuple[list[str], list[int]]:
   """Parses a list into paths, as they are written there, and labels."""
   paths, labels, problems = [], [], []
-  if faults := files.cannot_read([where]):
-    raise errors.UserError(*faults)
-  with open(
-    where,
+  try:
+    file = zips.open_file(str(where))
+  except OSError as error:
+    raise errors.UserError(
+      f'{where} cannot be read: {error.strerror}'
+    ) from error
+  with io.TextIOWrapper(
+    file,
     encoding='utf-8-sig',  # editors on Windows write a byte-order mark
     errors='surrogateescape',
-    opener=files.regular,
   ) as file:
     for number, line in enumerate(file, 1):
       match line.strip().rsplit(None, 1):
@@ -148,8 +155,8 @@ def _missing(paths: list[str]) -> list[str]:
     folder, name = os.path.split(path)
     if folder not in listed:
       try:
-        with os.scandir(folder) as entries:
-          listed[folder] = {e.name for e in entries if files.kind(e) == 'file'}
+        entries = zips.scan(folder)
+        listed[folder] = {e.name for e in entries if files.kind(e) == 'file'}
       except (OSError, ValueError):  # the latter: a null character
         listed[folder] = set()
     if name not in listed[folder]:

@@ -2,10 +2,12 @@
 
 import collections
 from collections.abc import Iterator
+import itertools
 import logging
 import os
 
 from inception_jax import errors
+from inception_jax.data import zips
 from inception_jax.runtime import files
 
 log = logging.getLogger(__name__)
@@ -21,6 +23,7 @@ _UNREAD = (
 _FOREIGN = ('__macosx', '@eadir', '$recycle.bin', 'lost+found')
 _FOREIGN += ('system volume information',)
 _MOST_KINDS = 8
+_MOST_TRIED = 5
 
 
 def _is_hidden(name: str) -> bool:
@@ -69,6 +72,16 @@ class ImageTree:
           self._leave_out(_suffix(entry.name), entry.path)
       ahead += reversed(folders)
 
+  def nearest_image(self, folder: str) -> str:
+    """Returns an image in a folder, or in one that is in it; '' for none."""
+    entries = self._scan(folder)
+    inner = [entry for entry in entries if files.kind(entry) == 'folder']
+    below = (self._scan(entry.path) for entry in inner[:_MOST_TRIED])
+    for entry in itertools.chain(entries, itertools.chain.from_iterable(below)):
+      if entry.name.lower().endswith(SUFFIXES):
+        return entry.path
+    return ''
+
   def log_left_out(self) -> None:
     """Logs in one line how many files of which kind were left out, if any."""
     if not self._counts:
@@ -89,8 +102,7 @@ class ImageTree:
   def _scan(self, folder: str) -> list[os.DirEntry]:
     """Returns what is in a folder, sorted, but for what is hidden."""
     try:
-      with os.scandir(folder) as entries:
-        entries = sorted(entries, key=lambda entry: entry.name)
+      entries = sorted(zips.scan(folder), key=lambda entry: entry.name)
     except OSError as error:
       self.unreadable.append(f'{folder} cannot be read: {error.strerror}')
       return []

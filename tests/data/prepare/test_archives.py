@@ -6,8 +6,8 @@ import hashlib
 import lzma
 import os
 import shutil
+import stat
 import tarfile
-import zipfile
 
 import numpy as np
 import pytest
@@ -15,6 +15,8 @@ import pytest
 from inception_jax.data.prepare import archives
 from inception_jax.errors import UserError
 from tests.support.tar_files import tar
+from tests.support.zip_files import entry
+from tests.support.zip_files import raw
 
 
 def member(name, kind, target=''):
@@ -208,15 +210,48 @@ def test_changed_bytes_are_an_error_or_change_nothing_else(tmp_path):
     shutil.rmtree(target)
 
 
-def test_only_a_tar_in_a_regular_file_is_unpacked(tmp_path):
-  other = tmp_path / 'set.zip'
-  with zipfile.ZipFile(other, 'w') as archive:
-    archive.writestr('../out.jpg', b'x')
-  with pytest.raises(UserError, match='cannot be unpacked'):
-    archives.unpack(str(other), str(tmp_path / 'a'), 1000)
+def test_only_regular_files_are_unpacked(tmp_path):
   os.mkfifo(tmp_path / 'set.tar')
   with pytest.raises(UserError, match='not a regular file'):
     archives.unpack(str(tmp_path / 'set.tar'), str(tmp_path / 'b'), 1000)
+
+
+@pytest.mark.parametrize(
+  'entries, message',
+  [
+    ([entry('a', b'x' * 600), entry('b', b'x' * 600)], 'more than 1000 bytes'),
+    ([entry('a', bytes(10**6), method=8)], 'more than 1000 bytes'),
+    ([entry('a', bytes(10**6), method=8, size=500)], 'cannot be unpacked'),
+    ([entry('a', b'x' * 20, method=8, size=500)], 'is truncated'),
+    ([entry('a', b'x', crc=1)], 'cannot be unpacked: Bad CRC-32'),
+    ([entry('../out.jpg')], 'lies outside'),
+    ([entry('a', mode=stat.S_IFLNK | 0o777)], 'a link or a device'),
+    ([entry('a', flags=1)], 'encrypted'),
+    ([entry('a', method=14)], 'compressed by LZMA'),
+    ([entry('a'), entry('a')], 'is there twice'),
+    ([entry('n1.tar', tar([('../out.jpg', b'x')]))], 'lies outside'),
+    ([entry('...tar', INNER)], 'lies outside'),
+    ([entry('n1.tar', b'no archive' * 50)], 'cannot be unpacked'),
+  ],
+)
+def test_zips_are_unpacked_as_safely(tmp_path, entries, message):
+  path = tmp_path / 'set.zip'
+  path.write_bytes(raw(*entries))
+  size = 2**14 if entries[0][0].endswith(b'tar') else 1000
+  with pytest.raises(UserError, match=message) as error:
+    archives.unpack(str(path), str(tmp_path / 'in' / 'set'), size)
+  (line,) = error.value.faults
+  assert len(line) < 400 and line.isprintable() and str(path) in line
+  outside = {*tmp_path.rglob('*')} - {*(tmp_path / 'in' / 'set').rglob('*')}
+  assert outside == {path, tmp_path / 'in', tmp_path / 'in' / 'set'}
+  path.write_bytes(
+    raw(
+      entry('a/', b''), entry('a/ü', b'1' * 99, method=8), entry('n.tar', INNER)
+    )
+  )
+  target = tmp_path / 'set'
+  assert archives.unpack(str(path), str(target), 2**14) == 2
+  assert contents(target) == {'a/ü': b'1' * 99, 'n/tensorflow.py': b'x'}
 
 
 def test_a_truncated_archive_is_an_error(tmp_path):

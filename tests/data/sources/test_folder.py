@@ -5,6 +5,7 @@ import hashlib
 import os
 import shutil
 import unicodedata
+import zipfile
 
 import numpy as np
 from PIL import Image
@@ -12,6 +13,7 @@ import pytest
 
 from configs import digits
 from inception_jax import errors
+from inception_jax.data import bad_images
 from inception_jax.data import config_check
 from inception_jax.data import image_files
 from inception_jax.data import pipeline
@@ -20,6 +22,7 @@ from inception_jax.data.sources import registry
 from inception_jax.models import factory
 from inception_jax.training import preflight
 from inception_jax.training import run as run_lib
+from tests.support import zip_files
 from tests.support.image_folders import config_of
 from tests.support.image_folders import write_image
 
@@ -527,3 +530,101 @@ def test_sources_that_cannot_hold_a_fraction_out():
     'data.val_fraction=0.1: expected 0, unless data.source is folder or '
     'huggingface or webdataset'
   )
+
+
+def described(config, split):
+  """A split's classes, labels, digest, and names below `data.dir`."""
+  opened = registry.load(config, split)
+  names = [
+    os.path.relpath(opened.name(i), config.data.dir) for i in range(opened.size)
+  ]
+  return opened.class_names, list(opened.labels), opened.digest(), names
+
+
+@pytest.mark.parametrize(
+  ('top', 'method'), [('', zipfile.ZIP_STORED), ('a/b/', zipfile.ZIP_DEFLATED)]
+)
+def test_a_zip_is_read_as_the_folder_that_it_has(folder, top, method, caplog):
+  path = folder.parent / f'{folder.name}.zip'
+  zip_files.pack(path, folder, top, method)
+  with zipfile.ZipFile(path, 'a') as archive:  # as macOS adds
+    archive.writestr(f'__MACOSX/{top}train/cat/._a.png', b'?')
+    archive.writestr(f'{top}train/cat/._a.png', b'?')
+  streams = []
+  for where in (folder, path):
+    config = config_of(where)
+    assert registry.check(config) == []
+    config.batch_size = 4
+    split = registry.load(config, 'train')
+    batches = pipeline.train_batches(split, config, 3, range(4))
+    streams.append([next(batches) for _ in range(3)])
+    batches.close()
+  for a, b in zip(*streams, strict=True):
+    np.testing.assert_equal(a, b)
+  assert f'1 .db ({path}/{top}train/cat/Thumbs.db)' in caplog.text
+  for split in ('train', 'val'):
+    # By the digest, a resume takes one for the other.
+    *expected, names = described(config_of(folder), split)
+    *found, names_in_zip = described(config_of(path), split)
+    assert found == expected
+    assert names_in_zip == [f'{top}{name}' for name in names]
+
+
+def test_a_zip_of_classes_or_of_one_split_is_read(folder):
+  classes = folder / 'classes'
+  for i in range(40):
+    write_image(classes / 'ab'[i % 2] / f'{i}.png', i)
+  kwargs = {'val_fraction': 0.3, 'eval_split': 'val'}
+  expected = described(config_of(classes, **kwargs), 'val')
+  for path, top in (('x.zip', ''), ('y.zip', 'flowers/')):
+    path = zip_files.pack(folder / path, classes, top)
+    config = config_of(path, **kwargs)
+    assert registry.check(config) == []
+    *found, names = described(config, 'val')
+    assert found[:2] == list(expected[:2])
+    assert names == [top + name for name in expected[3]]
+  path = zip_files.pack(folder / 'z.zip', classes, 'train/')
+  (problem,) = registry.check(config_of(path))
+  assert f'in {path}, which contains train; --config.data.val' in problem
+
+
+def test_a_zip_may_have_lists_of_its_images(folder):
+  lists = folder / 'in'
+  shutil.copytree(folder / 'val', lists / 'val')
+  (lists / 'val_list.txt').write_text('val/dog/a.png 0\n')
+  path = zip_files.pack(folder / 'x.zip', lists, 'top/')
+  config = config_of(path, train_split='val')
+  assert contents(config, 'val') == ([(120, 0)], ('dog',))
+  (lists / 'val_list.txt').write_text('/etc/passwd 0\n')
+  zip_files.pack(path, lists)
+  with pytest.raises(errors.UserError, match='is not a file in'):
+    registry.load(config, 'val')
+
+
+def test_a_damaged_image_in_a_zip_is_a_bad_image(folder, tmp_path):
+  path = zip_files.pack(folder / 'x.zip', folder)
+  with zipfile.ZipFile(path) as archive:
+    at = archive.getinfo('train/cat/a.png').header_offset
+  content = bytearray(path.read_bytes())
+  content[at + 50] ^= 1
+  path.write_bytes(content)
+  config = config_of(path, max_bad_fraction=0.5)
+  split = registry.load(config, 'train')
+  bad = bad_images.BadImages(split, config.data)
+  (batch,) = pipeline.eval_batches(split, config.data, 5, range(5), bad)
+  assert batch['mask'].tolist() == [0, 1, 1, 1, 1]
+  (line,) = bad.lines
+  assert line.startswith(f'{path}/train/cat/a.png: ')
+  assert 'its size or checksum is not that in the archive' in line
+  config.batch_size = 4
+  assert next(pipeline.train_batches(split, config, 0, range(4)))
+
+
+def test_a_zip_that_is_refused_is_named(folder):
+  path = folder / 'x.zip'
+  path.write_bytes(zip_files.raw(zip_files.entry('../a.jpg')))
+  (problem,) = registry.check(config_of(path))
+  assert problem == f"data.dir={path}: '../a.jpg': lies outside of the archive"
+  path.write_bytes(b'PK')
+  (problem,) = registry.check(config_of(path))
+  assert problem.startswith(f'data.dir={path} cannot be read: ')
