@@ -4,6 +4,8 @@ import io
 import os
 import pickle
 import tarfile
+import tracemalloc
+import zipfile
 
 import numpy as np
 import pytest
@@ -11,11 +13,13 @@ import pytest
 from configs import digits as digits_recipe
 from inception_jax import errors
 from inception_jax.data import pipeline
-from inception_jax.data.sources import cifar
+from inception_jax.data.sources import cifar_files
 from inception_jax.data.sources import registry
 from inception_jax.models import factory
 from tests.support.malicious_pickle import MaliciousPickle
 from tests.support.tar_files import tar
+from tests.support.zip_files import entry
+from tests.support.zip_files import raw
 
 CLASSES = {10: 'batches.meta', 100: 'meta'}
 
@@ -81,6 +85,13 @@ def pack(path, contents):
   return path
 
 
+def zipped(path, contents, top):
+  with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as archive:
+    for name, content in contents.items():
+      archive.writestr(f'{top}{name}', content)
+  return path
+
+
 def config_of(where):
   config = factory.resolve(digits_recipe.get_config())
   config.data.source = 'cifar'
@@ -101,11 +112,14 @@ def read(config, split):
 
 @pytest.mark.parametrize('classes', [10, 100])
 @pytest.mark.parametrize('version', ['binary', 'python'])
-@pytest.mark.parametrize('packed', [False, True])
+@pytest.mark.parametrize('packed', ['', 'tar.gz', 'zip', 'zip in a folder'])
 def test_both_versions_of_both_datasets(tmp_path, classes, version, packed):
   contents = files(classes, version)
-  if packed:
+  if packed == 'tar.gz':
     where = pack(tmp_path / 'c.tar.gz', contents)
+  elif packed:
+    top = 'cifar-10-batches-py/' if 'folder' in packed else ''
+    where = zipped(tmp_path / 'c.zip', contents, top)
   else:
     where = tmp_path
     write(tmp_path / 'any name', contents)
@@ -196,7 +210,7 @@ def test_missing_damaged_and_mixed_files_are_reported(tmp_path):
   config.data.train_split = 'all'
   split, missing = registry.check(config)
   assert "data.train_split='all'" in split
-  assert 'no such folder or .tar.gz' in missing
+  assert 'no such folder, .tar.gz or .zip' in missing
 
 
 def test_a_flipped_bit_of_an_archive_is_an_error(tmp_path):
@@ -226,7 +240,7 @@ def test_only_regular_files_of_a_bounded_size_are_read(tmp_path, monkeypatch):
   with pytest.raises(errors.UserError, match='not a regular file'):
     registry.load(config_of(tmp_path / 'c.tar.gz'), 'train')
 
-  monkeypatch.setattr(cifar, '_MAX_BYTES', 20_000)
+  monkeypatch.setattr(cifar_files, '_MAX_BYTES', 20_000)
   where = tmp_path / 'c.tar'
   where.write_bytes(tar(contents.items()))
   with pytest.raises(errors.UserError, match='are too large to be CIFAR'):
@@ -234,3 +248,41 @@ def test_only_regular_files_of_a_bounded_size_are_read(tmp_path, monkeypatch):
   where.write_bytes(tar([('data_batch_1', b'x')])[:512] + b'damaged')
   with pytest.raises(errors.UserError, match='cannot be read: '):
     registry.load(config_of(where), 'test')
+  where = zipped(tmp_path / 'c.zip', contents, '')
+  with pytest.raises(errors.UserError, match='are too large to be CIFAR'):
+    registry.load(config_of(where), 'test')
+  where.write_bytes(raw(entry('../data_batch_1')))
+  with pytest.raises(errors.UserError, match='lies outside of the archive'):
+    registry.load(config_of(where), 'test')
+  bomb = entry('test_batch.bin', bytes(2**25), method=8, size=3073)
+  where.write_bytes(raw(bomb))
+  tracemalloc.start()
+  with pytest.raises(errors.UserError, match='cannot be read: Bad CRC-32'):
+    registry.load(config_of(where), 'test')
+  _, most = tracemalloc.get_traced_memory()
+  tracemalloc.stop()
+  assert most < 2**22
+
+
+@pytest.mark.parametrize('packed', [False, True])
+def test_files_that_are_not_read_are_named_with_the_reason(
+  tmp_path, caplog, packed
+):
+  contents = files(10, 'binary')
+  contents['data_batch_6.bin'] = contents['data_batch_1.bin']
+  contents |= {'readme.html': b'', '.DS_Store': b'', 'notes.txt': b''}
+  where = tmp_path / 'c.zip'
+  if packed:
+    zipped(where, contents, 'cifar-10-batches-bin/')
+  else:
+    where = tmp_path / 'c'
+    write(where, contents)
+    (tmp_path / 'unrelated.txt').touch()
+  for split in ('train', 'test'):
+    registry.load(config_of(where), split)
+  (line,) = [r.getMessage() for r in caplog.records if r.levelname == 'WARNING']
+  assert line == (
+    f'not read: data_batch_6.bin, notes.txt in {where}; CIFAR-10 has 5 files '
+    'of training images, data_batch_1.bin to data_batch_5.bin, and '
+    'test_batch.bin'
+  )
