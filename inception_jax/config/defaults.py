@@ -41,7 +41,8 @@ def get_config() -> ConfigDict:
   config.model.pool_padding = ''  # average pools' padding: counted or ignored
 
   config.data = ConfigDict()
-  config.data.source = 'digits'  # docs/data.md lists the others
+  # docs/data.md lists the others; auto: what lies in data.dir, by its content
+  config.data.source = 'digits'
   config.data.dir = ''  # tfds: '' is $TFDS_DATA_DIR or tfds's default
   # Names of subfolders (source 'folder'), any tfds split, 'train[:99%]', or a
   # pattern of shards, 'train-{000..127}.tar' (webdataset).

@@ -60,7 +60,7 @@ def check(config) -> list[str]:
   """
   size, channels = config.data.image_size, config.data.channels
   only_cross_entropy = config.loss == 'cross_entropy'
-  holds_out = config.data.source in registry.HOLD_OUT
+  holds_out = registry.name(config) in registry.HOLD_OUT
   dependent = {
     'data.val_fraction': (
       validation.FRACTION
@@ -104,7 +104,7 @@ def check(config) -> list[str]:
   }
   ranges = {**RANGES, **dependent, **_of_policy(config.data.policy)}
   faults = registry.check(config) + validation.out_of_range(config, ranges)
-  if config.data.exif == 'apply' and config.data.source == 'tfrecord':
+  if config.data.exif == 'apply' and registry.name(config) == 'tfrecord':
     faults.append(
       "data.exif='apply': the boxes in TFRecords are those of the images as "
       'they are stored; --config.data.exif=ignore'

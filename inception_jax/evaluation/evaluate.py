@@ -105,6 +105,7 @@ def prepare(
   Raises:
     UserError: their classes differ from each other's, or from the split's.
   """
+  config = registry.resolve(config)
   if len(weights) > 1:
     configs = [pretrained.adopt_network(config, own) for own in weights]
   else:

@@ -87,6 +87,7 @@ def prepare(config, workdir: str, mesh: jax.sharding.Mesh) -> Run:
       different data, or the disk is too full for a checkpoint.
   """
   config, weights = pretrained.resolve_for_training(config, workdir, mesh)
+  config = registry.resolve(config)
   split = registry.load(config, config.data.train_split)
   eval_split = registry.load(config, config.data.eval_split)
   data = {

@@ -9,6 +9,7 @@ read, a hundred images or more: training shuffles the row groups, and mixes the
 images of neighbours as a buffer of `data.shuffle_buffer` images does.
 """
 
+from collections.abc import Iterator
 from collections.abc import Sequence
 import functools
 import logging
@@ -27,6 +28,7 @@ from inception_jax.data.sources import held_out
 from inception_jax.data.sources import huggingface_files
 from inception_jax.data.sources import parquet_files
 from inception_jax.data.sources import ranges
+from inception_jax.data.sources.recognition import Found
 from inception_jax.data.splits import Sequential
 from inception_jax.data.splits import Split
 from inception_jax.runtime import files as files_lib
@@ -37,14 +39,16 @@ _TRAIN = 'train'
 _MOST_BYTES = 2**29  # of row groups that are kept in memory
 
 
-def recognises(path: str) -> bool:
-  """Returns whether a folder looks like a dataset of this source."""
-  try:
-    return bool(huggingface_files.splits(pathlib.Path(path)))
-  except OSError:
-    return False
-  except errors.UserError:  # opening it says what is wrong
-    return True
+def recognize(path: str) -> Iterator[Found]:
+  """Yields what is there; see `recognition`."""
+  if os.path.isdir(path):
+    try:
+      names = ', '.join(huggingface_files.splits(pathlib.Path(path)))
+    except errors.UserError:  # opening it says what is wrong
+      names = 'one that cannot be read'
+    if names:
+      why = f'a dataset in Arrow or Parquet files, with the splits {names}'
+      yield Found('huggingface', path, why)
 
 
 def check(config) -> list[str]:

@@ -7,27 +7,41 @@ height and width, (ymin, xmin, ymax, xmax)}, as TensorFlow tensors. A split is
 """
 
 from collections.abc import Callable
+import contextlib
 import dataclasses
+import logging
 from typing import Any
 
+from inception_jax import errors
 from inception_jax.data import splits
 from inception_jax.data.sources import cifar
 from inception_jax.data.sources import digits as digits_lib
 from inception_jax.data.sources import folder
 from inception_jax.data.sources import huggingface
+from inception_jax.data.sources import recognition
 from inception_jax.data.sources import synthetic as synthetic_lib
 from inception_jax.data.sources import tfds
+from inception_jax.data.sources import tfds_folders
 from inception_jax.data.sources import tfrecord
 from inception_jax.data.sources import webdataset
 from inception_jax.errors import UserError
 
+log = logging.getLogger(__name__)
+
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-  """A source: how to open a split, and how to check a config before that."""
+  """A source.
+
+  Attributes:
+    load: opens a split.
+    check: checks a config before that.
+    recognize: finds its datasets at a path; None: they are not files.
+  """
 
   load: Callable[[Any, str], splits.Split]
   check: Callable[[Any], list[str]]
+  recognize: recognition.Recognizer | None = None
 
 
 SOURCES = {
@@ -37,20 +51,37 @@ SOURCES = {
   'synthetic': Source(
     synthetic_lib.load, lambda c: splits.check_splits(c, synthetic_lib.SIZES)
   ),
-  'folder': Source(folder.load, folder.check),
-  'cifar': Source(cifar.load, cifar.check),
-  'tfrecord': Source(tfrecord.load, tfrecord.check),
-  'huggingface': Source(huggingface.load, huggingface.check),
-  'webdataset': Source(webdataset.load, webdataset.check),
+  'folder': Source(folder.load, folder.check, folder.recognize),
+  'cifar': Source(cifar.load, cifar.check, cifar.recognize),
+  'tfrecord': Source(tfrecord.load, tfrecord.check, tfrecord.recognize),
+  'huggingface': Source(
+    huggingface.load, huggingface.check, huggingface.recognize
+  ),
+  'webdataset': Source(webdataset.load, webdataset.check, webdataset.recognize),
 }
 # Those that `data.val_fraction` can hold out images of.
 HOLD_OUT = ('folder', 'huggingface', 'webdataset')
-_TFDS = Source(tfds.load, tfds.check)
+_TFDS = Source(tfds.load, tfds.check, tfds_folders.recognize)
+_RECOGNIZERS = {
+  name: source.recognize
+  for name, source in {**SOURCES, 'tfds:NAME': _TFDS}.items()
+  if source.recognize
+}
 
 
 def load(config, split: str) -> splits.Split:
-  """Opens the split named `split` of `config.data.source`."""
-  return _of(config).load(config, split)
+  """Opens the split named `split` of `config.data.source`.
+
+  Raises:
+    UserError: from the source; with what else lies in `data.dir`.
+  """
+  config = resolve(config)
+  try:
+    return _of(config).load(config, split)
+  except UserError as error:
+    if others := _other_flags(config):
+      raise UserError(*error.faults, *others) from error
+    raise
 
 
 def check(config) -> list[str]:
@@ -59,15 +90,63 @@ def check(config) -> list[str]:
   Reads no data and makes no network request.
   """
   source = config.data.source
-  if source not in SOURCES and not tfds.is_tfds(config):
-    known = ', '.join(SOURCES)
-    return [f'data.source={source!r}: expected one of {known}, tfds:NAME']
+  known = (*SOURCES, recognition.AUTO)
+  if source not in known and not tfds.is_tfds(config):
+    names = ', '.join(known)
+    return [f'data.source={source!r}: expected one of {names}, tfds:NAME']
   try:
-    return _of(config).check(config)
+    if source == recognition.AUTO:
+      try:
+        config, _ = _resolved(config)
+      except UserError as error:
+        return list(error.faults)
+    faults = _of(config).check(config)
   except UserError as error:  # data.dir is in no home folder
-    return [f'data.dir={fault}' for fault in error.faults]
+    faults = [f'data.dir={fault}' for fault in error.faults]
   except OSError as error:
-    return [f'data.dir={config.data.dir!r} cannot be read: {error}']
+    faults = [f'data.dir={config.data.dir!r} cannot be read: {error}']
+  return [*faults, *(_other_flags(config) if faults else ())]
+
+
+def resolve(config):
+  """Returns `config` with the source that data.source='auto' stands for.
+
+  Logs which it is, and why.
+
+  Raises:
+    UserError: no dataset is recognized in `data.dir`, or more than one.
+  """
+  if config.data.source != recognition.AUTO:
+    return config
+  config, why = _resolved(config)
+  log.info(
+    'data.source=auto: %s in %s, which has %s',
+    *(config.data.source, config.data.dir, errors.printable(why)),
+  )
+  return config
+
+
+def name(config) -> str:
+  """Returns `config.data.source`, or what 'auto' stands for if it is known."""
+  if config.data.source == recognition.AUTO:
+    with contextlib.suppress(UserError):
+      config, _ = _resolved(config)
+  return config.data.source
+
+
+def _resolved(config) -> tuple[Any, str]:
+  found = recognition.only(_RECOGNIZERS, config.data.dir)
+  config = config.copy_and_resolve_references()
+  config.data.source, config.data.dir = found.source, found.dir
+  return config, found.why
+
+
+def _other_flags(config) -> list[str]:
+  if not _of(config).recognize:
+    return []
+  return recognition.other_flags(
+    _RECOGNIZERS.values(), config.data.source, config.data.dir
+  )
 
 
 def _of(config) -> Source:

@@ -8,6 +8,7 @@ An index of the records is built once from the lengths in the files, so that
 records can be read by number. Each is compared with its checksum.
 """
 
+from collections.abc import Iterator
 import logging
 import os
 import pathlib
@@ -20,6 +21,7 @@ from inception_jax import inputs
 from inception_jax.data import digests
 from inception_jax.data.lazy import tf
 from inception_jax.data.sources import tfrecord_files
+from inception_jax.data.sources.recognition import Found
 from inception_jax.data.splits import Indexed
 from inception_jax.runtime import files as files_lib
 
@@ -60,6 +62,15 @@ def check(config) -> list[str]:
       'of classes'
     )
   return problems
+
+
+def recognize(path: str) -> Iterator[Found]:
+  """Yields what is there; see `recognition`."""
+  root = pathlib.Path(path)
+  # That of tfds, whose shards have other records.
+  if root.is_dir() and not (root / 'dataset_info.json').exists():
+    for shard in _shards(root)[:1]:
+      yield Found('tfrecord', path, f'the TFRecord file {shard[0]}')
 
 
 def load(config, split: str) -> Indexed:

@@ -10,6 +10,7 @@ can be read by number.
 
 from collections.abc import Iterator
 from concurrent import futures
+import contextlib
 import itertools
 import logging
 import os
@@ -27,6 +28,7 @@ from inception_jax.data.sources import held_out
 from inception_jax.data.sources import image_tree
 from inception_jax.data.sources import ranges
 from inception_jax.data.sources import webdataset_files
+from inception_jax.data.sources.recognition import Found
 from inception_jax.data.splits import Indexed
 from inception_jax.runtime import files as files_lib
 
@@ -50,14 +52,13 @@ class _Sample(NamedTuple):
   label: int
 
 
-def recognises(path: str) -> bool:
-  """Returns whether a folder looks like a dataset of this source."""
+def recognize(path: str) -> Iterator[Found]:
+  """Yields what is there; see `recognition`."""
   root = pathlib.Path(path)
   shards = sorted(root.glob('[!.]*.tar')) or sorted(root.glob('*/[!.]*.tar'))
-  try:
-    return bool(shards) and bool(next(_samples(str(shards[0]))))
-  except (OSError, ValueError, StopIteration):
-    return False
+  with contextlib.suppress(OSError, ValueError, StopIteration):
+    if shards and next(_samples(str(shards[0]))):
+      yield Found('webdataset', path, f'the shard {shards[0]}')
 
 
 def check(config) -> list[str]:

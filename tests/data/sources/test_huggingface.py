@@ -61,9 +61,10 @@ def test_what_the_package_wrote(kind, place):
   config = config_of('huggingface', folder)
   assert config_check.check(config) == []
   assert huggingface.split_names(config) == ['test', 'train']
-  assert huggingface.recognises(folder)
-  assert not huggingface.recognises(folder / place)
-  assert not huggingface.recognises(written_datasets.FOLDER / 'webdataset')
+  assert next(huggingface.recognize(folder))
+  assert not list(huggingface.recognize(folder / place))
+  where = written_datasets.FOLDER / 'webdataset'
+  assert not list(huggingface.recognize(where))
   opened = registry.load(config, 'test')
   assert opened.class_names == written_datasets.NAMES
   assert opened.labels.tolist() == [0, 1, 2, 0, 1]

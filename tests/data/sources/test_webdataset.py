@@ -98,14 +98,14 @@ def test_held_out_images(folder):
   assert 'another name, such as val' in registry.check(config)[0]
 
 
-def test_recognises(folder, tmp_path):
-  assert webdataset.recognises(folder)
-  assert webdataset.recognises(folder.parent)
+def test_recognizes(folder, tmp_path):
+  assert next(webdataset.recognize(folder))
+  assert next(webdataset.recognize(folder.parent))
   # ImageNet's archives have no labels.
   (tmp_path / 'other').mkdir()
   (tmp_path / 'other' / 'n01.tar').write_bytes(tar([('n01_1.JPEG', b'x')]))
-  assert not webdataset.recognises(tmp_path / 'other')
-  assert not webdataset.recognises(tmp_path / 'webdataset' / 'x')
+  assert not list(webdataset.recognize(tmp_path / 'other'))
+  assert not list(webdataset.recognize(tmp_path / 'webdataset' / 'x'))
 
 
 @pytest.mark.parametrize(
