@@ -33,7 +33,6 @@ from inception_jax.runtime import files
 
 log = logging.getLogger(__name__)
 
-_MOST_LOGGED = 20
 # Beside tfds; only class folders are unpacked.
 _SOURCES = ('folder', 'cifar', 'tfrecord', 'huggingface', 'webdataset')
 
@@ -168,25 +167,12 @@ def _check_images(config, splits) -> dict:
   twice = None
   if config.data.source == 'folder':
     twice = duplicates.find(splits, _NEAR.value)
-    _log_duplicates(twice)
+    duplicates.report(twice)
   if bad and _FIX.value:
     verify.move_aside(splits, bad, _FIX.value)
     log.info('moved %d bad images into %s', len(bad), _FIX.value)
   lines = [f'{name}: {reason}' for name, reason in bad.items()]
   return {'bad_images': lines, 'duplicates': twice}
-
-
-def _log_duplicates(found: dict) -> None:
-  """Logs the first groups of equal images, those across splits first."""
-  if not found['groups']:
-    return
-  log.warning(
-    '%d images are there more than once, %d in several splits, %d in several '
-    'classes:',
-    *(found['groups'], found['across_splits'], found['across_classes']),
-  )
-  for paths in found['paths'][:_MOST_LOGGED]:
-    log.warning('  %s', ' = '.join(paths))
 
 
 def _find_archives(name: str, data_dir: str, is_built: bool) -> list[str]:

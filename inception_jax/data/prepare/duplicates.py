@@ -8,6 +8,7 @@ import collections
 from collections.abc import Sequence
 import hashlib
 import io
+import logging
 from typing import Any
 
 import numpy as np
@@ -20,9 +21,11 @@ from inception_jax.data import zips
 from inception_jax.data.splits import Indexed
 from inception_jax.errors import UserError
 
+log = logging.getLogger(__name__)
+
 MOST_COMPARED = 200_000  # each with all others
 _BLOCK = 256
-_MOST_GROUPS = 100
+_MOST_GROUPS, _MOST_LOGGED = 100, 20
 
 
 def check(splits: dict[str, Indexed], bits: int) -> None:
@@ -120,3 +123,16 @@ def difference_hash(encoded: bytes) -> int:
   grey = np.asarray(small)
   bits = np.packbits(grey[:, 1:] > grey[:, :-1])
   return int.from_bytes(bits.tobytes(), 'big')
+
+
+def report(found: dict) -> None:
+  """Logs the first groups of equal images, those across splits first."""
+  if not found['groups']:
+    return
+  log.warning(
+    '%d images are there more than once, %d in several splits, %d in several '
+    'classes:',
+    *(found['groups'], found['across_splits'], found['across_classes']),
+  )
+  for paths in found['paths'][:_MOST_LOGGED]:
+    log.warning('  %s', ' = '.join(paths))

@@ -35,7 +35,7 @@ from inception_jax.runtime import files as files_lib
 log = logging.getLogger(__name__)
 
 _NAMES = 'classnames.txt'
-_FIELDS = ('label', 'cls')  # of KEY.json
+_FIELDS = 'label', 'cls'  # of KEY.json
 _SPLITS = ('train', 'val', 'validation', 'test')
 _MOST_CLASSES = 1_000_000
 _MOST_BYTES = 2**20  # of a label's file
@@ -76,7 +76,7 @@ def check(config) -> list[str]:
     else:
       faults.append(
         f'data.{key}={split!r}: no shards {split}-000000.tar … in {root}, '
-        f'which contains {class_folders.listing(root)}; a pattern names '
+        f'which contains {class_folders.listing(str(root))}; a pattern names '
         'others: '
         f"--config.data.{key}='shard-{{000000..000127}}.tar'"
       )
@@ -238,9 +238,8 @@ def _class_names(config, split: str, labels: np.ndarray) -> list[str]:
   path = _root(config) / _NAMES
   count = config.model.num_classes
   if path.is_file():
-    text = files_lib.read(str(path), _MOST_BYTES).decode(
-      'utf-8-sig', 'backslashreplace'
-    )
+    content = files_lib.read(str(path), _MOST_BYTES)
+    text = content.decode('utf-8-sig', 'backslashreplace')
     return [line for line in text.splitlines() if line.strip()]
   if not count:
     train = config.data.train_split

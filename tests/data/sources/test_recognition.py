@@ -33,8 +33,8 @@ def sets(tmp_path):
   (tmp_path / 'tfrecord').mkdir()
   for split in ('train', 'validation'):
     (tmp_path / 'tfrecord' / f'{split}-00000-of-00001').touch()
-  written_datasets.copy(tmp_path, 'arrow').rename(tmp_path / 'huggingface')
-  written_datasets.copy(tmp_path, 'webdataset')
+  written_datasets.copy('arrow', tmp_path).rename(tmp_path / 'huggingface')
+  written_datasets.copy('webdataset', tmp_path)
   return tmp_path
 
 
@@ -54,8 +54,8 @@ def test_auto_recognizes_each_kind_and_says_why(sets, caplog):
     ('cifar/cifar-10-batches-py', 'cifar', 'data_batch_1 of CIFAR'),
     ('tfrecord', 'tfrecord', 'the TFRecord file train-00000-of-00001'),
     ('tfds', 'tfds:shapes', 'has shapes/1.0.0/dataset_info.json'),
-    ('huggingface', 'huggingface', 'with the splits train, test'),
-    ('webdataset', 'webdataset', 'the shard train'),
+    ('huggingface', 'huggingface', 'with the splits test, train'),
+    ('webdataset', 'webdataset', 'the shard test-000000.tar'),
   ):
     caplog.clear()
     found = auto(sets / name)
