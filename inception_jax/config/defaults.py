@@ -86,6 +86,9 @@ def get_config() -> ConfigDict:
   # EXIF orientation of JPEGs: ignore, as timm and torchvision, or apply. '':
   # the card's
   config.data.exif = ''
+  # Under transparent pixels: white, black or '#rrggbb'; none: alpha is dropped,
+  # as in timm and torchvision. '': the card's
+  config.data.background = ''
   # resized: RandomResizedCrop of torchvision, timm and MindSpore; tensorflow:
   # sample_distorted_bounding_box, as TF-slim and Google use it; none. Earlier
   # runs have random: tensorflow with 10 attempts in place of 100, and with

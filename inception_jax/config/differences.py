@@ -31,7 +31,7 @@ _HARMLESS = (
 )
 _ABSENT = 'absent'
 # What earlier versions did that had no such key.
-_BEFORE_ADDED = {'data.exif': 'ignore'}
+_BEFORE_ADDED = {'data.exif': 'ignore', 'data.background': 'none'}
 
 
 def check_changes(stored: dict, config) -> tuple[list[str], list[str]]:

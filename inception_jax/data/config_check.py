@@ -47,6 +47,7 @@ RANGES = {
   'data.cutmix': validation.NOT_NEGATIVE,
   'data.eval_crop_mode': validation.one_of(card.CROP_MODES),
   'data.exif': validation.one_of(card.EXIF_MODES),
+  'data.background': card.BACKGROUND,
   'data.eval_protocol': validation.one_of(views.PROTOCOLS),
   'data.eval_crop_fraction': (lambda v: 0 < v <= 1, 'above 0, at most 1'),
   'data.channels': (lambda v: v in (1, 3), '1 or 3'),

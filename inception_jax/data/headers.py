@@ -4,77 +4,48 @@ A file of a few kB may decode to gigabytes, or for hours. The checks are in
 TensorFlow's graph, so that a SavedModel has the same ones as training.
 """
 
-import dataclasses
 import functools
+from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
+from inception_jax.data import canvas as canvas_lib
+from inception_jax.data import formats
 from inception_jax.data import gif
 from inception_jax.data import webp
 from inception_jax.data.lazy import tf
 
-_HEADER_BYTES = 32  # hold the size in every format but GIF
 # libpng inflates each compressed text of a PNG to up to 8 MB and keeps it.
 _MOST_TEXTS = 16
 # Each scan of a JPEG may change every pixel; libvips has the same limit.
 _MOST_SCANS = 100
 _MOST_COUNTED = 10_000
 
-_ANY = -1  # matches every byte
-_LITTLE = (1, 256, 256**2, 256**3)
+
+COLORS, WITH_ALPHA, WEBP = range(3)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Format:
-  """How a format is recognized, and where its header has the image's size.
+class Checked(NamedTuple):
+  """A file that is safe to decode.
 
   Attributes:
-    words: bytes by offset.
-    places: offsets of width and height.
-    weights: of the bytes from there on; their sum is divided by `divisors`,
-      taken by `modulus` and increased by `plus`.
+    file: a GIF or WebP without what follows its first frame, because TensorFlow
+      decodes all of them; others as they are.
+    has_canvas: bool, whether there may be frames; bool, as the next.
+    is_for_pillow: whether TensorFlow cannot read it, or a palette's indices for
+      grey levels.
+    layout: the channels to decode: `COLORS`, three; `WITH_ALPHA`, four, needed
+      for a background alone; `WEBP`, as many as it has, of which TensorFlow
+      decodes no others.
+    canvas: if `has_canvas`, of the frame in `file`.
   """
 
-  words: dict[int, bytes]
-  places: tuple[int, int] = (0, 0)
-  weights: tuple[int, ...] = ()
-  divisors: tuple[int, int] = (1, 1)
-  modulus: int = 2**32
-  plus: int = 0
-
-  def word_bytes(self) -> np.ndarray:
-    """The bytes of a header, or `_ANY`: int64 [32]."""
-    row = np.full(_HEADER_BYTES, _ANY)
-    for at, word in self.words.items():
-      row[at : at + len(word)] = list(word)
-    return row
-
-  def size_weights(self) -> np.ndarray:
-    """The weights of a header's bytes: int64 [2, 32]."""
-    rows = np.zeros((2, _HEADER_BYTES), np.int64)
-    for row, at in zip(rows, self.places, strict=True):
-      row[at : at + len(self.weights)] = self.weights
-    return rows
-
-
-_WEBP = {0: b'RIFF', 8: b'WEBP'}
-_FORMATS = {
-  # Before another chunk, libpng accepts one with any size in place of IHDR.
-  'PNG': _Format(
-    {0: b'\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR'}, (16, 20), _LITTLE[::-1]
-  ),
-  'GIF': _Format({0: b'GIF8'}, (6, 8), _LITTLE[:2]),
-  'OS/2 BMP': _Format({0: b'BM', 14: b'\x0c\0\0\0'}, (18, 20), _LITTLE[:2]),
-  'BMP': _Format({0: b'BM'}, (18, 22), _LITTLE),
-  'WebP': _Format({**_WEBP, 12: b'VP8 '}, (26, 28), _LITTLE[:2], modulus=2**14),
-  'lossless WebP': _Format(
-    {**_WEBP, 12: b'VP8L'}, (21, 21), _LITTLE, (1, 2**14), 2**14, 1
-  ),
-  'extended WebP': _Format(
-    {**_WEBP, 12: b'VP8X'}, (24, 27), _LITTLE[:3], plus=1
-  ),
-  'unknown': _Format({}),
-}
+  file: Any
+  has_canvas: Any
+  is_for_pillow: Any
+  layout: Any
+  canvas: canvas_lib.Canvas
 
 
 def check_jpeg(encoded, limit: int):
@@ -102,63 +73,50 @@ def check_jpeg(encoded, limit: int):
   return _unless(problem, (encoded, shape))
 
 
-def check(encoded, limit: int, palettes: bool):
-  """Returns a PNG, GIF, BMP or WebP that is safe to decode.
+def check(
+  encoded, limit: int, python: bool, background: bytes | None
+) -> Checked:
+  """Returns an image that is not a JPEG, and safe to decode.
 
   Args:
-    encoded: scalar string, not a JPEG.
+    encoded: scalar string.
     limit: the most pixels, width × height.
-    palettes: whether a BMP may have a palette, whose indices TensorFlow takes
-      for grey levels, or the header of OS/2, which TensorFlow cannot read.
-
-  Returns:
-    `encoded`, a GIF or WebP without what follows its first frame, because
-    TensorFlow decodes all of them; and whether it is a BMP, and a WebP.
+    python: whether Pillow may decode what TensorFlow cannot: a BMP with a
+      palette or the header of OS/2, TIFF, JPEG 2000 and AVIF, whose size it has
+      to compare with `limit`.
+    background: as in `gif.first_frame`.
 
   Raises:
     tf.errors.InvalidArgumentError: at run time, for more pixels, for another
       format, and for what the decoder does not support or limit.
   """
-  *checked, problem = _checker(limit, palettes)(encoded)
+  checked, problem = _checker(limit, python, background)(encoded)
   return _unless(problem, checked)
 
 
 @functools.cache
-def _checker(limit: int, palettes: bool):
+def _checker(limit: int, python: bool, background: bytes | None):
   """Returns `_check` as a function that is traced once, whoever calls it."""
   return tf.function(
-    lambda encoded: _check(encoded, limit, palettes), autograph=False
+    lambda encoded: _check(encoded, limit, python, background), autograph=False
   ).get_concrete_function(tf.TensorSpec((), tf.string))
 
 
-def _check(encoded, limit: int, palettes: bool):
+def _check(encoded, limit: int, python: bool, background: bytes | None):
   """Returns what `check` does, and the first problem or ''."""
-  header = tf.strings.substr(encoded, 0, _HEADER_BYTES)
-  header = tf.cast(tf.io.decode_raw(header, tf.uint8), tf.int64)
-  header = tf.pad(header, [[0, _HEADER_BYTES - tf.shape(header)[0]]])
-  formats = list(_FORMATS.values())
-  words = np.stack([x.word_bytes() for x in formats])
-  matches = tf.reduce_all((header == words) | (words == _ANY), 1)
-  kind = tf.argmax(tf.cast(matches, tf.int32))  # the first that matches
-  is_kind = lambda name: kind == list(_FORMATS).index(name)
-  of_kind = lambda values: tf.gather(np.stack(values), kind)
-  size = tf.reduce_sum(header * of_kind([x.size_weights() for x in formats]), 1)
-  size = size // of_kind([x.divisors for x in formats])
-  size %= of_kind([x.modulus for x in formats])
-  size += of_kind([x.plus for x in formats])
-  file, frame, is_whole = tf.cond(
+  header, is_kind, size = _read(encoded)
+  file, canvas, is_whole = tf.cond(
     is_kind('GIF'),
-    lambda: gif.first_frame(encoded),
-    lambda: (encoded, tf.zeros(2, tf.int64), tf.constant(True)),
+    lambda: gif.first_frame(encoded, background),
+    lambda: (encoded, canvas_lib.none(), tf.constant(True)),
   )
   has_frames = is_kind('extended WebP') & (header[20] // 2 % 2 == 1)
-  file, has_frame = tf.cond(
+  file, canvas, has_frame = tf.cond(
     has_frames,
-    lambda: webp.first_frame(encoded),
-    lambda: (file, tf.constant(True)),
+    lambda: webp.first_frame(encoded, size, background),
+    lambda: (file, canvas, tf.constant(True)),
   )
-  # TensorFlow decodes a GIF's frame, Pillow a canvas for frame and screen.
-  width, height = tf.unstack(tf.maximum(size, frame), 2)
+  width, height = tf.unstack(tf.maximum(size, canvas.size), 2)
   # A BMP stored from the top has a negative height.
   height = tf.where(is_kind('BMP'), tf.minimum(height, 2**32 - height), height)
   texts = tf.cond(
@@ -167,23 +125,71 @@ def _check(encoded, limit: int, palettes: bool):
     lambda: tf.zeros((), tf.int64),
   )
   has_palette = is_kind('BMP') & (header[28] <= 8) & (header[29] == 0)
+  is_for_pillow = is_kind(*formats.BMPS, *formats.BY_PILLOW)
   problem = _first_problem(
     (~is_kind('unknown'), 'unknown image format'),
+    (~is_kind('HEIF'), 'HEIC is not read: convert it to JPEG'),
+    (
+      python | ~is_kind(*formats.BY_PILLOW),
+      'TIFF, JPEG 2000 and AVIF are not read here: convert it to JPEG or PNG',
+    ),
     _is_small(width, height, limit),
     (
       texts <= _MOST_TEXTS,
       f'a PNG with more than {_MOST_TEXTS} compressed texts is not supported',
     ),
     (is_whole, 'a GIF in so many blocks is not supported'),
-    (has_frame, 'an animated WebP must begin with a whole frame'),
+    (has_frame, 'an animated WebP must begin with a frame'),
     (
-      palettes | ~(has_palette | is_kind('OS/2 BMP')),
+      python | ~(has_palette | is_kind('OS/2 BMP')),
       'a BMP with a palette is not supported, nor one of OS/2',
     ),
   )
-  is_any = lambda *names: functools.reduce(tf.logical_or, map(is_kind, names))
-  is_webp = is_any('WebP', 'lossless WebP', 'extended WebP')
-  return file, is_any('BMP', 'OS/2 BMP'), is_webp, problem
+  has_alpha = tf.constant(False)
+  if background is not None:
+    has_alpha = is_kind('PNG') & _png_has_alpha(encoded, header)
+    has_alpha |= is_kind('BMP') & _bmp_has_alpha(encoded, header)
+  layout = tf.where(has_alpha, WITH_ALPHA, COLORS)
+  layout = tf.where(is_kind(*formats.WEBPS), WEBP, layout)
+  checked = Checked(
+    file, is_kind('GIF') | has_frames, is_for_pillow, layout, canvas
+  )
+  return checked, problem
+
+
+def _read(encoded):
+  """Returns a header, int64; a function of names of formats; and the size."""
+  header = tf.strings.substr(encoded, 0, formats.HEADER_BYTES)
+  header = tf.cast(tf.io.decode_raw(header, tf.uint8), tf.int64)
+  header = tf.pad(header, [[0, formats.HEADER_BYTES - tf.shape(header)[0]]])
+  known = list(formats.FORMATS.values())
+  words = np.stack([x.word_bytes() for x in known])
+  matches = tf.reduce_all((header == words) | (words == formats.ANY), 1)
+  kind = tf.argmax(tf.cast(matches, tf.int32))  # the first that matches
+  is_kind = lambda *names: functools.reduce(
+    tf.logical_or, [kind == list(formats.FORMATS).index(name) for name in names]
+  )
+  of_kind = lambda values: tf.gather(np.stack(values), kind)
+  size = tf.reduce_sum(header * of_kind([x.size_weights() for x in known]), 1)
+  size = size // of_kind([x.divisors for x in known])
+  size %= of_kind([x.modulus for x in known])
+  size += of_kind([x.plus for x in known])
+  return header, is_kind, size
+
+
+def _png_has_alpha(encoded, header):
+  # Asked for four channels of an opaque one with 1, 2 or 4 bits, TensorFlow
+  # gives alpha in these bits.
+  before = tf.raw_ops.StringSplitV2(
+    input=[encoded], sep=b'IDAT', maxsplit=1
+  ).values[0]
+  return (header[25] // 4 % 2 == 1) | (_count(before, b'tRNS') > 0)
+
+
+def _bmp_has_alpha(encoded, header):
+  """Whether there is a mask of alpha, in the headers from version 3 on."""
+  mask = tf.strings.substr(encoded, 66, 4)
+  return (header[14] >= 56) & (header[30] == 3) & (mask != bytes(4))
 
 
 def _is_small(width, height, limit: int):

@@ -1,8 +1,8 @@
 """SavedModel with two signatures, in the layout of TF Serving and Triton.
 
 'serving_default' takes float32 `images` [B, S, S, C], normalized. 'encoded'
-takes `encoded` [B], strings that are each a JPEG, PNG, GIF, BMP or WebP, and
-preprocesses them. Both give `logits`, `probabilities`, and other outputs that
+takes `encoded` [B], strings that are each a JPEG, PNG, GIF, BMP or WebP (not a
+TIFF, JPEG 2000 or AVIF), and preprocesses them. Both give `logits`, `probabilities`, and other outputs that
 were asked for, stages as [B, H, W, C].
 """
 

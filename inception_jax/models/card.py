@@ -1,6 +1,7 @@
 """Cards: how images are prepared for a network."""
 
 import dataclasses
+import re
 
 from ml_collections import ConfigDict
 
@@ -20,6 +21,8 @@ INTERPOLATIONS = (
   'tf1_bilinear',
 )
 EXIF_MODES = ('ignore', 'apply')
+# What becomes of transparency; beside it, colors as '#rrggbb'.
+BACKGROUNDS = {'none': None, 'black': bytes(3), 'white': b'\xff' * 3}
 # Without a config, larger images are not decoded.
 MAX_PIXELS = 80_000_000
 
@@ -46,6 +49,9 @@ class Card:
       `data.resize`.
     exif: what becomes of the EXIF orientation of JPEGs: 'ignore', as in timm's
       and torchvision's loaders, or 'apply'.
+    background: what is under transparent pixels: 'white', 'black' or '#rrggbb';
+      'none': they keep their own color and alpha is dropped, as in timm's and
+      torchvision's loaders.
   """
 
   input_size: int = 299
@@ -55,11 +61,38 @@ class Card:
   crop_fraction: float = 0.875
   interpolation: str = 'bilinear'
   exif: str = 'ignore'
+  background: str = 'none'
 
   @property
   def image_shape(self) -> tuple[int, int, int]:
     """Height, width and channels of the network's input."""
     return self.input_size, self.input_size, len(self.mean)
+
+
+def rgb(background: str) -> bytes | None:
+  """Returns the color of a `Card.background`, None of 'none'.
+
+  Raises:
+    ValueError: it is not one.
+  """
+  if background in BACKGROUNDS:
+    return BACKGROUNDS[background]
+  if not re.fullmatch('#[0-9a-fA-F]{6}', background):
+    raise ValueError(f'{background!r} is no background')
+  return bytes.fromhex(background[1:])
+
+
+def is_background(background: str) -> bool:
+  """Whether `rgb` takes it."""
+  try:
+    rgb(background)
+  except ValueError:
+    return False
+  return True
+
+
+# The check of a key, and what it accepts.
+BACKGROUND = is_background, f'{", ".join(BACKGROUNDS)} or #rrggbb'
 
 
 def of_channels(card: Card, channels: int) -> Card:
@@ -80,6 +113,7 @@ def resolve(data: ConfigDict, card: Card) -> None:
   data.eval_crop_fraction = data.eval_crop_fraction or card.crop_fraction
   data.interpolation = data.interpolation or card.interpolation
   data.exif = data.exif or card.exif
+  data.background = data.background or card.background
   data.mean = tuple(data.mean) or card.mean
   data.std = tuple(data.std) or card.std
 
@@ -94,6 +128,7 @@ def from_config(data: ConfigDict) -> Card:
     crop_fraction=data.eval_crop_fraction,
     interpolation=data.interpolation,
     exif=data.exif,
+    background=data.background,
   )
 
 
@@ -109,6 +144,7 @@ def to_config(card: Card) -> ConfigDict:
       'eval_crop_fraction': card.crop_fraction,
       'interpolation': card.interpolation,
       'exif': card.exif,
+      'background': card.background,
       'max_pixels': MAX_PIXELS,
     }
   )

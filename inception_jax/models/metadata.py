@@ -31,6 +31,8 @@ _TYPES = {
     _CLASS_OFFSET: int,
   },
 }
+# Keys of the card that the first versions did not know.
+_ADDED = ('exif', 'background')
 MAX_OUTPUTS = 1_000_000
 MAX_SIDE = 8192  # pixels
 _RANGES = {
@@ -50,6 +52,7 @@ _RANGES = {
   'card.crop_fraction': (lambda v: 0 < v <= 1, 'above 0, at most 1'),
   'card.interpolation': validation.one_of(card_lib.INTERPOLATIONS),
   'card.exif': validation.one_of(card_lib.EXIF_MODES),
+  'card.background': card_lib.BACKGROUND,
   'card.bn_epsilon': validation.POSITIVE,
   f'card.{_CLASS_OFFSET}': (lambda v: v == 0, '0'),
 }
@@ -62,8 +65,9 @@ def to_dict(
   model = dataclasses.asdict(network)
   moved = {key: model.pop(key) for key in _STORED_IN_CARD}
   values = dataclasses.asdict(card)
-  if card.exif == Card.exif:
-    del values['exif']  # which the first versions did not know
+  for key in _ADDED:
+    if values[key] == getattr(Card, key):
+      del values[key]
   return {
     'model': model,
     'card': {**values, **moved, _CLASS_OFFSET: 0},
@@ -89,7 +93,7 @@ def from_dict(
   """
   try:
     model = dict(values['model'])
-    card = {'exif': Card.exif, **values['card']}
+    card = {key: getattr(Card, key) for key in _ADDED} | dict(values['card'])
     card |= {key: tuple(card[key]) for key in ('mean', 'std')}
     # The first checkpoints have no classes.
     classes = values.get('classes', [])

@@ -80,6 +80,12 @@ _EXIF = flags.DEFINE_enum(
   ['', 'ignore', 'apply'],
   "EXIF orientation of JPEGs, in the file's card; '': as in training.",
 )
+_BACKGROUND = flags.DEFINE_string(
+  'background',
+  '',
+  "Under transparent pixels, in the file's card: none, white, black or "
+  "#rrggbb; '': as in training.",
+)
 _OUTPUTS = flags.DEFINE_list(
   'outputs', [], 'End points of the network that are outputs beside logits.'
 )
@@ -174,6 +180,9 @@ def _check_flags(workdir: str, output: str, mindspore: str) -> None:
     taken = [x for x, known in formats.FORMATS.items() if flag in known.options]
     if file_format and name not in taken:
       faults.append(f'--{flag} applies only to --format={", ".join(taken)}')
+  if _BACKGROUND.value and not card_lib.is_background(_BACKGROUND.value):
+    expected = card_lib.BACKGROUND[1]
+    faults.append(f'--background={_BACKGROUND.value}: expected {expected}')
   if calibration and not os.path.exists(calibration):
     faults.append(f'--calibration={calibration}: no such folder')
   if faults:
@@ -181,9 +190,13 @@ def _check_flags(workdir: str, output: str, mindspore: str) -> None:
 
 
 def _with_card(weights):
-  """Returns `weights` with the card of --image_size= and --exif=."""
+  """Returns `weights` with the card of the flags for it."""
   network, card = weights.network, weights.card
-  card = dataclasses.replace(card, exif=_EXIF.value or card.exif)
+  card = dataclasses.replace(
+    card,
+    exif=_EXIF.value or card.exif,
+    background=_BACKGROUND.value or card.background,
+  )
   size = card.input_size if _SIZE.value is None else _SIZE.value
   least = architectures.smallest_image(network.name, network.stem)
   if not least <= size <= metadata.MAX_SIDE:

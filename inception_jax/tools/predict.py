@@ -67,6 +67,11 @@ _EXIF = flags.DEFINE_enum(
   ['apply', 'ignore'],
   'What becomes of the EXIF orientation of JPEGs.',
 )
+_BACKGROUND = flags.DEFINE_string(
+  'background',
+  '',
+  "Under transparent pixels: none, white, black or #rrggbb; '': the network's.",
+)
 _JSON = flags.DEFINE_bool('json', False, 'Print JSON lines, not a table.')
 _TOP = 5
 
@@ -79,6 +84,9 @@ def main(paths: list[str]) -> dict[str, Any]:
   given = [_WORKDIR.value, _ARTIFACT.value, lookup.is_path(_CHECKPOINT.value)]
   if sum(map(bool, given)) != 1:
     faults.append('give one of --workdir=, --checkpoint=PATH and --artifact=')
+  if _BACKGROUND.value and not card_lib.is_background(_BACKGROUND.value):
+    expected = card_lib.BACKGROUND[1]
+    faults.append(f'--background={_BACKGROUND.value}: expected {expected}')
   faults += [f'{p}: no such file' for p in paths if not os.path.exists(p)]
   if faults:
     raise UserError(*faults)
@@ -139,6 +147,7 @@ def _logits(paths, classify, card, failed) -> Iterator[tuple[str, Any]]:
   pipeline.hide_gpus()
   data, size = card_lib.to_config(card), _BATCH.value
   data.exif = _EXIF.value
+  data.background = _BACKGROUND.value or data.background
 
   def read(path):
     try:

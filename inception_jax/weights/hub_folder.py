@@ -32,6 +32,9 @@ _NEAREST_INTERPOLATIONS = {
   'tf1_bilinear': 'bilinear',
 }
 
+# What timm's loaders do, which `pretrained_cfg` has no keys for.
+_LOADERS = {key: getattr(Card, key) for key in ('exif', 'background')}
+
 
 def save(weights: Weights, path: str) -> None:
   """Writes config.json, model.safetensors and README.md into a new folder.
@@ -49,7 +52,7 @@ def save(weights: Weights, path: str) -> None:
   config = _config(weights)
   same = weights.card.crop_mode in _SAME_CROPS
   same &= weights.card.interpolation not in _NEAREST_INTERPOLATIONS
-  same &= weights.card.exif == 'ignore'
+  same &= all(getattr(weights.card, key) == x for key, x in _LOADERS.items())
   text = json.dumps(config, indent=2, ensure_ascii=False)
   (folder / 'config.json').write_text(f'{text}\n')
   (folder / 'README.md').write_text(
@@ -109,7 +112,11 @@ def _preprocessing(card: Card) -> dict[str, Any]:
 
 def _without_word(card: Card, pretrained: dict[str, Any]) -> dict[str, Any]:
   """Returns the fields of a card that its `pretrained_cfg` does not give."""
-  own = {} if card.exif == Card.exif else {'exif': card.exif}
+  own = {
+    key: getattr(card, key)
+    for key, default in _LOADERS.items()
+    if getattr(card, key) != default
+  }
   for key, value in hub.card_fields(pretrained).items():
     exact = getattr(card, key)
     equal = value == exact

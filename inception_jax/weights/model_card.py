@@ -102,6 +102,8 @@ def _images(card: Card, pretrained: dict[str, Any], same: bool) -> str:
   )
   if card.exif == 'apply':
     text += '\nJPEGs are turned upright by their EXIF orientation.'
+  if card.background != 'none':
+    text += f'\nTransparent images are laid over {card.background}.'
   if not same:
     text += (
       '\ntimm lacks some of this: its nearest, '

@@ -51,6 +51,9 @@ const VALIDATORS = {
   'card.crop_fraction': (x) => Number.isFinite(x) && x > 0 && x <= 1,
   'card.interpolation': (x) => INTERPOLATIONS.includes(x),
   'card.exif': (x) => [undefined, 'ignore', 'apply'].includes(x),
+  'card.background': (x) =>
+    [undefined, 'none', 'white', 'black'].includes(x) ||
+    /^#[0-9a-f]{6}$/i.test(x),
 };
 
 function metadataProps(bytes) {

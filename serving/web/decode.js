@@ -1,8 +1,8 @@
 // Decodes an image as Python does: with EXIF orientation if the card says so,
 // without conversion to the screen's colour space, with the colours of
-// transparent pixels.
+// transparent pixels or over the card's background.
 
-import {check, removeOrientation} from './headers.js';
+import {check, removeOrientation, under} from './headers.js';
 import {PageError} from './page_error.js';
 import {cropWindow} from './pixels.js';
 
@@ -13,6 +13,7 @@ export async function decode(file, card) {
   const bytes = new Uint8Array(await file.arrayBuffer());
   check(bytes);
   if (card.exif !== 'apply') removeOrientation(bytes);
+  const background = under(bytes, card.background ?? 'none');
   const bitmap = await createImageBitmap(new Blob([bytes]), UNCONVERTED).catch(
     () => {
       throw new PageError('badImage');
@@ -22,6 +23,10 @@ export async function decode(file, card) {
   const crop = cropWindow(width, height, card);
   const canvas = new OffscreenCanvas(crop.width, crop.height);
   const context = canvas.getContext('2d', {willReadFrequently: true});
+  if (background) {
+    context.fillStyle = background;
+    context.fillRect(0, 0, crop.width, crop.height);
+  }
   context.drawImage(bitmap, -crop.left, -crop.top);
   bitmap.close();
   const image = context.getImageData(0, 0, crop.width, crop.height);

@@ -7,6 +7,7 @@ import {MAX_PIXELS} from './pixels.js';
 const MAX_SCANS = 100; // of an image of that size
 const JPEG = '\xff\xd8\xff';
 const [FILL, SCAN, END, EXIF, COMMENT] = [0xff, 0xda, 0xd9, 0xe1, 0xfe];
+const CONTROL = 0xf9; // the extension of a GIF
 // The markers from 0xc0 to 0xcf that do not start a JPEG's frame.
 const TABLES = [0xc4, 0xc8, 0xcc];
 
@@ -32,6 +33,21 @@ export function removeOrientation(bytes) {
   }
 }
 
+// What is under an image's transparent pixels, as a CSS colour, undefined if they
+// keep their own. Of a GIF these are made opaque, because browsers lose their
+// colours, and the canvas around a smaller frame has one, too.
+export function under(bytes, background) {
+  const color = background === 'none' ? undefined : background;
+  if (!starts(bytes, 'GIF8')) return color;
+  const {frame, control} = firstFrame(bytes);
+  const isClear = control > 0 && (bytes[control + 3] & 1) === 1;
+  if (isClear && color) return color;
+  if (isClear) bytes[control + 3] &= ~1;
+  const palette = bytes[frame + 9] & 128 ? frame + 10 : 13;
+  const at = palette + 3 * (isClear ? bytes[control + 6] : 0);
+  return `rgb(${bytes.subarray(at, at + 3)})`;
+}
+
 // [width, height] of the first frame.
 function size(bytes) {
   const view = new DataView(bytes.buffer);
@@ -45,7 +61,7 @@ function size(bytes) {
       return [view.getUint32(16), view.getUint32(20)];
     }
     if (has('GIF8')) {
-      const frame = firstFrame(bytes);
+      const {frame} = firstFrame(bytes);
       return [6, 8].map((at) => Math.max(u16(at), u16(frame + at - 1)));
     }
     if (has('BM')) {
@@ -100,14 +116,17 @@ function countScans(bytes) {
   return count;
 }
 
-// Where the first frame of a GIF is.
+// Where the first frame of a GIF is, and the extension before it that says which
+// pixels are transparent, 0 if there is none.
 function firstFrame(bytes) {
   const palette = bytes[10] & 128 ? 6 << (bytes[10] & 7) : 0;
-  let at = 13 + palette;
-  while (bytes[at] === '!'.charCodeAt(0)) {
-    at += 2;
-    while (bytes[at]) at += bytes[at] + 1;
-    at++;
+  let frame = 13 + palette;
+  let control = 0;
+  while (bytes[frame] === '!'.charCodeAt(0)) {
+    if (bytes[frame + 1] === CONTROL) control = frame;
+    frame += 2;
+    while (bytes[frame]) frame += bytes[frame] + 1;
+    frame++;
   }
-  return at;
+  return {frame, control};
 }

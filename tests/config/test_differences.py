@@ -64,12 +64,13 @@ def test_keys_that_leave_the_arithmetic_alone_may_change(key, value):
   assert len(lines) == 1 and refused == []
 
 
-def test_runs_from_before_exif_orientation_ignored_it():
+def test_runs_from_before_exif_and_background_ignored_them():
   config = default.get_config()
-  config.data.exif = 'ignore'
+  config.data.update(exif='ignore', background='none')
   stored = json.loads(serialization.to_json(config))
-  del stored['data']['exif']
+  del stored['data']['exif'], stored['data']['background']
   assert differences.check_changes(stored, config) == ([], [])
   config.data.exif = 'apply'
-  line = "data.exif: 'ignore' → 'apply'"
-  assert differences.check_changes(stored, config) == ([line], [line])
+  config.data.background = 'white'
+  lines = ["data.background: 'none' → 'white'", "data.exif: 'ignore' → 'apply'"]
+  assert differences.check_changes(stored, config) == (lines, lines)

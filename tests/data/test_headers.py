@@ -60,15 +60,14 @@ REFUSED = {
     hostile.png_with_two_sizes(101, 100),
     'unknown image format',
   ),
-  'animated WebP': (
-    hostile.webp_of_small_frame(),
-    'an animated WebP must begin with a whole frame',
-  ),
   'cut animated WebP': (
     hostile.moving('webp')[:90],
-    'an animated WebP must begin with a whole frame',
+    'an animated WebP must begin with a frame',
   ),
-  'TIFF': (hostile.plain('tiff', 40, 30), 'unknown image format'),
+  'HEIC': (
+    b'\0\0\0\x18ftypheic' + bytes(40),
+    'HEIC is not read: convert it to JPEG',
+  ),
 }
 
 

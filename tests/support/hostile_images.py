@@ -26,14 +26,6 @@ def moving(kind, **options):
   return picture(kind, save_all=True, append_images=[red], **options)
 
 
-def webp_of_small_frame():
-  """An animated WebP whose first frame is smaller than its canvas."""
-  webp = bytearray(moving('webp', lossless=True))
-  at = webp.index(b'ANMF') + 8 + 6
-  webp[at] -= 1
-  return bytes(webp)
-
-
 def plain(kind, width, height, **options):
   file = io.BytesIO()
   Image.new('L', (width, height), 90).save(file, kind, **options)

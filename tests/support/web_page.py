@@ -7,6 +7,7 @@ import functools
 from http import server
 import io
 import json
+import struct
 import threading
 from urllib import parse
 
@@ -45,6 +46,9 @@ CARDS = {
     CARD, crop_mode='squash', interpolation='area', exif='apply'
   ),
   'nearest': dataclasses.replace(CARD, interpolation='nearest'),
+  'over': dataclasses.replace(
+    CARD, interpolation='nearest', background='#c0ffee'
+  ),
   'mindspore': dataclasses.replace(
     CARD, crop_mode='mindspore_short_side', interpolation='opencv_bilinear'
   ),
@@ -126,9 +130,13 @@ def write_site(root, base):
 
 
 def write_photographs(root):
-  """Two JPEGs, one with EXIF orientation, and two PNGs, one with alpha."""
+  """Two JPEGs, one with EXIF orientation, two PNGs and a GIF.
+
+  One of the PNGs has alpha; the GIF has clear pixels and a larger canvas.
+  """
   first, second = datasets.load_sample_images().images
-  paths = [root / name for name in ('a.jpg', 'b.jpg', 'c.png', 'd.png')]
+  names = 'a.jpg', 'b.jpg', 'c.png', 'd.png', 'e.gif'
+  paths = [root / name for name in names]
   Image.fromarray(first).save(paths[0], quality=90)
   exif = Image.Exif()
   exif[0x0112] = 6  # orientation: rotate by 90°
@@ -137,14 +145,19 @@ def write_photographs(root):
   alpha = np.tile(np.arange(0, 256, dtype=np.uint8), (200, 1))
   rgba = np.dstack([first[100:300, 200:456], alpha])
   Image.fromarray(rgba).save(paths[3])
+  palette = Image.fromarray(second[:200, :256]).quantize(32)
+  palette.save(paths[4], transparency=5)
+  gif = bytearray(paths[4].read_bytes())
+  gif[6:10] = struct.pack('<HH', 280, 210)  # the canvas
+  paths[4].write_bytes(gif)
   return paths
 
 
 def decode_accurately(encoded):
-  """Returns a JPEG or PNG as browsers decode it, uint8 [H, W, 3]."""
+  """Returns an image as browsers decode it; others than JPEGs as they are."""
   if tf.io.is_jpeg(encoded):
     return tf.io.decode_jpeg(encoded, 3, dct_method='INTEGER_ACCURATE')
-  return tf.io.decode_png(encoded, 3)
+  return encoded
 
 
 def expected_results(site, photographs, networks=tuple(CARDS)):

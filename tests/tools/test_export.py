@@ -37,13 +37,16 @@ def test_onnx_is_exported_and_compared(pictures, workdir, tmp_path):
   assert '--calibration applies only to --format=litert_int8' in faults
   faults = refused(*args, '--image_size=2', f'--output={path}')
   assert '--image_size=2: tiniest takes 3 to 8,192 pixels' in faults
+  faults = refused(*args, '--background=red', f'--output={path}')
+  assert '--background=red: expected none, black, white or #rrggbb' in faults
   added = ('--image_size=24', '--outputs=pooled', '--softmax', '--preprocess')
-  added += ('--exif=apply',)
+  added += ('--exif=apply', '--background=#102030')
   _, result = export(*args, f'--output={path}', *added)
   assert result['image_size'] == 24
   assert len(result['outputs']) == 3
   card = formats.load(str(path)).card
   assert (card.input_size, card.exif) == (24, 'apply')
+  assert card.background == '#102030'
   assert result['max_abs_diff'] < 1e-4
   assert result['top5_agreement'] == 1.0
   assert result['bytes'] == path.stat().st_size

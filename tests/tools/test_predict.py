@@ -108,6 +108,37 @@ def test_photographs_are_turned_upright(workdir, images, tmp_path):
   assert stored != pytest.approx(upright, abs=1e-3)
 
 
+@pytest.mark.slow
+def test_transparent_images_are_laid_over_a_background(
+  workdir, images, tmp_path
+):
+  with Image.open(next((images / 'dog').iterdir())) as image:
+    image = image.convert('RGBA')
+  image.paste((0, 0, 0, 0), (0, 0, 32, 32))
+  image.save(tmp_path / 'a.png')
+  over = Image.new('RGBA', image.size, 'white')
+  over.alpha_composite(image)
+  over.convert('RGB').save(tmp_path / 'b.png')
+  image.convert('RGB').save(tmp_path / 'c.png')
+
+  def predicted(*args):
+    done = tool('predict', f'--workdir={workdir}', str(tmp_path), *args)
+    result = json.loads(done.stdout.splitlines()[-1])
+    return [prediction['classes'] for prediction in result['predictions']]
+
+  clear, white, dropped = predicted()
+  assert clear == dropped != white
+  clear, white, dropped = predicted('--background=white')
+  assert clear == white != dropped
+  done = tool(
+    'predict', f'--workdir={workdir}', '--background=x', str(tmp_path)
+  )
+  assert (done.returncode, done.stderr) == (
+    2,
+    'error: --background=x: expected none, black, white or #rrggbb\n',
+  )
+
+
 def test_artifact_without_a_digest_needs_trust(images):
   args = (
     '--artifact=tests/earlier_version/network.onnx',

@@ -31,6 +31,7 @@ def test_a_folder_has_timms_layout_and_reads_back(tmp_path, timm_v3):
     crop_mode='tf_central',
     interpolation='tf1_bilinear',
     exif='apply',
+    background='#102030',
   )
   weights = dataclasses.replace(
     timm_v3, card=card, classes=('cat', '狗'), evaluation=EVALUATION
@@ -59,6 +60,7 @@ def test_a_folder_has_timms_layout_and_reads_back(tmp_path, timm_v3):
       'crop_mode': 'tf_central',
       'interpolation': 'tf1_bilinear',
       'exif': 'apply',
+      'background': '#102030',
     },
   }
   assert pretrained.pop('mean') == pytest.approx([x / 255 for x in card.mean])
