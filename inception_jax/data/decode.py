@@ -153,7 +153,7 @@ def _decode(image, data, python: bool = True):
   method = _FAST if data.interpolation == resize.TF1 else _ACCURATE
 
   def jpeg():
-    file, _ = headers.check_jpeg(image, data.max_pixels)
+    file, _, _ = headers.check_jpeg(image, data.max_pixels)
     decoded = tf.io.decode_jpeg(file, channels=3, dct_method=method)
     if data.exif != 'apply':
       return decoded
@@ -208,6 +208,15 @@ def _over(image, background: bytes | None):
   return tf.cast(shift(mixed + shift(mixed, 8), 8), tf.uint8)
 
 
+def _undamaged(file):
+  """Returns a JPEG unless decoding it to its end fails.
+
+  A window that ends before the damage would be decoded.
+  """
+  with tf.control_dependencies([tf.io.decode_jpeg(file, channels=3)]):
+    return tf.identity(file)
+
+
 def _decode_window(image, data, window):
   """Decodes an image and cuts out `window(shape)`, for a JPEG at once."""
 
@@ -216,7 +225,8 @@ def _decode_window(image, data, window):
     return _crop(decoded, *window(tf.shape(decoded)))
 
   def jpeg():
-    file, shape = headers.check_jpeg(image, data.max_pixels)
+    file, shape, is_complete = headers.check_jpeg(image, data.max_pixels)
+    file = tf.cond(is_complete, lambda: file, lambda: _undamaged(file))
     if data.exif != 'apply':
       return cropped(file, *window(shape))
     turn = exif.orientation(file)

@@ -20,6 +20,7 @@ from inception_jax.data.lazy import tf
 _MOST_TEXTS = 16
 # Each scan of a JPEG may change every pixel; libvips has the same limit.
 _MOST_SCANS = 100
+_END = b'\xff\xd9'  # of a JPEG
 _MOST_COUNTED = 10_000
 
 
@@ -49,7 +50,10 @@ class Checked(NamedTuple):
 
 
 def check_jpeg(encoded, limit: int):
-  """Returns a JPEG that is safe to decode, and its shape, int32 [3].
+  """Returns a JPEG that is safe to decode, its shape, and if it is complete.
+
+  The shape is int32 [3]. A file is complete if the marker of its end follows
+  its last scan, whatever comes then, such as the video of a motion photo.
 
   Args: as `check`.
 
@@ -59,7 +63,14 @@ def check_jpeg(encoded, limit: int):
   """
   shape = tf.io.extract_jpeg_shape(encoded)
   height, width, _ = tf.unstack(tf.cast(shape, tf.int64))
-  scans = _count(encoded, b'\xff\xda')
+  parts = _split(encoded, b'\xff\xda')
+  scans = tf.size(parts, tf.int64) - 1
+  # A scan has no such bytes: those in it that are 255 are followed by 0.
+  is_complete = tf.cond(
+    tf.strings.substr(encoded, -2, 2) == _END,
+    lambda: tf.constant(True),
+    lambda: tf.size(_split(parts[-1], _END, most=1)) > 1,
+  )
   most = _MOST_SCANS * limit // tf.maximum(width * height, 1)
   problem = _first_problem(
     _is_small(width, height, limit),
@@ -70,7 +81,7 @@ def check_jpeg(encoded, limit: int):
       (scans, width, height),
     ),
   )
-  return _unless(problem, (encoded, shape))
+  return _unless(problem, (encoded, shape, is_complete))
 
 
 def check(
@@ -180,9 +191,7 @@ def _read(encoded):
 def _png_has_alpha(encoded, header):
   # Asked for four channels of an opaque one with 1, 2 or 4 bits, TensorFlow
   # gives alpha in these bits.
-  before = tf.raw_ops.StringSplitV2(
-    input=[encoded], sep=b'IDAT', maxsplit=1
-  ).values[0]
+  before = _split(encoded, b'IDAT', most=1)[0]
   return (header[25] // 4 % 2 == 1) | (_count(before, b'tRNS') > 0)
 
 
@@ -220,7 +229,11 @@ def _unless(problem, values):
 
 def _count(encoded, word: bytes):
   """How often a word occurs, up to `_MOST_COUNTED`, as int64."""
-  parts = tf.raw_ops.StringSplitV2(
-    input=[encoded], sep=word, maxsplit=_MOST_COUNTED
+  return tf.size(_split(encoded, word), tf.int64) - 1
+
+
+def _split(encoded, word: bytes, most: int = _MOST_COUNTED):
+  """Returns the parts between the first `most` words and after them."""
+  return tf.raw_ops.StringSplitV2(
+    input=[encoded], sep=word, maxsplit=most
   ).values
-  return tf.size(parts, tf.int64) - 1

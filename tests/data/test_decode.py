@@ -234,3 +234,58 @@ def test_jpegs_and_raw_images_are_cut_at_the_same_window(crop):
       continue
     window = crops.sample(tf.constant((50, 60, 3)), seed, config.data)
     assert np.concatenate(window).tolist() == [row, column, height, width]
+
+
+def noisy_jpeg(**options):
+  noise = np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8)
+  file = io.BytesIO()
+  image = Image.fromarray(noise).resize((160, 120))
+  image.save(file, 'jpeg', quality=90, **options)
+  return file.getvalue()
+
+
+@pytest.mark.parametrize('exif', ['ignore', 'apply'])
+@pytest.mark.parametrize(
+  'options', [{}, {'progressive': True}, {'restart_marker_blocks': 8}]
+)
+def test_a_cut_jpeg_is_bad_in_every_reader(options, exif):
+  """As in Pillow, which reads a file to its end."""
+  whole = noisy_jpeg(**options)
+  half = len(whole) // 2
+  video = b'\0\0\0\x18ftypmp42' + np.random.default_rng(1).bytes(100_000)
+  cases = {
+    'whole': (whole, True),
+    'motion photo': (whole + video, True),
+    'like a scan': (whole + b'\xff\xda' + video.replace(b'\xff', b''), True),
+    'padded': (whole + bytes(500), True),
+    'two pictures': (whole + whole, True),
+    # libjpeg reports what is missing as a warning, which Pillow ignores.
+    'cut with an end': (whole[:half] + b'\xff\xd9', True),
+    'without an end': (whole[:-2], False),
+    'cut': (whole[:half], False),
+    'cut near its end': (whole[:-50], False),
+    'cut and padded': (whole[:half] + bytes(half), False),
+  }
+  data = factory.resolve(digits.get_config()).data
+  data.update(channels=3, image_size=16, exif=exif, train_crop='resized')
+  data.update(crop_area=(0.01, 0.02), eval_crop_mode='central')
+  train = lambda position: (
+    lambda x: decode.train_image(x, tf.constant([0, position], tf.int64), data)
+  )
+  readers = [train(position) for position in range(8)]
+  for python in (True, False):
+    readers.append(lambda x, python=python: decode.eval_image(x, data, python))
+  for name, (encoded, is_good) in cases.items():
+    seen = {is_read(read, encoded) for read in readers}
+    assert seen == {is_good}, name
+    by_pillow = lambda x: Image.open(io.BytesIO(x.numpy())).load()
+    if name != 'cut and padded':  # which Pillow may take for a scan
+      assert is_read(by_pillow, encoded) == is_good, name
+
+
+def is_read(read, encoded):
+  try:
+    read(tf.constant(encoded))
+  except (tf.errors.InvalidArgumentError, OSError):
+    return False
+  return True
