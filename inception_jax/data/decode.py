@@ -2,15 +2,13 @@
 
 import math
 
-from inception_jax.data import canvas
 from inception_jax.data import crops
 from inception_jax.data import exif
 from inception_jax.data import headers
-from inception_jax.data import pillow
+from inception_jax.data import other_formats
 from inception_jax.data import resize
 from inception_jax.data import views
 from inception_jax.data.lazy import tf
-from inception_jax.models import card
 
 # libjpeg's inverse cosine transforms. TensorFlow's default is the fast one,
 # two thirds of a level off on average. Pillow, and with it torchvision and
@@ -159,53 +157,9 @@ def _decode(image, data, python: bool = True):
       return decoded
     return exif.upright(decoded, exif.orientation(file))
 
-  def other():
-    background = card.rgb(data.background)
-    found = headers.check(image, data.max_pixels, python, background)
-    tensorflow = lambda: _decode_by_tensorflow(found, background)
-    if not python:
-      return tensorflow()
-    call = lambda file: pillow.decode(
-      file, data.max_pixels, background, data.exif == 'apply'
-    )
-    by_pillow = lambda: tf.numpy_function(
-      call, [found.file], tf.uint8, stateful=False
-    )
-    return tf.cond(found.is_for_pillow, by_pillow, tensorflow)
-
+  other = lambda: other_formats.decode(image, data, python)
   rgb = tf.cond(tf.io.is_jpeg(image), jpeg, other)
   return tf.ensure_shape(rgb, (None, None, 3))
-
-
-def _decode_by_tensorflow(found: headers.Checked, background: bytes | None):
-  """Decodes what is not a JPEG to uint8 [H, W, 3], over a background."""
-  decode = lambda channels: tf.io.decode_image(
-    found.file, channels=channels, expand_animations=False
-  )
-  frame = tf.switch_case(
-    found.layout,
-    {
-      headers.COLORS: lambda: decode(3),
-      headers.WITH_ALPHA: lambda: _over(decode(4), background),
-      headers.WEBP: lambda: _over(decode(0), background),
-    },
-  )
-  return tf.cond(
-    found.has_canvas, lambda: canvas.place(frame, found.canvas), lambda: frame
-  )
-
-
-def _over(image, background: bytes | None):
-  """Lays uint8 [H, W, 3 or 4] over a color, or drops alpha: [H, W, 3]."""
-  if background is None:
-    return image[..., :3]
-  opaque = tf.fill([*tf.unstack(tf.shape(image)[:2]), 1], tf.constant(255))
-  image = tf.concat([tf.cast(image, tf.int32), opaque], -1)
-  alpha = image[..., 3:4]
-  mixed = image[..., :3] * alpha + tf.constant(list(background)) * (255 - alpha)
-  mixed += 128  # to round the division by 255
-  shift = tf.bitwise.right_shift
-  return tf.cast(shift(mixed + shift(mixed, 8), 8), tf.uint8)
 
 
 def _undamaged(file):

@@ -10,8 +10,8 @@ from inception_jax.data import decode
 from inception_jax.data import splits
 from inception_jax.data.lazy import tf
 from inception_jax.data.sources import folder
-from inception_jax.data.sources.image_tree import SUFFIXES
 from inception_jax.data.sources.image_tree import ImageTree
+from inception_jax.data.sources.image_tree import suffixes
 from inception_jax.errors import UserError
 from inception_jax.errors import shorten
 from inception_jax.runtime import files as files_lib
@@ -32,7 +32,7 @@ def find(paths: list[str]) -> list[str]:
     if tree.unreadable:
       raise UserError(*shorten(tree.unreadable))
     if not images:
-      raise UserError(f'{path} has no images: {", ".join(SUFFIXES)}')
+      raise UserError(f'{path} has no images: {", ".join(suffixes())}')
     files += images
   tree.log_left_out()
   return files

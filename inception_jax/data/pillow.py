@@ -5,10 +5,11 @@ import io
 import numpy as np
 from PIL import Image
 from PIL import ImageOps
+from PIL import UnidentifiedImageError
 
 _FORMATS = ('BMP', 'TIFF', 'JPEG2000', 'AVIF')
-_BITS = 258  # the tag of a TIFF
-_INVERTED = 262, 0  # and the one whose value 0 says that 0 is white
+# Tags of a TIFF, the second of which says by 0 that the lowest level is white.
+_BITS, _PHOTOMETRIC = 258, 262
 
 
 def decode(
@@ -16,8 +17,7 @@ def decode(
 ) -> np.ndarray:
   """Returns the first page or frame: uint8 [H, W, 3].
 
-  Of 16 bits, the upper 8 are taken, as TensorFlow does of a PNG. A TIFF is
-  turned upright in any case, since Pillow does not open it otherwise.
+  A TIFF is turned upright in any case, since Pillow does not read it otherwise.
 
   Args:
     encoded: the bytes of a file, as `tf.numpy_function` passes them.
@@ -32,7 +32,11 @@ def decode(
   """
   # Outside of a graph, numpy_function passes a scalar as an array.
   file = io.BytesIO(np.asarray(encoded, object).item())
-  with Image.open(file, formats=_FORMATS) as image:
+  try:
+    opened = Image.open(file, formats=_FORMATS)
+  except UnidentifiedImageError:  # whose message names `file`
+    raise ValueError('damaged, or of a kind that Pillow cannot read') from None
+  with opened as image:
     width, height = image.size
     if width * height > limit:
       raise ValueError(f'{width}×{height} is more than data.max_pixels={limit}')
@@ -41,8 +45,7 @@ def decode(
         'pixels of 32 bits, signed or of floating point are not read: convert '
         'them to 8 or 16 bits'
       )
-    if image.mode.startswith('I;16'):
-      return _of_16_bits(image)
+    image = of_8_bits(image)
     if upright:
       image = ImageOps.exif_transpose(image)
     if background is not None and image.has_transparency_data:
@@ -51,10 +54,18 @@ def decode(
     return np.asarray(image.convert('RGB'))
 
 
-def _of_16_bits(image: Image.Image) -> np.ndarray:
+def of_8_bits(image: Image.Image) -> Image.Image:
+  """Returns the upper 8 of 16 or 12 bits; images with 8 bits unchanged.
+
+  As TensorFlow reads a PNG. Pillow's own conversion clips to 255.
+  """
+  if not image.mode.startswith('I;16'):
+    return image
   tags = getattr(image, 'tag_v2', {})
-  (bits,) = tags.get(_BITS, (16,))
+  bits = tags.get(_BITS, (16,))[0]
   levels = (np.asarray(image) >> (bits - 8)).astype(np.uint8)
-  if tags.get(_INVERTED[0]) == _INVERTED[1]:
+  if tags.get(_PHOTOMETRIC) == 0:
     levels = 255 - levels
-  return np.repeat(levels[..., None], 3, axis=-1)
+  result = Image.fromarray(levels)
+  result.info = image.info
+  return result

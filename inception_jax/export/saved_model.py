@@ -2,8 +2,8 @@
 
 'serving_default' takes float32 `images` [B, S, S, C], normalized. 'encoded'
 takes `encoded` [B], strings that are each a JPEG, PNG, GIF, BMP or WebP (not a
-TIFF, JPEG 2000 or AVIF), and preprocesses them. Both give `logits`, `probabilities`, and other outputs that
-were asked for, stages as [B, H, W, C].
+TIFF, JPEG 2000 or AVIF), and preprocesses them. Both give `logits`,
+`probabilities`, and other outputs that were asked for, stages as [B, H, W, C].
 """
 
 from collections.abc import Iterable

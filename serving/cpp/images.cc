@@ -12,7 +12,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// As in inception_jax/data/sources/image_tree.py, and so are these folders.
+// As in inception_jax/data/sources/image_tree.py, and so are these folders. A
+// SavedModel does not decode TIFF, JPEG 2000 and AVIF, which Python reads, too.
 constexpr std::array kSuffixes = {".jpg", ".jpeg", ".jpe", ".jfif",
                                   ".png", ".webp", ".bmp", ".gif"};
 constexpr std::array kForeign = {"__macosx", "@eadir", "$recycle.bin",

@@ -218,6 +218,7 @@ def mutations(rng):
     hostile.picture('jpeg', progressive=True),
     hostile.picture('webp', lossless=True),
     hostile.webp_with_canvas(40, 30),
+    *(hostile.picture(kind) for kind in ('tiff', 'jpeg2000', 'avif')),
     hostile.bmp_of_os2(40, 30),
     hostile.bmp(40, 30, 8, 1, bytes(1024) + b'\x28\x05\0\0' * 30 + b'\0\1'),
   ]

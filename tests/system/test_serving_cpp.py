@@ -358,7 +358,7 @@ def test_all_invalid_arguments_are_reported(tmp_path):
     '--json=yes: takes no value',
     '--model=none: no such folder',
     'none.png: no such file',
-    f'empty has no images: {", ".join(image_tree.SUFFIXES)}',
+    f'empty has no images: {", ".join(image_tree.EVERYWHERE)}',
     'pipe.png: neither a file nor a folder',
     '--labels=none.txt: no such file',
   ]

@@ -17,6 +17,7 @@ from scipy import sparse
 from scipy.sparse import csgraph
 import tqdm
 
+from inception_jax.data import pillow
 from inception_jax.data import zips
 from inception_jax.data.splits import Indexed
 from inception_jax.errors import UserError
@@ -119,7 +120,8 @@ def difference_hash(encoded: bytes) -> int:
   """
   with Image.open(io.BytesIO(encoded)) as image:
     image.draft('L', (144, 128))
-    small = image.convert('L').resize((9, 8), Image.Resampling.LANCZOS)
+    grey = pillow.of_8_bits(image).convert('L')
+    small = grey.resize((9, 8), Image.Resampling.LANCZOS)
   grey = np.asarray(small)
   bits = np.packbits(grey[:, 1:] > grey[:, :-1])
   return int.from_bytes(bits.tobytes(), 'big')

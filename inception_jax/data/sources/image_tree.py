@@ -2,6 +2,7 @@
 
 import collections
 from collections.abc import Iterator
+import functools
 import itertools
 import logging
 import os
@@ -12,11 +13,20 @@ from inception_jax.runtime import files
 
 log = logging.getLogger(__name__)
 
-SUFFIXES = ('.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.webp', '.bmp', '.gif')
+# Those that a SavedModel reads, too.
+EVERYWHERE = '.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.webp', '.bmp', '.gif'
+# Those that Pillow decodes, with the name of what its build may lack.
+_BY_PILLOW = {
+  '.tif': '',
+  '.tiff': '',
+  '.jp2': 'jpg_2000',
+  '.j2k': 'jpg_2000',
+  '.avif': 'avif',
+}
 # Images that no decoder here reads.
 _UNREAD = (
-  *('.avif', '.heic', '.heif', '.j2k', '.jp2', '.jxl', '.psd', '.raw'),
-  *('.svg', '.tif', '.tiff', '.cr2', '.dng', '.nef', '.pgm', '.ppm', '.tga'),
+  *('.heic', '.heif', '.jxl', '.psd', '.raw', '.svg', '.cr2', '.dng'),
+  *('.nef', '.pgm', '.ppm', '.tga', *_BY_PILLOW),
 )
 # Folders that macOS, Windows, network storage and file systems make. Others
 # begin with a dot, as thumbnails and the checkpoints of notebooks.
@@ -29,6 +39,19 @@ _MOST_TRIED = 5
 def _is_hidden(name: str) -> bool:
   """Returns whether a file or folder is one that people did not put there."""
   return name.startswith('.') or name.lower() in _FOREIGN
+
+
+@functools.cache
+def suffixes() -> tuple[str, ...]:
+  """Returns the endings of images that this installation reads."""
+  by_pillow = (x for x, part in _BY_PILLOW.items() if _has(part))
+  return *EVERYWHERE, *by_pillow
+
+
+def _has(part: str) -> bool:
+  from PIL import features
+
+  return not part or features.check(part)
 
 
 class ImageTree:
@@ -66,7 +89,7 @@ class ImageTree:
       for entry in self._scan(where):
         if files.kind(entry) == 'folder':
           folders.append(entry.path)
-        elif entry.name.lower().endswith(SUFFIXES):
+        elif entry.name.lower().endswith(suffixes()):
           yield entry
         else:
           self._leave_out(_suffix(entry.name), entry.path)

@@ -251,22 +251,22 @@ def test_what_is_left_out_is_counted_and_named(folder, caplog):
   cat = folder / 'train' / 'cat'
   for name in ('@eaDir/a.jpg', '._a.jpg', '.ipynb_checkpoints/a.png'):
     write_image(cat / name, 0)
-  for name in ('a.TIF', 'b.tif', 'c.heic', 'd.JFIF', 'e.jpe'):
+  for name in ('a.PSD', 'b.psd', 'c.heic', 'd.JFIF', 'e.jpe', 'f.TIF'):
     write_image(cat / name, 0, format='JPEG')
   write_image(folder / 'train' / '__MACOSX' / 'a.jpg', 0)
   write_image(folder / 'train' / 'lost+found' / 'a.jpg', 0)
   split = registry.load(config_of(folder), 'train')
-  assert (split.size, split.class_names) == (7, ('cat', 'dog', 'newt'))
+  assert (split.size, split.class_names) == (8, ('cat', 'dog', 'newt'))
   left_out, unread = [
     record.getMessage()
     for record in caplog.records
     if record.levelname == 'WARNING'
   ]
   assert left_out == (
-    f'left out: 6 hidden ({folder}/train/.cache), 2 .tif ({cat}/a.TIF), '
+    f'left out: 6 hidden ({folder}/train/.cache), 2 .psd ({cat}/a.PSD), '
     f'1 .db ({cat}/Thumbs.db), 1 .heic ({cat}/c.heic)'
   )
-  assert unread.startswith('images that are not read: .heic, .tif; convert')
+  assert unread.startswith('images that are not read: .heic, .psd; convert')
 
 
 def test_every_folder_that_cannot_be_read_is_named(folder, monkeypatch):
