@@ -16,6 +16,17 @@ _MOST_BYTES = 2**16  # a JPEG's segments are no longer
 _TRANSPOSED, _ROWS, _COLUMNS = (5, 6, 7, 8), (3, 4, 7, 8), (2, 3, 6, 7)
 
 
+def turned(image):
+  """Returns whether an undecoded image is a JPEG that 'apply' turns: bool."""
+  if image.dtype != tf.string:
+    return tf.constant(False)
+  return tf.cond(
+    tf.io.is_jpeg(image),
+    lambda: orientation(image) > 1,
+    lambda: tf.constant(False),
+  )
+
+
 def orientation(encoded):
   """Returns a JPEG's orientation, int32 from 1 to 8; 1 where it has none.
 

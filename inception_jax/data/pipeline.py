@@ -87,12 +87,14 @@ def eval_batches(
   bad=None,
   kept=None,
   start_step: int = 0,
+  also=None,
 ) -> Iterator[Batch]:
   """Yields every record once, in order, padded to whole batches.
 
   Args: as `train_batches`, with `config.data` and the global batch size.
     kept: keeps TensorFlow's graph from one evaluation with these arguments to
       the next: a dict, empty before the first.
+    also: undecoded image → a dict of further features of the batch.
 
   Yields:
     {'label': int32 [rows], 'mask': float32 [rows]} and the canvases of
@@ -105,6 +107,7 @@ def eval_batches(
     real = tf.logical_and(position < split.size, tf.logical_not(is_substitute))
     return {
       **decode.eval_canvases(record['image'], data),
+      **(also(record['image']) if also else {}),
       'label': tf.cast(record['label'], tf.int32),
       'mask': tf.cast(real, tf.float32),
     }

@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 
 # Beside tfds; only class folders are unpacked.
 _SOURCES = ('folder', 'cifar', 'tfrecord', 'huggingface', 'webdataset')
+# What --check_images finds.
+_FOUND = ('bad_images', 'exif_turned', 'duplicates')
 
 _CONFIG = config_flags.DEFINE_config_file(
   'config', defaults.__file__, 'The recipe that will read the dataset.'
@@ -126,8 +128,7 @@ def main():
     'as_published': published,
     'splits': {name: split.size for name, split in splits.items()},
     'classes': len(next(iter(splits.values())).class_names),
-    'bad_images': found.get('bad_images'),
-    'duplicates': found.get('duplicates'),
+    **{key: found.get(key) for key in _FOUND},
     'seconds': round(time.perf_counter() - started, 1),
   }
 
@@ -163,7 +164,7 @@ def _check_images(config, splits) -> dict:
   from inception_jax.data.prepare import verify
 
   duplicates.check(splits, _NEAR.value)  # before hours of decoding
-  bad = verify.bad_images(config, splits)
+  bad, turned = verify.decode_all(config, splits)
   twice = None
   if config.data.source == 'folder':
     twice = duplicates.find(splits, _NEAR.value)
@@ -172,7 +173,7 @@ def _check_images(config, splits) -> dict:
     verify.move_aside(splits, bad, _FIX.value)
     log.info('moved %d bad images into %s', len(bad), _FIX.value)
   lines = [f'{name}: {reason}' for name, reason in bad.items()]
-  return {'bad_images': lines, 'duplicates': twice}
+  return dict(zip(_FOUND, (lines, turned, twice), strict=True))
 
 
 def _find_archives(name: str, data_dir: str, is_built: bool) -> list[str]:

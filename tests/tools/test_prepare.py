@@ -79,10 +79,38 @@ def test_archives_become_class_folders_that_are_verified(
     *(f'{train / s}/{s}_0.JPEG' for s in sorted(SYNSETS)),
     *map(str, (data / 'validation').rglob('*1.JPEG')),
   ]
+  assert result['exif_turned'] == {'train': 0, 'validation': 0}
   assert not bad.exists()
   (kept, listed) = sorted(aside.iterdir())
   assert listed.read_text().split('\t')[:2] == [kept.name, str(bad)]
   assert result_of(*args, '--check_images')['bad_images'] == []
+
+
+def test_images_with_an_exif_orientation_are_counted(tmp_path):
+  for i, (split, turn) in enumerate(
+    [('train', 6), ('train', 1), ('train', 3), ('val', 8), ('val', None)]
+  ):
+    exif = Image.Exif()
+    if turn:
+      exif[0x0112] = turn
+    for name in 'ab':
+      folder = tmp_path / split / name
+      folder.mkdir(parents=True, exist_ok=True)
+      image = Image.new('RGB', (20, 10 + i), 'red' if name == 'a' else 'blue')
+      image.save(folder / f'{i}.jpg', exif=exif)
+      image.save(folder / f'{i}.png', exif=exif)  # these are not turned
+  args = ['--source=folder', f'--data_dir={tmp_path}', '--check_images']
+  turned = {'train': 4, 'validation': 2}
+  done = run(*args, **PREPARE)
+  assert json.loads(done.stdout.splitlines()[-1])['exif_turned'] == turned
+  (line, _) = [x for x in done.stderr.splitlines() if 'EXIF' in x]
+  assert line.endswith(
+    '4 images of train have an EXIF orientation that is ignored; '
+    '--config.data.exif=apply turns them upright'
+  )
+  done = run(*args, '--config.data.exif=apply', **PREPARE)
+  assert json.loads(done.stdout.splitlines()[-1])['exif_turned'] == turned
+  assert '4 images of train are turned upright by' in done.stderr
 
 
 def test_tfds_builds_imagenet_with_records_by_number(tmp_path, small_imagenet):

@@ -1,11 +1,13 @@
 """Verifying a dataset: opens it as training does, counts and decodes images."""
 
 import itertools
+import logging
 import os
 import shutil
 
 import tqdm
 
+from inception_jax.data import exif
 from inception_jax.data import pipeline
 from inception_jax.data.bad_images import BadImages
 from inception_jax.data.prepare import imagenet
@@ -18,7 +20,15 @@ from inception_jax.data.sources import webdataset
 from inception_jax.errors import UserError
 from inception_jax.errors import printable
 
+log = logging.getLogger(__name__)
+
 _BATCH = 128
+# By `data.exif`.
+_TURNED = {
+  'apply': '%d images of %s are turned upright by their EXIF orientation',
+  'ignore': '%d images of %s have an EXIF orientation that is ignored; '
+  '--config.data.exif=apply turns them upright',
+}
 
 
 def open_splits(config, names: list[str]) -> dict:
@@ -85,8 +95,12 @@ def _published(source: str, archives: list[str]) -> tuple[dict[str, int], int]:
   return {}, 0
 
 
-def bad_images(config, splits: dict) -> dict[str, str]:
-  """Decodes every image; returns why some cannot be decoded, by their names.
+def decode_all(config, splits: dict) -> tuple[dict[str, str], dict[str, int]]:
+  """Decodes every image.
+
+  Returns:
+    Why some cannot be decoded, by their names; and how many of each split are
+    JPEGs that `data.exif='apply'` turns.
 
   Raises:
     UserError: records that cannot be read.
@@ -94,16 +108,23 @@ def bad_images(config, splits: dict) -> dict[str, str]:
   config.data.max_bad_fraction = 1.0  # report all of them
   config.data.eval_crop_mode = 'squash'  # other modes look at a part
   config.data.image_size = 32
-  reasons = {}
+  reasons, turned = {}, dict.fromkeys(splits, 0)
+  also = lambda image: {'turned': exif.turned(image)}
   for name, split in splits.items():
     bad = BadImages(split, config.data)
     rows = range(_BATCH)
-    batches = pipeline.eval_batches(split, config.data, _BATCH, rows, bad)
+    batches = pipeline.eval_batches(
+      *(split, config.data, _BATCH, rows, bad), also=also
+    )
     with tqdm.tqdm(desc=f'decoding {name}', total=split.size) as bar:
-      for _ in batches:
+      for batch in batches:
+        turned[name] += int((batch['turned'] & (batch['mask'] > 0)).sum())
         bar.update(min(_BATCH, split.size - bar.n))
     reasons |= bad.reasons
-  return reasons
+  for name, count in turned.items():
+    if count:
+      log.info(_TURNED[config.data.exif], count, name)
+  return reasons, turned
 
 
 def move_aside(splits: dict, reasons: dict[str, str], target: str) -> None:
@@ -111,7 +132,7 @@ def move_aside(splits: dict, reasons: dict[str, str], target: str) -> None:
 
   Args:
     splits: of image files.
-    reasons: as `bad_images` returns them.
+    reasons: as `decode_all` returns them.
     target: the new folder; `moved.txt` in it has a line for each file, its
       number there and its former path.
   """
