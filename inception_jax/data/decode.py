@@ -6,6 +6,7 @@ from inception_jax.data import crops
 from inception_jax.data import exif
 from inception_jax.data import headers
 from inception_jax.data import other_formats
+from inception_jax.data import pillow
 from inception_jax.data import resize
 from inception_jax.data import views
 from inception_jax.data.lazy import tf
@@ -151,8 +152,14 @@ def _decode(image, data, python: bool = True):
   method = _FAST if data.interpolation == resize.TF1 else _ACCURATE
 
   def jpeg():
-    file, _, _ = headers.check_jpeg(image, data.max_pixels)
-    decoded = tf.io.decode_jpeg(file, channels=3, dct_method=method)
+    file, shape, _ = headers.check_jpeg(image, data.max_pixels)
+    decode = lambda: tf.io.decode_jpeg(file, channels=3, dct_method=method)
+    if python and method == _ACCURATE:
+      # TensorFlow rounds CMYK down, and takes it for inverted in other cases.
+      by_pillow = lambda: pillow.in_graph(file, data.max_pixels)
+      decoded = tf.cond(_is_cmyk(shape), by_pillow, decode)
+    else:
+      decoded = decode()
     if data.exif != 'apply':
       return decoded
     return exif.upright(decoded, exif.orientation(file))
@@ -160,6 +167,10 @@ def _decode(image, data, python: bool = True):
   other = lambda: other_formats.decode(image, data, python)
   rgb = tf.cond(tf.io.is_jpeg(image), jpeg, other)
   return tf.ensure_shape(rgb, (None, None, 3))
+
+
+def _is_cmyk(shape):
+  return shape[-1] == 4
 
 
 def _undamaged(file):
@@ -180,6 +191,10 @@ def _decode_window(image, data, window):
 
   def jpeg():
     file, shape, is_complete = headers.check_jpeg(image, data.max_pixels)
+    cut = lambda: window_of(file, shape, is_complete)
+    return tf.cond(_is_cmyk(shape), whole, cut)
+
+  def window_of(file, shape, is_complete):
     file = tf.cond(is_complete, lambda: file, lambda: _undamaged(file))
     if data.exif != 'apply':
       return cropped(file, *window(shape))

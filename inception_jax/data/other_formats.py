@@ -20,10 +20,8 @@ def decode(image, data, python: bool):
   tensorflow = lambda: _by_tensorflow(found, background)
   if not python:
     return tensorflow()
-  options = data.max_pixels, background, data.exif == 'apply'
-  call = lambda file: pillow.decode(file, *options)
-  by_pillow = lambda: tf.numpy_function(
-    call, [found.file], tf.uint8, stateful=False
+  by_pillow = lambda: pillow.in_graph(
+    *(found.file, data.max_pixels, background), upright=data.exif == 'apply'
   )
   return tf.cond(found.is_for_pillow, by_pillow, tensorflow)
 

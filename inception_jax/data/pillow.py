@@ -7,9 +7,19 @@ from PIL import Image
 from PIL import ImageOps
 from PIL import UnidentifiedImageError
 
-_FORMATS = ('BMP', 'TIFF', 'JPEG2000', 'AVIF')
+from inception_jax.data.lazy import tf
+
+_FORMATS = ('BMP', 'TIFF', 'JPEG2000', 'AVIF', 'JPEG')
 # Tags of a TIFF, the second of which says by 0 that the lowest level is white.
 _BITS, _PHOTOMETRIC = 258, 262
+
+
+def in_graph(
+  encoded, limit: int, background: bytes | None = None, upright: bool = False
+):
+  """Returns what `decode` does of a scalar string, in TensorFlow's graph."""
+  call = lambda file: decode(file, limit, background, upright)
+  return tf.numpy_function(call, [encoded], tf.uint8, stateful=False)
 
 
 def decode(
@@ -24,7 +34,7 @@ def decode(
     limit: the most pixels, width × height.
     background: the color under transparent pixels, three bytes; None: alpha is
       dropped.
-    upright: whether the orientation of an AVIF is applied.
+    upright: whether the orientation of an AVIF or JPEG is applied.
 
   Raises:
     ValueError: it has more pixels, or pixels of another type.

@@ -4,6 +4,8 @@ import io
 
 import numpy as np
 from PIL import Image
+from PIL import ImageCms
+from PIL import ImageOps
 import pytest
 import tensorflow as tf
 
@@ -234,6 +236,64 @@ def test_jpegs_and_raw_images_are_cut_at_the_same_window(crop):
       continue
     window = crops.sample(tf.constant((50, 60, 3)), seed, config.data)
     assert np.concatenate(window).tolist() == [row, column, height, width]
+
+
+def photographs():
+  """JPEGs of the kinds that cameras, scanners and editors write."""
+  noise = np.random.default_rng(0).integers(0, 256, (6, 8, 4), np.uint8)
+  inks = Image.fromarray(noise, 'CMYK').resize((83, 61))
+  image = Image.fromarray(noise[..., :3]).resize((83, 61))
+  exif = Image.Exif()
+  exif[0x0112] = 6
+  profile = ImageCms.ImageCmsProfile(ImageCms.createProfile('sRGB'))
+
+  def saved(image, **options):
+    file = io.BytesIO()
+    image.save(file, 'jpeg', quality=90, **options)
+    return file.getvalue()
+
+  cmyk = saved(inks)
+  adobe = cmyk.index(b'\xff\xee')
+  end = adobe + 2 + 256 * cmyk[adobe + 2] + cmyk[adobe + 3]
+  return {
+    'RGB': saved(image),
+    'without subsampling': saved(image, subsampling=0),
+    'grey': saved(image.convert('L')),
+    'progressive': saved(image, progressive=True),
+    'color profile': saved(image, icc_profile=profile.tobytes()),
+    'EXIF': saved(image, exif=exif),
+    'without YCbCr': saved(image, keep_rgb=True),
+    'CMYK': cmyk,
+    'YCCK': cmyk[: end - 1] + b'\2' + cmyk[end:],
+    'CMYK of others than Adobe': cmyk[:adobe] + cmyk[end:],
+    'progressive CMYK': saved(inks, progressive=True, exif=exif),
+  }
+
+
+@pytest.mark.parametrize('exif', ['ignore', 'apply'])
+@pytest.mark.parametrize('kind', photographs())
+def test_every_kind_of_photograph_is_decoded_as_by_pillow(kind, exif):
+  encoded = photographs()[kind]
+  expected = Image.open(io.BytesIO(encoded))
+  if exif == 'apply':
+    expected = ImageOps.exif_transpose(expected)
+  expected = np.asarray(expected.convert('RGB'))
+  data = factory.resolve(digits.get_config()).data
+  data.update(channels=3, image_size=40, exif=exif, eval_crop_fraction=1.0)
+  data.update(train_crop='none', eval_crop_mode='squash')
+  file = tf.constant(encoded)
+  np.testing.assert_array_equal(decode.train_crop(file, None, data), expected)
+  squashed = Image.fromarray(expected).resize((40, 40), Image.BILINEAR)
+  np.testing.assert_array_equal(decode.eval_image(file, data), squashed)
+  data.update(train_crop='resized', crop_area=(0.5, 0.5))
+  seed = tf.constant([0, 0], tf.int64)
+  row, column, height, width = np.concatenate(
+    crops.sample(tf.constant(expected.shape), seed, data)
+  )
+  window = expected[row : row + height, column : column + width].astype(int)
+  crop = decode.train_crop(file, seed, data).numpy()
+  # Training decodes with libjpeg's fast transform.
+  assert np.abs(crop - window).mean() < 1.5
 
 
 def noisy_jpeg(**options):
