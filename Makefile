@@ -25,6 +25,8 @@
 #                         timm and MindCV, random crops against torchvision,
 #                         timm and TensorFlow; also part of make parity
 # make parity-evaluation  top-1, top-5 and loss against torchvision and timm
+# make parity-photos DATA=DIR  pixels of all images below DIR, decoded and
+#                         cropped, against Pillow, torchvision and timm; a minute
 # make parity-pixels      rewrites tests/parity/golden/pixels-*.npz, the images
 #                         that OpenCV, MindSpore and TF-slim resize
 # make learning           two epochs of Fashion-MNIST, here and in PyTorch, with
@@ -95,7 +97,7 @@ MALLOC   = $(shell ls /usr/lib/*/libtcmalloc_minimal.so.4 2>/dev/null | head -1)
 PIP     := -m pip install --quiet --disable-pip-version-check
 
 .PHONY: help train test test-fast golden lint parity parity-training \
-  parity-evaluation parity-augmentation parity-pixels learning \
+  parity-evaluation parity-augmentation parity-photos parity-pixels learning \
   cifar10 parity-devices transfer soak fuzz bench bench-checkpoint \
   bench-evaluation bench-compile \
   bench-export bench-fine-tune bench-loop bench-mindcv bench-start bench-step \
@@ -138,6 +140,11 @@ parity-training: .venv-torch/ready
 
 parity-evaluation: .venv-torch/ready
 	@.venv-torch/bin/python -m tests.parity.evaluation $(ARGS)
+
+parity-photos: .venv-torch/ready
+	@test -n "$(DATA)" || { echo 'error: set DATA=, a folder of images' >&2; \
+	  exit 2; }
+	@.venv-torch/bin/python -m tests.parity.photos --data=$(DATA) $(ARGS)
 
 parity-pixels: $(VENV)/ready .venv-opencv/ready .venv-mindspore/ready \
   .venv-slim/ready

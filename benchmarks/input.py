@@ -59,7 +59,8 @@ def measure(
     with tempfile.TemporaryDirectory() as created:
       folder = os.path.join(created, 'train')
       write_photos(folder, PHOTOS)
-      return measure(config, folder, torch, rounds, batches, listed)
+      found = measure(config, folder, torch, rounds, batches, listed)
+      return found | {'what': 'input'}
   config = factory.resolve(config)
   config.data.source, config.data.dir = 'folder', os.path.dirname(folder)
   config.data.train_split = os.path.basename(folder)
@@ -82,6 +83,7 @@ def measure(
     results.append(rates)
   rates = {name: np.array([x[name] for x in results]) for name in results[0]}
   return {
+    'what': 'input, given images',
     **{
       f'times_{name}': timing.median(rates['ours'] / rate, 2)
       for name, rate in rates.items()

@@ -191,10 +191,6 @@ def _decode_window(image, data, window):
 
   def jpeg():
     file, shape, is_complete = headers.check_jpeg(image, data.max_pixels)
-    cut = lambda: window_of(file, shape, is_complete)
-    return tf.cond(_is_cmyk(shape), whole, cut)
-
-  def window_of(file, shape, is_complete):
     file = tf.cond(is_complete, lambda: file, lambda: _undamaged(file))
     if data.exif != 'apply':
       return cropped(file, *window(shape))
@@ -221,4 +217,9 @@ def _decode_window(image, data, window):
 
   if image.dtype != tf.string:
     return whole()
-  return tf.cond(tf.io.is_jpeg(image), jpeg, whole)
+  is_for_tensorflow = tf.cond(
+    tf.io.is_jpeg(image),
+    lambda: ~_is_cmyk(tf.io.extract_jpeg_shape(image)),
+    lambda: tf.constant(False),
+  )
+  return tf.cond(is_for_tensorflow, jpeg, whole)

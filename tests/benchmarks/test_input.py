@@ -48,5 +48,6 @@ def test_ratios_memory_and_ledger(tmp_path, torchvision_stub):
   assert 0.1 < result['memory_gb'] < 2
   assert sorted(photos.rglob('*')) == before
   (line,) = rows(tmp_path / 'ledger.csv')
+  assert line['what'] == 'input, given images'
   assert json.loads(line['images_per_sec']) == rates
   assert 'cores of' in line['machine']

@@ -101,7 +101,7 @@ class ImageTree:
     inner = [entry for entry in entries if files.kind(entry) == 'folder']
     below = (self._scan(entry.path) for entry in inner[:_MOST_TRIED])
     for entry in itertools.chain(entries, itertools.chain.from_iterable(below)):
-      if entry.name.lower().endswith(SUFFIXES):
+      if entry.name.lower().endswith(suffixes()):
         return entry.path
     return ''
 
