@@ -1,13 +1,13 @@
 """Batches of uint8 images, decoded and cropped, from a split."""
 
 from collections.abc import Iterator
-import os
 
 import numpy as np
 
 from inception_jax import errors
 from inception_jax.data import closing
 from inception_jax.data import decode
+from inception_jax.data import host
 from inception_jax.data import order
 from inception_jax.data.bad_images import BadImages
 from inception_jax.data.bad_images import one_line
@@ -31,7 +31,7 @@ def train_batches(
   Yields:
     {'image': uint8 [rows, S, S, C], 'label': int32 [rows]}.
   """
-  hide_gpus()
+  host.hide_gpus()
   data, seed = config.data, tf.constant(config.seed, tf.int64)
 
   def decode_record(position, record, _):  # substitutes are trained on, too
@@ -52,7 +52,7 @@ def view_positions(
 
   The records are those of `train_batches`, and an epoch takes the next view.
   """
-  hide_gpus()
+  host.hide_gpus()
   views = config.fine_tune.cached_views
 
   def of_view(position, number):
@@ -101,7 +101,7 @@ def eval_batches(
     `decode.eval_canvases`, such as 'image': uint8 [rows, S, S, C]. The mask is
     1 on records, and 0 on padding and in place of bad images.
   """
-  hide_gpus()
+  host.hide_gpus()
 
   def decode_record(position, record, is_substitute):
     real = tf.logical_and(position < split.size, tf.logical_not(is_substitute))
@@ -133,7 +133,7 @@ def view_batches(
     {'image': uint8 [rows, S, S, C], 'label': int32 [rows], 'position': int32
     [rows], 'mask': float32 [rows], 0 on padding}.
   """
-  hide_gpus()
+  host.hide_gpus()
   data, seed = config.data, tf.constant(config.seed, tf.int64)
   views = config.fine_tune.cached_views
 
@@ -229,24 +229,10 @@ def _dataset(elements, fetch, substitute, decode_record, size: int):
     element, is_substitute = substitute(position, element)
     return decode_record(position, fetch(element), is_substitute)
 
-  images = elements.map(read, num_parallel_calls())
+  images = elements.map(read, host.num_parallel_calls())
   batches = images.batch(size, drop_remainder=True)
   # In TensorFlow 2.21 the autotuning thread sleeps, in the end a minute, and
   # the end of every evaluation waited for it.
   options = tf.data.Options()
   options.autotune.enabled = False
   return batches.prefetch(tf.data.AUTOTUNE).with_options(options)
-
-
-def num_parallel_calls() -> int:
-  """Returns how many images are read and decoded in parallel.
-
-  With one per core, threads wait for their next image, which costs a tenth of
-  the throughput. More than four per core gained nothing.
-  """
-  return 4 * len(os.sched_getaffinity(0))
-
-
-def hide_gpus() -> None:
-  """Keeps TensorFlow, which only reads data here, from taking GPU memory."""
-  tf.config.set_visible_devices([], 'GPU')

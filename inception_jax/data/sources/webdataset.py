@@ -197,7 +197,7 @@ def _sample(key: str, members: list, read) -> _Sample:
   """Returns a sample of its files: key, ending, offset and size of each."""
   endings = [ending for _, ending, _, _ in members]
   listed = ', '.join(f'.{ending}' for ending in endings[:_MOST_FAULTS])
-  images = [m for m in members if f'.{m[1]}' in image_tree.SUFFIXES]
+  images = [m for m in members if f'.{m[1]}' in image_tree.suffixes()]
   if len(images) != 1 or len({*endings}) < len(endings):
     kind = 'no image' if not images else 'more than one image or label'
     raise ValueError(f'{key} has {kind}: its files are {listed}')
