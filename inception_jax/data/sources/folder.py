@@ -27,7 +27,7 @@ from inception_jax.data.lazy import tf
 from inception_jax.data.sources import class_folders
 from inception_jax.data.sources import held_out
 from inception_jax.data.sources import image_list
-from inception_jax.data.sources.image_tree import SUFFIXES
+from inception_jax.data.sources.image_tree import suffixes
 from inception_jax.data.sources.image_tree import ImageTree
 from inception_jax.data.sources.recognition import Found
 
@@ -194,7 +194,7 @@ def _below_common(root: pathlib.Path) -> pathlib.Path:
   files = [e.name for e in zips.scan(str(root)) if e.is_file()]
   match ImageTree().subfolders(str(root)):
     case [name] if name not in SPLITS and not any(
-      file.lower().endswith((_LIST, *SUFFIXES)) for file in files
+      file.lower().endswith((_LIST, *suffixes())) for file in files
     ):
       inside = zips.scan(str(root / name))
       if any(e.is_dir() or e.name.endswith(_LIST) for e in inside):
