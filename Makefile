@@ -53,6 +53,7 @@
 #
 # Benchmarks; each appends to a .csv file in benchmarks/:
 # make bench             input pipeline against torchvision's; a minute
+# make bench-bad-images  input pipeline with bad images, against none; a minute
 # make bench-step        training and inference steps of v3 and v4 against timm
 #                        and, with CLONES=, 32×32 v3 against weiaicunzai's, both
 #                        in PyTorch; ten minutes
@@ -98,7 +99,7 @@ PIP     := -m pip install --quiet --disable-pip-version-check
 
 .PHONY: help train test test-fast golden lint parity parity-training \
   parity-evaluation parity-augmentation parity-photos parity-pixels learning \
-  cifar10 parity-devices transfer soak fuzz bench bench-checkpoint \
+  cifar10 parity-devices transfer soak fuzz fuzz-images bench bench-bad-images bench-checkpoint \
   bench-evaluation bench-compile \
   bench-export bench-fine-tune bench-loop bench-mindcv bench-start bench-step \
   compile-check browser cpp malloc web docs clean
@@ -185,9 +186,16 @@ soak: $(VENV)/ready-test
 fuzz: $(VENV)/ready-fuzz
 	@JAX_PLATFORMS=cpu $(RUN) -m tests.fuzz.run $(ARGS)
 
+fuzz-images: $(VENV)/ready-test cpp
+	@JAX_PLATFORMS=cpu $(RUN) -m tests.fuzz.images $(ARGS)
+
 bench: $(VENV)/ready .venv-torch/ready
 	@$(RUN) -m benchmarks.run --what=input \
 	  --torch=.venv-torch/bin/python --ledger=benchmarks/input.csv $(ARGS)
+
+bench-bad-images: $(VENV)/ready
+	@$(RUN) -m benchmarks.run --what=bad_images --rounds=7 \
+	  --ledger=benchmarks/bad_images.csv $(ARGS)
 
 bench-checkpoint: $(VENV)/ready
 	@$(RUN) -m benchmarks.run --what=checkpoint \

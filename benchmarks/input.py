@@ -36,7 +36,7 @@ _SIZES = {
 _QUALITIES = (75, 85, 90, 95)
 _GRAIN = 21  # standard deviation of the noise, in pixel values
 _CLASSES = 4
-_BATCH = 128
+BATCH = 128
 _EPOCHS = 10
 
 
@@ -65,9 +65,9 @@ def measure(
   config = factory.resolve(config)
   config.data.source, config.data.dir = 'folder', os.path.dirname(folder)
   config.data.train_split = os.path.basename(folder)
-  config.batch_size = _BATCH
+  config.batch_size = BATCH
   split = registry.load(config, config.data.train_split)
-  stream = lambda: pipeline.train_batches(split, config, 0, range(_BATCH))
+  stream = lambda: pipeline.train_batches(split, config, 0, range(BATCH))
   sides = {
     'ours': stream,
     'same_crops_alone': lambda: _bare_crops(split, config, resize=True),
@@ -75,7 +75,7 @@ def measure(
   }
   results = []
   for _ in timing.rounds(rounds):
-    args = (folder, config.data.image_size, _BATCH, batches)
+    args = (folder, config.data.image_size, BATCH, batches)
     theirs = timing.run_peer(torch, 'torchvision_input.py', *args)
     versions = theirs.pop('versions')
     rates = {f'torchvision_{dtype}': rate for dtype, rate in theirs.items()}
@@ -98,7 +98,7 @@ def measure(
 
 def _memory(config, folder: str, listed: int, images: int, stream) -> dict:
   """Measures growth over epochs, then the peak with a long file list."""
-  per_epoch = -(-images // _BATCH)
+  per_epoch = -(-images // BATCH)
   for _ in range(2 * per_epoch):
     next(stream)
   before = _peak_memory()
@@ -112,7 +112,7 @@ def _memory(config, folder: str, listed: int, images: int, stream) -> dict:
       file.writelines(f'{path} {i % 1000}\n' for i, path in lines)
     config.data.dir, config.data.train_split = scratch, 'train'
     split = registry.load(config, 'train')
-    stream = pipeline.train_batches(split, config, 0, range(_BATCH))
+    stream = pipeline.train_batches(split, config, 0, range(BATCH))
     next(stream)
   return {
     'files_listed': split.size,
@@ -161,7 +161,7 @@ def _images_per_sec(make, batches: int) -> float:
   started = time.perf_counter()
   for _ in range(batches):
     next(stream)
-  return batches * _BATCH / (time.perf_counter() - started)
+  return batches * BATCH / (time.perf_counter() - started)
 
 
 def _bare_crops(split, config, resize: bool):

@@ -25,7 +25,8 @@ from inception_jax.runtime import cli
 
 FLAGS = flags.FLAGS
 _PARTS = (
-  'input step compile loop start checkpoint evaluation export fine_tune'
+  'input bad_images step compile loop start checkpoint evaluation export '
+  'fine_tune'
 ).split()
 _CONFIG = config_flags.DEFINE_config_file(
   'config', 'configs/inception_v4.py', 'The recipe to measure.'
@@ -44,7 +45,10 @@ _ROUNDS = flags.DEFINE_integer(
   'rounds', 3, 'Repetitions of each side.', lower_bound=1
 )
 _BATCHES = flags.DEFINE_integer(
-  'batches', 10, 'For --what=input: of 128 images, per round.', lower_bound=1
+  'batches',
+  10,
+  'For --what=input and bad_images: of 128 images, per round.',
+  lower_bound=1,
 )
 _STEPS = flags.DEFINE_integer(
   'steps', 20, 'For --what=checkpoint and loop: per round.', lower_bound=2
@@ -87,6 +91,8 @@ def _measure(what: str, config, rounds: int) -> dict | list[dict]:
     case 'input':
       sizes = (rounds, _BATCHES.value, _LISTED.value)
       return measure(config, _DATA_DIR.value, _torch(), *sizes)
+    case 'bad_images':
+      return measure(config, rounds, _BATCHES.value)
     case 'step':
       return measure(config, rounds, **_peer(config))
     case 'compile':

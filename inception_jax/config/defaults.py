@@ -213,7 +213,7 @@ def get_config() -> ConfigDict:
   # Where the classifier alone is trained, on images without augmentation: their
   # pooled features are computed once and kept in the workdir.
   config.fine_tune.cache_features = False
-  # From 2 on: of as many augmented views; an epoch takes the next of each image.
+  # From 2 on: of as many augmented views; an epoch takes the next one of each.
   config.fine_tune.cached_views = 1
 
   # cross_entropy (softmax) or binary_cross_entropy (a sigmoid for each class,

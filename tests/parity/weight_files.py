@@ -217,7 +217,8 @@ def main() -> int:
       notes.append(f'refused: {refused(content, pathlib.Path(folder))}')
   text = table.page(
     '# Weights of every kind of file',
-    f'`make parity` on {hardware.machine()}, in float32.',
+    f'`python -m tests.parity.weight_files`, part of `make parity`, on '
+    f'{hardware.machine()}, in float32, {time.strftime("%Y-%m-%d")}.',
     _EXPLAINED,
     ['kind', 'file', 'read as', 'classes', 'difference', 'losses'],
     [done[name] for name in chosen],

@@ -27,8 +27,8 @@ from inception_jax.data.lazy import tf
 from inception_jax.data.sources import class_folders
 from inception_jax.data.sources import held_out
 from inception_jax.data.sources import image_list
-from inception_jax.data.sources.image_tree import suffixes
 from inception_jax.data.sources.image_tree import ImageTree
+from inception_jax.data.sources.image_tree import suffixes
 from inception_jax.data.sources.recognition import Found
 
 log = logging.getLogger(__name__)

@@ -113,7 +113,7 @@ def test_recognizes(folder, tmp_path):
   [
     (['a.jpg'], 'a has no label, .cls or .json: its files are .jpg'),
     (['a.cls'], 'a has no image: its files are .cls'),
-    (['a.tif', 'a.cls'], 'a has no image: its files are .tif, .cls'),
+    (['a.heic', 'a.cls'], 'a has no image: its files are .heic, .cls'),
     (['a.jpg', 'a.png', 'a.cls'], 'a has more than one image or label: '),
     (['a.jpg', 'a.cls', 'a.cls'], 'a has more than one image or label: '),
     (['a.jpg', ('a.cls', b'-1')], 'a.cls is no label: it should be a number'),
