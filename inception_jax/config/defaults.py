@@ -14,6 +14,8 @@ def get_config() -> ConfigDict:
   config = ConfigDict()
   # Determines initialization, data order, augmentation and dropout.
   config.seed = 0
+  # Names the run in reports; '': the name of the --config file.
+  config.recipe = ''
 
   config.model = ConfigDict()
   # inception_v3, inception_v4, inception_resnet_v2; fid_inception_v3, that of

@@ -25,6 +25,7 @@ _HARMLESS = (
   'optimizer.shard_state',
   'profile',
   'profile_from',
+  'recipe',
   'stop_at_top1',
   'train_for',
   'watchdog_minutes',

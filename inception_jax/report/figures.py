@@ -1,28 +1,43 @@
-"""Draws training curves and confusion matrices, as SVG and PNG."""
+"""Draws figures as SVG, which follows the page's colours, and as PNG."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 import io
-from typing import Any
+import re
 from typing import NamedTuple
 import warnings
 
-import numpy as np
-
-from inception_jax.errors import printable
-
-_COLOURS = ('#2563eb', '#d9480f', '#2b8a3e', '#9333ea', '#0e7490', '#a16207')
+# In an SVG, each becomes a variable of the page: var(--series-0), …
+COLOURS = ('#2563eb', '#d9480f', '#2b8a3e', '#9333ea', '#0e7490', '#a16207')
+INK, _EDGE, _GRID, _PAPER = '#111827', '#9ca3af', '#e5e7eb', '#fefefe'
+_VARIABLES = {
+  INK: 'ink',
+  _EDGE: 'edge',
+  _GRID: 'line',
+  _PAPER: 'paper',
+  **{colour: f'series-{i}' for i, colour in enumerate(COLOURS)},
+}
 _STYLE = {
   'font.size': 9,
   'svg.fonttype': 'none',  # text as text, not as paths
   'text.parse_math': False,  # class names may contain $
+  'text.color': INK,
+  'axes.labelcolor': INK,
+  'axes.titlelocation': 'left',
+  'axes.titlesize': 10,
+  'axes.titleweight': 'bold',
   'axes.spines.top': False,
   'axes.spines.right': False,
   'axes.grid': True,
-  'grid.color': '#e5e7eb',
-  'grid.linewidth': 0.8,
-  'axes.edgecolor': '#9ca3af',
+  'axes.edgecolor': _EDGE,
   'axes.axisbelow': True,
-  'legend.frameon': False,
+  'grid.color': _GRID,
+  'grid.linewidth': 0.8,
+  'xtick.color': _EDGE,
+  'ytick.color': _EDGE,
+  'xtick.labelcolor': INK,
+  'ytick.labelcolor': INK,
+  'legend.facecolor': _PAPER,  # curves behind it must not cross its text
+  'legend.edgecolor': _PAPER,
 }
 # Fallbacks, where installed, for characters that the first font lacks.
 _FONTS = (
@@ -34,14 +49,12 @@ _FONTS = (
   'PingFang SC',
   'SimHei',
 )
-# The most classes for which a matrix shows counts, and class names.
-_MOST_WITH_COUNTS, _MOST_WITH_NAMES = 12, 40
 
 
 class Figure(NamedTuple):
   """A figure as an <svg> element, to embed in a page, and as a PNG file.
 
-  `name` is the file's, without an extension; `title` is shown to readers.
+  `name` is the file's, without an extension; `title` is that in the figure.
   """
 
   name: str
@@ -50,100 +63,17 @@ class Figure(NamedTuple):
   png: bytes
 
 
-def curves(runs: Sequence[tuple[str, list[dict[str, Any]]]]) -> list[Figure]:
-  """Draws loss, accuracy, learning rate and throughput against the step.
+def figure(
+  name: str,
+  title: str,
+  draw: Callable,
+  inches: tuple[float, float] = (4.6, 3.0),
+) -> Figure:
+  """Returns the figure that `draw` draws, a function of pyplot and axes.
 
-  `runs` has the name of each run and the lines of its metrics.jsonl. Returns a
-  figure for each of these that has data.
+  Its size is by default so small that text stays readable on a phone 360 pixels
+  wide.
   """
-  plots = (
-    ('loss', 'Loss', 'loss', ('train', 'eval')),
-    ('accuracy', 'Top-1 accuracy', 'top1', ('train', 'eval')),
-    ('learning_rate', 'Learning rate', 'learning_rate', ('train',)),
-    ('throughput', 'Images per second', 'images_per_sec', ('train',)),
-  )
-  drawn = (_curve(runs, *plot) for plot in plots)
-  return [figure for figure in drawn if figure]
-
-
-def _curve(runs, name, title, key, splits) -> Figure | None:
-  lines = []
-  for i, (run, metrics) in enumerate(runs):
-    for split in splits:
-      points = [
-        (line['step'], line[key])
-        for line in metrics
-        if line['split'] == split and line.get(key) is not None
-      ]
-      if points:
-        lines.append((i, run, split, *np.array(points, float).T))
-  if not lines:
-    return None
-
-  def draw(plt, axes):
-    for i, run, split, steps, values in lines:
-      names = [run] * (len(runs) > 1) + [split] * (len(splits) > 1)
-      # With one run, a color per split; with several, a color per run.
-      color = i if len(runs) > 1 else splits.index(split)
-      axes.plot(
-        steps,
-        values,
-        color=_COLOURS[color % len(_COLOURS)],
-        linewidth=1.8 if split == splits[-1] else 1.2,
-        linestyle='-' if split == splits[-1] or len(runs) == 1 else ':',
-        marker='o' if len(steps) < 30 else '',
-        markersize=3,
-        label=printable(', '.join(names)) or None,
-      )
-    axes.set_xlabel('step')
-    drawn = np.concatenate([values for *_, values in lines])
-    if key == 'loss' and drawn.min() > 0 and drawn.max() > 30 * drawn.min():
-      axes.set_yscale('log')
-      # Plain numbers: powers of ten would be typeset as mathematics.
-      ticker = plt.matplotlib.ticker
-      axes.yaxis.set_major_formatter(ticker.StrMethodFormatter('{x:g}'))
-      axes.yaxis.set_minor_formatter(ticker.NullFormatter())
-    if key == 'top1':
-      axes.yaxis.set_major_formatter(plt.matplotlib.ticker.PercentFormatter(1))
-    if len(runs) > 1 or len(splits) > 1:
-      axes.legend()
-
-  # Small, so that text stays readable on a phone 360 pixels wide.
-  return _figure(name, title, draw, (4.6, 3.0))
-
-
-def confusion(counts: np.ndarray, names: Sequence[str]) -> Figure:
-  """Draws a confusion matrix, each row normalized by its class's images.
-
-  `counts` [N, N] are images by label (row) and prediction (column).
-  """
-  fractions = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-
-  def draw(plt, axes):
-    image = axes.imshow(fractions, cmap='Blues', vmin=0, vmax=1)
-    axes.grid(visible=False)
-    axes.set(xlabel='prediction', ylabel='label')
-    if len(names) <= _MOST_WITH_NAMES:
-      short = [name if len(name) < 15 else f'{name[:14]}…' for name in names]
-      short = list(map(printable, short))
-      long = max(map(len, short)) > 2
-      axes.set_xticks(range(len(names)), short, rotation=90 if long else 0)
-      axes.set_yticks(range(len(names)), short)
-    if len(names) <= _MOST_WITH_COUNTS:
-      for i, j in np.argwhere(counts):
-        color = 'white' if fractions[i, j] > 0.5 else '#374151'
-        axes.text(
-          j, i, counts[i, j], ha='center', va='center', color=color, size=7
-        )
-    bar = axes.figure.colorbar(image, shrink=0.7)
-    bar.ax.yaxis.set_major_formatter(
-      plt.matplotlib.ticker.PercentFormatter(1, decimals=0)
-    )
-
-  return _figure('confusion', 'Confusion matrix', draw, (4.6, 4.2))
-
-
-def _figure(name, title, draw, inches) -> Figure:
   import matplotlib
 
   matplotlib.use('agg')  # no display
@@ -157,12 +87,32 @@ def _figure(name, title, draw, inches) -> Figure:
   with plt.rc_context({**_STYLE, **options}), warnings.catch_warnings():
     # Missing glyphs affect only the PNG: browsers draw the SVG's text.
     warnings.filterwarnings('ignore', 'Glyph .* missing')
-    figure, axes = plt.subplots(figsize=inches, layout='constrained')
+    drawn, axes = plt.subplots(figsize=inches, layout='constrained')
+    axes.set_title(title)
     draw(plt, axes)
     svg, png = io.StringIO(), io.BytesIO()
-    figure.savefig(svg, format='svg', metadata={'Date': None})
-    figure.savefig(png, format='png', dpi=200)
-    plt.close(figure)
-  text = svg.getvalue()
+    drawn.savefig(svg, format='svg', metadata={'Date': None}, transparent=True)
+    drawn.savefig(png, format='png', dpi=200)
+    plt.close(drawn)
+  return Figure(name, title, _embedded(svg.getvalue()), png.getvalue())
+
+
+def _embedded(svg: str) -> str:
+  """Returns an <svg> element for a page, with the page's colours."""
   # An embedded <svg> has no XML declaration and no doctype.
-  return Figure(name, title, text[text.index('<svg') :], png.getvalue())
+  svg = svg[svg.index('<svg') :]
+
+  def variable(match):
+    name = _VARIABLES.get(match[2])
+    return f'{match[1]}: var(--{name})' if name else match[0]
+
+  return re.sub(r'\b(fill|stroke): (#[0-9a-f]{6})\b', variable, svg)
+
+
+def whole_steps(plt, axes) -> None:
+  """Labels the x-axis with whole numbers of training steps."""
+  ticker = plt.matplotlib.ticker
+  axes.set_xlabel('training step')
+  # On wide axes fewer ticks, whose labels are wide, too.
+  axes.xaxis.set_major_locator(ticker.MaxNLocator(5, integer=True))
+  axes.xaxis.set_major_formatter(ticker.StrMethodFormatter('{x:,.0f}'))

@@ -12,6 +12,7 @@ from inception_jax.data import splits
 from inception_jax.evaluation import predictions
 
 _MOST_PAIRS = 15
+_MOST_TAKEN_FOR = 3
 
 
 def confusion(
@@ -50,6 +51,23 @@ def confused_pairs(
   ]
 
 
+def taken_for(
+  counts: np.ndarray, names: Sequence[str]
+) -> list[list[tuple[str, int]]]:
+  """Returns the most frequent wrong predictions of each class with images.
+
+  Each is (name, images), most frequent first. Classes are in the order of
+  their labels.
+  """
+  wrong = counts * (1 - np.eye(len(counts), dtype=int))
+  order = np.argsort(-wrong, axis=1, kind='stable')[:, :_MOST_TAKEN_FOR]
+  return [
+    [(names[j], int(row[j])) for j in best if row[j]]
+    for row, best, images in zip(wrong, order, counts.sum(axis=1), strict=True)
+    if images
+  ]
+
+
 def worst(
   columns: dict[str, Any], split, config, names: Sequence[str], limit: int
 ) -> list[dict[str, Any]]:
@@ -69,7 +87,7 @@ def worst(
   return [
     {
       'image': images[position],
-      'label': ', '.join(names[x] for x in columns['labels'][i] if x >= 0),
+      'labels': [names[x] for x in columns['labels'][i] if x >= 0],
       'picture': _data_url(pictures[position]),
       'predictions': [
         (names[c], float(p))

@@ -4,11 +4,13 @@ python -m inception_jax.tools.report --workdir=runs/digits
 
 Writes WORKDIR/report/: index.html, which is self-contained, its figures as PNG,
 predictions.csv and evaluation.json. Several --workdir flags write one report
-that compares these runs into the folder --output.
+that compares these runs into the folder --output. --serve writes nothing: it
+shows the curves at http://127.0.0.1:8011/ and follows the runs as they train.
 """
 
 import os
 import time
+from typing import Any
 
 from absl import flags
 from etils import epath
@@ -20,14 +22,17 @@ from inception_jax.distributed import sharding
 from inception_jax.errors import UserError
 from inception_jax.evaluation import evaluate
 from inception_jax.evaluation import predictions
-from inception_jax.report import figures
+from inception_jax.report import confusion
+from inception_jax.report import curves
 from inception_jax.report import intervals
 from inception_jax.report import mistakes
 from inception_jax.report import page
+from inception_jax.report import serve
 from inception_jax.runtime import cli
 from inception_jax.runtime import files
 from inception_jax.runtime import hardware
 from inception_jax.runtime import metrics_file
+from inception_jax.runtime import progress_bar
 from inception_jax.training import preflight
 
 _WORKDIR = cli.define_paths('workdir', 'The folder of a run; may be repeated.')
@@ -46,48 +51,48 @@ _EVALUATE = flags.DEFINE_bool(
 _MISTAKES = flags.DEFINE_integer(
   'mistakes', 24, 'The most mistakes to show.', lower_bound=0
 )
+_SERVE = flags.DEFINE_bool(
+  'serve',
+  False,
+  'Show the page on this machine and follow the runs as they go.',
+)
+_PORT = flags.DEFINE_integer(
+  'port', 8011, 'With --serve: the port; 0: any free one.', 0, 65535
+)
 # Pictures narrower than this are enlarged without smoothing.
 _PIXELATED_BELOW = 100
 
 
 def main():
-  """Evaluates each run and writes the report."""
+  """Evaluates each run and writes the report, or serves it."""
   workdirs, output = _WORKDIR.value, _OUTPUT.value
-  faults = [
-    f'no checkpoint in {lookup.checkpoint_folder(workdir)}'
-    for workdir in workdirs
-    if not lookup.has_checkpoints(workdir)
-  ]
-  if not workdirs:
-    faults.append('--workdir is missing: name the folder of a run')
-  if len(workdirs) > 1 and not output:
-    faults.append('--output is missing: name the folder for several runs')
-  output = output or os.path.join((workdirs or ['.'])[0], 'report')
-  if not faults and '://' not in output:
-    if fault := files.cannot_write(output):
-      faults.append(f'{output} cannot be written: {fault}')
-  if faults:
+  if faults := _faults(workdirs, output):
     raise UserError(*faults)
+  if _SERVE.value:
+    cli.use_cpu()
+    serve.serve(
+      lambda version: _follow(workdirs, version),
+      lambda: _version(workdirs),
+      _PORT.value,
+    )
+    return None
 
   cli.use_compilation_cache()
   if not _EVALUATE.value:
     cli.use_cpu()
   mesh = sharding.make_mesh()
-  names = _names(workdirs)
+  output = output or os.path.join(workdirs[0], 'report')
   several = len(workdirs) > 1
   runs, metrics, saved = [], [], {}
-  for name, workdir in zip(names, workdirs, strict=True):
+  for name, workdir in _named(workdirs):
     folder = os.path.join(output, name) if several else output
     runs.append(_run(name, workdir, folder, mesh))
     metrics.append((name, metrics_file.read(workdir)))
-    if runs[-1].confusion:
-      saved[f'{name}-confusion' if several else 'confusion'] = runs[
-        -1
-      ].confusion
-  curves = figures.curves(metrics)
-  saved = {figure.name: figure for figure in curves} | saved
-  title, date = ', '.join(names), time.strftime('%Y-%m-%d %H:%M')
-  text = page.render(title, date, hardware.machine(), runs, curves)
+    prefix = f'{name}-' if several else ''
+    saved |= {f'{prefix}{x.name}': x for x in runs[-1].confusion}
+  drawn = curves.curves(metrics)
+  saved = {figure.name: figure for figure in drawn} | saved
+  text = page.render(_now(), hardware.machine(), runs, drawn)
   folder = epath.Path(output)
   folder.mkdir(parents=True, exist_ok=True)
   for name, figure in saved.items():
@@ -100,41 +105,108 @@ def main():
   }
 
 
-def _names(workdirs: list[str]) -> list[str]:
-  """Returns the last part of each path, or more parts until they differ."""
+def _faults(workdirs: list[str], output: str) -> list[str]:
+  """Returns what is wrong with the flags."""
+  if not workdirs:
+    return ['--workdir is missing: name the folder of a run']
+  if _SERVE.value:
+    # The run may not have saved yet.
+    return [
+      f'{workdir} has no config.json: name the folder of a run'
+      for workdir in workdirs
+      if not os.path.exists(os.path.join(workdir, 'config.json'))
+    ]
+  faults = [
+    f'no checkpoint in {lookup.checkpoint_folder(workdir)}'
+    for workdir in workdirs
+    if not lookup.has_checkpoints(workdir)
+  ]
+  if len(workdirs) > 1 and not output:
+    faults.append('--output is missing: name the folder for several runs')
+  output = output or os.path.join(workdirs[0], 'report')
+  if not faults and '://' not in output:
+    if fault := files.cannot_write(output):
+      faults.append(f'{output} cannot be written: {fault}')
+  return faults
+
+
+def _now() -> str:
+  return time.strftime('%Y-%m-%d %H:%M:%S')
+
+
+def _version(workdirs: list[str]) -> str:
+  """Returns a text that changes with the metrics of the runs."""
+  paths = [epath.Path(workdir) / metrics_file.NAME for workdir in workdirs]
+  stats = [path.stat() if path.exists() else None for path in paths]
+  return ' '.join(f'{x.length}@{x.mtime}' if x else '0' for x in stats)
+
+
+def _follow(workdirs: list[str], version: str) -> str:
+  """Returns the page about runs as they go, from what they have written."""
+  runs, metrics = [], []
+  for name, workdir in _named(workdirs):
+    run, _ = _described(name, workdir)
+    metrics.append((name, metrics_file.read(workdir)))
+    evaluated = [x for x in metrics[-1][1] if x['split'] == metrics_file.EVAL]
+    if evaluated:
+      _set_scores(run, evaluated[-1])
+    if lookup.has_checkpoints(workdir):
+      history, steps = lookup.find(workdir, 'latest')
+      run.versions = history.record(steps[0])['versions']
+    runs.append(run)
+  drawn = curves.curves(metrics)
+  return page.render(_now(), hardware.machine(), runs, drawn, version)
+
+
+def _named(workdirs: list[str]) -> list[tuple[str, str]]:
+  """Names each path by its last part, or more parts until they differ."""
   parts = [os.path.abspath(workdir).split(os.sep) for workdir in workdirs]
   for number in range(1, max(map(len, parts)) + 1):
     names = ['-'.join(part[-number:]) for part in parts]
     if len(set(names)) == len(names):
-      return names
+      return list(zip(names, workdirs, strict=True))
   raise UserError('--workdir names the same run twice')
 
 
-def _run(name: str, workdir: str, folder: str, mesh) -> page.Run:
-  """Collects what the report shows of a run; evaluates it if asked to."""
+def _described(name: str, workdir: str) -> tuple[page.Run, Any]:
+  """Returns what is known of a run before its checkpoints, and its config."""
   path = epath.Path(workdir) / 'config.json'
   try:
     text = files.read_run(path).decode()
     config = serialization.from_json(text, defaults.get_config())
   except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
     raise UserError(f'{path} cannot be read: {error}') from error
-  history, steps = lookup.find(workdir, _CHECKPOINT.value)
+  seconds = curves.training_seconds(
+    metrics_file.read(workdir), config.batch_size
+  )
   run = page.Run(
     name=name,
+    recipe=config.recipe,
     network=config.model.name,
     source=config.data.source,
     split=config.data.eval_split,
     config=list(serialization.flatten(config)),
+    duration=progress_bar.format_duration(seconds) if seconds else '',
   )
+  return run, config
+
+
+def _run(name: str, workdir: str, folder: str, mesh) -> page.Run:
+  """Collects what the report shows of a run; evaluates it if asked to."""
+  run, config = _described(name, workdir)
+  history, steps = lookup.find(workdir, _CHECKPOINT.value)
   if _EVALUATE.value:
     _evaluate(run, config, workdir, folder, mesh)
   record = history.record(run.scores.get('step', steps[0]))
   run.versions = record['versions']
   if record['metrics'] and not run.scores:
-    run.scores = {'step': record['step'], **record['metrics']}
-  if run.scores:
-    run.interval = intervals.wilson(run.scores['top1'], run.scores['count'])
+    _set_scores(run, {'step': record['step'], **record['metrics']})
   return run
+
+
+def _set_scores(run: page.Run, scores: dict) -> None:
+  run.scores = scores
+  run.interval = intervals.wilson(scores['top1'], scores['count'])
 
 
 def _evaluate(run, config, workdir: str, folder: str, mesh) -> None:
@@ -144,11 +216,17 @@ def _evaluate(run, config, workdir: str, folder: str, mesh) -> None:
     (_CHECKPOINT.value,), _WEIGHTS.value == 'ema', output=folder
   )
   evaluated = evaluate.evaluate(config, workdir, mesh, options)
-  run.scores, columns = evaluated.result, evaluated.columns
+  _set_scores(run, evaluated.result)
+  columns = evaluated.columns
   counts, names = mistakes.confusion(columns, evaluated.names)
-  run.confusion = figures.confusion(counts, names)
+  run.confusion = confusion.matrices(counts, names)
   run.confused_pairs = mistakes.confused_pairs(counts, names)
-  run.classes = predictions.by_class(columns, evaluated.names)
+  classes = predictions.by_class(columns, evaluated.names)
+  taken_for = mistakes.taken_for(counts, names)
+  run.classes = [
+    {**line, 'taken_for': taken}
+    for line, taken in zip(classes, taken_for, strict=True)
+  ]
   run.mistakes = mistakes.worst(
     columns, evaluated.split, config, evaluated.names, _MISTAKES.value
   )

@@ -4,6 +4,8 @@ python main.py --config=configs/digits.py --workdir=runs/digits
 python main.py --config=configs/digits.py --workdir=runs/digits --mode=eval
 """
 
+import pathlib
+
 from absl import flags
 from ml_collections import config_flags
 
@@ -78,6 +80,8 @@ def main():
     raise UserError(*faults)
 
   if mode == 'train':
+    recipe = pathlib.Path(FLAGS['config'].config_filename).stem
+    config.recipe = config.recipe or recipe
     preemption.install()
   # Imported late: these take seconds, and mistakes should be reported at once.
   from inception_jax.distributed import cluster

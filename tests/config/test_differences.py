@@ -17,6 +17,7 @@ def test_changed_keys_are_listed_and_refused_unless_allowed():
   config.data.mean = (1.0, 2.0, 3.0)
   config.data.eval_split = 'all'
   config.batch_size = 512
+  config.recipe = 'renamed'
   del stored['seed']
   mean = 'data.mean: [127.5, 127.5, 127.5] → [1.0, 2.0, 3.0]'
   size = 'batch_size: 256 → 512'
@@ -25,6 +26,7 @@ def test_changed_keys_are_listed_and_refused_unless_allowed():
     size,
     "data.eval_split: 'test' → 'all'",
     mean,
+    "recipe: '' → 'renamed'",
     "seed: 'absent' → 0",
   ]
   assert refused == [size, mean]

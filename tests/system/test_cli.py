@@ -151,7 +151,8 @@ def test_workdir_may_be_relative_to_the_current_folder(tmp_path):
   assert 'runs/new is complete: step 8 of 8' in again.stderr
   report = tool('report', '--workdir=runs/new', cwd=tmp_path)
   assert report.returncode == 0, report.stderr
-  assert (tmp_path / 'runs' / 'new' / 'report' / 'index.html').exists()
+  page = (tmp_path / 'runs' / 'new' / 'report' / 'index.html').read_text()
+  assert '<title>digits: tiniest</title>' in page  # the recipe's name
 
 
 @pytest.mark.slow

@@ -7,7 +7,9 @@ import io
 import json
 import pathlib
 import re
+import signal
 
+from etils import epath
 import numpy as np
 from PIL import Image
 import pytest
@@ -15,16 +17,44 @@ import tensorflow as tf
 
 from inception_jax.data import decode
 from inception_jax.models import card
+from inception_jax.runtime import metrics_file
 from tests.support import browser
+from tests.support import commands
 from tests.support import runs
 from tests.support.commands import tool
 
 
-@pytest.mark.parametrize('width', [360, 1280])
-def test_page_fits_the_screen(reported, width):
+def test_page_fits_the_screen_and_is_legible_in_both_modes(reported):
+  page = (reported[0][0] / 'report' / 'index.html').as_uri()
+  brightness = 'e => getComputedStyle(e).fill.match(/\\d+/g).map(Number)'
+  with browser.chromium() as opened:
+    for width, mode in ((360, 'dark'), (390, 'light'), (1280, 'dark')):
+      with browser.tab(opened, page, width, color_scheme=mode) as seen:
+        assert browser.overflow(seen.page) == 0
+        title = seen.page.locator('figure svg text', has_text='Loss').first
+        levels = title.evaluate(brightness)
+      assert (min(levels) > 200) if mode == 'dark' else (max(levels) < 50)
+      assert seen.console == []
+
+
+def test_classes_are_sorted_and_filtered(reported):
   page = reported[0][0] / 'report' / 'index.html'
-  with browser.visit(page, width) as seen:
-    assert browser.overflow(seen.page) == 0
+  with browser.visit(page, 1280) as seen:
+    table = seen.page.locator('input.filter + div table')
+    names = lambda: table.locator('tbody tr:visible td:first-child')
+    for heading, column, is_number in (('class', 0, False), ('top-1', 2, True)):
+      for direction in ('ascending', 'descending'):
+        table.get_by_role('button', name=heading, exact=True).click()
+        cells = table.locator(f'tbody td:nth-child({column + 1})')
+        found = [text.strip() for text in cells.all_inner_texts()]
+        if is_number:
+          found = [float(text.split()[0]) for text in found]
+          expected = sorted(found, reverse=direction == 'descending')
+          assert found == expected
+        marked = table.locator(f'th[aria-sort={direction}]')
+        assert marked.count() == 1
+    seen.page.locator('input.filter').fill('DOG')
+    assert names().all_inner_texts() == ['狗 & dog']
   assert seen.console == []
 
 
@@ -48,7 +78,10 @@ def test_page_shows_scores_mistakes_and_confusions(reported):
     'Loss',
     'Top-1 accuracy',
     'Learning rate',
-    'Images per second',
+    'Throughput',
+    'images per second',
+    'true label',
+    'tiniest on folder',
     'Confusion matrix',
     'Worst mistakes',
     'data.source',
@@ -118,15 +151,46 @@ def test_page_of_several_runs(reported, tmp_path):
   assert [name for name, _ in rows] == ['run0', 'run1']
   for workdir, (_, row) in zip(workdirs, rows, strict=True):
     assert f'{100 * runs.metrics(workdir)[-1]["top1"]:.2f} %' in row
-  assert 'run0, eval' in dom
-  assert 'run1, train' in dom
+  assert 'run0, evaluation' in dom
+  assert 'run1, training' in dom
+  # The runs differ in the seed alone.
+  _, _, differing = dom.partition('What differs in their configs')
+  (row,) = re.findall(
+    r'<tbody>\s*<tr>(.*?)</tr>\s*</tbody>', differing.partition('<h2>')[0]
+  )
+  assert re.findall('>([^<>]+)</td>', row) == ['seed', '0', '1']
   assert 'Confusion' not in dom
+
+
+def test_page_follows_a_run_that_has_not_saved_yet(workdirs, tmp_path):
+  (tmp_path / 'config.json').symlink_to(workdirs[0] / 'config.json')
+  args = f'--workdir={tmp_path}', '--serve', '--port=0'
+  serving = commands.start(*args, program=('-m', 'inception_jax.tools.report'))
+  line = next(line for line in serving.stderr if 'http://' in line)
+  address = re.search(r'http://127\.0\.0\.1:\d+/', line)[0]
+  scores = {'loss': 0.25, 'top1': 0.5, 'top5': 1.0, 'count': 10}
+  with browser.chromium() as opened, browser.tab(opened, address, 390) as seen:
+    assert 'not been evaluated yet' in seen.page.content()
+    path = epath.Path(tmp_path / 'metrics.jsonl')
+    metrics_file.append(path, 7, 'eval', scores)
+    seen.page.locator('.tile', has_text='0.2500').wait_for()
+    assert seen.page.locator('svg text', has_text='Loss').count() == 1
+    assert browser.overflow(seen.page) == 0
+  assert seen.console == []
+  assert {url.removeprefix(address) for url in seen.requests} == {'', 'version'}
+  serving.send_signal(signal.SIGINT)
+  serving.communicate(timeout=60)
+  assert serving.returncode == 130
+  # Nothing was written beside what the run has.
+  names = {path.name for path in tmp_path.iterdir()}
+  assert names == {'config.json', 'metrics.jsonl'}
 
 
 @pytest.mark.parametrize(
   ('args', 'faults'),
   [
     ([], ['--workdir is missing']),
+    (['--serve', '--workdir={root}/none'], ['none has no config.json']),
     (['--workdir={root}/none'], ['no checkpoint in']),
     (
       ['--workdir={run}', '--workdir={root}/none'],
