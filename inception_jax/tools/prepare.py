@@ -8,6 +8,8 @@ python -m inception_jax.tools.prepare --source=cifar \
     --data_dir=cifar-10-python.tar.gz
 python -m inception_jax.tools.prepare --source=folder --data_dir=DATA \
     --check_images     # decodes every image, and lists damaged and equal ones
+python -m inception_jax.tools.prepare --source=folder --data_dir=DATA \
+    --describe=data.html    # the same, and draws a page about the dataset
 
 Archives with a published size and SHA-256 are compared with them first. The
 prepared dataset is then opened as training opens it, and its images counted.
@@ -16,7 +18,6 @@ The exit status is 1 if there are images that cannot be decoded.
 
 import logging
 import os
-import sys
 import time
 
 from absl import flags
@@ -72,6 +73,11 @@ _NEAR = flags.DEFINE_integer(
 _FIX = cli.define_path(
   'fix', 'With --check_images: a new folder to move bad image files into.'
 )
+_DESCRIBE = cli.define_path(
+  'describe',
+  'An HTML page to write: sizes, formats and classes, with pictures; implies '
+  '--check_images.',
+)
 _MAX_GB = flags.DEFINE_float(
   'max_gb', 500.0, 'Size limit in GB for an unpacked archive.'
 )
@@ -109,7 +115,7 @@ def main():
   paths = _find_archives(name, data_dir, is_tfds and not must_build)
   targets = _targets(paths, data_dir) if source == 'folder' else {}
   if must_build or targets:
-    if problems := _check_target(data_dir, targets, paths):
+    if problems := archives.cannot_unpack(data_dir, targets, paths):
       raise UserError(*problems)
   published = archives.verify(paths) if _VERIFY.value else []
   for path in published:
@@ -121,7 +127,7 @@ def main():
   splits = verify.open_splits(config, _SPLITS.value)
   if _VERIFY.value:
     verify.check_counts(source, splits, published)
-  found = _check_images(config, splits) if _CHECK_IMAGES.value else {}
+  found = _check_images(config, splits) if _decodes() else {}
   return {
     'source': source,
     'data_dir': data_dir,
@@ -129,8 +135,14 @@ def main():
     'splits': {name: split.size for name, split in splits.items()},
     'classes': len(next(iter(splits.values())).class_names),
     **{key: found.get(key) for key in _FOUND},
+    'page': _DESCRIBE.value or None,
     'seconds': round(time.perf_counter() - started, 1),
   }
+
+
+def _decodes() -> bool:
+  """Returns whether every image is to be decoded."""
+  return _CHECK_IMAGES.value or bool(_DESCRIBE.value)
 
 
 def _check_image_flags(source: str, data_dir: str) -> list[str]:
@@ -140,8 +152,12 @@ def _check_image_flags(source: str, data_dir: str) -> list[str]:
   problems = [
     f'--{name}: only with --check_images and --source=folder'
     for name in names
-    if source != 'folder' or not _CHECK_IMAGES.value
+    if source != 'folder' or not _decodes()
   ]
+  if (page := _DESCRIBE.value) and os.path.isdir(page):
+    problems.append(f'--describe={page} is a folder: name a file in it')
+  elif page and (reason := files.cannot_write(os.path.dirname(page) or '.')):
+    problems.append(f'--describe={page} cannot be written: {reason}')
   if not (_FIX.value and data_dir):
     return problems
   if os.path.isfile(data_dir):
@@ -160,15 +176,22 @@ def _check_image_flags(source: str, data_dir: str) -> list[str]:
 
 def _check_images(config, splits) -> dict:
   """Decodes all images, lists equal files, and moves bad ones if asked to."""
+  from inception_jax.data.prepare import describe
   from inception_jax.data.prepare import duplicates
   from inception_jax.data.prepare import verify
+  from inception_jax.report import dataset
 
   duplicates.check(splits, _NEAR.value)  # before hours of decoding
+  data = config.data.copy_and_resolve_references()
   bad, turned = verify.decode_all(config, splits)
   twice = None
   if config.data.source == 'folder':
     twice = duplicates.find(splits, _NEAR.value)
-    duplicates.report(twice)
+    duplicates.log_groups(twice)
+  if path := _DESCRIBE.value:
+    described = [describe.describe(*item, data) for item in splits.items()]
+    dataset.write(path, data, described, bad, twice)
+    log.info('the page is %s', path)
   if bad and _FIX.value:
     verify.move_aside(splits, bad, _FIX.value)
     log.info('moved %d bad images into %s', len(bad), _FIX.value)
@@ -202,26 +225,6 @@ def _targets(paths: list[str], data_dir: str) -> dict[str, str]:
   """Returns archive → the folder to unpack it into."""
   folder = lambda name: imagenet.FOLDERS.get(name, name.partition('.')[0])
   return {p: os.path.join(data_dir, folder(os.path.basename(p))) for p in paths}
-
-
-def _check_target(data_dir: str, targets, paths: list[str]) -> list[str]:
-  """Returns the reasons why the dataset cannot be written to `data_dir`."""
-  if '://' in data_dir:
-    return []  # a remote file system, which tfds writes to
-  if os.path.realpath(data_dir) in map(os.path.realpath, sys.path):
-    return [
-      f'--data_dir={data_dir}: Python looks for modules there, and would run '
-      'unpacked files; choose another folder'
-    ]
-  problems = [
-    f'{target} already exists'
-    for target in targets.values()
-    if os.path.lexists(target)
-  ]
-  if reason := files.cannot_write(data_dir):
-    return [*problems, f'--data_dir={data_dir} cannot be written: {reason}']
-  needed = sum(map(os.path.getsize, paths))
-  return problems + files.check_free_space(data_dir, needed)
 
 
 def _unpack(targets: dict[str, str]) -> None:

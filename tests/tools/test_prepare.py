@@ -67,7 +67,15 @@ def test_archives_become_class_folders_that_are_verified(
   Image.fromarray(noise).save(bad)
   bad.write_bytes(bad.read_bytes()[:-400])
   aside = tmp_path / 'aside'
-  result = result_of(*args, '--check_images', f'--fix={aside}', status=1)
+  page = tmp_path / 'page.html'
+  flags = f'--describe={page}', f'--fix={aside}'
+  result = result_of(*args, *flags, status=1)
+  assert result['page'] == str(page)
+  text = page.read_text()
+  assert f'{data} (folder)</h1>' in text
+  assert f'>{bad}</td>' in text
+  # Four images of each class, but for the bad one, and one for validation.
+  assert text.count('<img class="example" src="data:image/jpeg') == 3 * 4 - 1
   (line,) = result['bad_images']
   assert line.startswith(f'{bad}: ')
   # The archives have the same four images in each class.
@@ -176,6 +184,14 @@ def test_zips_are_unpacked_or_read_in_place(tmp_path):
     (
       ['--source=folder', '--data_dir={0}', '--fix={0}/bad'],
       ['--fix: only with --check_images', 'is in the dataset'],
+    ),
+    (
+      ['--source=folder', '--data_dir={0}', '--describe=/proc/x.html'],
+      ['--describe=/proc/x.html cannot be written'],
+    ),
+    (
+      ['--source=folder', '--data_dir={0}', '--describe=/proc'],
+      ['--describe=/proc is a folder'],
     ),
   ],
 )

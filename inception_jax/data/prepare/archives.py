@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import hashlib
 import os
 import shutil
+import sys
 import tarfile
 from typing import BinaryIO
 from typing import NamedTuple
@@ -107,6 +108,34 @@ def _progress(description: str, path: str) -> tqdm.tqdm:
   """Returns a progress bar over the bytes of a file."""
   size = os.path.getsize(path)
   return tqdm.tqdm(desc=description, total=size, unit='B', unit_scale=True)
+
+
+def cannot_unpack(
+  data_dir: str, targets: dict[str, str], paths: list[str]
+) -> list[str]:
+  """Returns the reasons why a dataset cannot be written to `data_dir`.
+
+  Args:
+    data_dir: its folder.
+    targets: the folder in it for each archive that is unpacked.
+    paths: of all archives.
+  """
+  if '://' in data_dir:
+    return []  # a remote file system, which tfds writes to
+  if os.path.realpath(data_dir) in map(os.path.realpath, sys.path):
+    return [
+      f'--data_dir={data_dir}: Python looks for modules there, and would run '
+      'unpacked files; choose another folder'
+    ]
+  problems = [
+    f'{target} already exists'
+    for target in targets.values()
+    if os.path.lexists(target)
+  ]
+  if reason := files.cannot_write(data_dir):
+    return [*problems, f'--data_dir={data_dir} cannot be written: {reason}']
+  needed = sum(map(os.path.getsize, paths))
+  return problems + files.check_free_space(data_dir, needed)
 
 
 def unpack(

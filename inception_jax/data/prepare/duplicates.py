@@ -24,6 +24,8 @@ from inception_jax.errors import UserError
 
 log = logging.getLogger(__name__)
 
+log = logging.getLogger(__name__)
+
 MOST_COMPARED = 200_000  # each with all others
 _BLOCK = 256
 _MOST_GROUPS, _MOST_LOGGED = 100, 20
@@ -76,6 +78,19 @@ def find(splits: dict[str, Indexed], bits: int = -1) -> dict[str, Any]:
   }
 
 
+def log_groups(found: dict[str, Any]) -> None:
+  """Logs the first groups that `find` returns."""
+  if not found['groups']:
+    return
+  log.warning(
+    '%d images are there more than once, %d in several splits, %d in several '
+    'classes:',
+    *(found['groups'], found['across_splits'], found['across_classes']),
+  )
+  for paths in found['paths'][:_MOST_LOGGED]:
+    log.warning('  %s', ' = '.join(paths))
+
+
 def _equal(paths: list[str]) -> Sequence[int]:
   """Returns a number for each file, the same for those of equal content."""
   sizes = [zips.size(path) for path in paths]
@@ -125,16 +140,3 @@ def difference_hash(encoded: bytes) -> int:
   grey = np.asarray(small)
   bits = np.packbits(grey[:, 1:] > grey[:, :-1])
   return int.from_bytes(bits.tobytes(), 'big')
-
-
-def report(found: dict) -> None:
-  """Logs the first groups of equal images, those across splits first."""
-  if not found['groups']:
-    return
-  log.warning(
-    '%d images are there more than once, %d in several splits, %d in several '
-    'classes:',
-    *(found['groups'], found['across_splits'], found['across_classes']),
-  )
-  for paths in found['paths'][:_MOST_LOGGED]:
-    log.warning('  %s', ' = '.join(paths))
