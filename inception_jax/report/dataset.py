@@ -10,6 +10,7 @@ from etils import epath
 import numpy as np
 
 from inception_jax.data.prepare.describe import Description
+from inception_jax.errors import printable
 from inception_jax.report import figures
 from inception_jax.report import templates
 from inception_jax.runtime import files
@@ -127,12 +128,16 @@ def _figures(splits) -> list[figures.Figure]:
   return drawn
 
 
+def _colour(number: int) -> str:
+  return figures.COLOURS[number % len(figures.COLOURS)]
+
+
 def _class_counts(splits) -> figures.Figure:
   def draw(plt, axes):
     for i, split in enumerate(splits):
       counts = -np.sort(-split.counts)
       edges = np.arange(len(counts) + 1) + 0.5
-      axes.stairs(counts, edges, color=figures.COLOURS[i % 6], label=split.name)
+      axes.stairs(counts, edges, color=_colour(i), label=printable(split.name))
     axes.set(xlabel='class, by its number of images', ylabel='images')
     ticker = plt.matplotlib.ticker
     axes.set_ylim(bottom=0)
@@ -154,8 +159,8 @@ def _histogram(name, title, label, splits, values) -> figures.Figure:
     for i, (split, of_split) in enumerate(zip(splits, values, strict=True)):
       counts, _ = np.histogram(of_split, edges)
       fractions = counts / max(len(of_split), 1)
-      colour = figures.COLOURS[i % len(figures.COLOURS)]
-      axes.stairs(fractions, edges, color=colour, label=split.name)
+      legend = printable(split.name)
+      axes.stairs(fractions, edges, color=_colour(i), label=legend)
     axes.set_xscale('log')
     axes.set(xlabel=label, ylabel='images (%)')
     ticker = plt.matplotlib.ticker

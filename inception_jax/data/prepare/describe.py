@@ -1,5 +1,6 @@
 """What a split's images are like: sizes, formats, classes, and examples."""
 
+import bisect
 import collections
 import dataclasses
 import io
@@ -19,7 +20,6 @@ _FORMATS = ('JPEG', 'PNG', 'GIF', 'BMP', 'WEBP')
 _ORIENTATION = 0x0112  # of EXIF
 _EXAMPLES = 4  # of a class
 _MOST_CLASSES = 60  # with examples
-_MOST_BYTES = 4_000_000  # of an image kept as an example
 _PIXELS = 112  # of a side of an example
 
 
@@ -36,7 +36,7 @@ class Description:
     formats: images by format: 'JPEG', …, 'raw' or 'not known'.
     modes: images by Pillow's colour mode: 'RGB', 'L', 'CMYK', …
     turned: images whose EXIF orientation is not upright.
-    examples: JPEGs of a few images of each of some classes, by label.
+    examples: JPEGs of a few good images of each of some classes, by label.
   """
 
   name: str
@@ -80,13 +80,16 @@ def describe(name: str, split: Split, data) -> Description:
     image, label = record['image'], int(record['label'])
     found.counts[label] += 1
     _add_header(found, sizes, image)
-    if label in shown and len(image) <= _MOST_BYTES:
-      kept[label] = sorted([*kept[label], (draw, image)], key=lambda x: x[0])
-      del kept[label][_EXAMPLES:]
+    if label not in shown:
+      continue
+    examples = kept[label]
+    is_among = len(examples) < _EXAMPLES or draw < examples[-1][0]
+    if is_among and (picture := _picture(image, data)):
+      bisect.insort(examples, (draw, picture))
+      del examples[_EXAMPLES:]
   found.sizes = np.array(sizes, int).reshape(-1, 2)
-  for label, images in sorted(kept.items()):
-    pictures = (_picture(image, data) for _, image in images)
-    found.examples[label] = list(filter(None, pictures))
+  for label, examples in kept.items():
+    found.examples[label] = [picture for _, picture in examples]
   return found
 
 
