@@ -12,7 +12,7 @@ import optax
 
 from benchmarks import timing
 from inception_jax.distributed import sharding
-from inception_jax.evaluation import evaluator
+from inception_jax.evaluation import members
 from inception_jax.export import mindir
 from inception_jax.models import factory
 from inception_jax.runtime import hardware
@@ -101,7 +101,7 @@ def step_functions(config, classes: int) -> dict:
   mesh = sharding.make_mesh()
   trainer = Trainer(config, mesh, classes, optax.constant_schedule(1e-4))
   step = trainer.step()
-  forward = evaluator.jit_forward(config, trainer.model, mesh)
+  forward = members.jit_forward(config, trainer.model, mesh)
   random = np.random.default_rng(0)
   # Images, cached features and labels.
   below = {'image': 256, 'features': 2, 'label': classes}

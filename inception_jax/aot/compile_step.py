@@ -16,7 +16,7 @@ from inception_jax.config import durations
 from inception_jax.data import pipeline
 from inception_jax.distributed import sharding
 from inception_jax.errors import UserError
-from inception_jax.evaluation import evaluator
+from inception_jax.evaluation import members
 from inception_jax.models import factory
 from inception_jax.runtime import progress_bar
 from inception_jax.training import preflight
@@ -147,7 +147,7 @@ def _lower(config, mesh, step: str, platforms=None):
   if step == 'train':
     return trainer.lower(platforms)
   images = pipeline.train_batch_spec(config)['image']
-  traced = evaluator.jit_forward(config, trainer.model, mesh).trace(
+  traced = members.jit_forward(config, trainer.model, mesh).trace(
     trainer.abstract.variables(ema=False),
     jax.ShapeDtypeStruct(images.shape, images.dtype),
   )

@@ -12,12 +12,12 @@ import numpy as np
 from inception_jax import metrics
 from inception_jax.data import order
 from inception_jax.data import pipeline
-from inception_jax.data import views
 from inception_jax.data.bad_images import BadImages
 from inception_jax.distributed import sharding
 from inception_jax.errors import UserError
 from inception_jax.evaluation import scoring
 from inception_jax.evaluation.labels import ImageLabels
+from inception_jax.evaluation.members import Member
 from inception_jax.runtime import hardware
 from inception_jax.runtime import progress_bar
 
@@ -32,10 +32,12 @@ class Evaluation(NamedTuple):
       and 'count', the number of images; those that cannot be decoded or have no
       label do not count.
     batches: for each batch, what `scoring.score` returns, as numpy arrays.
+    images_per_sec: throughput after the first batch, which may compile.
   """
 
   scores: dict[str, float]
   batches: list[dict[str, np.ndarray]]
+  images_per_sec: float
 
 
 class Evaluator:
@@ -104,7 +106,7 @@ class Evaluator:
     total = order.num_eval_batches(self._split, batch_size)
     batches = self._batches(batch_size)
     batches = progress_bar.track(batches, total, 'evaluating', 'batches')
-    expected, scored = 0, []
+    expected, scored, clock = 0, [], progress_bar.Clock()
     for i, inputs in enumerate(batches):
       before_batch()
       labels, mask = self._labels_of(i, batch_size, inputs)
@@ -116,10 +118,24 @@ class Evaluator:
       )
       # At most one batch ahead, so that they do not accumulate in memory.
       jax.block_until_ready(scored[max(0, i - 1)])
+      clock.count(batch_size)
     batches = jax.device_get(scored)
+    speed = clock.per_second(self._split.size)
     sums = metrics.add(batches)
     self._check_count(sums, expected)
-    return Evaluation(metrics.means(sums), batches)
+    self._log_speed(speed, total)
+    return Evaluation(metrics.means(sums), batches, speed)
+
+  def _log_speed(self, speed: float, batches: int) -> None:
+    """Logs the throughput, where and in which precision it was reached."""
+    log.info(
+      'evaluated %d images on %s in %s: %.1f images/s, %s the first batch',
+      self._split.size,
+      hardware.describe(self._mesh),
+      ' and '.join(dict.fromkeys(own.precision for own in self._members)),
+      speed,
+      'without' if batches > 1 else 'with the compilation of',
+    )
 
   def _batches(self, batch_size: int) -> Iterator[dict[str, dict]]:
     """Yields this process's batches, one for each kind of preprocessing."""
@@ -189,59 +205,3 @@ class Evaluator:
         bad,
         self._split.size,
       )
-
-
-def jit_forward(config, model, mesh: jax.sharding.Mesh):
-  """Returns the jitted (variables, uint8 [B, S, S, C]) → logits [B, N]."""
-  return jit_of_rows(config, scoring.make_forward(config, model), mesh)
-
-
-def jit_of_rows(config, forward, mesh: jax.sharding.Mesh):
-  """Jits (variables, images [B, …]) → [B, …], sharded by rows."""
-  rows = sharding.batch(mesh)
-  return jax.jit(
-    forward,
-    in_shardings=(sharding.replicated(mesh), rows),
-    out_shardings=rows,
-    compiler_options=hardware.compiler_options(mesh, config.deterministic),
-  )
-
-
-class Member:
-  """A network and the views of an image that it evaluates."""
-
-  def __init__(self, config, forward, mesh):
-    """Takes the resolved config and (variables, images) → outputs [B, …]."""
-    self.config, self._forward = config, forward
-    # Identifies the preprocessing on the host.
-    self.input = config.data.to_json()
-    size = config.data.image_size
-    self.views = views.views(config.data.eval_protocol, size)
-    self._crop_view = jax.jit(
-      scoring.crop_view,
-      static_argnames='size',
-      out_shardings=sharding.batch(mesh),
-    )
-
-  @classmethod
-  def of(cls, config, model, mesh) -> 'Member':
-    """Returns the member of a module or artifact, whose outputs are logits."""
-    if hasattr(model, 'classify'):
-      forward = scoring.make_artifact_forward(config, model.classify)
-    else:
-      forward = jit_forward(config, model, mesh)
-    return cls(config, forward, mesh)
-
-  def outputs(self, variables, canvases) -> Iterator[jax.Array]:
-    """Yields the outputs of each view of a batch."""
-    for view in self.views:
-      images = canvases[view.canvas]
-      if len(self.views) > 1:
-        images = self._crop_view(
-          images,
-          view.square,
-          np.array([view.top, view.left]),
-          view.mirrored,
-          size=self.config.data.image_size,
-        )
-      yield self._forward(variables, images)

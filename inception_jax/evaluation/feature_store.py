@@ -21,7 +21,7 @@ import numpy as np
 from inception_jax import inputs
 from inception_jax.distributed import session
 from inception_jax.distributed import sharding
-from inception_jax.evaluation import evaluator
+from inception_jax.evaluation import members
 from inception_jax.runtime import files
 from inception_jax.runtime import progress_bar
 from inception_jax.runtime.process import is_primary
@@ -81,7 +81,7 @@ class FeatureStore:
     batch_size = sharding.round_up(min(config.batch_size, size), mesh)
     runs = _runs(missing, size)
     steps = [range(a // batch_size, -(-b // batch_size)) for a, b in runs]
-    forward = evaluator.jit_of_rows(config, forward, mesh)
+    forward = members.jit_of_rows(config, forward, mesh)
     variables = sharding.replicate(mesh, variables)
 
     def blocks():

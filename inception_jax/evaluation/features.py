@@ -16,7 +16,7 @@ from inception_jax.data.augment import transforms
 from inception_jax.data.bad_images import BadImages
 from inception_jax.distributed import sharding
 from inception_jax.errors import UserError
-from inception_jax.evaluation import evaluator
+from inception_jax.evaluation import members
 from inception_jax.models import features as features_lib
 from inception_jax.runtime import files
 from inception_jax.runtime import progress_bar
@@ -104,10 +104,10 @@ def extract(
   if not split.size:
     raise UserError('there are no images')
 
-  forward = evaluator.jit_of_rows(
+  forward = members.jit_of_rows(
     config, make_forward(config, model, end_point), mesh
   )
-  member = evaluator.Member(config, forward, mesh)
+  member = members.Member(config, forward, mesh)
   variables = sharding.replicate(mesh, variables)
   batch_size = min(config.batch_size, split.size)
   batch_size = sharding.round_up(batch_size, mesh)

@@ -1,5 +1,6 @@
 """BatchNorm with separate statistics for each part of the batch."""
 
+import math
 import re
 
 import flax.linen as nn
@@ -9,6 +10,9 @@ from inception_jax.errors import UserError
 
 # `config.batch_norm` where it is not 'global' or 'replica'.
 _IMAGES = re.compile(r'([1-9]\d*) images?')
+
+# Weight of the initial moving statistics that hardly changes an evaluation.
+_COLD = 0.05
 
 
 def is_setting(value: str) -> bool:
@@ -36,6 +40,31 @@ def groups(value: str, batch: int, devices: int) -> int:
       f'{batch / devices:g} images, which is no multiple of {match[1]}'
     )
   return batch // int(match[1])
+
+
+def cold_statistics(config, step: int) -> str:
+  """Returns a line of advice if moving statistics are mostly initial values.
+
+  An evaluation uses them in place of the batch's. After n updates, the initial
+  mean of 0 and variance of 1 have the weight momentum**n.
+
+  Args:
+    config: the whole config; '' for one that fine-tunes.
+    step: steps done.
+  """
+  momentum = config.model.bn_momentum
+  updates = step * config.gradient_accumulation
+  if config.fine_tune.checkpoint or momentum**updates <= _COLD:
+    return ''
+  needed = math.ceil(
+    math.log(_COLD) / math.log(momentum) / config.gradient_accumulation
+  )
+  return (
+    f"BatchNorm's moving statistics are still {momentum**updates:.0%} their "
+    f'initial values after step {step}: expect poor scores and a large loss '
+    f'before step {needed}, where this is {_COLD:.0%}; a short training needs '
+    f'a lower --config.model.bn_momentum than {momentum:g}'
+  )
 
 
 class GroupedBatchNorm(nn.BatchNorm):

@@ -84,6 +84,12 @@ def _may_copy_slowly() -> bool:
   )
 
 
+def describe(mesh) -> str:
+  """Returns the devices of a mesh: '4 gpu devices'."""
+  platform = mesh.devices.flat[0].platform
+  return f'{mesh.size} {platform} device{"s" * (mesh.size > 1)}'
+
+
 def devices() -> str:
   """Returns the accelerators of all processes: '8 × TPU v4'."""
   return f'{jax.device_count()} × {jax.devices()[0].device_kind}'

@@ -27,7 +27,13 @@ _CHECKSUM = 'crc32'
 _MOST = 1e100
 _LAST_STEP = 2**53
 # Not in the checksum, so that a repeated step has the same one.
-_TIMES = ('images_per_sec', 'data_wait')
+TIMES = (
+  'images_per_sec',
+  'eval_images_per_sec',
+  'ms_per_step',
+  'sec_per_epoch',
+  'data_wait',
+)
 
 
 def append(path: epath.Path, step: int, split: str, values: dict) -> None:
@@ -39,7 +45,7 @@ def append(path: epath.Path, step: int, split: str, values: dict) -> None:
 
 
 def _checksum(values: dict) -> str:
-  values = {key: x for key, x in values.items() if key not in _TIMES}
+  values = {key: x for key, x in values.items() if key not in TIMES}
   text = json.dumps(values, sort_keys=True)
   return f'{zlib.crc32(text.encode()):08x}'
 

@@ -111,13 +111,17 @@ class Progress:
       values['skipped'] = int(sum(s['skipped'] for s in sums))
     self.norms = sums[-1]['norms']
     values['images_per_sec'] = self._interval.images_per_sec
+    seconds = self._batch_size / self._interval.images_per_sec
+    values['ms_per_step'] = 1000 * seconds
+    values['sec_per_epoch'] = seconds * float(self._plan.steps_per_epoch)
     waited = self._interval.waited
     values['data_wait'] = waited / self._interval.seconds
     self._begin_interval()
     plan = self._plan
     log.info(
       'epoch %.2f of %.2f  step %d of %d  loss %.4f  top1 %.4f  '
-      'rate %.3g  %.1f images/s  data_wait %.0f %%  %s of training left',
+      'rate %.3g  %.1f images/s  %.1f ms/step  %s/epoch  data_wait %.0f %%  '
+      '%s of training left',
       step / plan.steps_per_epoch,
       plan.total / plan.steps_per_epoch,
       step,
@@ -126,6 +130,8 @@ class Progress:
       values['top1'],
       values['learning_rate'],
       values['images_per_sec'],
+      values['ms_per_step'],
+      progress_bar.format_duration(values['sec_per_epoch']),
       100 * values['data_wait'],
       progress_bar.format_duration(
         (plan.total - step) * self._batch_size / self.images_per_sec

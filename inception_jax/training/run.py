@@ -23,6 +23,7 @@ from inception_jax.models import card
 from inception_jax.models import factory
 from inception_jax.models import metadata
 from inception_jax.runtime import files
+from inception_jax.runtime import hardware
 from inception_jax.training import caching
 from inception_jax.training import schedules
 from inception_jax.training import train_state
@@ -186,12 +187,11 @@ def write_description(run: Run, start: int) -> None:
     files.atomic_write(workdir / 'parameters.txt', table)
   platform = run.mesh.devices.flat[0].platform
   log.info(
-    '%s, %.2f M parameters, %s, on %d %s device(s)',
+    '%s, %.2f M parameters, %s, on %s',
     config.model.name,
     train_state.num_params(params) / 1e6,
     config.precision,
-    run.mesh.size,
-    platform,
+    hardware.describe(run.mesh),
   )
   if platform == 'gpu' and not config.deterministic:
     log.info(

@@ -10,6 +10,8 @@ import jax
 
 from inception_jax.checkpointing.manager import CheckpointManager
 from inception_jax.distributed import sharding
+from inception_jax.evaluation.evaluator import Evaluation
+from inception_jax.models.batch_norm import cold_statistics
 from inception_jax.runtime import preemption
 from inception_jax.runtime.metric_writer import MetricWriter
 from inception_jax.runtime.preemption import Preempted
@@ -54,6 +56,7 @@ class Session(contextlib.ExitStack):
     self._checkpoints, self._check_lock = checkpoints, check_lock
     self._any_process = sharding.any_process(run.mesh)
     self._steps, self._divergence, self._image_size = {}, {}, 0
+    self._warned = False
     batches, self._evaluator = feed.open_feed(run, start)
     if start.step < run.plan.total:
       self._batches = sharding.prefetch_to_devices(run.mesh, batches)
@@ -148,12 +151,12 @@ class Session(contextlib.ExitStack):
       return {}
     self._progress.check_divergence(step)
     try:
-      scores = self._evaluate(step, state)
+      evaluation = self._evaluate(step, state)
     except Preempted:  # evaluated after the resume
       return {}
-    scores['images_per_sec'] = self._progress.images_per_sec
-    self._writer.write_evaluation(step, scores)
-    return scores
+    evaluation.scores['images_per_sec'] = self._progress.images_per_sec
+    self._write_evaluation(step, evaluation)
+    return evaluation.scores
 
   def scores_of_start(self) -> dict[str, Any]:
     """Returns the scores of the restored state.
@@ -169,11 +172,11 @@ class Session(contextlib.ExitStack):
     due = step and (plan.due(plan.eval_every, step) or step >= plan.total)
     if self._start.scores or not due:
       return self._start.scores
-    scores = self._evaluate(step, self._start.state)
-    scores['images_per_sec'] = math.nan
-    self._writer.write_evaluation(step, scores)
-    self._checkpoints.add_metrics(step, scores)
-    return scores
+    evaluation = self._evaluate(step, self._start.state)
+    evaluation.scores['images_per_sec'] = math.nan
+    self._write_evaluation(step, evaluation)
+    self._checkpoints.add_metrics(step, evaluation.scores)
+    return evaluation.scores
 
   def stop_requested(self, step: int, scores: dict[str, Any]) -> bool:
     """Returns whether to stop for a signal to any process.
@@ -216,21 +219,26 @@ class Session(contextlib.ExitStack):
   def _check(self, step: int, metrics: dict) -> None:
     self._divergence[self._phase(step)].check(step, metrics)
 
-  def _evaluate(self, step: int, state: TrainState) -> dict[str, Any]:
-    """Returns the scores of the moving average if there is one."""
+  def _evaluate(self, step: int, state: TrainState) -> Evaluation:
+    """Evaluates the moving average if there is one."""
     config = self._run.config
+    if not self._warned and (line := cold_statistics(config, step)):
+      self._warned = True
+      log.warning('%s', line)
     if config.ema_decay and config.eval_raw:
       raw = self._evaluator(
         state.variables(ema=False), before_batch=self._before_eval_batch
-      ).scores
-      self._writer.write_evaluation(step, raw, raw=True)
+      )
+      self._write_evaluation(step, raw, raw=True)
     # With optimizer.shard_state, the average is sharded; the evaluator takes
     # replicated weights.
     variables = state.variables(ema=bool(config.ema_decay))
     variables = sharding.replicate(self._run.mesh, variables)
-    return self._evaluator(
-      variables, before_batch=self._before_eval_batch
-    ).scores
+    return self._evaluator(variables, before_batch=self._before_eval_batch)
+
+  def _write_evaluation(self, step: int, evaluation: Evaluation, raw=False):
+    speed = {'eval_images_per_sec': evaluation.images_per_sec}
+    self._writer.write_evaluation(step, {**evaluation.scores, **speed}, raw)
 
   def _before_eval_batch(self) -> None:
     self._watchdog.step_done()

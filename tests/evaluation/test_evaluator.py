@@ -46,7 +46,7 @@ def test_protocols_average_the_probabilities_of_the_views(
   model, variables = network(config, 0)
   means, labels = mean_probabilities(config, model, variables, split)
   evaluator = Evaluator([(config, model)], split, one_device)
-  result, batches = evaluator(variables)
+  result, batches, _ = evaluator(variables)
   loss = -np.log(means[np.arange(23), labels])
   found = np.concatenate([batch['image_loss'] for batch in batches])[:23]
   np.testing.assert_allclose(found, loss, rtol=2e-5)
@@ -78,6 +78,25 @@ def test_scores_do_not_depend_on_batch_size_and_device_count(
   assert first['count'] == 23
   for result in results:
     assert result == {**first, 'loss': pytest.approx(first['loss'], abs=1e-5)}
+
+
+def test_throughput_devices_and_precision_are_logged(
+  pictures, eight_devices, one_device, caplog
+):
+  caplog.set_level('INFO', 'inception_jax')
+  config = config_of(pictures)
+  split = registry.load(config, 'val')
+  model, variables = network(config, 1)
+  for batch_size, mesh, what in (
+    (8, eight_devices, 'without the first batch'),
+    (64, one_device, 'with the compilation of the first batch'),
+  ):
+    config.batch_size = batch_size
+    evaluation = Evaluator([(config, model)], split, mesh)(variables)
+    devices = f'{mesh.size} cpu device{"s" * (mesh.size > 1)}'
+    speed = f'{evaluation.images_per_sec:.1f} images/s, {what}'
+    line = f'evaluated 23 images on {devices} in float32: {speed}'
+    assert line in caplog.text
 
 
 def test_graph_of_the_images_is_kept(pictures, one_device, monkeypatch):

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from inception_jax.config import defaults
 from inception_jax.errors import UserError
 from inception_jax.models import batch_norm
 from inception_jax.models.batch_norm import GroupedBatchNorm
@@ -57,3 +58,21 @@ def test_other_settings_are_invalid(value):
 def test_groups_must_divide_the_images_of_a_device(value, devices, share):
   with pytest.raises(UserError, match=f'{devices} devices has {share} images'):
     batch_norm.groups(value, 64, devices)
+
+
+def test_statistics_are_cold_until_little_of_their_start_is_left():
+  config = defaults.get_config()
+  config.model.bn_momentum = 0.99
+  # 0.99 ** 298 = 0.0500, 0.99 ** 299 = 0.0495
+  line = batch_norm.cold_statistics(config, 100)
+  assert 'still 37% their initial values after step 100' in line  # 0.366
+  assert 'before step 299' in line and 'than 0.99' in line
+  assert batch_norm.cold_statistics(config, 298)
+  assert not batch_norm.cold_statistics(config, 299)
+  # Each microbatch updates them.
+  config.gradient_accumulation = 2
+  assert not batch_norm.cold_statistics(config, 150)
+  assert 'before step 150' in batch_norm.cold_statistics(config, 149)
+  # Loaded weights bring statistics of their own.
+  config.fine_tune.checkpoint = 'runs/v3'
+  assert not batch_norm.cold_statistics(config, 1)

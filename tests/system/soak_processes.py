@@ -48,7 +48,6 @@ _CHANGES = {
 _CONNECT_SECONDS = 20  # for the other processes
 _END_SECONDS = 120  # in which all processes end after a fault
 _TRAIN_SECONDS = 1800  # of a whole training, on a busy machine
-_TIMES = ('images_per_sec', 'data_wait')
 
 
 class _Group:
@@ -187,7 +186,9 @@ class ProcessSoak:
     lines = metrics_file.read(str(workdir))
     metrics = {
       (line['step'], line['split']): {
-        key: value for key, value in line.items() if key not in _TIMES
+        key: value
+        for key, value in line.items()
+        if key not in metrics_file.TIMES
       }
       for line in lines
     }

@@ -234,9 +234,7 @@ def uninterrupted(tmp_path_factory, one_device):
 def recorded(workdir):
   """Returns what a run has written, but for its speed."""
   untimed = lambda values: {
-    key: value
-    for key, value in values.items()
-    if key not in ('images_per_sec', 'data_wait')
+    key: value for key, value in values.items() if key not in metrics_file.TIMES
   }
   checkpoints = CheckpointDirectory(lookup.checkpoint_folder(workdir))
   return {

@@ -62,9 +62,12 @@ def test_report_divides_sums_and_measures_time(advance, caplog):
   assert values['top1'] == 0.25
   assert values['count'] == 32
   assert values['images_per_sec'] == pytest.approx(8.0)
+  assert values['ms_per_step'] == pytest.approx(1000.0)
+  assert values['sec_per_epoch'] == pytest.approx(5.0)
   assert values['data_wait'] == pytest.approx(0.25)
   # 16 steps of a second each are left; 4 steps of 5 make 0.8 epochs.
   assert 'epoch 0.80 of 4.00  step 4 of 20' in caplog.text
+  assert '8.0 images/s  1000.0 ms/step  0:05/epoch' in caplog.text
   assert '0:16 of training left' in caplog.text
   assert 'WARNING' not in caplog.text
 

@@ -29,8 +29,10 @@ def test_metrics_of_training_and_both_evaluations_are_written(finished_run):
   assert [line['step'] for line in raw] == [2, 4, 6]
   assert raw[-1]['loss'] != result['loss'] and raw[-1]['count'] == 360
   assert {line['count'] for line in metrics(workdir, 'train')} == {48}
-  for key in ('learning_rate', 'grad_norm', 'images_per_sec', 'data_wait'):
+  speeds = ('images_per_sec', 'ms_per_step', 'sec_per_epoch', 'data_wait')
+  for key in ('learning_rate', 'grad_norm', *speeds):
     assert key in metrics(workdir, 'train')[0]
+  assert all(x['eval_images_per_sec'] > 0 for x in evaluations + raw)
   assert not list(workdir.glob('*.unfinished'))
 
 
@@ -41,6 +43,17 @@ def test_raw_weights_are_evaluated_only_with_eval_raw(
   result = train(tmp_path, config, one_device)
   assert not metrics(tmp_path, 'eval_raw')
   assert metrics(tmp_path, 'eval')[0]['loss'] == result['loss']
+
+
+def test_cold_statistics_are_a_warning_once(
+  config, tmp_path, one_device, caplog
+):
+  config.train_for, config.model.bn_momentum = '4 steps', 0.9997
+  train(tmp_path, config, one_device)
+  # 0.9997 ** 9986 < 0.05 < 0.9997 ** 9985
+  (line,) = [x for x in caplog.messages if 'moving statistics' in x]
+  assert 'still 100% their initial values after step 2' in line
+  assert 'before step 9985' in line
 
 
 def test_new_best_is_saved_between_checkpoints(
@@ -55,7 +68,7 @@ def test_new_best_is_saved_between_checkpoints(
   def scripted(self, variables, before_batch):
     steps.append(2 * len(steps) + 2)
     return evaluator.Evaluation(
-      {'loss': 1.0, 'top1': top1[steps[-1]], 'top5': 1.0, 'count': 360}, []
+      {'loss': 1.0, 'top1': top1[steps[-1]], 'top5': 1.0, 'count': 360}, [], 1.0
     )
 
   monkeypatch.setattr(evaluator.Evaluator, '__call__', scripted)
