@@ -11,8 +11,8 @@ import numpy as np
 
 from benchmarks import timing
 from inception_jax.data import decode
-from inception_jax.data import host
 from inception_jax.data import pipeline
+from inception_jax.data import threads
 from inception_jax.data.lazy import tf
 from inception_jax.data.sources import registry
 from inception_jax.models import factory
@@ -179,7 +179,7 @@ def _bare_crops(split, config, resize: bool):
       return decode.train_image(record['image'], draw, config.data)
     return tf.size(decode.train_crop(record['image'], draw, config.data))
 
-  parallel = host.num_parallel_calls()
+  parallel = threads.num_parallel_calls(config.data.workers)
   images = tf.data.Dataset.range(2**62).map(image_of, parallel)
   images = images.batch(config.batch_size).prefetch(tf.data.AUTOTUNE)
   return images.as_numpy_iterator()

@@ -65,6 +65,8 @@ def get_config() -> ConfigDict:
   config.data.grow_stages = 4  # sizes below image_size, a compilation each
   config.data.channels = 3  # 3: RGB; 1: images are converted to grey
   config.data.label_offset = 1  # label of the first class; tfrecord only
+  # Threads that read and decode images, of the host's cores; 0: all cores.
+  config.data.workers = 0
   config.data.max_bad_fraction = 0.001  # of undecodable images
   # Whether folders to evaluate on may lack classes of the training split.
   config.data.allow_missing_classes = False

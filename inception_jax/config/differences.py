@@ -17,6 +17,7 @@ _HARMLESS = (
   'data.dir',
   'data.eval_*',
   'data.max_bad_fraction',
+  'data.workers',
   'deterministic',
   'eval_raw',
   'fine_tune.cache_features',

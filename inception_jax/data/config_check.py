@@ -21,6 +21,7 @@ RANGES = {
   'data.grow_stages': validation.AT_LEAST_1,
   'data.max_pixels': validation.AT_LEAST_1,
   'data.shuffle_buffer': validation.AT_LEAST_1,
+  'data.workers': (lambda v: 0 <= v < 2**12, 'at least 0 and below 4096'),
   'data.interpolation': validation.one_of(card.INTERPOLATIONS),
   'data.train_crop': validation.one_of(TRAIN_CROPS),
   'data.crop_area': _UP_TO_1,

@@ -7,8 +7,8 @@ import numpy as np
 from inception_jax import errors
 from inception_jax.data import closing
 from inception_jax.data import decode
-from inception_jax.data import host
 from inception_jax.data import order
+from inception_jax.data import threads
 from inception_jax.data.bad_images import BadImages
 from inception_jax.data.bad_images import one_line
 from inception_jax.data.lazy import tf
@@ -31,7 +31,7 @@ def train_batches(
   Yields:
     {'image': uint8 [rows, S, S, C], 'label': int32 [rows]}.
   """
-  host.hide_gpus()
+  hide_gpus()
   data, seed = config.data, tf.constant(config.seed, tf.int64)
 
   def decode_record(position, record, _):  # substitutes are trained on, too
@@ -52,7 +52,7 @@ def view_positions(
 
   The records are those of `train_batches`, and an epoch takes the next view.
   """
-  host.hide_gpus()
+  hide_gpus()
   views = config.fine_tune.cached_views
 
   def of_view(position, number):
@@ -101,7 +101,7 @@ def eval_batches(
     `decode.eval_canvases`, such as 'image': uint8 [rows, S, S, C]. The mask is
     1 on records, and 0 on padding and in place of bad images.
   """
-  host.hide_gpus()
+  hide_gpus()
 
   def decode_record(position, record, is_substitute):
     real = tf.logical_and(position < split.size, tf.logical_not(is_substitute))
@@ -133,7 +133,7 @@ def view_batches(
     {'image': uint8 [rows, S, S, C], 'label': int32 [rows], 'position': int32
     [rows], 'mask': float32 [rows], 0 on padding}.
   """
-  host.hide_gpus()
+  hide_gpus()
   data, seed = config.data, tf.constant(config.seed, tf.int64)
   views = config.fine_tune.cached_views
 
@@ -200,7 +200,7 @@ def _batches(
         kept.clear()
         kept[key] = dataset(
           *(elements(step), split.fetch, bad.substitution()),
-          *(decode_record, size),
+          *(decode_record, size, data.workers),
         )
       for batch in kept[key].as_numpy_iterator():
         wrong = (batch['label'] < 0) | (batch['label'] >= classes)
@@ -222,17 +222,20 @@ def _batches(
         raise errors.UserError(f'{source} cannot be read: {reason}') from error
 
 
-def _dataset(elements, fetch, substitute, decode_record, size: int):
+def _dataset(
+  elements, fetch, substitute, decode_record, size: int, workers: int
+):
   """Reads, decodes and batches `elements`, a dataset of (position, element)."""
 
   def read(position, element):
     element, is_substitute = substitute(position, element)
     return decode_record(position, fetch(element), is_substitute)
 
-  images = elements.map(read, host.num_parallel_calls())
-  batches = images.batch(size, drop_remainder=True)
-  # In TensorFlow 2.21 the autotuning thread sleeps, in the end a minute, and
-  # the end of every evaluation waited for it.
-  options = tf.data.Options()
-  options.autotune.enabled = False
-  return batches.prefetch(tf.data.AUTOTUNE).with_options(options)
+  images = elements.map(read, threads.num_parallel_calls(workers))
+  batches = images.batch(size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+  return batches.with_options(threads.options(workers))
+
+
+def hide_gpus() -> None:
+  """Keeps TensorFlow, which only reads data here, from taking GPU memory."""
+  tf.config.set_visible_devices([], 'GPU')

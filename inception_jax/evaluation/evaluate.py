@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 import dataclasses
+import logging
 from typing import Any
 from typing import NamedTuple
 
 import jax
 
 from inception_jax import inputs
+from inception_jax.data import threads
 from inception_jax.data.sources import registry
 from inception_jax.distributed import session
 from inception_jax.errors import UserError
@@ -19,6 +21,8 @@ from inception_jax.evaluation.labels import ImageLabels
 from inception_jax.models import factory
 from inception_jax.weights import pretrained
 from inception_jax.weights.convert import Weights
+
+log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,6 +128,7 @@ def prepare(
   labels = labels_for(configs[0], split, weights, options)
   members = [(own, factory.build(own, len(labels.names))) for own in configs]
   evaluator = Evaluator(members, split, mesh, labels=labels)
+  log.info('images are read by %s', threads.describe(config.data.workers))
   return Prepared(evaluator, split, labels)
 
 

@@ -25,8 +25,8 @@ from scipy import special
 
 from inception_jax.checkpointing import lookup
 from inception_jax.data import bad_images
-from inception_jax.data import host
 from inception_jax.data import image_files
+from inception_jax.data import pipeline
 from inception_jax.data.augment import transforms
 from inception_jax.distributed import sharding
 from inception_jax.errors import UserError
@@ -144,7 +144,7 @@ def _logits(paths, classify, card, failed) -> Iterator[tuple[str, Any]]:
 
   For a bad image, yields None and adds the reason to `failed`.
   """
-  host.hide_gpus()
+  pipeline.hide_gpus()
   data, size = card_lib.to_config(card), _BATCH.value
   data.exif = _EXIF.value
   data.background = _BACKGROUND.value or data.background

@@ -23,6 +23,12 @@ _CACHE = flags.DEFINE_string(
   cli.COMPILATION_CACHE,
   'Folder that caches compiled programs between runs; empty: no cache.',
 )
+_DEVICES = flags.DEFINE_enum(
+  'devices', None, ['cpu', 'gpu', 'tpu'], 'What computes; default: jax chooses.'
+)
+_DEVICE_IDS = flags.DEFINE_list(
+  'device_ids', [], 'Numbers of the devices to use, as 0,1; default: all.'
+)
 # For --mode=eval only.
 _CHECKPOINT = flags.DEFINE_list(
   'checkpoint',
@@ -86,19 +92,29 @@ def main():
   # Imported late: these take seconds, and mistakes should be reported at once.
   from inception_jax.distributed import cluster
   from inception_jax.distributed import session
+  from inception_jax.runtime import devices
 
   process = cluster.detect(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
+  ids = devices.parse_ids(_DEVICE_IDS.value)
+  if ids and process:
+    raise UserError(
+      '--device_ids is for one process; where there are several, their '
+      'launcher assigns devices'
+    )
+  devices.restrict(_DEVICES.value, ids)
   with session.connected(process, config, workdir, _TIMEOUT.value):
-    result = _run(config, workdir, mode)
+    result = _run(config, workdir, mode, ids)
     return result if is_primary() else None
 
 
-def _run(config, workdir: str, mode: str) -> dict:
+def _run(config, workdir: str, mode: str, ids: tuple[int, ...]) -> dict:
   """Trains or evaluates, as one of the connected processes."""
+  from inception_jax.runtime import devices
   from inception_jax.training import preflight
 
-  output = _OUTPUT.value
-  preflight.check(config, workdir, train=mode == 'train', output=output)
+  output, train = _OUTPUT.value, mode == 'train'
+  chosen = devices.chosen(_DEVICES.value, ids)
+  preflight.check(config, workdir, train, output, len(chosen))
   cli.use_compilation_cache(_CACHE.value)
 
   from inception_jax.distributed import sharding
@@ -106,8 +122,8 @@ def _run(config, workdir: str, mode: str) -> dict:
   from inception_jax.evaluation import follow
   from inception_jax.training import loop
 
-  mesh = sharding.make_mesh()
-  if mode == 'train':
+  mesh = sharding.make_mesh(chosen)
+  if train:
     return loop.train(config, workdir, mesh)
   if _FOLLOW.value:
     return follow.follow(config, workdir, mesh, _PATIENCE.value)

@@ -20,7 +20,13 @@ from inception_jax.training import schedules
 from inception_jax.training import unfreezing
 
 
-def check(config, workdir: str, train: bool, output: str = '') -> None:
+def check(
+  config,
+  workdir: str,
+  train: bool,
+  output: str = '',
+  num_devices: int | None = None,
+) -> None:
   """Checks the whole config and the workdir.
 
   Args:
@@ -29,6 +35,7 @@ def check(config, workdir: str, train: bool, output: str = '') -> None:
     train: whether it trains; an evaluation pads its batches, so any batch
       size is valid, and it writes only to `output`.
     output: another folder to write to, if any.
+    num_devices: that share a batch; None: all that jax has.
 
   Raises:
     UserError: lists every fault.
@@ -39,7 +46,7 @@ def check(config, workdir: str, train: bool, output: str = '') -> None:
     config.data.train_split = config.data.eval_split
   faults = of_config(config, open_name=True)
   if train:
-    faults += of_batch(config, jax.device_count())
+    faults += of_batch(config, num_devices or jax.device_count())
   if is_primary():  # which alone changes the folders
     if train:
       faults += _check_workdir(workdir)

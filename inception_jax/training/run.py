@@ -14,6 +14,7 @@ from inception_jax.config import durations
 from inception_jax.config import serialization
 from inception_jax.data import balance
 from inception_jax.data import splits
+from inception_jax.data import threads
 from inception_jax.data.sources import folder
 from inception_jax.data.sources import registry
 from inception_jax.distributed import session
@@ -206,6 +207,7 @@ def write_description(run: Run, start: int) -> None:
     config.batch_size,
     plan.total / plan.steps_per_epoch,
   )
+  log.info('images are read by %s', threads.describe(config.data.workers))
   if start:
     log.info('resuming after step %d of %d', start, plan.total)
 
