@@ -21,6 +21,7 @@ COMMANDS = {
   'report': ('report', ()),
   'compare': ('compare', ()),
   'verify': ('verify', ()),
+  'migrate': ('migrate', ()),
   'import-weights': ('import_weights', ()),
   'export': ('export', ()),
   'predict': ('predict', ()),

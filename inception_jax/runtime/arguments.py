@@ -8,6 +8,7 @@ import sys
 from absl import flags
 from ml_collections import config_flags
 
+from inception_jax.config import counterparts
 from inception_jax.config import defaults
 from inception_jax.config import recipes
 from inception_jax.config import serialization
@@ -15,6 +16,7 @@ from inception_jax.errors import UserError
 from inception_jax.runtime.process import exit_now
 
 _HELP_FLAG = re.compile(r'--?(help(full|short|xml)?|\?)(=|$)')
+_YAML = ('.yaml', '.yml')
 _RECIPE_FLAG = re.compile(r'--?config(=(?P<value>.*)|$)')
 
 
@@ -67,15 +69,22 @@ def _unknown(argv: list[str]) -> list[str]:
   """Returns a fault for each flag that the command does not have."""
   keys = [key for key, _ in serialization.flatten(defaults.get_config())]
   faults = []
-  for arg in argv[1:]:
-    name = arg.lstrip('-').partition('=')[0]
+  for arg, following in zip(argv[1:], [*argv[2:], '-'], strict=True):
+    name, separator, value = arg.lstrip('-').partition('=')
     known = name in flags.FLAGS or name.removeprefix('no') in flags.FLAGS
-    if not arg.startswith('-') or known or name.startswith('config.'):
+    # A negative number is the value of the flag before it.
+    is_flag = re.match('--?[A-Za-z]', arg)
+    if not is_flag or known or name.startswith('config.'):
+      continue
+    if not separator and not following.startswith('-'):
+      value = following
+    if found := counterparts.find(name, value, flags.FLAGS):
+      faults.append(f'{arg}: no such flag; here it is {found}')
       continue
     similar = [f'config.{k}' for k in keys if name == k.rpartition('.')[2]]
     similar = similar or difflib.get_close_matches(name, flags.FLAGS, n=1)
     hint = ' or '.join(f'--{flag}' for flag in similar)
-    faults.append(f'--{name}: no such flag' + bool(hint) * f'; try {hint}')
+    faults.append(f'{arg}: no such flag' + bool(hint) * f'; try {hint}')
   return faults
 
 
@@ -91,6 +100,12 @@ def _faults(argv: list[str]) -> list[str]:
       args.append(arg)
   recipe = [arg for arg in args if re.match(r'--?config=', arg)]
   overrides = [arg for arg in args if re.match(r'--?(no)?config\.', arg)]
+  if recipe and (path := recipe[-1].partition('=')[2]).endswith(_YAML):
+    return [
+      f'{recipe[-1]}: recipes are Python files; python -m '
+      f'inception_jax.tools.migrate {path} makes one of a MindSpore or MindCV '
+      'config'
+    ]
   try:
     _read_config(argv[0], *recipe)
   except Exception as error:
@@ -107,6 +122,11 @@ def _faults(argv: list[str]) -> list[str]:
     except (AttributeError, KeyError) as error:
       hint = str(error.args[0]).partition('Did you mean ')[2]
       hint = f'; did you mean {hint.rstrip(chr(39))}' if hint else ''
+      name, _, value = arg.partition('=')
+      if found := counterparts.find(
+        name.rpartition('.')[2], value, flags.FLAGS
+      ):
+        hint = f'; here it is {found}'
       faults.append(f'{arg.lstrip("-")}: no such key{hint}')
     except Exception as error:
       faults.append(_reason(error))

@@ -1,4 +1,4 @@
-"""Readers of JSON: files of a run, metadata, and messages of processes."""
+"""Readers of JSON and YAML: files of a run, metadata, configs, messages."""
 
 import contextlib
 import functools
@@ -17,6 +17,10 @@ from inception_jax.checkpointing import digests
 from inception_jax.checkpointing.directory import CheckpointDirectory
 from inception_jax.checkpointing.manager import CheckpointManager
 from inception_jax.config import serialization
+from inception_jax.config.migration import migration as migration_lib
+from inception_jax.config.migration import mindcv
+from inception_jax.config.migration import mindspore
+from inception_jax.config.migration import yaml_file
 from inception_jax.data.splits import Indexed
 from inception_jax.distributed import fingerprint
 from inception_jax.distributed import rendezvous
@@ -128,6 +132,37 @@ def _config_seeds():
   return [serialization.to_json(default.get_config()).encode()]
 
 
+def _read_yaml(content, _):
+  """Reads a config of another system; what comes of it is Python."""
+  values = yaml_file.parse(content, 'x.yaml')
+  for system in (mindspore, mindcv):
+    if system.is_dialect(values):
+      migration = system.migrate(values, 1)
+      text = migration_lib.recipe(migration, 'x.yaml', 'x.py')
+      compile(text.encode(errors='backslashreplace'), 'x.py', 'exec')
+
+
+def _yaml_seeds():
+  return [
+    b'epoch_size: 3\nlr_max: 0.5\nopt_eps: 1.0\nbatch_size: 8\n'
+    b"ds_type: 'cifar10'\ndecay_method: steps\nresume: 'a'\n---\na: b\n",
+    b'model: inception_v3\nlr: 1e-3\nscale: [0.1, 1]\nopt: rmsprop\n'
+    b'scheduler: step_decay\ndecay_epochs: 2\nauto_augment: autoaug-mstd0.5\n'
+    b'amp_level: O2\nmean: [1, 2, 3]\nnum_classes: null\nx: {a: 1}\n',
+  ]
+
+
+def _hostile_yaml():
+  aliases = b''.join(
+    b'a%d: &a%d [*a%d, *a%d]\n' % (i, i, i - 1, i - 1) for i in range(1, 40)
+  )
+  return [
+    b'a: ' + b'[' * 5000,
+    b'a0: &a0 [1]\n' + aliases,
+    b'a: ' + b'9' * 5000,
+  ]
+
+
 @functools.cache
 def _config():
   return factory.resolve(tiny_config())
@@ -205,6 +240,7 @@ TARGETS = {
     (ValueError, TypeError, LookupError, AttributeError),
     _hostile,
   ),
+  'yaml': Target((_read_yaml,), _yaml_seeds, hostile=_hostile_yaml),
   'record': Target((_read_record,), _record_seeds, hostile=_hostile),
   'rendezvous': Target((_read_message,), _message_seeds, (OSError,), _hostile),
 }

@@ -22,7 +22,7 @@ def test_recipe_is_found_by_its_name(tmp_path):
   assert named == file == [f'error: no checkpoint in {tmp_path}/checkpoints']
 
 
-@pytest.mark.parametrize('recipe', ['digit', 'configs/digit.py', 'x.yaml'])
+@pytest.mark.parametrize('recipe', ['digit', 'configs/digit.py', 'x.txt'])
 def test_missing_recipe_lists_those_there_are(recipe):
   (line,) = errors_of(f'--config={recipe}')
   assert recipe in line and 'cifar10_inception_v3, ' in line
@@ -30,15 +30,55 @@ def test_missing_recipe_lists_those_there_are(recipe):
 
 def test_every_unknown_flag_is_reported_with_what_it_may_mean():
   lines = errors_of(
-    *('--config=digits', '--batch_size=3', '--wrkdir=x', '--zzz'),
-    '--config.bogus=1',
+    *('--config=digits', '--zero_rates=3', '--wrkdir=x', '--zzz'),
+    *('--warmup=5', '--config.bogus=1'),
   )
   assert lines == [
-    'error: --batch_size: no such flag; try --config.batch_size or '
-    '--config.schedule.batch_size',
-    'error: --wrkdir: no such flag; try --workdir',
+    'error: --zero_rates=3: no such flag',
+    'error: --wrkdir=x: no such flag; try --workdir',
     'error: --zzz: no such flag',
+    'error: --warmup=5: no such flag; try --config.schedule.warmup',
     'error: config.bogus=1: no such key',
+  ]
+
+
+def test_flags_and_keys_of_other_systems_get_their_counterparts():
+  lines = errors_of(
+    *('--config=digits', '--lr=0.1', '--epochs', '90', '-b', '64', '-warm'),
+    *('--batch-size=8', '--data_dir=$(x)', '--min_lr', '-1', '-c', 'x.yaml'),
+    *('--config.lr_max=0.4', '--config.schedule.warmup_epochs=5'),
+  )
+  whole = '(over all devices)'
+  assert lines == [
+    'error: --lr=0.1: no such flag; here it is '
+    '--config.schedule.learning_rate=0.1',
+    "error: --epochs: no such flag; here it is --config.train_for='90 epochs'",
+    f'error: -b: no such flag; here it is --config.batch_size=64 {whole}',
+    'error: -warm: no such flag; here it is '
+    "--config.schedule.warmup='N epochs'",
+    'error: --batch-size=8: no such flag; here it is --config.batch_size=8 '
+    f'{whole}',
+    # What a shell would execute is not repeated.
+    'error: --data_dir=$(x): no such flag; here it is --config.data.dir=',
+    'error: --min_lr: no such flag; here it is '
+    '--config.schedule.end_learning_rate=',
+    'error: -c: no such flag; here it is --config=RECIPE (tools.migrate makes '
+    'one of a YAML file)',
+    'error: config.lr_max=0.4: no such key; here it is '
+    '--config.schedule.learning_rate=0.4',
+    'error: config.schedule.warmup_epochs=5: no such key; here it is '
+    "--config.schedule.warmup='5 epochs'",
+  ]
+
+
+def test_a_yaml_file_is_for_migrate():
+  lines = errors_of('--config=x.yaml', '--lr=0.1', '--config.bogus=1')
+  assert lines == [
+    'error: --lr=0.1: no such flag; here it is '
+    '--config.schedule.learning_rate=0.1',
+    'error: --config=x.yaml: recipes are Python files; python -m '
+    'inception_jax.tools.migrate x.yaml makes one of a MindSpore or MindCV '
+    'config',
   ]
 
 
