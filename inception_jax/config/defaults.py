@@ -18,9 +18,8 @@ def get_config() -> ConfigDict:
   config.recipe = ''
 
   config.model = ConfigDict()
-  # inception_v3, inception_v4, inception_resnet_v2; fid_inception_v3, that of
-  # the Fréchet inception distance; and, for 32×32 images,
-  # cifar_inception_v3, cifar_inception_v4, cifar_inception_resnet_v2
+  # inception_v3, inception_v4, inception_resnet_v2; fid_inception_v3, the
+  # Fréchet inception distance's; for 32×32 images, cifar_inception_v3, cifar_inception_v4, cifar_inception_resnet_v2
   # '': that of the loaded weights.
   config.model.name = 'inception_v3'
   config.model.num_classes = 0  # 0: as many as the dataset has
@@ -71,14 +70,11 @@ def get_config() -> ConfigDict:
   # Whether folders to evaluate on may lack classes of the training split.
   config.data.allow_missing_classes = False
   config.data.max_pixels = 80_000_000  # larger images are not decoded
-  config.data.shuffle_buffer = (
-    8192  # encoded records; tfds's TFRecords, Parquet
-  )
+  config.data.shuffle_buffer = 8192  # encoded; tfds's TFRecords, Parquet
   # Repeated augmentation: copies of an image in a batch, augmented differently.
   # An epoch has as many steps as before, and 1/repeats of the images.
   config.data.repeats = 1
-  # For classes of unequal size, one of both; not of tfds, tfrecord and
-  # Parquet.
+  # For classes of unequal size, one of both; not of tfds, tfrecord and Parquet.
   # balanced: a class weighs N / (C n) in the loss, with n of the N images of C
   # classes, and the loss is the plain mean over the batch; '': 1
   config.data.class_weights = ''

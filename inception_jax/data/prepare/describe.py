@@ -12,6 +12,7 @@ import tqdm
 
 from inception_jax.data import decode
 from inception_jax.data import pipeline
+from inception_jax.data import threads
 from inception_jax.data.lazy import tf
 from inception_jax.data.splits import Indexed
 from inception_jax.data.splits import Split
@@ -75,7 +76,7 @@ def describe(name: str, split: Split, data) -> Description:
     {},
   )
   sizes, kept = [], collections.defaultdict(list)
-  records = zip(draws, _records(split), strict=False)
+  records = zip(draws, _records(split, data.workers), strict=False)
   for draw, record in tqdm.tqdm(records, f'describing {name}', split.size):
     image, label = record['image'], int(record['label'])
     found.counts[label] += 1
@@ -93,13 +94,13 @@ def describe(name: str, split: Split, data) -> Description:
   return found
 
 
-def _records(split: Split):
+def _records(split: Split, workers: int):
   """Yields each record as numpy arrays, without those that cannot be read."""
   if isinstance(split, Indexed):
     elements = tf.data.Dataset.range(split.size)
   else:
     elements = split.epoch(None)
-  fetched = elements.map(split.fetch, pipeline.num_parallel_calls())
+  fetched = elements.map(split.fetch, threads.num_parallel_calls(workers))
   return fetched.ignore_errors().as_numpy_iterator()
 
 
