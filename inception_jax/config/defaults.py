@@ -18,8 +18,8 @@ def get_config() -> ConfigDict:
   config.recipe = ''
 
   config.model = ConfigDict()
-  # inception_v3, inception_v4, inception_resnet_v2; fid_inception_v3, the
-  # Fréchet inception distance's; for 32×32 images, cifar_inception_v3, cifar_inception_v4, cifar_inception_resnet_v2
+  # inception_v3, inception_v4, inception_resnet_v2; fid_inception_v3; for 32×32
+  # images, cifar_inception_v3, cifar_inception_v4, cifar_inception_resnet_v2;
   # '': that of the loaded weights.
   config.model.name = 'inception_v3'
   config.model.num_classes = 0  # 0: as many as the dataset has
