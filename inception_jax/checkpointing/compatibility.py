@@ -8,6 +8,8 @@ from inception_jax.config import differences
 
 log = logging.getLogger(__name__)
 
+_KEPT = ', with other names, sizes, labels or content'
+
 
 def check(
   config,
@@ -33,9 +35,10 @@ def check(
   for name, before in (record.get('data') or {}).items():
     if (now := data.get(name, before)) != before:
       log.warning(
-        'the %s (%d) are not those of the checkpoint (%d): other names, sizes, '
-        'labels or content',
-        *(name, now[0], before[0]),
+        '%d %s, %d when the checkpoint was saved%s: the training goes on with '
+        'them, in an order of their own; for the same training, restore the '
+        'files, and for a new one choose another --workdir',
+        *(now[0], name, before[0], _KEPT if now[0] == before[0] else ''),
       )
   if complete:
     return bool(lines)
