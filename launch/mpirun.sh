@@ -13,6 +13,8 @@
 # index from Open MPI's environment; the coordinator is the host where this
 # runs, so it must be the first of HOSTS.
 #
+# The processes of a host share its cores equally, each bound to its own.
+#
 # SIGTERM or Ctrl-C: all processes save, and this exits with 75. See restart.sh
 # for restarts, RESTARTS and PAUSE.
 #
@@ -45,7 +47,8 @@ recipe=$1 workdir=$2
 shift 2
 export PATIENCE=${PATIENCE:-30}
 # setsid: mpirun must not receive Ctrl-C itself, or it kills without waiting.
-setsid mpirun --host "$HOSTS" -x INCEPTION_JAX_TOKEN -x PATIENCE \
+# task.sh binds: Open MPI would give one of two processes a single core.
+setsid mpirun --host "$HOSTS" --bind-to none -x INCEPTION_JAX_TOKEN -x PATIENCE \
   launch/task.sh \
   "$python" main.py --config="$recipe" --workdir="$workdir" "$@" &
 child=$!

@@ -13,9 +13,23 @@
 #           if a signal ends them
 set -u
 
+# Open MPI: each process of a host gets an equal share of the cores, so that no
+# process reads its images on the cores of another one.
+bind=()
+if [[ ${OMPI_COMM_WORLD_LOCAL_SIZE:-1} -gt 1 ]]; then
+  list=$(taskset -cp $$) cores=()
+  list=${list##* } # as 0-3,8
+  for range in ${list//,/ }; do
+    mapfile -t -O "${#cores[@]}" cores < <(seq "${range%-*}" "${range#*-}")
+  done
+  share=$((${#cores[@]} / OMPI_COMM_WORLD_LOCAL_SIZE))
+  own=("${cores[@]:share * OMPI_COMM_WORLD_LOCAL_RANK:share}")
+  [[ $share -eq 0 ]] || bind=(taskset -c "$(IFS=,; echo "${own[*]}")")
+fi
+
 # In its own session, so that signals to the group do not reach it; and killed
 # together with this script, so that it is not left running.
-setsid setpriv --pdeathsig KILL "$@" &
+setsid setpriv --pdeathsig KILL "${bind[@]}" "$@" &
 child=$!
 trap 'trap : TERM USR1; kill -TERM "$child"' TERM USR1
 

@@ -60,7 +60,7 @@ def cold_statistics(config, step: int) -> str:
     math.log(_COLD) / math.log(momentum) / config.gradient_accumulation
   )
   return (
-    f"BatchNorm's moving statistics are still {momentum**updates:.0%} their "
+    f"BatchNorm's moving statistics are still {momentum**updates:.1%} their "
     f'initial values after step {step}: expect poor scores and a large loss '
     f'before step {needed}, where this is {_COLD:.0%}; a short training needs '
     f'a lower --config.model.bn_momentum than {momentum:g}'

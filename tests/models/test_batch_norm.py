@@ -65,7 +65,7 @@ def test_statistics_are_cold_until_little_of_their_start_is_left():
   config.model.bn_momentum = 0.99
   # 0.99 ** 298 = 0.0500, 0.99 ** 299 = 0.0495
   line = batch_norm.cold_statistics(config, 100)
-  assert 'still 37% their initial values after step 100' in line  # 0.366
+  assert 'still 36.6% their initial values after step 100' in line
   assert 'before step 299' in line and 'than 0.99' in line
   assert batch_norm.cold_statistics(config, 298)
   assert not batch_norm.cold_statistics(config, 299)

@@ -41,8 +41,11 @@ def migrate(values: dict[str, Any], devices: int | None) -> Migration:
   m = Migration({**keys.DEFAULTS, **given}, frozenset(given), base)
   m.take(keys.PLAIN)
   m.take(keys.DROPPED)
+  mixes = any(m.get(key, lib.number) for key in ('mixup', 'cutmix'))
   for key, accepted in keys.ONLY.items():
-    if key in m.values and m.values[key] not in accepted:
+    if key == 'cutmix_prob' and not mixes:
+      m.drop(key, 'unused without mixup and cutmix')
+    elif key in m.values and m.values[key] not in accepted:
       m.refuse(key, f'expected {accepted[0]}')
     else:
       m.drop(key, 'what is done anyway')
@@ -175,7 +178,7 @@ def _precision(m: Migration) -> None:
 def _run(m: Migration) -> None:
   """Maps what is measured and kept, the loss and where weights come from."""
   losses = {'CE': 'cross_entropy', 'BCE': 'binary_cross_entropy'}
-  if loss := losses.get(m.get('loss', lib.text)):
+  if loss := losses.get(m.get('loss', lib.text, '').upper()):
     m.map('loss', loss, 'loss')
   else:
     m.refuse('loss', 'expected CE or BCE')

@@ -58,7 +58,13 @@ def test_values_that_depend_on_others():
     **{'gradient_accumulation_steps': 3, 'ema': True, 'clip_grad': True},
     **{'val_while_train': True, 'val_interval': 2, 'opt': 'rmsprop'},
     **{'weight_decay_filter': 'norm_and_bias', 'aux_factor': 0},
-    **{'warmup_factor': 0.1, 'hflip': 0, 're_value': 'random'},
+    **{
+      'cutmix_prob': 0.0,
+      'loss': 'bce',
+      'warmup_factor': 0.1,
+      'hflip': 0,
+      're_value': 'random',
+    },
   )
   assert found['data.color_jitter'] == (0.1, 0.2, 0.3, 0.0)
   assert (found['precision'], found['loss_scale']) == ('float16', 8)
@@ -72,6 +78,7 @@ def test_values_that_depend_on_others():
   assert not found['model.aux_head'] and not found['data.flip']
   assert found['schedule.init_learning_rate'] == 0.05
   assert found['data.erase_with'] == 'noise'
+  assert found['loss'] == 'binary_cross_entropy'
   assert mapped()['data.color_jitter'] == (0.4, 0.4, 0.4, 0.0)
 
 
@@ -111,6 +118,7 @@ def test_steps_count_from_the_end_of_the_warm_up():
     ({'color_jitter': [1, 2]}, 'color_jitter'),
     ({'re_value': 7}, 're_value'),
     ({'scale': 0.5}, 'scale'),
+    ({'mixup': 0.2, 'cutmix_prob': 0.5}, 'cutmix_prob'),
     ({'pretrained': True}, 'pretrained'),
     ({'layer_decay': 0.7}, 'layer_decay'),
     ({'weight_decay_filter': 'auto'}, 'weight_decay_filter'),
