@@ -22,7 +22,6 @@ from inception_jax.models import card as card_lib
 from inception_jax.models import factory
 from inception_jax.weights import exporter
 from inception_jax.weights.convert import Weights
-from inception_jax.weights.sources import MINDCV
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +33,7 @@ def measure(config, rounds: int, torch: str, mindspore: str) -> list[dict]:
   """Exports a network with initial weights; runs every format on 8 images.
 
   `torch` is a Python interpreter with torch and timm; `mindspore` is one with
-  mindspore and mindcv, to export MINDIR of the networks that MindCV has, or ''.
+  mindspore, to export MINDIR, or ''.
 
   Returns:
     A row for each format: 'network', 'format', the differences that
@@ -68,7 +67,7 @@ def measure(config, rounds: int, torch: str, mindspore: str) -> list[dict]:
     # other formats' runtimes spin and slow down whatever runs next.
     pair = {_ONNX: runners[_ONNX], _TIMM: onnx_file.load(path, trust=True)}
     compared = _alternate(pair, images, rounds)
-    if mindspore and config.model.name in MINDCV:
+    if mindspore:
       path = os.path.join(folder, 'network.mindir')
       weights = exporter.without_aux(weights)
       logits, seconds[_MINDIR] = mindir.save(

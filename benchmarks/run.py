@@ -68,8 +68,8 @@ _TORCH_COMPILE = flags.DEFINE_bool(
 _MINDSPORE = flags.DEFINE_string(
   'mindspore',
   '',
-  'Python with mindspore and mindcv; for --what=step to compare '
-  'with MindCV instead of PyTorch, for --what=export to include MINDIR.',
+  'Python with mindspore; for --what=step with mindcv, to compare with that '
+  'instead of PyTorch; for --what=export to include MINDIR.',
 )
 _LEDGER = flags.DEFINE_string('ledger', '', 'CSV file to append the result to.')
 
@@ -120,7 +120,7 @@ def _peer(config) -> dict:
       'network': _NETWORK.value,
       'torch_compile': _TORCH_COMPILE.value,
     }
-  faults = _mindspore_faults()
+  faults = _mindspore_faults('mindcv')
   if config.precision != 'float32':
     faults.append('--mindspore supports only --config.precision=float32')
   if _NETWORK.value or _TORCH_COMPILE.value:
@@ -130,11 +130,11 @@ def _peer(config) -> dict:
   return {'python': _MINDSPORE.value, 'mindcv': True}
 
 
-def _mindspore_faults() -> list[str]:
+def _mindspore_faults(*others: str) -> list[str]:
   from inception_jax.export import mindir
 
   python = _MINDSPORE.value
-  fault = python and mindir.cannot_export(python)
+  fault = python and mindir.cannot_export(python, *others)
   return [f'--mindspore={python} {fault}'] if fault else []
 
 

@@ -25,7 +25,7 @@ class Options:
   Attributes:
     calibration: uint8 [n, S, S, C], images for the ranges of int8; None:
       `comparison.sample_images`.
-    mindspore: a Python interpreter with mindspore and mindcv.
+    mindspore: a Python interpreter with mindspore.
     outputs: names of the outputs, see `outputs.names`.
     preprocess: whether the input is uint8 [B, S, S, C], normalized inside.
     precision: of weights and activations, 'float32' or 'float16'.
@@ -50,6 +50,7 @@ class Format(abc.ABC):
     bound: the default allows for float32 sums in another order.
     options: flags of tools.export that apply to it.
     not_loaded: why files are not loaded here; '' if they are.
+    next_step: what to do with the output at %s; '' if it is complete.
   """
 
   ending = ''
@@ -57,6 +58,7 @@ class Format(abc.ABC):
   bound = 1e-3
   options: frozenset[str] = frozenset(['image_size'])
   not_loaded = ''
+  next_step = ''
 
   def cannot_save(self, mindspore: str) -> str:
     """Returns what prevents saving on this machine; '' if nothing does."""

@@ -84,9 +84,8 @@ class _Runnable(Format):
     return artifact.read(path, self.file, trust)
 
 
-class _Mindir(Format):
-  ending = '.mindir'
-  not_loaded = 'a MINDIR is run by mindspore (ms.load, nn.GraphCell), not here'
+class _MindSpore(Format):
+  """A format that mindspore writes, in an environment of its own."""
 
   def cannot_save(self, mindspore):
     fault = mindir.cannot_export(mindspore)
@@ -95,10 +94,30 @@ class _Mindir(Format):
   def without_unsupported(self, weights):
     return exporter.without_aux(weights)
 
+
+class _Mindir(_MindSpore):
+  ending = '.mindir'
+  not_loaded = 'a MINDIR is run by mindspore (ms.load, nn.GraphCell), not here'
+
   def save(self, weights, path, step, options=DEFAULTS):
     images = comparison.normalize(weights.card)
     logits, _ = mindir.save(weights, path, step, options.mindspore, images)
     # `compare` asks for the same images.
+    return lambda images: {outputs.LOGITS: logits}
+
+
+class _Air(_MindSpore):
+  """A folder whose program writes the AIR; see `mindir.save_air`."""
+
+  not_loaded = 'a folder for an Ascend device, not run here'
+  next_step = (
+    'an AIR is made on an Ascend device: run `python %s/export_air.py` on a '
+    'machine that has mindspore and one; it writes network.air into the folder'
+  )
+
+  def save(self, weights, path, step, options=DEFAULTS):
+    images = comparison.normalize(weights.card)
+    logits = mindir.save_air(weights, path, step, options.mindspore, images)
     return lambda images: {outputs.LOGITS: logits}
 
 
@@ -167,6 +186,7 @@ FORMATS: dict[str, Format] = {
   # It has no metadata, hence no size.
   'mindcv': _WeightFile('mindcv', '.ckpt', options=frozenset()),
   'mindir': _Mindir(),
+  'air': _Air(),
   'hub': _Hub(),
 }
 # Those that `load` reads.

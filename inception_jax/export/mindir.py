@@ -1,10 +1,13 @@
-"""MINDIR: MindSpore's format of networks, written and run by mindspore.
+"""MINDIR and AIR: MindSpore's formats of networks, written by mindspore.
 
-mindspore needs a Python environment of its own. mindcv_side.py loads our
-weights into MindCV's network there, exports it, and loads and runs the file.
-BatchNorm is not folded; the batch is any.
+mindspore needs a Python environment of its own. mindspore_side.py builds our
+network there, exports it, and loads and runs the file. An AIR can be made only
+where an Ascend device is: what is written is that program with its input, and
+the network is run as MINDIR.
 """
 
+from collections.abc import Iterator
+import contextlib
 import json
 import os
 import pathlib
@@ -16,10 +19,16 @@ import numpy as np
 
 from inception_jax.errors import RunError
 from inception_jax.export import metadata
-from inception_jax.weights import exporter
+from inception_jax.export import mindspore_network
+from inception_jax.models import architectures
+from inception_jax.models import fold
+from inception_jax.weights import mindspore_file
 from inception_jax.weights.convert import Weights
 
-_SIDE = pathlib.Path(__file__).parent / 'mindcv_side.py'
+_SIDE = pathlib.Path(__file__).parent / 'mindspore_side.py'
+_PROGRAM = 'export_air.py'
+# What that reads, and the program.
+_AIR = ('weights.ckpt', 'network.json', _PROGRAM)
 # A program on the command line would import modules from the working folder.
 _SAFE_PATH = """
 import sys
@@ -36,20 +45,24 @@ begin = time.perf_counter()
 conv(images).asnumpy()
 print(time.perf_counter() - begin)
 """
-_HAS_BOTH = f"""{_SAFE_PATH}
+_HAS = f"""{_SAFE_PATH}
 import importlib.util
-sys.exit(not all(map(importlib.util.find_spec, ('mindspore', 'mindcv'))))
+sys.exit(not all(map(importlib.util.find_spec, sys.argv[1:])))
 """
 
 
-def cannot_export(python: str) -> str:
-  """Returns why the interpreter `python` cannot export; '' if it can."""
+def cannot_export(python: str, *others: str) -> str:
+  """Returns why the interpreter `python` cannot export; '' if it can.
+
+  `others` are packages that it needs beside mindspore.
+  """
   hint = '`make .venv-mindspore/ready` creates one with mindspore and mindcv'
+  packages = ('mindspore', *others)
   try:
-    done = subprocess.run([python, '-c', _HAS_BOTH], capture_output=True)
+    done = subprocess.run([python, '-c', _HAS, *packages], capture_output=True)
   except OSError:
     return f'is not a Python interpreter; {hint}'
-  return f'lacks mindspore or mindcv; {hint}' if done.returncode else ''
+  return f'lacks {" or ".join(packages)}; {hint}' if done.returncode else ''
 
 
 def environment(python: str) -> dict[str, str]:
@@ -86,10 +99,10 @@ def save(
   """Writes a network as MINDIR, and runs the file.
 
   Args:
-    weights: of a network that MindCV has, without an auxiliary head.
+    weights: of a network without an auxiliary head.
     path: of the file.
     step: of training.
-    python: an interpreter with mindspore and mindcv.
+    python: an interpreter with mindspore.
     images: float32 [B, S, S, C], normalized.
     rounds: how often to time the file on all images in one batch.
 
@@ -98,30 +111,68 @@ def save(
     logits are from two batches, the first image and the others.
 
   Raises:
-    UserError: MindCV does not have this network.
     RunError: mindspore failed.
   """
+  with _exported(weights, step, python, images, rounds) as folder:
+    # Copied, not moved: mindspore makes its file readable by the owner only.
+    shutil.copyfile(folder / 'network.mindir', path)
+    seconds = json.loads((folder / 'seconds.json').read_text())
+    return np.load(folder / 'logits.npy'), seconds
+
+
+def save_air(
+  weights: Weights, path: str, step: int, python: str, images: np.ndarray
+) -> np.ndarray:
+  """Writes the folder that `export_air.py` in it makes an AIR of.
+
+  For the arguments, see `save`.
+
+  Returns:
+    The logits of `images`, of the same network as MINDIR.
+
+  Raises:
+    RunError: mindspore failed.
+  """
+  with _exported(weights, step, python, images) as folder:
+    os.mkdir(path)
+    for name in _AIR:
+      shutil.copyfile(folder / name, os.path.join(path, name))
+    return np.load(folder / 'logits.npy')
+
+
+@contextlib.contextmanager
+def _exported(
+  weights: Weights,
+  step: int,
+  python: str,
+  images: np.ndarray,
+  rounds: int = 0,
+) -> Iterator[pathlib.Path]:
+  """Yields a temporary folder with what mindspore_side.py reads and writes."""
+  model, variables = fold.fold(
+    architectures.create(weights.network), weights.variables, portable=True
+  )
+  stages, tensors = mindspore_network.describe(model, variables['params'])
+  images = images.transpose(0, 3, 1, 2)
+  request = {
+    'stages': stages,
+    'shape': images.shape[1:],
+    'metadata_key': metadata.KEY,
+    'metadata': metadata.to_json(weights, variables, step),
+    'rounds': rounds,
+  }
   with tempfile.TemporaryDirectory() as created:
     folder = pathlib.Path(created)
-    exporter.save(weights, str(folder / 'weights.ckpt'), 'mindcv')
-    np.save(folder / 'images.npy', images.transpose(0, 3, 1, 2))
-    request = {
-      'network': weights.network.name,
-      'num_classes': weights.network.num_classes,
-      'metadata_key': metadata.KEY,
-      'metadata': metadata.to_json(weights, weights.variables, step),
-      'rounds': rounds,
-    }
-    (folder / 'request.json').write_text(json.dumps(request))
+    mindspore_file.write(str(folder / 'weights.ckpt'), tensors)
+    np.save(folder / 'images.npy', images)
+    (folder / 'network.json').write_text(json.dumps(request))
+    shutil.copyfile(_SIDE, folder / _PROGRAM)
     done = subprocess.run(
-      [python, _SIDE, folder],
+      [python, folder / _PROGRAM, 'MINDIR'],
       env=environment(python),
       capture_output=True,
       text=True,
     )
     if done.returncode:
       raise RunError(f'mindspore failed:\n{done.stderr[-2000:].strip()}')
-    # Copied, not moved: mindspore makes its file readable by the owner only.
-    shutil.copyfile(folder / 'network.mindir', path)
-    seconds = json.loads((folder / 'seconds.json').read_text())
-    return np.load(folder / 'logits.npy'), seconds
+    yield folder

@@ -13,6 +13,8 @@ Formats that run without this framework:
   in `--calibration=`.
 - `mindir`: one file for MindSpore, NCHW, any batch, written by the Python
   interpreter `--mindspore=`.
+- `air`: a folder with a .ckpt and `export_air.py`, which makes an AIR of it on
+  an Ascend device, for one image at a time.
 
 Weight files:
 - `timm`: safetensors for `timm.create_model(…).load_state_dict(…)`, strict.
@@ -103,7 +105,7 @@ _CALIBRATION = cli.define_path(
 )
 _MINDSPORE = cli.define_path(
   'mindspore',
-  'Python interpreter with mindspore and mindcv, for --format=mindir.',
+  'Python interpreter with mindspore, for --format=mindir and air.',
   default='.venv-mindspore/bin/python',
 )
 _OUTPUT = cli.define_path('output', 'File or folder to create.')
@@ -137,6 +139,8 @@ def main():
     read_back = file_format.save(exported, unfinished, step, options)
     differences = file_format.compare(exported, read_back, options)
     formats.check_bound(_FORMAT.value, differences, options.precision)
+  if file_format.next_step:
+    log.info(file_format.next_step, output)
   return {
     'step': step,
     'format': _FORMAT.value,

@@ -37,6 +37,7 @@ class Case:
     golden: size of the images of the golden file.
     clone: GitHub repository, for networks that no package contains.
     exports: whether `tools.export` writes a file for the framework.
+    mindir: whether to compare the network as MINDIR with the golden file.
     classes: number of outputs.
   """
 
@@ -49,6 +50,7 @@ class Case:
   golden: int = OTHER
   clone: str = ''
   exports: bool = False
+  mindir: bool = False
   classes: int = NUM_CLASSES
 
   @property
@@ -66,14 +68,19 @@ _CIFAR = {
   'sizes': (32, 40),
   'golden': 32,
   'clone': 'weiaicunzai/pytorch-cifar100',
+  'mindir': True,
 }
-_MINDSPORE = {'suffix': '.ckpt', 'clone': 'mindspore-ai/models'}
+_MINDSPORE = {
+  'suffix': '.ckpt',
+  'clone': 'mindspore-ai/models',
+  'mindir': True,
+}
 CASES = (
   Case('timm', _V3, **_TIMM, aux_head=True),
   Case('timm', _V4, **_TIMM),
-  Case('timm', _RESNET, **_TIMM),
+  Case('timm', _RESNET, **_TIMM, mindir=True),
   Case('torchvision', _V3, '.pth', aux_head=True),
-  Case('pytorch-fid', 'fid_inception_v3', '.pth', classes=1008),
+  Case('pytorch-fid', 'fid_inception_v3', '.pth', mindir=True, classes=1008),
   Case('keras', _V3, '.weights.h5'),
   Case('keras', _RESNET, '.keras'),
   Case('mindcv', _V3, **_MINDCV, aux_head=True),

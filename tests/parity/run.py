@@ -27,6 +27,7 @@ import numpy as np
 
 from inception_jax.export import mindir
 from inception_jax.runtime import cli
+from inception_jax.weights import exporter
 from inception_jax.weights import importer
 from inception_jax.weights import pretrained
 from tests.parity import cases
@@ -109,6 +110,18 @@ def from_golden(case: cases.Case) -> table.Row:
   return table.Row(compare.source_of(case), size, 'golden', found)
 
 
+def as_mindir(case: cases.Case, folder) -> table.Row:
+  """Exports the network of the case's golden file; compares the logits."""
+  size, path = case.golden, str(folder / 'network.mindir')
+  python = str(ROOT / ENVIRONMENTS['mindspore'] / 'bin' / 'python')
+  images = formula.images(case.batch, size)
+  with np.load(compare.golden_path(case)) as golden:
+    weights = exporter.without_aux(compare.weights_of(case, golden))
+    logits, _ = mindir.save(weights, path, 0, python, images)
+    found = {'mindir': compare.relative(logits, golden['eval'])}
+  return table.Row(compare.source_of(case), size, 'golden, as MINDIR', found)
+
+
 def round_trip(case: cases.Case, folder) -> table.Row:
   """Imports, evaluates, exports, loads in the framework; compares logits."""
   size, file = cases.FULL, folder / f'weights{case.suffix}'
@@ -173,6 +186,8 @@ def clone_of(case: cases.Case, clones: str) -> str:
 def jobs(chosen: list[cases.Case], clones: str):
   """Yields the name of each row and the function that computes it."""
   for case in chosen:
+    if case.mindir:
+      yield f'{case.name} as MINDIR', functools.partial(as_mindir, case)
     clone = clone_of(case, clones)
     if case.clone and not clone:
       yield f'{case.name} {case.golden}', lambda _, c=case: from_golden(c)

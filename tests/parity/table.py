@@ -31,8 +31,9 @@ bound: the gradient's worst tensor, and the change of our own gradient when
 every pixel moves to the next float32 (a max pool passes the gradient to the
 larger of two numbers that may differ only by rounding). A round trip is import
 → evaluate → export → load in the other framework, with every tensor matched;
-its logits must be the same bit for bit. A MINDIR also contains the graph, which
-MindSpore compiles as a whole and may round in another order.
+its logits must be the same bit for bit. A MINDIR also contains the graph, with
+BatchNorm folded, hence other rounding; its logits are compared with those of
+the other framework.
 """
 
 

@@ -91,14 +91,14 @@ def test_all_wrong_flags_are_reported(tmp_path):
   assert refused('--format=onyx').splitlines() == [
     'error: --workdir is missing: the folder of the run to export',
     'error: --format=onyx: expected one of onnx, stablehlo, savedmodel, '
-    'litert, litert_int8, timm, mindcv, mindir, hub',
+    'litert, litert_int8, timm, mindcv, mindir, air, hub',
     'error: --output is missing: the file or folder to create',
   ]
   flags = ('--image_size=64', '--outputs=pooled', '--softmax', '--preprocess')
   faults = refused('--format=mindcv', *flags)
   assert (
     'error: --image_size applies only to --format=onnx, stablehlo, savedmodel, '
-    'litert, litert_int8, timm, mindir, hub'
+    'litert, litert_int8, timm, mindir, air, hub'
   ) in faults
   assert '--outputs applies only to --format=onnx, stablehlo, save' in faults
   assert '--softmax applies only to --format=onnx, stablehlo\n' in faults
