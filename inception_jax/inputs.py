@@ -34,6 +34,21 @@ def expand_home(path: str) -> str:
   return _without_parents(os.path.expanduser(path))
 
 
+def check_url(path: str) -> None:
+  """Checks that a path is local, or in a bucket of Google's.
+
+  Raises:
+    UserError: it is another URL; with what is possible.
+  """
+  scheme, is_url, _ = path.partition('://')
+  if is_url and scheme != 'gs':
+    raise UserError(
+      f'{path}: expected a local path or gs://BUCKET/PATH, not {scheme}://; '
+      'copy the data from there to a local folder, or mount it as one; copy '
+      "a run's folder to the bucket when it is complete"
+    )
+
+
 def _without_parents(path: str) -> str:
   parts = [part for part in path.split('/') if part not in ('', '.')]
   # No link precedes leading ones.

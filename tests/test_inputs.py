@@ -17,6 +17,17 @@ def test_home_is_expanded(monkeypatch, tmp_path):
     assert inputs.expand_home(path) == path
 
 
+def test_urls_of_other_buckets_are_refused():
+  for path in ('', 'runs', '/a', 'gs://bucket/run', 's3:/bucket/run'):
+    inputs.check_url(path)
+  for scheme in ('s3', 'obs', 'https'):
+    with pytest.raises(UserError) as error:
+      inputs.check_url(f'{scheme}://bucket/run')
+    (fault,) = error.value.faults
+    start = f'{scheme}://bucket/run: expected a local path or gs://BUCKET/PATH'
+    assert fault.startswith(f'{start}, not {scheme}://; copy the data')
+
+
 def test_parents_are_those_that_the_system_finds(tmp_path, monkeypatch):
   (tmp_path / 'disk' / 'runs').mkdir(parents=True)
   (tmp_path / 'link').symlink_to('disk/runs')

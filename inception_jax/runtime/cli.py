@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 class _PathParser(flags.ArgumentParser):
   def parse(self, argument: str) -> str:
     try:
+      inputs.check_url(argument)
       return inputs.expand_home(argument)
     except UserError as error:
       raise ValueError(str(error)) from None

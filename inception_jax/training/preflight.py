@@ -87,10 +87,8 @@ def _check_workdir(workdir: str) -> list[str]:
     return ['--workdir is missing: the folder for checkpoints and logs']
   if fault := contents.cannot_hold(workdir):
     return [f'--workdir cannot hold checkpoints: {fault}']
-  scheme, separator, _ = workdir.partition('://')
-  if separator:
-    known = f'--workdir={workdir}: expected a local path or gs://BUCKET/PATH'
-    return [] if scheme == 'gs' else [known]
+  if '://' in workdir:
+    return []  # gs://, since the flag takes no other
   checkpoints = os.path.join(workdir, 'checkpoints')
   for path in (workdir, checkpoints):
     if path == checkpoints and not os.path.lexists(path):

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 import os
+import re
 from typing import NamedTuple
 
 from inception_jax import errors
@@ -14,6 +15,13 @@ from inception_jax import inputs
 from inception_jax.data import zips
 
 AUTO = 'auto'
+MINDRECORD = (
+  'MindRecord files are not read; write their images into class folders with '
+  "mindspore's FileReader (docs/migration.md has the program), and read "
+  'these with --config.data.source=folder'
+)
+# The data, in one file or several, and the index of each.
+_MINDRECORD_NAME = re.compile(r'.*\.mindrecord\d*(\.db)?')
 _ARCHIVES = ('.zip', '.tar', '.tar.gz', '.tgz')
 _MOST_ARCHIVES = 4
 _MOST_NAMES = 8
@@ -98,13 +106,17 @@ def only(recognizers: dict[str, Recognizer], data_dir: str) -> Found:
     f'{start}: no dataset is recognized in {data_dir}, {_contents(path)}; '
     f'expected what is read as {", ".join(recognizers)}',
     *faults,
+    *_not_read(path),
   )
 
 
 def other_flags(
   recognizers: Iterable[Recognizer], source: str, data_dir: str
 ) -> list[str]:
-  """Returns a line for each dataset there that another source reads."""
+  """Returns a line for each dataset there that another source reads.
+
+  If there is none, for files that none reads.
+  """
   try:
     found, _ = find(recognizers, data_dir)
     path = inputs.expand_home(data_dir)
@@ -112,10 +124,21 @@ def other_flags(
     return []
   if any(one.source == source and _same(one.dir, path) for one in found):
     return []
-  return [
+  lines = [
     f'{data_dir} has {one.why}: {_flags(one, data_dir)} reads it'
     for one in found
   ]
+  return lines or _not_read(path)
+
+
+def _not_read(path: str) -> list[str]:
+  """Returns a line if the files there can be converted, but not read."""
+  try:
+    names = os.listdir(path) if os.path.isdir(path) else [path]
+  except OSError:
+    return []
+  found = sorted(filter(_MINDRECORD_NAME.fullmatch, names))[:1]
+  return [f'{os.path.basename(name)}: {MINDRECORD}' for name in found]
 
 
 def _flags(found: Found, data_dir: str) -> str:

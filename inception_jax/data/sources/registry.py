@@ -13,6 +13,7 @@ import logging
 from typing import Any
 
 from inception_jax import errors
+from inception_jax import inputs
 from inception_jax.data import splits
 from inception_jax.data.sources import cifar
 from inception_jax.data.sources import digits as digits_lib
@@ -59,6 +60,7 @@ SOURCES = {
   ),
   'webdataset': Source(webdataset.load, webdataset.check, webdataset.recognize),
 }
+_NOT_READ = {'mindrecord': recognition.MINDRECORD}
 # Those that `data.val_fraction` can hold out images of.
 HOLD_OUT = ('folder', 'huggingface', 'webdataset')
 _TFDS = Source(tfds.load, tfds.check, tfds_folders.recognize)
@@ -90,10 +92,14 @@ def check(config) -> list[str]:
   Reads no data and makes no network request.
   """
   source = config.data.source
+  if source in _NOT_READ:
+    return [f'data.source={source!r}: {_NOT_READ[source]}']
   known = (*SOURCES, recognition.AUTO)
   if source not in known and not tfds.is_tfds(config):
     names = ', '.join(known)
     return [f'data.source={source!r}: expected one of {names}, tfds:NAME']
+  if faults := _cannot_reach(config):
+    return faults
   try:
     if source == recognition.AUTO:
       try:
@@ -106,6 +112,23 @@ def check(config) -> list[str]:
   except OSError as error:
     faults = [f'data.dir={config.data.dir!r} cannot be read: {error}']
   return [*faults, *(_other_flags(config) if faults else ())]
+
+
+def _cannot_reach(config) -> list[str]:
+  """Returns a line if `data.dir` is a URL that the source does not read."""
+  source, path = config.data.source, config.data.dir
+  if source in SOURCES and not SOURCES[source].recognize:
+    return []
+  try:
+    inputs.check_url(path)
+  except UserError as error:
+    return [f'data.dir={fault}' for fault in error.faults]
+  if '://' not in path or tfds.is_tfds(config):
+    return []
+  return [
+    f'data.dir={path}: of buckets, data.source=tfds:NAME reads gs://, no other '
+    'does; copy the data to a local folder, or mount the bucket as one'
+  ]
 
 
 def resolve(config):

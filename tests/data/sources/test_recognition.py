@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 
+from inception_jax.data.sources import recognition
 from inception_jax.data.sources import registry
 from inception_jax.errors import UserError
 from tests.data.sources import test_cifar
@@ -147,6 +148,35 @@ def test_auto_refuses_what_it_cannot_tell(sets):
   bad.write_bytes(zip_files.raw(zip_files.entry('../a.jpg')))
   assert faults(bad)[1] == f"{bad}: '../a.jpg': lies outside of the archive"
   assert faults(sets / 'odd')[1] == faults(bad)[1]
+
+
+def test_files_of_mindspore_are_refused_with_the_way_to_convert_them(sets):
+  where = sets / 'records'
+  where.mkdir()
+  for name in ('val.mindrecord.db', 'train.mindrecord0', 'readme.txt'):
+    (where / name).touch()
+  way = recognition.MINDRECORD
+  assert 'FileReader' in way and '--config.data.source=folder' in way
+  (line,) = registry.check(config_of(where, source='mindrecord'))
+  assert line == f"data.source='mindrecord': {way}"
+  for source in ('auto', 'folder', 'tfrecord'):
+    *_, line = registry.check(config_of(where, source=source))
+    assert line == f'train.mindrecord0: {way}'
+    one = where / 'train.mindrecord0'
+    *_, line = registry.check(config_of(one, source=source))
+    assert line == f'train.mindrecord0: {way}'
+  config = config_of(sets / 'folder', source='folder', train_split='odd')
+  assert not any('FileReader' in line for line in registry.check(config))
+
+
+@pytest.mark.parametrize('source', ['auto', 'folder', 'tfrecord', 'tfds:x'])
+def test_buckets_are_refused_with_what_is_possible(source):
+  for url in ('s3://bucket/x', 'obs://bucket/x'):
+    (line,) = registry.check(config_of(url, source=source))
+    assert line.startswith(f'data.dir={url}: expected a local path or gs://')
+  if source != 'tfds:x':  # which would ask Google
+    (line,) = registry.check(config_of('gs://bucket/x', source=source))
+    assert 'of buckets, data.source=tfds:NAME reads gs://, no other do' in line
 
 
 SOURCES = (
