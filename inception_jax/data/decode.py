@@ -4,7 +4,7 @@ import math
 
 from inception_jax.data import crops
 from inception_jax.data import exif
-from inception_jax.data import headers
+from inception_jax.data import jpeg as jpeg_lib
 from inception_jax.data import other_formats
 from inception_jax.data import pillow
 from inception_jax.data import resize
@@ -152,7 +152,7 @@ def _decode(image, data, python: bool = True):
   method = _FAST if data.interpolation == resize.TF1 else _ACCURATE
 
   def jpeg():
-    file, shape, _ = headers.check_jpeg(image, data.max_pixels)
+    file, shape, _ = jpeg_lib.check(image, data.max_pixels)
     decode = lambda: tf.io.decode_jpeg(file, channels=3, dct_method=method)
     if python and method == _ACCURATE:
       # TensorFlow rounds CMYK down, and takes it for inverted in other cases.
@@ -190,7 +190,7 @@ def _decode_window(image, data, window):
     return _crop(decoded, *window(tf.shape(decoded)))
 
   def jpeg():
-    file, shape, is_complete = headers.check_jpeg(image, data.max_pixels)
+    file, shape, is_complete = jpeg_lib.check(image, data.max_pixels)
     file = tf.cond(is_complete, lambda: file, lambda: _undamaged(file))
     if data.exif != 'apply':
       return cropped(file, *window(shape))

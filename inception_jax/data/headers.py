@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from inception_jax.data import canvas as canvas_lib
+from inception_jax.data import checks
 from inception_jax.data import formats
 from inception_jax.data import gif
 from inception_jax.data import webp
@@ -18,11 +19,6 @@ from inception_jax.data.lazy import tf
 
 # libpng inflates each compressed text of a PNG to up to 8 MB and keeps it.
 _MOST_TEXTS = 16
-# Each scan of a JPEG may change every pixel; libvips has the same limit.
-_MOST_SCANS = 100
-_END = b'\xff\xd9'  # of a JPEG
-_MOST_COUNTED = 10_000
-
 
 COLORS, WITH_ALPHA, WEBP = range(3)
 
@@ -49,41 +45,6 @@ class Checked(NamedTuple):
   canvas: canvas_lib.Canvas
 
 
-def check_jpeg(encoded, limit: int):
-  """Returns a JPEG that is safe to decode, its shape, and if it is complete.
-
-  The shape is int32 [3]. A file is complete if the marker of its end follows
-  its last scan, whatever comes then, such as the video of a motion photo.
-
-  Args: as `check`.
-
-  Raises:
-    tf.errors.InvalidArgumentError: at run time, for more pixels, and for as
-      much work as more than 100 scans of an image of `limit` pixels.
-  """
-  shape = tf.io.extract_jpeg_shape(encoded)
-  height, width, _ = tf.unstack(tf.cast(shape, tf.int64))
-  parts = _split(encoded, b'\xff\xda')
-  scans = tf.size(parts, tf.int64) - 1
-  # A scan has no such bytes: those in it that are 255 are followed by 0.
-  is_complete = tf.cond(
-    tf.strings.substr(encoded, -2, 2) == _END,
-    lambda: tf.constant(True),
-    lambda: tf.size(_split(parts[-1], _END, most=1)) > 1,
-  )
-  most = _MOST_SCANS * limit // tf.maximum(width * height, 1)
-  problem = _first_problem(
-    _is_small(width, height, limit),
-    (
-      scans <= tf.minimum(most, _MOST_COUNTED - 1),
-      f'{{}} scans of {{}}×{{}} are more work than {_MOST_SCANS} of '
-      f'data.max_pixels={limit}',
-      (scans, width, height),
-    ),
-  )
-  return _unless(problem, (encoded, shape, is_complete))
-
-
 def check(
   encoded, limit: int, python: bool, background: bytes | None
 ) -> Checked:
@@ -102,7 +63,7 @@ def check(
       format, and for what the decoder does not support or limit.
   """
   checked, problem = _checker(limit, python, background)(encoded)
-  return _unless(problem, checked)
+  return checks.unless(problem, checked)
 
 
 @functools.cache
@@ -132,19 +93,25 @@ def _check(encoded, limit: int, python: bool, background: bytes | None):
   height = tf.where(is_kind('BMP'), tf.minimum(height, 2**32 - height), height)
   texts = tf.cond(
     is_kind('PNG'),
-    lambda: _count(encoded, b'zTXt') + _count(encoded, b'iTXt'),
+    lambda: checks.count(encoded, b'zTXt') + checks.count(encoded, b'iTXt'),
     lambda: tf.zeros((), tf.int64),
   )
+  if not python:
+    file = tf.cond(
+      is_kind('BMP'),
+      lambda: _bmp_alone(file, header, width, height),
+      lambda: file,
+    )
   has_palette = is_kind('BMP') & (header[28] <= 8) & (header[29] == 0)
   is_for_pillow = is_kind(*formats.BMPS, *formats.BY_PILLOW)
-  problem = _first_problem(
+  problem = checks.first_problem(
     (~is_kind('unknown'), 'unknown image format'),
     (~is_kind('HEIF'), 'HEIC is not read: convert it to JPEG'),
     (
       python | ~is_kind(*formats.BY_PILLOW),
       'TIFF, JPEG 2000 and AVIF are not read here: convert it to JPEG or PNG',
     ),
-    _is_small(width, height, limit),
+    checks.is_small(width, height, limit),
     (
       texts <= _MOST_TEXTS,
       f'a PNG with more than {_MOST_TEXTS} compressed texts is not supported',
@@ -191,8 +158,8 @@ def _read(encoded):
 def _png_has_alpha(encoded, header):
   # Asked for four channels of an opaque one with 1, 2 or 4 bits, TensorFlow
   # gives alpha in these bits.
-  before = _split(encoded, b'IDAT', most=1)[0]
-  return (header[25] // 4 % 2 == 1) | (_count(before, b'tRNS') > 0)
+  before = checks.split(encoded, b'IDAT', most=1)[0]
+  return (header[25] // 4 % 2 == 1) | (checks.count(before, b'tRNS') > 0)
 
 
 def _bmp_has_alpha(encoded, header):
@@ -201,39 +168,10 @@ def _bmp_has_alpha(encoded, header):
   return (header[14] >= 56) & (header[30] == 3) & (mask != bytes(4))
 
 
-def _is_small(width, height, limit: int):
-  return (
-    # Not by their product, which may overflow.
-    width <= limit // tf.maximum(height, 1),
-    f'{{}}×{{}} is more than data.max_pixels={limit}',
-    (width, height),
-  )
-
-
-def _first_problem(*checks):
-  """Returns the text of the first (holds, text, its numbers) to fail, or ''."""
-  problem = tf.constant('')
-  for holds, text, *numbers in reversed(checks):
-    text = tf.strings.format(text, *numbers) if numbers else text
-    problem = tf.where(holds, problem, text)
-  return problem
-
-
-def _unless(problem, values):
-  """Returns `values`; raises if there is a problem."""
-  op = tf.raw_ops.Assert(condition=problem == '', data=[problem])
-  # Outside of a graph it has already run, and is None.
-  with tf.control_dependencies([] if op is None else [op]):
-    return tf.nest.map_structure(tf.identity, values)
-
-
-def _count(encoded, word: bytes):
-  """How often a word occurs, up to `_MOST_COUNTED`, as int64."""
-  return tf.size(_split(encoded, word), tf.int64) - 1
-
-
-def _split(encoded, word: bytes, most: int = _MOST_COUNTED):
-  """Returns the parts between the first `most` words and after them."""
-  return tf.raw_ops.StringSplitV2(
-    input=[encoded], sep=word, maxsplit=most
-  ).values
+def _bmp_alone(encoded, header, width, height):
+  """Returns a BMP without what follows its pixels, as TensorFlow wants it."""
+  begin = tf.reduce_sum(header[10:14] * [1, 2**8, 2**16, 2**24])
+  row = (width * header[28] + 31) // 32 * 4
+  # Bounds of larger products than any file has bytes.
+  pixels = tf.minimum(row, 2**31) * tf.minimum(height, 2**31)
+  return tf.strings.substr(encoded, tf.constant(0, tf.int64), begin + pixels)

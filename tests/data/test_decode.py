@@ -31,6 +31,19 @@ def test_central_crop_of_raw_png_and_jpeg_images():
     assert abs(int(out.numpy()[2:8, 2:8].mean()) - 200) <= 2
 
 
+@pytest.mark.parametrize('rest', [b'', b'rest', bytes(99)])
+def test_bytes_after_a_bmp_are_ignored(rest):
+  file = io.BytesIO()
+  pixels = np.random.default_rng(0).integers(0, 256, (40, 41, 3), np.uint8)
+  Image.fromarray(pixels).save(file, 'BMP')
+  data = factory.resolve(digits.get_config()).data
+  data.update(image_size=40, eval_crop_mode='short_side', eval_crop_fraction=1)
+  content = tf.constant(file.getvalue() + rest)
+  for python in (True, False):
+    decoded = decode.eval_image(content, data, python)
+    np.testing.assert_array_equal(decoded, pixels[:, :40])
+
+
 def frames_with_alpha():
   """Three pictures, each with four independent channels."""
   y, x = np.mgrid[:40, :50]
