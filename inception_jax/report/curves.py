@@ -93,6 +93,10 @@ def _curve(plot: _Plot, lines: list[_Line], runs: int) -> figures.Figure:
   limit = _limit(lines) if plot.key == 'loss' else np.inf
   averaged = {line.number for line in lines if line.split == _RAW}
 
+  def is_dashed(line):
+    # Lines of one run that have a colour each need no style.
+    return len(plot.splits) > 1 and (runs > 1 or line.split == _RAW)
+
   def draw(plt, axes):
     for line in lines:
       shown = line.values <= limit
@@ -102,9 +106,7 @@ def _curve(plot: _Plot, lines: list[_Line], runs: int) -> figures.Figure:
         line.values[shown],
         color=colour,
         linewidth=1.2 if line.split == 'train' else 1.8,
-        linestyle=_STYLES[line.split]
-        if runs > 1 or line.split == _RAW
-        else '-',
+        linestyle=_STYLES[line.split] if is_dashed(line) else '-',
         marker='o' if shown.sum() < _MOST_MARKED else '',
         markersize=3,
         label=_label(line, plot, runs, line.number in averaged) or None,
@@ -122,10 +124,13 @@ def _curve(plot: _Plot, lines: list[_Line], runs: int) -> figures.Figure:
     elif plot.key == 'images_per_sec':
       axes.set_ylim(bottom=0)
       axes.yaxis.set_major_formatter(ticker.StrMethodFormatter('{x:,g}'))
-    if runs > 1 or len(plot.splits) > 1:
+    if runs > 1:  # too many names to lie among the lines
+      axes.figure.legend(loc='outside lower left', fontsize=8)
+    elif len(plot.splits) > 1:
       axes.legend()
 
-  return figures.figure(plot.name, plot.title, draw)
+  height = 3.0 + 0.18 * len(lines) * (runs > 1)
+  return figures.figure(plot.name, plot.title, draw, (4.6, height))
 
 
 def _colour(line: _Line, runs: int) -> int:
@@ -174,8 +179,10 @@ def _mark_beyond(axes, lines: list[_Line], limit: float, runs: int) -> None:
   beyond = []
   for line in lines:
     above = line.values > limit
+    if not above.any():
+      continue
     steps = line.steps[above]
-    axes.plot(
+    (markers,) = axes.plot(
       steps,
       np.ones(len(steps)),
       '^',
@@ -184,6 +191,7 @@ def _mark_beyond(axes, lines: list[_Line], limit: float, runs: int) -> None:
       clip_on=False,
       transform=axes.get_xaxis_transform(),
     )
+    markers.set_in_layout(False)  # constrained layout would leave a gap
     beyond += zip(line.values[above], steps, strict=True)
   if beyond:
     value, step = max(beyond)

@@ -1,6 +1,5 @@
 """A self-contained HTML page about a dataset."""
 
-import base64
 from collections.abc import Mapping
 from collections.abc import Sequence
 import time
@@ -12,6 +11,7 @@ import numpy as np
 from inception_jax.data.prepare.describe import Description
 from inception_jax.errors import printable
 from inception_jax.report import figures
+from inception_jax.report import pictures
 from inception_jax.report import templates
 from inception_jax.runtime import files
 
@@ -102,7 +102,7 @@ def _classes(splits) -> list[dict[str, Any]]:
         for split, of_split in zip(splits, numbers, strict=True)
       ],
       'pictures': [
-        'data:image/jpeg;base64,' + base64.b64encode(jpeg).decode()
+        pictures.url(jpeg, 'jpeg')
         for jpeg in first.get(numbers[0].get(name), ())
       ],
     }

@@ -38,6 +38,7 @@ _STYLE = {
   'ytick.labelcolor': INK,
   'legend.facecolor': _PAPER,  # curves behind it must not cross its text
   'legend.edgecolor': _PAPER,
+  'legend.handlelength': 3.0,  # shows which lines are dashed
 }
 # Fallbacks, where installed, for characters that the first font lacks.
 _FONTS = (

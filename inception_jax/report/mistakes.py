@@ -1,8 +1,6 @@
 """Confusion counts, and the images with the worst mistakes."""
 
-import base64
 from collections.abc import Sequence
-import io
 from typing import Any
 
 import numpy as np
@@ -10,6 +8,7 @@ import numpy as np
 from inception_jax.data import pipeline
 from inception_jax.data import splits
 from inception_jax.evaluation import predictions
+from inception_jax.report import pictures
 
 _MOST_PAIRS = 15
 _MOST_TAKEN_FOR = 3
@@ -81,14 +80,14 @@ def worst(
   loss = np.nan_to_num(columns['image_loss'][wrong], nan=np.inf)
   chosen = wrong[np.argsort(-loss, kind='stable')[:limit]]
   positions = [int(columns['position'][i]) for i in chosen]
-  pictures = pipeline.eval_images(split, config.data, positions)
+  crops = pipeline.eval_images(split, config.data, positions)
   classes, probabilities = columns['classes'], columns['probabilities']
   images = list(splits.record_names(split))
   return [
     {
       'image': images[position],
       'labels': [names[x] for x in columns['labels'][i] if x >= 0],
-      'picture': _data_url(pictures[position]),
+      'picture': pictures.png_url(crops[position]),
       'predictions': [
         (names[c], float(p))
         for c, p in zip(classes[i], probabilities[i], strict=True)
@@ -96,13 +95,3 @@ def worst(
     }
     for i, position in zip(chosen, positions, strict=True)
   ]
-
-
-def _data_url(image: np.ndarray) -> str:
-  """Encodes uint8 [S, S, 1 or 3] as a data: URL of a PNG."""
-  from PIL import Image
-
-  file = io.BytesIO()
-  image = image[..., 0] if image.shape[-1] == 1 else image
-  Image.fromarray(image).save(file, 'png')
-  return 'data:image/png;base64,' + base64.b64encode(file.getvalue()).decode()

@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
+import os
 from typing import Any
 
+from inception_jax.errors import UserError
 from inception_jax.report import templates
 from inception_jax.report.figures import Figure
 
@@ -23,6 +25,8 @@ class Run:
     duration: of its training steps, as people write it; '' if unknown.
     scores: 'step' and the scores of `Evaluation`; {} if there are none.
     interval: 95 % confidence interval of top-1.
+    first_batch: images as the network sees them, each 'picture' (a data: URL)
+      and 'labels', (class name, weight); empty if the report did not look.
     confusion: the confusion matrix; empty, as the fields below, if the report
       did not evaluate the run.
     confused_pairs: see `mistakes.confused_pairs`.
@@ -42,6 +46,7 @@ class Run:
   duration: str = ''
   scores: Mapping[str, float] = dataclasses.field(default_factory=dict)
   interval: tuple[float, float] = (0.0, 1.0)
+  first_batch: Sequence[dict[str, Any]] = ()
   confusion: Sequence[Figure] = ()
   confused_pairs: Sequence[dict[str, Any]] = ()
   classes: Sequence[dict[str, Any]] = ()
@@ -85,3 +90,17 @@ def differences(runs: Sequence[Run]) -> list[tuple[str, list[Any]]]:
   keys = dict.fromkeys(key for config in configs for key in config)
   rows = [(key, [c.get(key, _ABSENT) for c in configs]) for key in keys]
   return [(key, row) for key, row in rows if len(set(map(repr, row))) > 1]
+
+
+def named(workdirs: list[str]) -> list[tuple[str, str]]:
+  """Names each path by its last part, or more parts until they differ.
+
+  Raises:
+    UserError: two paths are the same.
+  """
+  parts = [os.path.abspath(workdir).split(os.sep) for workdir in workdirs]
+  for number in range(1, max(map(len, parts)) + 1):
+    names = ['-'.join(part[-number:]) for part in parts]
+    if len(set(names)) == len(names):
+      return list(zip(names, workdirs, strict=True))
+  raise UserError('--workdir names the same run twice')

@@ -1,9 +1,12 @@
 """Serves one page to this machine's browser, and keeps it current."""
 
 from collections.abc import Callable
+from collections.abc import Sequence
 from http import server
 import logging
 import threading
+
+from etils import epath
 
 from inception_jax.errors import UserError
 
@@ -41,6 +44,12 @@ def serve(
       *(_ADDRESS, http.server_port),
     )
     http.serve_forever()
+
+
+def state_of(paths: Sequence[str]) -> str:
+  """Returns a text that changes with the content of files, some not there."""
+  stats = [x.stat() if x.exists() else None for x in map(epath.Path, paths)]
+  return ' '.join(f'{x.length}@{x.mtime}' if x else '0' for x in stats)
 
 
 class _Pages:

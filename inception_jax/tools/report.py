@@ -8,6 +8,7 @@ that compares these runs into the folder --output. --serve writes nothing: it
 shows the curves at http://127.0.0.1:8011/ and follows the runs as they train.
 """
 
+import logging
 import os
 import time
 from typing import Any
@@ -18,12 +19,15 @@ from etils import epath
 from inception_jax.checkpointing import lookup
 from inception_jax.config import defaults
 from inception_jax.config import serialization
+from inception_jax.data.sources import registry
 from inception_jax.distributed import sharding
 from inception_jax.errors import UserError
 from inception_jax.evaluation import evaluate
 from inception_jax.evaluation import predictions
+from inception_jax.models import factory
 from inception_jax.report import confusion
 from inception_jax.report import curves
+from inception_jax.report import first_batch
 from inception_jax.report import intervals
 from inception_jax.report import mistakes
 from inception_jax.report import page
@@ -34,6 +38,9 @@ from inception_jax.runtime import hardware
 from inception_jax.runtime import metrics_file
 from inception_jax.runtime import progress_bar
 from inception_jax.training import preflight
+from inception_jax.training import preview
+
+log = logging.getLogger(__name__)
 
 _WORKDIR = cli.define_paths('workdir', 'The folder of a run; may be repeated.')
 _OUTPUT = cli.define_path(
@@ -61,6 +68,7 @@ _PORT = flags.DEFINE_integer(
 )
 # Pictures narrower than this are enlarged without smoothing.
 _PIXELATED_BELOW = 100
+_FIRST_IMAGES = 12
 
 
 def main():
@@ -70,9 +78,10 @@ def main():
     raise UserError(*faults)
   if _SERVE.value:
     cli.use_cpu()
+    paths = [os.path.join(x, metrics_file.NAME) for x in workdirs]
     serve.serve(
       lambda version: _follow(workdirs, version),
-      lambda: _version(workdirs),
+      lambda: serve.state_of(paths),
       _PORT.value,
     )
     return None
@@ -84,7 +93,7 @@ def main():
   output = output or os.path.join(workdirs[0], 'report')
   several = len(workdirs) > 1
   runs, metrics, saved = [], [], {}
-  for name, workdir in _named(workdirs):
+  for name, workdir in page.named(workdirs):
     folder = os.path.join(output, name) if several else output
     runs.append(_run(name, workdir, folder, mesh))
     metrics.append((name, metrics_file.read(workdir)))
@@ -134,17 +143,10 @@ def _now() -> str:
   return time.strftime('%Y-%m-%d %H:%M:%S')
 
 
-def _version(workdirs: list[str]) -> str:
-  """Returns a text that changes with the metrics of the runs."""
-  paths = [epath.Path(workdir) / metrics_file.NAME for workdir in workdirs]
-  stats = [path.stat() if path.exists() else None for path in paths]
-  return ' '.join(f'{x.length}@{x.mtime}' if x else '0' for x in stats)
-
-
 def _follow(workdirs: list[str], version: str) -> str:
   """Returns the page about runs as they go, from what they have written."""
   runs, metrics = [], []
-  for name, workdir in _named(workdirs):
+  for name, workdir in page.named(workdirs):
     run, _ = _described(name, workdir)
     metrics.append((name, metrics_file.read(workdir)))
     evaluated = [x for x in metrics[-1][1] if x['split'] == metrics_file.EVAL]
@@ -156,16 +158,6 @@ def _follow(workdirs: list[str], version: str) -> str:
     runs.append(run)
   drawn = curves.curves(metrics)
   return page.render(_now(), hardware.machine(), runs, drawn, version)
-
-
-def _named(workdirs: list[str]) -> list[tuple[str, str]]:
-  """Names each path by its last part, or more parts until they differ."""
-  parts = [os.path.abspath(workdir).split(os.sep) for workdir in workdirs]
-  for number in range(1, max(map(len, parts)) + 1):
-    names = ['-'.join(part[-number:]) for part in parts]
-    if len(set(names)) == len(names):
-      return list(zip(names, workdirs, strict=True))
-  raise UserError('--workdir names the same run twice')
 
 
 def _described(name: str, workdir: str) -> tuple[page.Run, Any]:
@@ -230,7 +222,24 @@ def _evaluate(run, config, workdir: str, folder: str, mesh) -> None:
   run.mistakes = mistakes.worst(
     columns, evaluated.split, config, evaluated.names, _MISTAKES.value
   )
+  run.first_batch = _first_batch(config)
   run.pixelated = config.data.image_size < _PIXELATED_BELOW
+
+
+def _first_batch(config) -> list[dict[str, Any]]:
+  """Returns images that the training began with; [] if it reads none."""
+  if config.fine_tune.cache_features:
+    return []
+  try:
+    split = registry.load(config, config.data.train_split)
+    classes = factory.num_classes(config, split.class_names)
+    images, targets = preview.first_images(
+      config, split, classes, _FIRST_IMAGES
+    )
+  except UserError as error:  # the evaluation has not needed them
+    log.warning('images of the training are not shown: %s', error.faults[0])
+    return []
+  return first_batch.described(images, targets, split.class_names)
 
 
 if __name__ == '__main__':

@@ -51,8 +51,7 @@ def make_train_step(
   inputs = _make_inputs(config.data, model.num_classes, image_size)
 
   def train_step(state: TrainState, batch):
-    key = jax.random.fold_in(jax.random.key(config.seed), state.step)
-    augment_key, dropout_key = jax.random.split(key)
+    augment_key, dropout_key = keys(config.seed, state.step)
     images, targets = inputs(augment_key, batch)
     loss_scale = loss_scale_lib.make_loss_scale(config, state.loss_scale)
     trained, frozen = trees.split(state.params, is_trained)
@@ -95,6 +94,13 @@ def make_train_step(
     return updated, metrics
 
   return train_step
+
+
+def keys(seed: int, step) -> tuple[jax.Array, jax.Array]:
+  """Returns the keys of a step's augmentation and dropout."""
+  key = jax.random.fold_in(jax.random.key(seed), step)
+  augment_key, dropout_key = jax.random.split(key)
+  return augment_key, dropout_key
 
 
 def _make_inputs(data, num_classes: int, image_size: int):

@@ -1,5 +1,10 @@
 """The HTML page."""
 
+import numpy as np
+import pytest
+
+from inception_jax.errors import UserError
+from inception_jax.report import first_batch
 from inception_jax.report import page
 
 
@@ -23,6 +28,31 @@ def test_title_is_recipe_and_network():
   text = page.render('', '', runs, [])
   assert '<h1>&lt;i&gt;mine: inception_v3</h1>' in text
   assert run_of('r', 'inception_v3').title == 'inception_v3'
+
+
+def test_runs_are_named_by_as_much_of_their_paths_as_differs():
+  assert page.named(['runs/a/', 'b']) == [('a', 'runs/a/'), ('b', 'b')]
+  names = [name for name, _ in page.named(['/x/a/run', '/x/b/run'])]
+  assert names == ['a-run', 'b-run']
+  with pytest.raises(UserError, match='names the same run twice'):
+    page.named(['/x/a', '/x/b/../a'])
+
+
+def test_first_batch_shows_the_weights_of_mixed_labels():
+  run = run_of('r')
+  run.first_batch = first_batch.described(
+    np.zeros((2, 4, 4, 1), np.uint8),
+    np.array([[0, 1, 0], [0.25, 0, 0.75]], np.float32),
+    ('a', 'b', '<c>'),
+  )
+  assert [x['labels'] for x in run.first_batch] == [
+    [('b', 1.0)],
+    [('<c>', 0.75), ('a', 0.25)],
+  ]
+  text = page.render('', '', [run], [])
+  assert text.count('src="data:image/png;base64,') == 2
+  assert '&lt;c&gt;</span><em>75.0 %</em>' in text
+  assert '100.0 %' not in text
 
 
 def test_differences_are_the_keys_whose_values_are_not_equal():

@@ -67,6 +67,15 @@ def test_page_is_drawn_once_for_each_version(served):
   assert get('/') == (503, 'config.json cannot be read\n')
 
 
+def test_state_changes_with_the_files(tmp_path):
+  paths = [str(tmp_path / name) for name in 'ab']
+  states = [serve.state_of(paths)]
+  for text in ('x', 'xy'):
+    (tmp_path / 'b').write_text(text)
+    states.append(serve.state_of(paths))
+  assert len(set(states)) == 3
+
+
 def test_other_sites_get_nothing(served):
   get, _, http_server = served
   assert get('/', Host='evil.example')[0] == 403

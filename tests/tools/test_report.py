@@ -84,6 +84,7 @@ def test_page_shows_scores_mistakes_and_confusions(reported):
     'tiniest on folder',
     'Confusion matrix',
     'Worst mistakes',
+    'What the network sees',
     'data.source',
     'jax',
     '8 × cpu',
@@ -94,7 +95,11 @@ def test_page_shows_scores_mistakes_and_confusions(reported):
   wrong = round((1 - last['top1']) * last['count'])
   assert dom.count('class="mistake"') == wrong > 0
   # The highest loss first, each with the network's input.
-  shown = re.findall(r'<img src="data:image/png;base64,(.*?)" alt="(.*?)"', dom)
+  assert dom.count('class="mistake seen"') == 8  # the batch
+  shown = re.findall(
+    r'<img src="data:image/png;base64,(.*?)" alt="(.*?)"',
+    dom.partition('Worst mistakes')[2],
+  )
   predictions = runs.predictions(workdir / 'report')
   mistakes = [x for x in predictions if x['top1'] == '0']
   mistakes.sort(key=lambda line: -float(line['loss']))
