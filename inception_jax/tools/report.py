@@ -123,7 +123,7 @@ def _faults(workdirs: list[str], output: str) -> list[str]:
     return [
       f'{workdir} has no config.json: name the folder of a run'
       for workdir in workdirs
-      if not os.path.exists(os.path.join(workdir, 'config.json'))
+      if not (epath.Path(workdir) / 'config.json').exists()
     ]
   faults = [
     f'no checkpoint in {lookup.checkpoint_folder(workdir)}'
