@@ -17,7 +17,8 @@ from inception_jax.data.lazy import tf
 from inception_jax.data.splits import Indexed
 from inception_jax.data.splits import Split
 
-_FORMATS = ('JPEG', 'PNG', 'GIF', 'BMP', 'WEBP')
+_FORMATS = ('JPEG', 'PNG', 'GIF', 'BMP', 'WEBP', 'TIFF', 'JPEG2000', 'AVIF')
+_JPEG = ('JPEG', 'MPO')  # the latter of phones: with more pictures behind it
 _ORIENTATION = 0x0112  # of EXIF
 _EXAMPLES = 4  # of a class
 _MOST_CLASSES = 60  # with examples
@@ -116,7 +117,8 @@ def _add_header(found: Description, sizes: list, image) -> None:
       warnings.catch_warnings(action='ignore'),  # of large or odd images
       Image.open(io.BytesIO(image), formats=_FORMATS) as opened,
     ):
-      kind, mode, size = opened.format, opened.mode, opened.size
+      kind = 'JPEG' if opened.format in _JPEG else opened.format
+      mode, size = opened.mode, opened.size
       turn = opened.getexif().get(_ORIENTATION, 1) if kind == 'JPEG' else 1
   except Exception:  # each format raises its own
     found.formats['not known'] += 1

@@ -52,6 +52,21 @@ def test_sizes_formats_and_classes_are_counted(data):
       assert (picture.format, picture.size) == ('JPEG', (112, 112))
 
 
+def test_phones_jpegs_and_formats_that_pillow_reads_are_counted(data):
+  buffer, exif = io.BytesIO(), Image.Exif()
+  exif[0x0112] = 8
+  first, second = Image.new('RGB', (30, 20)), Image.new('RGB', (6, 4))
+  first.save(buffer, 'MPO', save_all=True, append_images=[second], exif=exif)
+  kinds = ('TIFF', 'JPEG2000', 'WEBP')
+  images = [buffer.getvalue(), *(encoded((30, 20), kind) for kind in kinds)]
+  split = splits.from_arrays(images, [0] * 4, 'ab')
+  found = describe.describe('train', split, data)
+  assert found.formats == {'JPEG': 1, **dict.fromkeys(kinds, 1)}
+  assert found.turned == 1
+  assert found.sizes.tolist() == [[30, 20]] * 4
+  assert len(found.examples[0]) == 4
+
+
 def test_examples_are_a_few_of_each_of_some_classes(data):
   # Each image has the level of its class.
   labels = np.repeat(np.arange(200), 6)
