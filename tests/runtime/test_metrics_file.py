@@ -33,6 +33,19 @@ def test_a_line_is_json_with_a_checksum(path):
   }
 
 
+def test_a_repeated_step_has_the_same_checksum_at_another_speed(tmp_path):
+  path = tmp_path / 'metrics.jsonl'
+  speeds = ('images_per_sec', 'ms_per_step', 'sec_per_epoch', 'data_wait')
+  for speed in (1.0, 2.0):
+    train = {'loss': 2.25, **dict.fromkeys(speeds, speed)}
+    metrics_file.append(path, 1, 'train', train)
+    scores = {**SCORES, 'eval_images_per_sec': speed}
+    metrics_file.append(path, 1, 'eval', scores)
+  lines = [json.loads(line) for line in path.read_text().splitlines()]
+  assert lines[0]['crc32'] == lines[2]['crc32']
+  assert lines[1]['crc32'] == lines[3]['crc32']
+
+
 def test_every_flipped_bit_is_found(path):
   sound = path.read_bytes()
   expected = metrics_file.parse(path)
