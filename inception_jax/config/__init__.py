@@ -1,4 +1,4 @@
-"""Config keys and defaults, range checks, durations, and configs as JSON.
+"""Config keys and defaults, range checks, durations, JSON, others' configs.
 
 Knows nothing about networks or data; nothing here imports JAX.
 """
