@@ -23,6 +23,7 @@ import sys
 import tempfile
 import time
 
+import jax
 import numpy as np
 
 from inception_jax.export import mindir
@@ -118,6 +119,8 @@ def as_mindir(case: cases.Case, folder) -> table.Row:
   with np.load(compare.golden_path(case)) as golden:
     weights = exporter.without_aux(compare.weights_of(case, golden))
     logits, _ = mindir.save(weights, path, 0, python, images)
+    if weights.network.head_batch_norm:  # as in `compare.evaluation`
+      logits = np.asarray(jax.nn.log_softmax(logits))
     found = {'mindir': compare.relative(logits, golden['eval'])}
   return table.Row(compare.source_of(case), size, 'golden, as MINDIR', found)
 
