@@ -4,6 +4,7 @@ Compared with a folder of the same images without them, in the second epoch:
 each bad one is known by then.
 """
 
+import contextlib
 import itertools
 import os
 import tempfile
@@ -39,8 +40,8 @@ def measure(config, rounds: int, batches: int) -> dict:
     sides, counts = {}, {}
     for name, bad in (('none_bad', False), ('some_bad', True)):
       _copy(photos, os.path.join(scratch, name, 'train'), bad)
-      stream, counts[name] = _second_epoch(config, os.path.join(scratch, name))
-      sides[name] = lambda stream=stream: _seconds(stream, batches)
+      folder = os.path.join(scratch, name)
+      sides[name], counts[name] = _side(config, folder, batches)
     results = timing.alternate(sides, rounds)
   images = batches * input_lib.BATCH
   return {
@@ -70,25 +71,27 @@ def _copy(photos: str, folder: str, bad: bool) -> None:
           os.link(os.path.join(photos, entry, file), path)
 
 
-def _second_epoch(config, folder: str):
-  """Returns training batches from the second epoch on, and the counts."""
+def _side(config, folder: str, batches: int):
+  """Returns a function that times batches of a later epoch, and the counts."""
   config = config.copy_and_resolve_references()
   config.data.source, config.data.dir = 'folder', folder
   config.data.train_split, config.batch_size = 'train', input_lib.BATCH
   config.data.max_bad_fraction = 0.05
   split = registry.load(config, 'train')
   bad = BadImages(split, config.data)
-  stream = pipeline.train_batches(split, config, 0, range(input_lib.BATCH), bad)
-  for _ in range(-(-split.size // input_lib.BATCH)):
-    next(stream)
-  return stream, (split.size, len(bad.reasons))
+  epoch = -(-split.size // input_lib.BATCH)
 
+  def read(first: int, warm_up: int, timed: int) -> float:
+    # Closed each time, so that it does not read ahead beside the other side.
+    rows = range(input_lib.BATCH)
+    stream = pipeline.train_batches(split, config, first, rows, bad)
+    with contextlib.closing(stream):
+      for _ in range(warm_up):
+        next(stream)
+      begin = time.perf_counter()
+      for _ in range(timed):
+        next(stream)
+      return time.perf_counter() - begin
 
-def _seconds(stream, batches: int) -> float:
-  # Full buffers, as after a pause, would be read in no time.
-  for _ in range(4):
-    next(stream)
-  begin = time.perf_counter()
-  for _ in range(batches):
-    next(stream)
-  return time.perf_counter() - begin
+  read(0, 0, epoch)
+  return lambda: read(epoch, 4, batches), (split.size, len(bad.reasons))
