@@ -33,7 +33,8 @@ _TF_OPERATIONS = frozenset(
   LeftShift Less LessEqual LogSoftmax LogicalAnd LogicalNot LogicalOr MatMul Max
   Maximum Mean Min Minimum Mod Mul Neg NoOp NotEqual OneHot OnesLike Pack Pad
   PadV2 PartitionedCall Placeholder PlaceholderWithDefault Pow PreventGradient
-  Prod Range Rank ReadVariableOp RealDiv Reciprocal RegexFullMatch Relu Reshape
+  Prod Range Rank ReadVariableOp RealDiv Reciprocal ReduceJoin RegexFullMatch
+  Relu Reshape
   ResizeArea ResizeBicubic ResizeBilinear ResizeNearestNeighbor ReverseV2
   RightShift Round Rsqrt ScaleAndTranslate Select SelectV2 Shape ShapeN Sign
   Size Slice Softmax Split SplitV Sqrt Square Squeeze StatefulPartitionedCall
