@@ -31,7 +31,8 @@ def evaluated(folder):
   model, variables = network(config, 1)
   variables = {key: dict(value) for key, value in variables.items()}
   evaluator = Evaluator([(config, model)], split, sharding.make_mesh())
-  return evaluator(variables)
+  evaluation = evaluator(variables)
+  return evaluation.scores, evaluation.batches
 
 
 @pytest.mark.slow

@@ -167,10 +167,19 @@ def test_page_of_several_runs(reported, tmp_path):
   assert 'Confusion' not in dom
 
 
+def take_interrupts():
+  """Lets Ctrl-C interrupt, which background processes ignore."""
+  signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def test_page_follows_a_run_that_has_not_saved_yet(workdirs, tmp_path):
   (tmp_path / 'config.json').symlink_to(workdirs[0] / 'config.json')
   args = f'--workdir={tmp_path}', '--serve', '--port=0'
-  serving = commands.start(*args, program=('-m', 'inception_jax.tools.report'))
+  serving = commands.start(
+    *args,
+    program=('-m', 'inception_jax.tools.report'),
+    prepare=take_interrupts,
+  )
   line = next(line for line in serving.stderr if 'http://' in line)
   address = re.search(r'http://127\.0\.0\.1:\d+/', line)[0]
   scores = {'loss': 0.25, 'top1': 0.5, 'top5': 1.0, 'count': 10}
