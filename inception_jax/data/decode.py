@@ -164,8 +164,15 @@ def _decode(image, data, python: bool = True):
       return decoded
     return exif.upright(decoded, exif.orientation(file))
 
-  other = lambda: other_formats.decode(image, data, python)
-  rgb = tf.cond(tf.io.is_jpeg(image), jpeg, other)
+  other = lambda image: other_formats.decode(image, data, python)
+  if python and not tf.executing_eagerly():
+    # Not inlined: each operation of a branch that is not taken costs time. In
+    # a SavedModel, errors would begin with the names of functions.
+    attributes = {'_noinline': True}
+    other = tf.function(
+      other, autograph=False, experimental_attributes=attributes
+    )
+  rgb = tf.cond(tf.io.is_jpeg(image), jpeg, lambda: other(image))
   return tf.ensure_shape(rgb, (None, None, 3))
 
 
