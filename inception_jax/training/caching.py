@@ -40,14 +40,14 @@ def check(config) -> list[str]:
 
   The last line has all the flags to add.
   """
-  views = config.fine_tune.cached_views
+  views, faults = config.fine_tune.cached_views, []
   if views < 1 or (views > 1 and not config.fine_tune.cache_features):
-    return [
+    faults.append(
       f'fine_tune.cached_views={views}: expected at least 1, and from 2 on '
       'fine_tune.cache_features=True'
-    ]
+    )
   if not config.fine_tune.cache_features:
-    return []
+    return faults
   wrong = {
     key: value
     for key, value in (FROZEN if views > 1 else FIXED).items()
@@ -56,9 +56,9 @@ def check(config) -> list[str]:
   if config.fine_tune.freeze_batch_norm == 'none':
     wrong['fine_tune.freeze_batch_norm'] = ''
   if not wrong:
-    return []
+    return faults
   flags = [_flag(key, value) for key, value in wrong.items()]
-  faults = [
+  faults += [
     f'fine_tune.cache_features: {key}={_value(config, key)!r}, expected '
     f'{value!r}'
     for key, value in wrong.items()

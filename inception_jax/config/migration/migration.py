@@ -76,6 +76,17 @@ class Migration:
       self.refuse(key, 'not a key of these configs')
 
 
+def check_devices(
+  values: dict[str, Any], key: str, devices: int | None
+) -> None:
+  """Raises a UserError if `key` is set and the number of devices is unknown."""
+  if values.get(key) and not devices:
+    raise errors.UserError(
+      f'{key}: batch_size is that of each device: say how many there were, '
+      '--num_devices=8'
+    )
+
+
 def number(value: Any) -> float:
   """Returns a finite number; YAML takes 1e-3, without a point, for text."""
   if not isinstance(value, int | float | str) or isinstance(value, bool):

@@ -30,11 +30,7 @@ def migrate(values: dict[str, Any], devices: int | None) -> Migration:
     raise UserError(
       f'model: {values["model"]!r}: expected inception_v3 or inception_v4'
     )
-  if values.get('distribute') and not devices:
-    raise UserError(
-      'distribute: batch_size is that of each device: say how many there were, '
-      '--num_devices=8'
-    )
+  lib.check_devices(values, 'distribute', devices)
   # None is argparse's default: the key is absent.
   given = {key: value for key, value in values.items() if value is not None}
   base = f'mindcv_{values["model"]}'

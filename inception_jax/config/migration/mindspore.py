@@ -89,11 +89,7 @@ def migrate(values: dict[str, Any], devices: int | None) -> Migration:
       'neither a config of inceptionv3 (with opt_eps, aux_factor) nor of '
       'inceptionv4 (with epsilon, decay)'
     )
-  if values.get('is_distributed') and not devices:
-    raise UserError(
-      'is_distributed: batch_size is that of each device: say how many there '
-      'were, --num_devices=8'
-    )
+  lib.check_devices(values, 'is_distributed', devices)
   name = 'inception_v3' if v3 else 'inception_v4'
   result.base = f'mindspore_{name}'
   _data(result, devices or 1)

@@ -22,7 +22,6 @@ import numpy as np
 from inception_jax import errors
 from inception_jax import inputs
 from inception_jax.data import digests
-from inception_jax.data import tar_index
 from inception_jax.data.sources import class_folders
 from inception_jax.data.sources import held_out
 from inception_jax.data.sources import image_tree
@@ -176,10 +175,9 @@ def _samples(path: str) -> Iterator[_Sample]:
   Raises:
     OSError, ValueError: it is damaged, or has samples that are none.
   """
-  with open(path, 'rb', buffering=0, opener=files_lib.regular) as file:
+  with open(path, 'rb', opener=files_lib.regular) as file:
     read = lambda at, count: os.pread(file.fileno(), count, at)
-    members = tar_index.index(read, os.fstat(file.fileno()).st_size)
-    named = (_split_name(*member) for member in members)
+    named = (_split_name(*member) for member in webdataset_files.members(file))
     for key, group in itertools.groupby(filter(None, named), lambda x: x[0]):
       yield _sample(key, list(group), read)
 

@@ -1,5 +1,6 @@
-"""Which shards of a folder hold which split of a WebDataset."""
+"""Which shards of a folder hold which split of a WebDataset; their files."""
 
+from collections.abc import Iterator
 import itertools
 import os
 import pathlib
@@ -7,6 +8,7 @@ import re
 
 from inception_jax import errors
 from inception_jax import inputs
+from inception_jax.data import tar
 from inception_jax.runtime import files
 
 # timm's list of the shards of each split.
@@ -52,7 +54,7 @@ def shards(root: pathlib.Path) -> list[str]:
 
 
 def missing(paths: list[str]) -> list[str]:
-  """Returns a line for each shard that is not there."""
+  """Returns a line for each missing shard."""
   return errors.shorten(
     [
       f'{os.path.dirname(path)} lacks {os.path.basename(path)}'
@@ -137,3 +139,13 @@ def _between(names: list[str]) -> list[str]:
         if number not in values
       ]
   return lacking
+
+
+def members(file) -> Iterator[tuple[str, int, int]]:
+  """Yields name, offset and size of each file, or raises ValueError."""
+  try:
+    for member, _ in tar.files(file, 'r:'):
+      yield member.name, member.offset_data, member.size
+  except Exception as error:  # from tarfile and every module below it
+    reason = errors.one_line(error)
+    raise ValueError(f'not a whole, uncompressed .tar: {reason}') from error

@@ -145,9 +145,10 @@ def test_labels_out_of_range_and_damage(folder):
   contents = [path.read_bytes() for path in paths]
   paths[0].write_bytes(contents[0][:1000])
   paths[1].write_bytes(b'\x1f\x8b' + contents[1])
+  start = 'not a whole, uncompressed .tar'
   assert faults_of(registry.load, config, 'train') == [
-    f'{paths[0]}: it is truncated: there is no end',
-    f'{paths[1]}: it is no uncompressed .tar',
+    f'{paths[0]}: {start}: truncated or damaged: empty header',
+    f'{paths[1]}: {start}: truncated or damaged: bad checksum',
   ]
 
 
