@@ -1,5 +1,6 @@
 """The recipes that come with the package, by name."""
 
+import difflib
 import importlib.util
 import pathlib
 
@@ -21,9 +22,11 @@ def names() -> list[str]:
   )
 
 
-def known() -> str:
-  """Returns a sentence that lists them."""
-  return f'the recipes are {", ".join(names())}'
+def known(name: str = '') -> str:
+  """Returns a sentence that lists them, first the one most like `name`."""
+  similar = difflib.get_close_matches(name, names(), n=1)
+  hint = ''.join(f'did you mean {found}? ' for found in similar)
+  return f'{hint}the recipes are {", ".join(names())}'
 
 
 def find(name: str) -> str:
@@ -33,7 +36,7 @@ def find(name: str) -> str:
     UserError: there is none of that name; lists those there are.
   """
   if name not in names():
-    raise UserError(f'there is no recipe {name!r}; {known()}')
+    raise UserError(f'there is no recipe {name!r}; {known(name)}')
   return str(folder() / f'{name}.py')
 
 

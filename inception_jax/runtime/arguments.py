@@ -2,8 +2,10 @@
 
 import difflib
 import os
+import pathlib
 import re
 import sys
+import textwrap
 
 from absl import flags
 from ml_collections import config_flags
@@ -37,15 +39,31 @@ def parse(argv: list[str]) -> list[str]:
       # An unreadable file fails only when the config is accessed.
       flags.FLAGS['config'].value.is_locked  # noqa: B018
     return rest
-  except SystemExit as error:
+  except SystemExit:
     # absl exits with status 1 after --help.
-    sys.exit(0 if any(map(_HELP_FLAG.match, argv)) else error.code)
+    if not any(map(_HELP_FLAG.match, argv)):
+      raise
+    if 'config' in flags.FLAGS and '--helpxml' not in argv:
+      print(_help_of_config())
+    sys.exit(0)
   except UserError as error:
     exit_now(2, *error.faults)
   except Exception as error:  # a recipe is code and may raise anything
     reason = _reason(error)
   # Outside the handler, so that errors below do not get `error` as context.
   exit_now(2, *([*_unknown(argv), *_faults(argv)] or [reason]))
+
+
+def _help_of_config() -> str:
+  """Returns what --help adds for a command with a recipe."""
+  wrapped = textwrap.fill(', '.join(recipes.names()), 78)
+  return (
+    '\nRecipes, for --config=, which also takes a file:\n'
+    f'{textwrap.indent(wrapped, "  ")}\n\n'
+    'A key of the recipe: --config.KEY=VALUE, as --config.batch_size=64 or\n'
+    "--config.train_for='90 epochs'. All keys, with a comment each:\n"
+    f'  {defaults.__file__}'
+  )
 
 
 def _with_files(argv: list[str]) -> list[str]:
@@ -111,8 +129,10 @@ def _faults(argv: list[str]) -> list[str]:
   except Exception as error:
     fault = f'{recipe[-1]}: {_reason(error)}'
     # Behind a colon is an argument of the recipe's.
-    if not os.path.exists(re.split('[=:]', recipe[-1])[1]):
-      fault = f'{recipe[-1]}: no such file; {recipes.known()}'
+    path = re.split('[=:]', recipe[-1])[1]
+    if not os.path.exists(path):
+      known = recipes.known(pathlib.PurePath(path).stem)
+      fault = f'{recipe[-1]}: no such file; {known}'
     return [fault]
 
   faults = []

@@ -32,6 +32,9 @@ _OUT_OF_MEMORY = re.compile('RESOURCE_EXHAUSTED|[Oo]ut of memory|YNNPACK')
 _PACKAGES = ('inception_jax', 'benchmarks', '__main__')
 _LOGGERS = [logging.getLogger(name) for name in _PACKAGES]
 log = logging.getLogger(__name__)
+# Those that the functions below define are key flags of their callers, which
+# --help lists.
+flags.disclaim_key_flags()
 
 
 class _PathParser(flags.ArgumentParser):
@@ -55,6 +58,23 @@ def define_paths(name: str, description: str) -> flags.FlagHolder:
   return flags.DEFINE_multi(
     _PathParser(), flags.ArgumentSerializer(), name, [], description
   )
+
+
+def paths_of(flag: flags.FlagHolder, words: list[str]) -> list[str]:
+  """Returns the paths of a repeated flag, then those of positional words.
+
+  Raises:
+    UserError: words are no paths; all of them.
+  """
+  paths, faults = [*flag.value], []
+  for word in words:
+    try:
+      paths.append(_PathParser().parse(word))
+    except ValueError as error:
+      faults.append(str(error))
+  if faults:
+    raise UserError(*faults)
+  return paths
 
 
 class _Formatter(logging.Formatter):

@@ -2,13 +2,14 @@
 
 python -m inception_jax.tools.compare RUN…
 
-A RUN is a workdir, read from its report/ or else from the last evaluation in
-its metrics.jsonl, or a folder that `main.py --mode=eval --output=` wrote. Top-1
-and top-5 have 95 % Wilson intervals. If a run has predictions, the table adds
-its calibration error and, if the first run has predictions of the same images,
-the top-1 difference to it with a 95 % interval and the p-value of McNemar's
-test. Runs whose configs differ only in the seed are summarized by the mean and
-standard deviation of top-1.
+A RUN, which --workdir= can name as well, is a workdir, read from its report/ or
+else from the last evaluation in its metrics.jsonl, or a folder that
+`main.py --mode=eval --output=` wrote. Top-1 and top-5 have 95 % Wilson
+intervals. If a run has predictions, the table adds its calibration error and,
+if the first run has predictions of the same images, the top-1 difference to it
+with a 95 % interval and the p-value of McNemar's test. Runs whose configs
+differ only in the seed are summarized by the mean and standard deviation of
+top-1.
 """
 
 import csv
@@ -29,19 +30,25 @@ from inception_jax.runtime import cli
 from inception_jax.runtime import files
 from inception_jax.runtime import metrics_file
 
+_WORKDIR = cli.define_paths('workdir', 'A run, as the words; may be repeated.')
 _SCORES = ('step', 'count', 'top1', 'top5', 'loss')
 _COLUMNS = ('run', 'step', 'images', 'top-1 %', 'top-5 %', 'loss')
 _PAIRED = ('calibration error', 'top-1 minus first', 'p')
 
 
-def main(paths: list[str]) -> dict[str, Any]:
+def main(words: list[str]) -> dict[str, Any]:
   """Prints the table and returns its values."""
+  return compare(cli.paths_of(_WORKDIR, words))
+
+
+def compare(paths: list[str]) -> dict[str, Any]:
+  """Prints the table of these runs and returns its values."""
   if not paths:
     raise UserError('expected one or more runs, for example runs/digits')
   faults, runs = [], []
   for path in paths:
     try:
-      runs.append(_read(inputs.expand_home(path)))
+      runs.append(_read(path))
     except UserError as error:
       faults += error.faults
   if faults:

@@ -1,11 +1,12 @@
 """Reports on runs: curves, confusion matrix, classes and worst mistakes.
 
-python -m inception_jax.tools.report --workdir=runs/digits
+python -m inception_jax.tools.report runs/digits
 
 Writes WORKDIR/report/: index.html, which is self-contained, its figures as PNG,
-predictions.csv and evaluation.json. Several --workdir flags write one report
-that compares these runs into the folder --output. --serve writes nothing: it
-shows the curves at http://127.0.0.1:8011/ and follows the runs as they train.
+predictions.csv and evaluation.json. Several runs, as words or as --workdir
+flags, get one report that compares them in the folder --output. --serve writes
+nothing: it shows the curves at http://127.0.0.1:8011/ and follows the runs as
+they train.
 """
 
 import logging
@@ -71,9 +72,9 @@ _PIXELATED_BELOW = 100
 _FIRST_IMAGES = 12
 
 
-def main():
+def main(words: list[str]):
   """Evaluates each run and writes the report, or serves it."""
-  workdirs, output = _WORKDIR.value, _OUTPUT.value
+  workdirs, output = cli.paths_of(_WORKDIR, words), _OUTPUT.value
   if faults := _faults(workdirs, output):
     raise UserError(*faults)
   if _SERVE.value:
@@ -117,7 +118,7 @@ def main():
 def _faults(workdirs: list[str], output: str) -> list[str]:
   """Returns what is wrong with the flags."""
   if not workdirs:
-    return ['--workdir is missing: name the folder of a run']
+    return ['expected one or more runs, for example runs/digits']
   if _SERVE.value:
     # The run may not have saved yet.
     return [
@@ -243,4 +244,4 @@ def _first_batch(config) -> list[dict[str, Any]]:
 
 
 if __name__ == '__main__':
-  cli.run(main)
+  cli.run(main, takes_paths=True)

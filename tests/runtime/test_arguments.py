@@ -26,6 +26,7 @@ def test_recipe_is_found_by_its_name(tmp_path):
 def test_missing_recipe_lists_those_there_are(recipe):
   (line,) = errors_of(f'--config={recipe}')
   assert recipe in line and 'cifar10_inception_v3, ' in line
+  assert ('did you mean digits?' in line) == ('digit' in recipe)
 
 
 def test_every_unknown_flag_is_reported_with_what_it_may_mean():

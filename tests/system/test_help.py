@@ -1,7 +1,8 @@
-"""--help of every command: exit status 0, and its flags on stdout."""
+"""--help of every command: exit status 0, and all of its flags on stdout."""
 
 import pytest
 
+from tests.support import page_commands
 from tests.support.commands import ROOT
 from tests.support.commands import run
 
@@ -21,7 +22,21 @@ PROGRAMS = [
 def test_help_exits_0(program):
   done = run('--help', program=program)
   assert done.returncode == 0, done.stderr
-  assert done.stdout.strip() and not done.stderr
+  assert not done.stderr
+  path = ROOT / (program[-1].replace('.', '/').removesuffix('/py') + '.py')
+  if path.name in ('main.py', 'train.py'):
+    path = ROOT / 'inception_jax/tools/train.py'
+  defined = page_commands.defined_flags(path)
+  assert defined
+  for name, kind in defined.items():
+    name = f'[no]{name}' if kind is bool else name
+    assert f'\n  --{name}:' in done.stdout
+  # It starts with an example, and lists the recipes if it takes one.
+  example = f'python {" ".join(program)} '.replace(
+    '-m inception_jax.tools.train', 'main.py'
+  )
+  assert example in done.stdout.partition('flags:')[0]
+  assert ('mindcv_inception_v4' in done.stdout) == ('config' in defined)
 
 
 @pytest.mark.parametrize('flag', ['--helpfull', '--helpshort', '-?'])

@@ -15,7 +15,8 @@ from tests.support.commands import tool
 
 def test_table_groups_and_paired_difference(reported, tmp_path):
   workdirs, _ = reported
-  done = tool('compare', *map(str, workdirs))
+  first, second = map(str, workdirs)
+  done = tool('compare', f'--workdir={first}', second)
   assert done.returncode == 0, done.stderr
   *table, line = done.stdout.splitlines()
   result = json.loads(line)
@@ -124,10 +125,10 @@ def test_hostile_json_is_one_error(tmp_path, name, content):
   line = json.dumps({'split': 'eval', **scores})
   (tmp_path / 'metrics.jsonl').write_text(f'{line}\n')
   (tmp_path / 'predictions.csv').write_text('')
-  compare.main([str(tmp_path)])
+  compare.compare([str(tmp_path)])
   (tmp_path / name).write_bytes(content)
   with pytest.raises(UserError, match=f'{name} cannot be read|no evaluation'):
-    compare.main([str(tmp_path)])
+    compare.compare([str(tmp_path)])
 
 
 @pytest.mark.parametrize(
@@ -135,6 +136,7 @@ def test_hostile_json_is_one_error(tmp_path, name, content):
   [
     ([], ['one or more runs']),
     (['{root}/none', '{run}', '{root}/nix'], ['none', 'nix']),
+    (['s3://a', '{run}', 'http://b'], ['not s3://', 'not http://']),
   ],
 )
 def test_every_fault_is_reported(workdirs, tmp_path, args, faults):

@@ -203,11 +203,12 @@ def test_page_follows_a_run_that_has_not_saved_yet(workdirs, tmp_path):
 @pytest.mark.parametrize(
   ('args', 'faults'),
   [
-    ([], ['--workdir is missing']),
+    ([], ['expected one or more runs']),
+    (['https://x/y'], ['not https://']),
     (['--serve', '--workdir={root}/none'], ['none has no config.json']),
-    (['--workdir={root}/none'], ['no checkpoint in']),
+    (['{root}/none'], ['no checkpoint in']),
     (
-      ['--workdir={run}', '--workdir={root}/none'],
+      ['{run}', '--workdir={root}/none'],
       ['no checkpoint in', '--output is missing'],
     ),
     (['--workdir={run}', '--output=/proc/x'], ['cannot be written']),
