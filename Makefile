@@ -46,6 +46,8 @@
 # Fault tolerance and compilation for TPUs:
 # make soak           kills, signals, damaged files, a full disk, three
 #                     processes; an hour
+# make soak-bucket    the same for a run in a bucket, whose requests fail, too; a
+#                     quarter of an hour
 # make fuzz           hostile archives, datasets, images, weights, JSON and
 #                     messages; ten minutes for each of eleven readers, an hour
 # make compile-check  compile every ImageNet recipe ahead of time for eight TPU
@@ -99,7 +101,7 @@ PIP     := -m pip install --quiet --disable-pip-version-check
 
 .PHONY: help train test test-fast golden lint parity parity-training \
   parity-evaluation parity-augmentation parity-photos parity-pixels learning \
-  cifar10 parity-devices transfer soak fuzz fuzz-images bench bench-bad-images bench-checkpoint \
+  cifar10 parity-devices transfer soak soak-bucket fuzz fuzz-images bench bench-bad-images bench-checkpoint \
   bench-evaluation bench-compile \
   bench-export bench-fine-tune bench-loop bench-mindcv bench-start bench-step \
   compile-check browser cpp malloc web docs clean
@@ -182,6 +184,9 @@ parity-devices: $(VENV)/ready
 
 soak: $(VENV)/ready-test
 	@JAX_PLATFORMS=cpu $(RUN) -m tests.system.soak $(ARGS)
+
+soak-bucket: $(VENV)/ready-test
+	@JAX_PLATFORMS=cpu $(RUN) -m tests.system.soak_bucket $(ARGS)
 
 fuzz: $(VENV)/ready-fuzz
 	@JAX_PLATFORMS=cpu $(RUN) -m tests.fuzz.run $(ARGS)

@@ -35,17 +35,17 @@ def expand_home(path: str) -> str:
 
 
 def check_url(path: str) -> None:
-  """Checks that a path is local, or in a bucket of Google's.
+  """Checks that a path is local, or in a bucket.
 
   Raises:
     UserError: it is another URL; with what is possible.
   """
   scheme, is_url, _ = path.partition('://')
-  if is_url and scheme != 'gs':
+  if is_url and scheme not in ('gs', 's3'):
     raise UserError(
-      f'{path}: expected a local path or gs://BUCKET/PATH, not {scheme}://; '
-      'copy the data from there to a local folder, or mount it as one; copy '
-      "a run's folder to the bucket when it is complete"
+      f'{path}: expected a local path, gs://BUCKET/PATH or s3://BUCKET/PATH, '
+      f'not {scheme}://; obs:// and other stores that speak the protocol of S3 '
+      'are s3:// with AWS_ENDPOINT_URL; else copy it to a local folder'
     )
 
 

@@ -54,6 +54,17 @@ def eight_devices():
 
 
 @pytest.fixture(scope='session')
+def google():
+  """A server of gs://bucket, which this process and its children use."""
+  from tests.support import object_server
+
+  with object_server.google() as server, pytest.MonkeyPatch.context() as patch:
+    for name, value in server.environment.items():
+      patch.setenv(name, value)
+    yield server
+
+
+@pytest.fixture(scope='session')
 def pictures(tmp_path_factory):
   """The folder that tests.support.pictures writes."""
   # A fixture imports what most tests do not need.

@@ -18,6 +18,7 @@ ROOMS = (
   'config',
   'trees',
   'metrics',
+  'buckets',
   'runtime',
   'models',
   'data',

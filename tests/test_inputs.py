@@ -18,14 +18,16 @@ def test_home_is_expanded(monkeypatch, tmp_path):
 
 
 def test_urls_of_other_buckets_are_refused():
-  for path in ('', 'runs', '/a', 'gs://bucket/run', 's3:/bucket/run'):
+  for path in ('', 'runs', '/a', 'gs://bucket/run', 's3://b/run'):
     inputs.check_url(path)
-  for scheme in ('s3', 'obs', 'https'):
+  for scheme in ('obs', 'https'):
     with pytest.raises(UserError) as error:
       inputs.check_url(f'{scheme}://bucket/run')
     (fault,) = error.value.faults
-    start = f'{scheme}://bucket/run: expected a local path or gs://BUCKET/PATH'
-    assert fault.startswith(f'{start}, not {scheme}://; copy the data')
+    start = (
+      f'{scheme}://bucket/run: expected a local path, gs://BUCKET/PATH or '
+    )
+    assert fault.startswith(f'{start}s3://BUCKET/PATH, not {scheme}://; ')
 
 
 def test_parents_are_those_that_the_system_finds(tmp_path, monkeypatch):

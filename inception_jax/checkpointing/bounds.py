@@ -12,10 +12,8 @@ _SMALL_ARRAYS = 2**24
 def check_regular(path: epath.Path) -> None:
   """Raises ValueError if one is a pipe, socket or device.
 
-  orbax would wait for it, or read without end. A bucket has none.
+  orbax would wait for it, or read without end.
   """
-  if '://' in str(path):
-    return
   for parent, _, names in os.walk(path):
     for name in names:
       file = os.path.join(parent, name)

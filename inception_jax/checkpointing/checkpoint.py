@@ -20,6 +20,7 @@ import orbax.checkpoint as ocp
 
 from inception_jax import errors
 from inception_jax import trees
+from inception_jax.buckets import mirror
 from inception_jax.checkpointing import bounds
 from inception_jax.checkpointing import digests
 from inception_jax.checkpointing import machine
@@ -155,6 +156,8 @@ def _restore_arrays(
   path: epath.Path, fields: set[str]
 ) -> dict[str, np.ndarray]:
   """Restores arrays by orbax, without verifying them."""
+  if not (path / _STATE).exists():
+    mirror.fetch(str(path))
   with _checkpointer() as checkpointer:
     tree = checkpointer.metadata(path).item_metadata[_STATE].tree
     tree = {key: tree[key] for key in fields}

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from etils import epath
 
+from inception_jax.buckets import mirror
 from inception_jax.checkpointing import checkpoint
 from inception_jax.errors import UserError
 
@@ -99,6 +100,7 @@ def wait_for(path: epath.Path, seconds: float = 60.0) -> None:
   deadline = time.monotonic() + seconds
   while not path.exists() and time.monotonic() < deadline:
     time.sleep(0.2)
+    mirror.refresh(str(path))
 
 
 def is_real_folder(path: epath.Path) -> bool:
@@ -108,10 +110,6 @@ def is_real_folder(path: epath.Path) -> bool:
 
 def _paths(folder: epath.Path) -> list[epath.Path]:
   try:
-    # A bucket has no errors of its own for folders. Elsewhere, a folder that
-    # cannot be read would be taken for a missing one.
-    if '://' in str(folder) and not folder.is_dir():
-      return []
     return sorted(folder.iterdir())
   except (FileNotFoundError, NotADirectoryError):
     return []

@@ -25,7 +25,7 @@ def read(workdir: epath.Path) -> str:
   """Returns the identity of a run; '' if it has none, or a damaged one."""
   path = workdir / FILE
   try:
-    stored = inputs.parse_json(files.read_run(path))
+    stored = inputs.parse_json(files.read(str(path)))
     if digests.with_digest(stored['values']) != stored:
       raise ValueError('it has changed since it was written')
     return str(stored['values'])

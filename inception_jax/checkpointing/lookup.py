@@ -2,8 +2,9 @@
 
 from etils import epath
 
-from inception_jax import errors
 from inception_jax import inputs
+from inception_jax.buckets import bucket
+from inception_jax.buckets import runs
 from inception_jax.checkpointing import contents
 from inception_jax.checkpointing.directory import CheckpointDirectory
 from inception_jax.errors import UserError
@@ -35,22 +36,14 @@ def to_path(which: str) -> epath.Path:
   Raises:
     UserError: it is another URL, or the bucket cannot be read.
   """
-  scheme, is_url, _ = which.partition('://')
-  if not is_url:
-    return epath.Path(inputs.expand_home(which))
-  if scheme != 'gs':
+  if bucket.is_url(which):
+    return epath.Path(runs.local(which))
+  if '://' in which:
     raise UserError(
-      f'{which}: expected a local path, gs://BUCKET/PATH of a checkpoint, or '
+      f'{which}: expected a local path, gs:// or s3://BUCKET/PATH, or '
       'hf-hub:OWNER/NAME; download the file first'
     )
-  path = epath.Path(which)
-  try:
-    path.exists()
-  except Exception as error:  # epath's backends have no common base class
-    raise UserError(
-      f'{which} cannot be read: {errors.one_line(error)}'
-    ) from error
-  return path
+  return epath.Path(inputs.expand_home(which))
 
 
 def find(workdir: str, which: str) -> tuple[CheckpointDirectory, list[int]]:
@@ -64,7 +57,7 @@ def find(workdir: str, which: str) -> tuple[CheckpointDirectory, list[int]]:
   """
   folder = checkpoint_folder(workdir)
   if '/' in which:
-    path = epath.Path(which)
+    path = to_path(which)
     folder, which = path.parent, path.name
   directory = CheckpointDirectory(folder)
   return directory, directory.candidates(which)

@@ -1,6 +1,7 @@
 """Joins several processes, on one or more hosts, into one run."""
 
 from collections.abc import Callable
+from collections.abc import Iterator
 import contextlib
 import hashlib
 import json
@@ -12,6 +13,8 @@ from jax.experimental import multihost_utils
 import numpy as np
 
 from inception_jax import errors
+from inception_jax.buckets import bucket
+from inception_jax.buckets import runs
 from inception_jax.distributed import liveness
 from inception_jax.distributed import rendezvous
 from inception_jax.distributed.cluster import ProcessInfo
@@ -65,6 +68,24 @@ def connected(
       raise
     # Here, since each process waits for all others: `liveness` still watches.
     jax.distributed.shutdown()
+
+
+@contextlib.contextmanager
+def local_workdir(workdir: str) -> Iterator[str]:
+  """Yields the local folder of a run that may be in a bucket, to train in it.
+
+  That of process 0 is written to the bucket; the others read from there.
+
+  Raises:
+    UserError: another training uses it, or the bucket cannot be used.
+    RunError: at the end, the bucket cannot be written.
+  """
+  if not bucket.is_url(workdir):
+    yield workdir
+    return
+  with contextlib.ExitStack() as stack:
+    path = from_primary(lambda: stack.enter_context(runs.training(workdir)))
+    yield path if jax.process_index() == 0 else runs.local(workdir)
 
 
 def check_equal(facts: dict[str, Any]) -> None:

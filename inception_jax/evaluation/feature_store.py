@@ -141,7 +141,7 @@ class FeatureStore:
     """Reads one file; returns why it could not, or ''."""
     begin, end = _bounds(number, len(rows))
     try:
-      content = files.read_run(self._path(number))
+      content = files.read(str(self._path(number)))
       header, _, body = content.partition(b'\n')
       header = inputs.parse_json(header.decode())
       key, digest = header['key'], header['sha256']

@@ -6,6 +6,8 @@ import time
 from etils import epath
 import jax
 
+from inception_jax.buckets import mirror
+from inception_jax.buckets import runs
 from inception_jax.checkpointing import lookup
 from inception_jax.checkpointing.directory import CheckpointDirectory
 from inception_jax.config import durations
@@ -55,7 +57,9 @@ def follow(
   with MetricWriter(workdir) as writer:
     last_news = time.monotonic()
     while True:
+      mirror.refresh(workdir)
       if follower.evaluate_new(writer):
+        runs.publish()
         last_news = time.monotonic()
       if follower.finished():
         return follower.scores

@@ -13,6 +13,8 @@ from absl import logging as absl_logging
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from inception_jax import inputs
+from inception_jax.buckets import mirror
+from inception_jax.buckets import runs
 from inception_jax.config.serialization import json_line
 from inception_jax.errors import RunError
 from inception_jax.errors import UserError
@@ -38,6 +40,9 @@ flags.disclaim_key_flags()
 
 
 class _PathParser(flags.ArgumentParser):
+  def __init__(self, copied: bool = True):
+    self.copied = copied
+
   def parse(self, argument: str) -> str:
     try:
       inputs.check_url(argument)
@@ -47,10 +52,14 @@ class _PathParser(flags.ArgumentParser):
 
 
 def define_path(
-  name: str, description: str, default: str = ''
+  name: str, description: str, default: str = '', copied: bool = True
 ) -> flags.FlagHolder:
-  """Defines a flag that is a path; a leading `~` is expanded."""
-  return flags.DEFINE(_PathParser(), name, default, description)
+  """Defines a flag that is a path; a leading `~` is expanded.
+
+  If it is in a bucket, the command sees a local copy, and what it changes there
+  is written to the bucket at its end; not if it is not `copied`.
+  """
+  return flags.DEFINE(_PathParser(copied), name, default, description)
 
 
 def define_paths(name: str, description: str) -> flags.FlagHolder:
@@ -69,7 +78,9 @@ def paths_of(flag: flags.FlagHolder, words: list[str]) -> list[str]:
   paths, faults = [*flag.value], []
   for word in words:
     try:
-      paths.append(_PathParser().parse(word))
+      paths.append(runs.local(_PathParser().parse(word)))
+    except UserError as error:
+      faults += error.faults
     except ValueError as error:
       faults.append(str(error))
   if faults:
@@ -81,7 +92,7 @@ class _Formatter(logging.Formatter):
   """Formats log lines; names from outside neither break nor rule them."""
 
   def formatMessage(self, record):
-    return printable(super().formatMessage(record))
+    return printable(mirror.named(super().formatMessage(record)))
 
 
 def run(
@@ -105,13 +116,13 @@ def run(
         raise UserError(f'not a flag: {" ".join(argv[1:])}')
       # Log lines go above a progress bar, not into it.
       with logging_redirect_tqdm(_LOGGERS):
-        result = command(argv[1:]) if takes_paths else command()
+        result = _with_buckets(command, *[argv[1:]] * takes_paths)
       if result is None:
         return 0
-      print(json_line(result), flush=True)
+      print(mirror.named(json_line(result)), flush=True)
       return status(result)
     except UserError as error:
-      exit_now(2, *error.faults)
+      exit_now(2, *map(mirror.named, error.faults))
     except Preempted as error:
       hint = 'saved; the same command resumes from here'
       log.warning('stopped after %s: %s', error, hint)
@@ -119,7 +130,7 @@ def run(
     except ProcessLost as error:
       exit_now(preemption.STATUS, str(error))
     except (RunError, FloatingPointError) as error:  # the latter: divergence
-      exit_now(1, str(error))
+      exit_now(1, mirror.named(str(error)))
     except BrokenPipeError:  # as of `| head`
       exit_now(1, 'the reader of stdout has ended')
     except KeyboardInterrupt:
@@ -133,6 +144,23 @@ def run(
       exit_now(1)
 
   app.run(main, flags_parser=arguments.parse)
+
+
+def _with_buckets(command: Callable[..., dict | None], *args) -> dict | None:
+  """Calls a command with local copies of the paths that are in buckets."""
+  try:
+    for name in flags.FLAGS:
+      flag = flags.FLAGS[name]
+      if isinstance(flag.parser, _PathParser) and flag.parser.copied:
+        if isinstance(flag.value, list):
+          flag.value = [runs.local(path) for path in flag.value]
+        elif flag.value:
+          flag.value = runs.local(flag.value)
+    result = command(*args)
+    runs.publish()
+    return result
+  finally:
+    runs.close()
 
 
 def _set_up_logging():

@@ -21,12 +21,7 @@ _NO_SYNC = {errno.EINVAL, errno.ENOTSUP}
 
 
 def sync(path: str) -> None:
-  """Waits until a file, or a folder with all in it, would survive a power loss.
-
-  Does nothing for a bucket, whose files always would.
-  """
-  if '://' in path:
-    return
+  """Waits until a file, or a folder with all in it, survives a power loss."""
   path = os.path.abspath(path)
   below = [
     os.path.join(folder, name)

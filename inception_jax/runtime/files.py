@@ -39,15 +39,6 @@ def regular(path: str | bytes, flags: int) -> int:
   return descriptor
 
 
-def read_run(path: epath.Path, limit: int = _MAX_BYTES) -> bytes:
-  """Returns the content of a file of a run, which may be in a bucket.
-
-  Raises:
-    OSError: as `read`.
-  """
-  return path.read_bytes() if '://' in str(path) else read(str(path), limit)
-
-
 def _check_regular(mode: int, path: str | bytes) -> None:
   if not stat.S_ISREG(mode):
     raise OSError(

@@ -13,6 +13,8 @@ import platform
 from typing import IO
 import uuid
 
+from inception_jax.buckets import lease
+from inception_jax.buckets import mirror
 from inception_jax.errors import RunError
 from inception_jax.errors import UserError
 from inception_jax.runtime.process import is_primary
@@ -26,9 +28,10 @@ _NAME = '.lock'
 def held(workdir: str):
   """Makes the workdir and locks it against other trainings.
 
-  The kernel releases the lock when the process ends, however it ends. A bucket
-  is not locked. A file system without locks is a warning: there, of two
-  trainings the one that started first ends when it would save.
+  The kernel releases the lock when the process ends, however it ends. A run in
+  a bucket has a lease as well, see `buckets.lease`. A file system without locks
+  is a warning: there, of two trainings the one that started first ends when it
+  would save.
 
   Yields:
     A function that raises `RunError` if the workdir is no longer this
@@ -39,7 +42,7 @@ def held(workdir: str):
     UserError: another training holds the lock.
     RunError: the workdir cannot be locked.
   """
-  if '://' in workdir or not is_primary():
+  if not is_primary():
     yield lambda: None
     return
   path = os.path.join(workdir, _NAME)
@@ -78,9 +81,11 @@ def _lock(file: IO[str], workdir: str) -> None:
 
 
 def in_use(workdir: str) -> bool:
-  """Returns whether a training holds the lock; False for a bucket."""
+  """Returns whether a training holds the lock; in a bucket, takes seconds."""
+  if in_bucket := mirror.of(workdir):
+    return lease.is_renewed(in_bucket.bucket)
   path = os.path.join(workdir, _NAME)
-  if '://' in workdir or not os.path.exists(path):
+  if not os.path.exists(path):
     return False
   with open(path, errors='replace') as file:
     try:
@@ -93,6 +98,8 @@ def in_use(workdir: str) -> bool:
 
 
 def _check(workdir: str, path: str, locked: os.stat_result, owner: str) -> None:
+  if (in_bucket := mirror.of(workdir)) and in_bucket.lease:
+    in_bucket.lease.check()
   try:
     with open(path, errors='replace') as file:
       now, owner_now = os.fstat(file.fileno()), file.read(200)

@@ -125,7 +125,7 @@ def _read(path: epath.Path) -> bytes:
     UserError: it cannot be read, or is no regular file.
   """
   try:
-    return files.read_run(path) if path.exists() else b''
+    return files.read(str(path)) if path.exists() else b''
   except OSError as error:
     raise errors.UserError(
       f'{path} cannot be read: {error.strerror}'

@@ -134,9 +134,8 @@ def _faults(workdirs: list[str], output: str) -> list[str]:
   if len(workdirs) > 1 and not output:
     faults.append('--output is missing: name the folder for several runs')
   output = output or os.path.join(workdirs[0], 'report')
-  if not faults and '://' not in output:
-    if fault := files.cannot_write(output):
-      faults.append(f'{output} cannot be written: {fault}')
+  if not faults and (fault := files.cannot_write(output)):
+    faults.append(f'{output} cannot be written: {fault}')
   return faults
 
 
@@ -165,7 +164,7 @@ def _described(name: str, workdir: str) -> tuple[page.Run, Any]:
   """Returns what is known of a run before its checkpoints, and its config."""
   path = epath.Path(workdir) / 'config.json'
   try:
-    text = files.read_run(path).decode()
+    text = files.read(str(path)).decode()
     config = serialization.from_json(text, defaults.get_config())
   except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
     raise UserError(f'{path} cannot be read: {error}') from error

@@ -16,7 +16,9 @@ from inception_jax.runtime.process import is_primary
 
 FLAGS = flags.FLAGS
 _CONFIG = config_flags.DEFINE_config_file('config', None, 'The recipe.')
-_WORKDIR = cli.define_path('workdir', 'Folder of checkpoints and logs.')
+_WORKDIR = cli.define_path(
+  'workdir', 'Folder of checkpoints and logs.', copied=False
+)
 _MODE = flags.DEFINE_enum('mode', 'train', ['train', 'eval'], 'The task.')
 _CACHE = flags.DEFINE_string(
   'compilation_cache',
@@ -117,6 +119,8 @@ def _run(config, workdir: str, mode: str, ids: tuple[int, ...]) -> dict:
   preflight.check(config, workdir, train, output, len(chosen))
   cli.use_compilation_cache(_CACHE.value)
 
+  from inception_jax.buckets import runs
+  from inception_jax.distributed import session
   from inception_jax.distributed import sharding
   from inception_jax.evaluation import evaluate
   from inception_jax.evaluation import follow
@@ -124,7 +128,9 @@ def _run(config, workdir: str, mode: str, ids: tuple[int, ...]) -> dict:
 
   mesh = sharding.make_mesh(chosen)
   if train:
-    return loop.train(config, workdir, mesh)
+    with session.local_workdir(workdir) as workdir:
+      return loop.train(config, workdir, mesh)
+  workdir = runs.local(workdir)
   if _FOLLOW.value:
     return follow.follow(config, workdir, mesh, _PATIENCE.value)
   options = evaluate.Options(

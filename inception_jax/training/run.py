@@ -216,7 +216,5 @@ def _check_disk_space(workdir: str, abstract, cached: int) -> None:
   """Raises a UserError without room for a checkpoint and cached features."""
   needed = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(abstract))
   needed += cached * 4 * caching.width(abstract.params)
-  if '://' not in workdir and (
-    faults := files.check_free_space(workdir, needed)
-  ):
+  if faults := files.check_free_space(workdir, needed):
     raise errors.UserError(*faults)

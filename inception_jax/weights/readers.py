@@ -73,8 +73,8 @@ def _format(path: str) -> Format:
     return TF_CHECKPOINT
   if '://' in path:
     raise UserError(
-      f'{path}: weights are read from local files and from hf-hub:OWNER/NAME; '
-      'download the file first'
+      f'{path}: weights are read from local files, gs://, s3:// and '
+      'hf-hub:OWNER/NAME; download the file first'
     )
   if not os.path.isfile(path):
     raise UserError(f'{path}: no such file')

@@ -75,9 +75,3 @@ def test_error_of_the_disk_is_one_line(tmp_path, monkeypatch, call, number):
     (tmp_path / '.lock').mkdir()
     with pytest.raises(RunError, match='cannot be read: Is a directory'):
       check()
-
-
-def test_bucket_is_not_locked():
-  with lock.held('gs://bucket/run') as check:
-    check()
-  assert not lock.in_use('gs://bucket/run')

@@ -174,7 +174,7 @@ def test_missing_or_unusable_config_and_workdir_are_reported(tmp_path):
       [DIGITS, '--workdir=runs/[1]'],
       '--workdir cannot hold checkpoints: runs/',
     ),
-    ([DIGITS, '--workdir=s3://bucket/run'], 'expected a local path or gs://'),
+    ([DIGITS, '--workdir=obs://bucket/run'], 'expected a local path, gs://'),
     ([DIGITS, '--mode=eval'], '--workdir is missing'),
     (['--config=README.md', '--workdir=x'], '--config=README.md: SyntaxError'),
     ([f'{DIGITS}:x', '--workdir=x'], 'configs/digits.py:x: TypeError'),

@@ -1,0 +1,241 @@
+"""Local copies of folders in buckets, and what is written to them.
+
+A run in a bucket is trained in a local folder, whose files become objects once
+they are whole: a checkpoint's marker comes last, and is deleted first. So the
+bucket always has a run that can be resumed, a copy of it is a local run, and
+training does not wait for a network.
+"""
+
+from collections.abc import Iterable
+from collections.abc import Iterator
+import contextlib
+import fnmatch
+import json
+import os
+import pathlib
+import shutil
+import uuid
+
+from inception_jax import inputs
+from inception_jax.buckets import lease
+from inception_jax.buckets.bucket import Bucket
+from inception_jax.errors import UserError
+
+# Large, and read only where they are needed: see `fetch`.
+_LATER = ('checkpoints/*/state/*',)
+# Never read back: the curves of TensorBoard and traces of the profiler.
+_NEVER = ('events.out.tfevents.*', 'plugins/profile/*')
+# Not whole yet, about to be removed, or of the local folder itself.
+_UNFINISHED = ('*orbax-checkpoint-tmp*', '*.unfinished', 'unfinished-*')
+_UNFINISHED += ('*.deleted', '*.deleted-*', '.trial-*', '.lock', '.mirror*')
+# orbax writes it into each checkpoint: with it, a checkpoint is complete.
+_MARKER = '_CHECKPOINT_METADATA'
+_STATE = '.mirror.json'
+# Which local folder has written last: it may have more than the bucket.
+WRITER = '.writer'
+_METRICS = 'metrics.jsonl'
+# The lines of an evaluation that follows a training, which writes _METRICS.
+_PART = f'{_METRICS}.part-'
+_open: dict[str, 'Mirror'] = {}
+
+
+class Mirror:
+  """A local folder, or file, and the objects of a URL.
+
+  Attributes:
+    url: in the bucket.
+    path: the local path that stands for it.
+    bucket: the objects.
+    lease: the lock of the training that writes there; None if it only reads,
+      or adds files and lines of its own.
+  """
+
+  def __init__(self, url: str, path: str):
+    """Makes the folder that will have it; reads nothing yet."""
+    self.url, self.path = url.rstrip('/'), os.path.abspath(path)
+    self.bucket, self.lease = Bucket(url), None
+    # As it was when file and object were the same: size and time of change.
+    self._same: dict[str, list[int]] = {}
+    self._versions: dict[str, bytes] = {}
+    # Lines of metrics.jsonl: what the bucket has, and where new ones begin.
+    self._metrics: dict[str, bytes] = {}
+    self._own, self._own_from = f'{_PART}{uuid.uuid4().hex[:8]}', 0
+    os.makedirs(os.path.dirname(self.path), exist_ok=True)
+    _open[self.path] = self
+
+  def download(self) -> None:
+    """Writes what a command may need, but not the large files of `_LATER`.
+
+    And what has changed since the last time.
+
+    Raises:
+      RunError: the bucket cannot be read.
+      UserError: an object has the name of a folder of others.
+    """
+    names = self.bucket.names()
+    if '' in names:  # a single object
+      self._write('', self.bucket.read('').content)
+      return
+    for name in list(self._versions):
+      if found := self.bucket.read(name, unless=self._versions[name]):
+        self._write(name, found.content)
+        self._versions[name] = found.version
+    skipped = (*_NEVER, *_LATER, lease.NAME, WRITER, _METRICS, f'{_PART}*')
+    small = [n for n in names if not _matches(n, skipped)]
+    new = [n for n in small if n not in self._versions]
+    for name, found in self.bucket.read_all(new):
+      self._write(name, found.content)
+      self._versions[name] = found.version
+    parts = [n for n in names if _matches(n, (_METRICS, f'{_PART}*'))]
+    read = {n: x.content for n, x in self.bucket.read_all(parts)}
+    if read != self._metrics:
+      self._metrics = read  # sorted: the training's own lines come first
+      self._write(_METRICS, b''.join(read.values()))
+      self._own_from = os.path.getsize(self._local(_METRICS))
+
+  def fetch(self, path: str) -> None:
+    """Writes all that the bucket has in a folder and the local one lacks."""
+    prefix = os.path.relpath(path, self.path)
+    names = self.bucket.names(f'{prefix}/')
+    lacking = [n for n in names if not os.path.lexists(self._local(n))]
+    for name, found in self.bucket.read_all(lacking):
+      self._write(name, found.content)
+
+  def publish(self) -> list[str]:
+    """Writes what has changed to the bucket, deletes what has vanished.
+
+    Returns:
+      The names that were written.
+
+    Raises:
+      RunError: the bucket cannot be written; what was written counts.
+    """
+    now = dict(self._files())
+    if not self.lease and now.pop(_METRICS, None):
+      self._publish_lines()
+    changed = [n for n, x in now.items() if self._same.get(n) != x]
+    changed.sort(key=lambda n: (os.path.basename(n) == _MARKER, n))
+    written = []
+    for group in (False, True):  # those of a checkpoint, then its marker
+      names = [n for n in changed if group == n.endswith(_MARKER)]
+      for name in self.bucket.write_all(names, self._content):
+        self._same[name] = now[name]
+        written.append(name)
+    vanished = [n for n in self._same if n not in now and n != _METRICS]
+    for folder in sorted(
+      os.path.dirname(n) for n in vanished if n.endswith(_MARKER)
+    ):
+      self.bucket.delete([f'{folder}/{_MARKER}'])
+      self.bucket.delete(self.bucket.names(f'{folder}/'))
+    self.bucket.delete(vanished)
+    for name in vanished:
+      del self._same[name]
+    if written or vanished:
+      self._save()
+    return written
+
+  def _publish_lines(self) -> None:
+    """Writes the lines that were added here, as a part of metrics.jsonl."""
+    with open(self._local(_METRICS), 'rb') as file:
+      file.seek(self._own_from)
+      if new := file.read():
+        self._metrics[self._own] = self._metrics.get(self._own, b'') + new
+        self.bucket.write(self._own, self._metrics[self._own])
+        self._own_from = file.tell()
+
+  def _local(self, name: str) -> str:
+    return os.path.join(self.path, name) if name else self.path
+
+  def _write(self, name: str, content: bytes) -> None:
+    path = self._local(name)
+    try:
+      os.makedirs(os.path.dirname(path), exist_ok=True)
+      unfinished = f'{path}.unfinished'
+      pathlib.Path(unfinished).write_bytes(content)
+      os.replace(unfinished, path)
+    except (FileExistsError, IsADirectoryError, NotADirectoryError) as error:
+      raise UserError(
+        f'{self.url} has both an object and a folder at {name}'
+      ) from error
+    self._same[name] = _stat(path)
+
+  def _content(self, name: str) -> bytes:
+    content = pathlib.Path(self._local(name)).read_bytes()
+    if name.endswith('.jsonl'):  # a line may be half written
+      content = content[: content.rfind(b'\n') + 1]
+    return content
+
+  def _files(self) -> Iterator[tuple[str, list[int]]]:
+    """Yields the name of each whole file, and its size and time of change."""
+    if os.path.isfile(self.path):
+      yield '', _stat(self.path)
+    for folder, folders, names in os.walk(self.path):
+      folders[:] = [f for f in folders if not _matches(f, _UNFINISHED)]
+      for name in names:
+        path = os.path.join(folder, name)
+        if not _matches(name, _UNFINISHED) and os.path.isfile(path):
+          with contextlib.suppress(FileNotFoundError):
+            yield os.path.relpath(path, self.path), _stat(path)
+
+  def _save(self) -> None:
+    """Remembers across processes what is the same in the bucket."""
+    if os.path.isdir(self.path):
+      text = json.dumps(self._same)
+      unfinished = self._local(f'{_STATE}.unfinished')
+      pathlib.Path(unfinished).write_text(text)
+      os.replace(unfinished, self._local(_STATE))
+
+  def recall(self) -> None:
+    """Reads what `_save` wrote; without it, all is written anew."""
+    with contextlib.suppress(OSError, ValueError):
+      text = pathlib.Path(self._local(_STATE)).read_bytes()
+      found = inputs.parse_json(text)
+      if isinstance(found, dict):
+        self._same = found
+
+  def clear(self) -> None:
+    """Removes the local files."""
+    shutil.rmtree(self.path, ignore_errors=True)
+    os.makedirs(self.path, exist_ok=True)
+
+
+def of(path: str) -> Mirror | None:
+  """Returns the open mirror that a local path lies in."""
+  path = os.path.abspath(path)
+  for root, mirror in _open.items():
+    if path == root or path.startswith(f'{root}/'):
+      return mirror
+  return None
+
+
+def fetch(path: str) -> None:
+  """Reads a folder from the bucket, where it is a part of a mirror."""
+  if mirror := of(path):
+    mirror.fetch(path)
+
+
+def refresh(path: str) -> None:
+  """Reads what has changed in the bucket, where a path is in a mirror."""
+  if mirror := of(path):
+    mirror.download()
+
+
+def named(text: str) -> str:
+  """Returns a message with URLs in place of the local paths of mirrors."""
+  for mirror in _open.values():
+    text = text.replace(mirror.path, mirror.url)
+  return text
+
+
+def mirrors() -> Iterable[Mirror]:
+  """Returns those that are open."""
+  return tuple(_open.values())
+
+
+def _matches(name: str, patterns: Iterable[str]) -> bool:
+  return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _stat(path: str) -> list[int]:
+  stat = os.stat(path)
+  return [stat.st_size, stat.st_mtime_ns]
