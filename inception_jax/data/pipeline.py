@@ -232,7 +232,8 @@ def _dataset(
     return decode_record(position, fetch(element), is_substitute)
 
   images = elements.map(read, threads.num_parallel_calls(workers))
-  batches = images.batch(size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+  batches = images.batch(size, drop_remainder=True)
+  batches = batches.prefetch(threads.BATCHES_AHEAD)
   return batches.with_options(threads.options(workers))
 
 

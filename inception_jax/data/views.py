@@ -42,6 +42,13 @@ def sides(protocol: str, size: int) -> dict[str, int]:
   }
 
 
+def pixels(protocol: str, size: int) -> int:
+  """Returns how many pixels the canvases of an image have together."""
+  scales = sides(protocol, size).values()
+  squares = len(_PLACES.get(protocol, ()))
+  return sum(squares * (t**2 + size**2) for t in scales) or size**2
+
+
 def views(protocol: str, size: int) -> list[View]:
   """Returns the views of a protocol, whose probabilities are averaged.
 

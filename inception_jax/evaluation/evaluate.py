@@ -9,7 +9,6 @@ from typing import NamedTuple
 import jax
 
 from inception_jax import inputs
-from inception_jax.data import threads
 from inception_jax.data.sources import registry
 from inception_jax.distributed import session
 from inception_jax.errors import UserError
@@ -128,7 +127,7 @@ def prepare(
   labels = labels_for(configs[0], split, weights, options)
   members = [(own, factory.build(own, len(labels.names))) for own in configs]
   evaluator = Evaluator(members, split, mesh, labels=labels)
-  log.info('images are read by %s', threads.describe(config.data.workers))
+  log.info('images are read by %s', evaluator.reading())
   return Prepared(evaluator, split, labels)
 
 

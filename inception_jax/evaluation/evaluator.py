@@ -12,6 +12,8 @@ import numpy as np
 from inception_jax import metrics
 from inception_jax.data import order
 from inception_jax.data import pipeline
+from inception_jax.data import threads
+from inception_jax.data import views
 from inception_jax.data.bad_images import BadImages
 from inception_jax.distributed import sharding
 from inception_jax.errors import UserError
@@ -99,10 +101,7 @@ class Evaluator:
       *variables: of each member.
       before_batch: called before each batch; may raise.
     """
-    config = self._members[0].config
-    # A split smaller than a batch needs no more memory than its images.
-    batch_size = min(config.batch_size, self._split.size)
-    batch_size = sharding.round_up(batch_size, self._mesh)
+    batch_size = self._batch_size()
     total = order.num_eval_batches(self._split, batch_size)
     batches = self._batches(batch_size)
     batches = progress_bar.track(batches, total, 'evaluating', 'batches')
@@ -125,6 +124,21 @@ class Evaluator:
     self._check_count(sums, expected)
     self._log_speed(speed, total)
     return Evaluation(metrics.means(sums), batches, speed)
+
+  def reading(self) -> str:
+    """Returns how images are read, for the log."""
+    datas = [config.data for config in self._inputs.values()]
+    image = sum(
+      views.pixels(data.eval_protocol, data.image_size) * data.channels
+      for data in datas
+    )
+    rows = sharding.host_rows(self._batch_size())
+    return threads.describe(datas[0].workers, len(rows), image)
+
+  def _batch_size(self) -> int:
+    # A split smaller than a batch needs no more memory than its images.
+    size = min(self._members[0].config.batch_size, self._split.size)
+    return sharding.round_up(size, self._mesh)
 
   def _log_speed(self, speed: float, batches: int) -> None:
     """Logs the throughput, where and in which precision it was reached."""

@@ -14,7 +14,9 @@ from ml_collections import config_flags
 
 from inception_jax.errors import UserError
 from inception_jax.runtime import cli
+from inception_jax.runtime import device_flags
 
+flags.adopt_module_key_flags(device_flags)
 _CONFIG = config_flags.DEFINE_config_file(
   'config', None, 'Recipe whose data are evaluated.'
 )
@@ -53,6 +55,7 @@ def main():
   from inception_jax.training import preflight
   from inception_jax.weights import pretrained
 
+  devices = device_flags.choose()
   artifact = formats.load(path, _TRUST.value)
   output = _OUTPUT.value
   config = pretrained.adopt_network(config, artifact)
@@ -60,7 +63,7 @@ def main():
   options = evaluate.Options(
     labels=_LABELS.value, classes=_CLASSES.value, output=output
   )
-  mesh = sharding.make_mesh()
+  mesh = sharding.make_mesh(devices)
   return evaluation.evaluate_artifact(config, artifact, mesh, options).result
 
 

@@ -53,6 +53,7 @@ from inception_jax.models import architectures
 from inception_jax.models import card as card_lib
 from inception_jax.models import metadata
 from inception_jax.runtime import cli
+from inception_jax.runtime import device_flags
 from inception_jax.runtime import files
 from inception_jax.training import train_state
 from inception_jax.weights import pretrained
@@ -108,6 +109,7 @@ _MINDSPORE = cli.define_path(
   'Python interpreter with mindspore, for --format=mindir and air.',
   default='.venv-mindspore/bin/python',
 )
+flags.adopt_module_key_flags(device_flags)
 _OUTPUT = cli.define_path('output', 'File or folder to create.')
 
 
@@ -116,7 +118,7 @@ def main():
   workdir, output = _WORKDIR.value, _OUTPUT.value
   mindspore = _MINDSPORE.value
   _check_flags(workdir, output, mindspore)
-  mesh = sharding.make_mesh()
+  mesh = sharding.make_mesh(device_flags.choose())
   step, weights = pretrained.restore(
     workdir, _CHECKPOINT.value, mesh, ema=_WEIGHTS.value == 'ema'
   )

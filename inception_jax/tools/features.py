@@ -27,8 +27,10 @@ from ml_collections import config_flags
 from inception_jax.checkpointing import lookup
 from inception_jax.errors import UserError
 from inception_jax.runtime import cli
+from inception_jax.runtime import device_flags
 from inception_jax.runtime import files
 
+flags.adopt_module_key_flags(device_flags)
 _CONFIG = config_flags.DEFINE_config_file(
   'config', None, 'Recipe whose dataset has the --split.'
 )
@@ -72,9 +74,10 @@ def main(paths: list[str]) -> dict[str, Any]:
   from inception_jax.models import factory
   from inception_jax.weights import pretrained
 
+  devices = device_flags.choose()
   if faults := _faults_of_data():
     raise UserError(*faults)
-  mesh = sharding.make_mesh()
+  mesh = sharding.make_mesh(devices)
   ema = _WEIGHTS.value == 'ema'
   step, weights = pretrained.restore(
     _WORKDIR.value, _CHECKPOINT.value, mesh, ema, headless=True

@@ -27,6 +27,7 @@ from inception_jax.distributed import sharding
 from inception_jax.errors import UserError
 from inception_jax.models import factory
 from inception_jax.runtime import cli
+from inception_jax.runtime import device_flags
 from inception_jax.runtime import files
 from inception_jax.training import preflight
 from inception_jax.training import train_state
@@ -35,6 +36,7 @@ from inception_jax.weights import pretrained
 
 log = logging.getLogger(__name__)
 
+flags.adopt_module_key_flags(device_flags)
 _CONFIG = config_flags.DEFINE_config_file('config', None, 'The recipe.')
 _OUTPUT = cli.define_path('output', 'The folder for rates.csv and rates.png.')
 _STEPS = flags.DEFINE_integer(
@@ -63,10 +65,12 @@ def main():
   if faults:
     raise UserError(*faults)
 
-  preflight.check(config, output, train=True)
+  devices = device_flags.choose()
+  preflight.check(config, output, train=True, num_devices=len(devices))
   cli.use_compilation_cache()
+  mesh = sharding.make_mesh(devices)
   rates, losses = sweep(
-    config, sharding.make_mesh(), _STEPS.value, _LOWEST.value, _HIGHEST.value
+    config, mesh, _STEPS.value, _LOWEST.value, _HIGHEST.value
   )
   smooth = moving_average(losses)
   best = steepest(rates, smooth)

@@ -21,12 +21,15 @@ import dataclasses
 import os
 from typing import Any
 
+from absl import flags
 from ml_collections import config_flags
 
 from inception_jax.errors import UserError
 from inception_jax.runtime import cli
+from inception_jax.runtime import device_flags
 from inception_jax.runtime import files
 
+flags.adopt_module_key_flags(device_flags)
 _CONFIG = config_flags.DEFINE_config_file(
   'config', None, 'Recipe for the network; must agree with the weights.'
 )
@@ -53,6 +56,7 @@ def main() -> dict[str, Any]:
   from inception_jax.weights import importer
   from inception_jax.weights import pretrained
 
+  device_flags.choose()
   weights = importer.load(_WEIGHTS.value)
   if _CLASSES.value and not weights.network.num_classes:
     raise UserError(f'--class_names: {_WEIGHTS.value} has no classifier')

@@ -36,6 +36,7 @@ from inception_jax.export import formats
 from inception_jax.models import architectures
 from inception_jax.models import card as card_lib
 from inception_jax.runtime import cli
+from inception_jax.runtime import device_flags
 from inception_jax.runtime import progress_bar
 from inception_jax.weights import pretrained
 
@@ -73,6 +74,7 @@ _BACKGROUND = flags.DEFINE_string(
   "Under transparent pixels: none, white, black or #rrggbb; '': the network's.",
 )
 _JSON = flags.DEFINE_bool('json', False, 'Print JSON lines, not a table.')
+flags.adopt_module_key_flags(device_flags)
 _TOP = 5
 
 
@@ -90,8 +92,9 @@ def main(paths: list[str]) -> dict[str, Any]:
   faults += [f'{p}: no such file' for p in paths if not os.path.exists(p)]
   if faults:
     raise UserError(*faults)
+  devices = device_flags.choose()
   images = image_files.find(paths)
-  loaded, classify = _load_network()
+  loaded, classify = _load_network(devices[:1])
   number = loaded.network.num_classes
   unnamed = (f'output {i}' for i in range(len(loaded.classes), number))
   names = (*loaded.classes, *unnamed)
@@ -121,7 +124,7 @@ def main(paths: list[str]) -> dict[str, Any]:
   }
 
 
-def _load_network():
+def _load_network(devices):
   """Returns `Weights` or an `Artifact`, and its `Artifact.classify`."""
   if _ARTIFACT.value:
     artifact = formats.load(_ARTIFACT.value, _TRUST.value)
@@ -129,7 +132,7 @@ def _load_network():
   _, weights = pretrained.restore(
     _WORKDIR.value,
     _CHECKPOINT.value,
-    sharding.make_mesh(jax.devices()[:1]),
+    sharding.make_mesh(devices),
     ema=_WEIGHTS.value == 'ema',
   )
   if _CONFIG.value is not None:

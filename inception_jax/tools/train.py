@@ -11,6 +11,7 @@ from ml_collections import config_flags
 
 from inception_jax.errors import UserError
 from inception_jax.runtime import cli
+from inception_jax.runtime import device_flags
 from inception_jax.runtime import preemption
 from inception_jax.runtime.process import is_primary
 
@@ -25,12 +26,7 @@ _CACHE = flags.DEFINE_string(
   cli.COMPILATION_CACHE,
   'Folder that caches compiled programs between runs; empty: no cache.',
 )
-_DEVICES = flags.DEFINE_enum(
-  'devices', None, ['cpu', 'gpu', 'tpu'], 'What computes; default: jax chooses.'
-)
-_DEVICE_IDS = flags.DEFINE_list(
-  'device_ids', [], 'Numbers of the devices to use, as 0,1; default: all.'
-)
+flags.adopt_module_key_flags(device_flags)
 # For --mode=eval only.
 _CHECKPOINT = flags.DEFINE_list(
   'checkpoint',
@@ -94,28 +90,20 @@ def main():
   # Imported late: these take seconds, and mistakes should be reported at once.
   from inception_jax.distributed import cluster
   from inception_jax.distributed import session
-  from inception_jax.runtime import devices
 
   process = cluster.detect(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
-  ids = devices.parse_ids(_DEVICE_IDS.value)
-  if ids and process:
-    raise UserError(
-      '--device_ids is for one process; where there are several, their '
-      'launcher assigns devices'
-    )
-  devices.restrict(_DEVICES.value, ids)
+  device_flags.restrict(several_processes=process is not None)
   with session.connected(process, config, workdir, _TIMEOUT.value):
-    result = _run(config, workdir, mode, ids)
+    result = _run(config, workdir, mode)
     return result if is_primary() else None
 
 
-def _run(config, workdir: str, mode: str, ids: tuple[int, ...]) -> dict:
+def _run(config, workdir: str, mode: str) -> dict:
   """Trains or evaluates, as one of the connected processes."""
-  from inception_jax.runtime import devices
   from inception_jax.training import preflight
 
   output, train = _OUTPUT.value, mode == 'train'
-  chosen = devices.chosen(_DEVICES.value, ids)
+  chosen = device_flags.chosen()
   preflight.check(config, workdir, train, output, len(chosen))
   cli.use_compilation_cache(_CACHE.value)
 

@@ -18,6 +18,7 @@ from inception_jax.data import threads
 from inception_jax.data.sources import folder
 from inception_jax.data.sources import registry
 from inception_jax.distributed import session
+from inception_jax.distributed import sharding
 from inception_jax.evaluation import evaluate
 from inception_jax.evaluation.evaluator import Evaluator
 from inception_jax.models import card
@@ -207,7 +208,11 @@ def write_description(run: Run, start: int) -> None:
     config.batch_size,
     plan.total / plan.steps_per_epoch,
   )
-  log.info('images are read by %s', threads.describe(config.data.workers))
+  size, data = sharding.host_rows(config.batch_size), config.data
+  image = data.image_size**2 * data.channels
+  log.info(
+    'images are read by %s', threads.describe(data.workers, len(size), image)
+  )
   if start:
     log.info('resuming after step %d of %d', start, plan.total)
 

@@ -61,3 +61,30 @@ def test_the_command_uses_the_chosen_devices(tmp_path):
     *('--num_processes=2', '--process_id=0'),
   )
   assert 'is for one process' in line
+
+
+@pytest.mark.parametrize(
+  'tool, arguments',
+  [
+    ('predict', ['--checkpoint=./x.pth', 'README.md']),
+    ('features', ['--checkpoint=./x.pth', '--output={}/x.npz', 'README.md']),
+    (
+      'export',
+      ['--checkpoint=./x.pth', '--format=onnx', '--output={}/x.onnx'],
+    ),
+    ('evaluate_artifact', ['--artifact=x.onnx', '--config=configs/digits.py']),
+    ('find_rate', ['--output={}/rates', '--config=configs/digits.py']),
+    ('import_weights', ['--weights=x.pth', '--output={}/x']),
+  ],
+)
+def test_tools_that_compute_take_the_devices(tmp_path, tool, arguments):
+  done = commands.run(
+    *('--devices=cpu', '--device_ids=1,2'),
+    *(text.format(tmp_path) for text in arguments),
+    program=('-m', f'inception_jax.tools.{tool}'),
+    devices=2,
+  )
+  assert done.returncode == 2
+  assert done.stderr.splitlines() == [
+    'error: --device_ids: there is no cpu device 2; there are 0, 1'
+  ]

@@ -29,6 +29,8 @@ def defined_flags(path) -> dict[str, list | type | None]:
   kinds |= {'DEFINE_integer': int, 'DEFINE_float': float}
   found = {}
   for node in ast.walk(ast.parse(path.read_text())):
+    if ast.unparse(node) == 'flags.adopt_module_key_flags(device_flags)':
+      found |= defined_flags(ROOT / 'inception_jax/runtime/device_flags.py')
     if not isinstance(node, ast.Call):
       continue
     function = ast.unparse(node.func).rpartition('.')[2]
