@@ -28,6 +28,13 @@ _EMA = 'config.ema_decay=0.9999'
 _ALL_DEVICES = 'device_ids (all visible devices compute)'
 _RECIPE = 'config=RECIPE (tools.migrate makes one of a YAML file)'
 
+# pytorch-cifar100's names of networks, of 32×32 images.
+_NETWORKS = {
+  'inceptionv3': 'cifar_inception_v3',
+  'inceptionv4': 'cifar_inception_v4',
+  'inceptionresnetv2': 'cifar_inception_resnet_v2',
+}
+
 COUNTERPARTS = {
   'aa': 'config.data.policy={}',
   'amp': _PRECISION,
@@ -174,6 +181,8 @@ def find(name: str, value: str, flags: Container[str]) -> str:
   text = COUNTERPARTS.get(name.replace('-', '_').lower(), '')
   if re.match(r'\w*', text)[0] not in flags:
     return ''
+  if text == _MODEL:
+    value = _NETWORKS.get(value, value)
   plain = re.fullmatch(r'[\w.+-]{1,80}', value)
   number = 'N' if "'" in text else ''
   return '--' + text.replace('{}', value if plain else number)

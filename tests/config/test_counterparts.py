@@ -5,22 +5,33 @@ import re
 from inception_jax.config import counterparts
 from inception_jax.config import defaults
 from inception_jax.config import serialization
+from inception_jax.models import architectures
 from tests.support.commands import ROOT
 
 
-def flags_of(tool: str) -> set[str]:
-  """Returns the flags that the text of a tool defines."""
-  text = (ROOT / f'inception_jax/tools/{tool}.py').read_text()
+def flags_of(module: str) -> set[str]:
+  """Returns the flags that the text of a module defines."""
+  text = (ROOT / f'inception_jax/{module}.py').read_text()
   return set(re.findall(r"(?:DEFINE_\w+|define_paths?)\(\s*'(\w+)'", text))
 
 
 def test_counterparts_exist():
   keys = {key for key, _ in serialization.flatten(defaults.get_config())}
-  known = {f'config.{key}' for key in keys} | flags_of('train')
-  known |= flags_of('export')
+  known = {f'config.{key}' for key in keys} | flags_of('tools/train')
+  known |= flags_of('tools/export') | flags_of('runtime/device_flags')
   for name, text in counterparts.COUNTERPARTS.items():
     for flag in re.findall(r'(?:^|--)([a-z]\w*(?:\.\w+)*)', text):
       assert flag in known, (name, flag)
+
+
+def test_networks_of_pytorch_cifar100_have_other_names():
+  for flag in ('net', 'model_name'):
+    found = counterparts.find(flag, 'inceptionresnetv2', {'config'})
+    name = found.removeprefix('--config.model.name=')
+    assert name == 'cifar_inception_resnet_v2'
+    assert name in architectures.ARCHITECTURES
+  found = counterparts.find('model', 'inception_v3', {'config'})
+  assert found == '--config.model.name=inception_v3'
 
 
 def test_counterparts_are_flags_of_the_command():
