@@ -61,7 +61,7 @@ def find(
     for recognize in recognizers:
       try:
         for one in recognize(path):
-          found.append(one._replace(why=one.why.replace(f'{path}/', '')))
+          found.append(one._replace(why=_below(path, one.why)))
       except errors.UserError as error:
         faults.extend(error.faults)
       except OSError as error:
@@ -78,6 +78,14 @@ def find(
       if len(found) == _MOST_ARCHIVES:
         break
   return found, list(dict.fromkeys(faults))
+
+
+def _below(folder: str, text: str) -> str:
+  """Returns the text with paths below the folder relative to it."""
+  for prefix in (os.path.abspath(folder), folder):
+    if f'{prefix}/' in text:
+      return text.replace(f'{prefix}/', '')
+  return text
 
 
 def only(recognizers: dict[str, Recognizer], data_dir: str) -> Found:

@@ -67,6 +67,13 @@ def test_auto_recognizes_each_kind_and_says_why(sets, caplog):
     assert why in line
 
 
+def test_what_was_seen_is_below_a_relative_folder(sets, caplog, monkeypatch):
+  caplog.set_level('INFO')
+  monkeypatch.chdir(sets)
+  assert auto('folder') == ('folder', 'folder')
+  assert caplog.messages[-1].endswith(' such as train/cat/a.png')
+
+
 def test_auto_finds_the_folder_that_the_source_needs(sets):
   data_dir = str(sets / 'tfds')
   assert auto(sets / 'tfds' / 'shapes') == ('tfds:shapes', data_dir)
