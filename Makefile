@@ -42,6 +42,10 @@
 # make parity-devices     losses of that network on one device and on four, in
 #                         float32 and float64, on the images in DATA=; half an
 #                         hour
+# make migration          what the users of MindSpore, MindCV, DeepSpark and
+#                         pytorch-cifar100 run, on CIFAR-10 in DATA= and
+#                         photographs of ImageNet in PHOTOS=, with repositories
+#                         in CLONES=; half an hour
 #
 # Fault tolerance and compilation for TPUs:
 # make soak           kills, signals, damaged files, a full disk, three
@@ -78,6 +82,7 @@ WORKDIR ?= runs/$(basename $(notdir $(CONFIG)))
 ARGS    ?=
 CLONES  ?=
 DATA    ?=
+PHOTOS  ?=
 VENV    := .venv
 RUN     := $(VENV)/bin/python
 FASHION := runs/learning/package
@@ -100,7 +105,7 @@ MALLOC   = $(shell ls /usr/lib/*/libtcmalloc_minimal.so.4 2>/dev/null | head -1)
 PIP     := -m pip install --quiet --disable-pip-version-check
 
 .PHONY: help train test test-fast golden lint parity parity-training \
-  parity-evaluation parity-augmentation parity-photos parity-pixels learning \
+  parity-evaluation parity-augmentation parity-photos parity-pixels migration learning \
   cifar10 parity-devices transfer soak soak-bucket fuzz fuzz-images bench bench-bad-images bench-checkpoint \
   bench-evaluation bench-compile \
   bench-export bench-fine-tune bench-loop bench-mindcv bench-start bench-step \
@@ -181,6 +186,12 @@ parity-devices: $(VENV)/ready
 	@test -n "$(DATA)" || { echo 'error: set DATA=, a folder of CIFAR-10' >&2; \
 	  exit 2; }
 	@JAX_PLATFORMS=cpu $(RUN) -m tests.parity.devices --data=$(DATA) $(ARGS)
+
+migration: $(VENV)/ready-test .venv-torch/ready .venv-mindspore/ready cpp malloc
+	@test -n "$(DATA)" -a -n "$(PHOTOS)" -a -n "$(CLONES)" || { echo \
+	  'error: set DATA=, PHOTOS= and CLONES=' >&2; exit 2; }
+	@$(RUN) -m tests.parity.migration --data=$(DATA) --photos=$(PHOTOS) \
+	  --clones=$(CLONES) $(ARGS)
 
 soak: $(VENV)/ready-test
 	@JAX_PLATFORMS=cpu $(RUN) -m tests.system.soak $(ARGS)
