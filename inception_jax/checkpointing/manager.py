@@ -146,7 +146,7 @@ class CheckpointManager(CheckpointDirectory):
     metrics: dict[str, float],
     network: dict[str, Any],
     config: dict[str, Any] | None = None,
-    data: dict[str, list] | None = None,
+    **facts,
   ) -> None:
     """Starts a save; returns as soon as the state is in host memory.
 
@@ -155,7 +155,8 @@ class CheckpointManager(CheckpointDirectory):
       metrics: of its evaluation; {} if there was none.
       network: see `metadata.to_dict`.
       config: of the training, resolved; None for imported weights.
-      data: size and digest of each of its splits, by description.
+      **facts: of the training, as JSON: 'data', size and digest of each split
+        by description, and 'seconds', see `goodput`.
 
     Raises:
       RunError: the previous save failed.
@@ -167,7 +168,7 @@ class CheckpointManager(CheckpointDirectory):
       raise RuntimeError(f'there is a checkpoint of step {step} already')
     arrays = to_host(state)
     record = dict(
-      step=step, metrics=metrics, network=network, config=config, data=data
+      step=step, metrics=metrics, network=network, config=config, **facts
     )
     self._steps.append(step)
     self._records[step] = record

@@ -33,6 +33,7 @@ TIMES = (
   'ms_per_step',
   'sec_per_epoch',
   'data_wait',
+  'goodput',
 )
 
 

@@ -7,6 +7,7 @@ import jax
 from inception_jax.runtime import lock
 from inception_jax.runtime import preemption
 from inception_jax.runtime.preemption import Preempted
+from inception_jax.training import goodput
 from inception_jax.training import restore
 from inception_jax.training import run as run_lib
 from inception_jax.training.session import Session
@@ -58,6 +59,7 @@ def train(config, workdir: str, mesh: jax.sharding.Mesh) -> dict[str, float]:
         session.save_if_due(step, state, scores, stop)
         if stop:
           raise Preempted(f'step {step} of {run.plan.total}')
+      log.info('%s', goodput.describe(session.seconds()))
   if run.reached_target(scores):
     target = config.stop_at_top1
     log.info('step %d reaches stop_at_top1=%s', step, target)

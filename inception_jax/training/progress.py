@@ -77,6 +77,11 @@ class Progress:
     """Throughput of the whole training in this process."""
     return self._whole.images_per_sec
 
+  @property
+  def seconds(self) -> tuple[float, float]:
+    """Those of this process's steps; of these, those of waiting for data."""
+    return self._whole.seconds, self._whole.waited
+
   def check_divergence(self, step: int) -> list[dict]:
     """Waits for all steps up to `step`, and checks them.
 

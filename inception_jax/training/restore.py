@@ -11,6 +11,7 @@ from inception_jax.checkpointing import compatibility
 from inception_jax.checkpointing.manager import CheckpointManager
 from inception_jax.runtime import metrics_file
 from inception_jax.runtime.process import is_primary
+from inception_jax.training import goodput
 from inception_jax.training import train_state
 from inception_jax.training.run import Run
 from inception_jax.training.train_state import TrainState
@@ -26,6 +27,7 @@ class Start:
     step: steps done.
     state: after that step; None if the run is complete.
     scores: of the evaluation after that step; {} if there was none.
+    seconds: what the time until then went to; see `goodput`.
     complete: whether no step and no evaluation is left.
     changed: whether the config differs from that of the checkpoint.
   """
@@ -33,6 +35,7 @@ class Start:
   step: int = 0
   state: TrainState | None = None
   scores: dict[str, Any] = dataclasses.field(default_factory=dict)
+  seconds: dict[str, float] = dataclasses.field(default_factory=dict)
   complete: bool = False
   changed: bool = False
 
@@ -68,7 +71,9 @@ def restore_or_initialize(run: Run, checkpoints: CheckpointManager) -> Start:
   state = trees.restore(
     vars(run.trainer_of(step).abstract), arrays, checkpoints.path(step)
   )
-  return Start(step, TrainState(**state), scores, changed=changed)
+  seconds = record.get('seconds')
+  seconds = seconds if goodput.is_totals(seconds) else {}
+  return Start(step, TrainState(**state), scores, seconds, changed=changed)
 
 
 def _repair_metrics(workdir: str, checkpoints: CheckpointManager) -> None:

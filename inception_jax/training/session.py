@@ -18,6 +18,7 @@ from inception_jax.runtime.preemption import Preempted
 from inception_jax.runtime.profiler import Profiler
 from inception_jax.runtime.watchdog import Watchdog
 from inception_jax.training import feed
+from inception_jax.training import goodput
 from inception_jax.training import growth
 from inception_jax.training import unfreezing
 from inception_jax.training.divergence import DivergenceMonitor
@@ -32,7 +33,7 @@ log = logging.getLogger(__name__)
 class Session(contextlib.ExitStack):
   """Feeds, logs, evaluates, saves and watches the steps of a training.
 
-  Each method does one thing and can be left out of a loop of one's own.
+  Each method can be left out of a loop of one's own.
   """
 
   def __init__(
@@ -44,11 +45,7 @@ class Session(contextlib.ExitStack):
   ):
     """Compiles the steps; they and the data continue after `start`.
 
-    Args:
-      run: the run.
-      start: where it starts.
-      checkpoints: of the run.
-      check_lock: raises RunError if the workdir is not ours any more.
+    `check_lock` raises RunError if the workdir is not ours any more.
     """
     super().__init__()
     config = run.config
@@ -56,7 +53,7 @@ class Session(contextlib.ExitStack):
     self._checkpoints, self._check_lock = checkpoints, check_lock
     self._any_process = sharding.any_process(run.mesh)
     self._steps, self._divergence, self._image_size = {}, {}, 0
-    self._warned = False
+    self._warned, self._goodput = False, goodput.Goodput(start.seconds)
     batches, self._evaluator = feed.open_feed(run, start)
     if start.step < run.plan.total:
       self._batches = sharding.prefetch_to_devices(run.mesh, batches)
@@ -65,7 +62,8 @@ class Session(contextlib.ExitStack):
     for phase, steps in unfreezing.phases(run.plan, start.step).items():
       trainer = run.trainers[phase]
       sizes = growth.image_sizes(config.data, run.plan, steps)
-      self._steps[phase] = trainer.compile_sizes(sizes)
+      with self._goodput.counted(goodput.COMPILING):
+        self._steps[phase] = trainer.compile_sizes(sizes)
       self._divergence[phase] = DivergenceMonitor(
         trainer.model,
         config.data,
@@ -94,6 +92,7 @@ class Session(contextlib.ExitStack):
       Profiler(run.workdir, first_traced, run.plan.profile)
     )
     self.enter_context(self._watchdog.watching())
+    self._goodput.started()
     return self
 
   def next_batch(self, step: int) -> dict[str, jax.Array]:
@@ -115,11 +114,7 @@ class Session(contextlib.ExitStack):
     return self._steps[self._phase(step)][size](state, batch)
 
   def count(self, sums: dict[str, jax.Array]) -> None:
-    """Counts the step just dispatched, whose metrics will be `sums`.
-
-    Raises:
-      RunError: a checkpoint could not be saved.
-    """
+    """Counts the step just dispatched; raises RunError if a save failed."""
     self._progress.add(sums)
     self._watchdog.step_done()
     self._checkpoints.check_for_errors()
@@ -132,7 +127,9 @@ class Session(contextlib.ExitStack):
     """
     plan = self._run.plan
     if plan.due(plan.log_every, step):
-      self._writer.write(step, 'train', self._progress.report(step))
+      values = self._progress.report(step)
+      values['goodput'] = goodput.share(self.seconds())
+      self._writer.write(step, 'train', values)
       monitor = self._divergence[self._phase(step)]
       norms = monitor.norms_by_stage(self._progress.norms)
       self._writer.write_scalars(step, norms)
@@ -151,7 +148,8 @@ class Session(contextlib.ExitStack):
       return {}
     self._progress.check_divergence(step)
     try:
-      evaluation = self._evaluate(step, state)
+      with self._goodput.counted(goodput.EVALUATION):
+        evaluation = self._evaluate(step, state)
     except Preempted:  # evaluated after the resume
       return {}
     evaluation.scores['images_per_sec'] = self._progress.images_per_sec
@@ -172,7 +170,8 @@ class Session(contextlib.ExitStack):
     due = step and (plan.due(plan.eval_every, step) or step >= plan.total)
     if self._start.scores or not due:
       return self._start.scores
-    evaluation = self._evaluate(step, self._start.state)
+    with self._goodput.counted(goodput.EVALUATION):
+      evaluation = self._evaluate(step, self._start.state)
     evaluation.scores['images_per_sec'] = math.nan
     self._write_evaluation(step, evaluation)
     self._checkpoints.add_metrics(step, evaluation.scores)
@@ -192,9 +191,8 @@ class Session(contextlib.ExitStack):
   ) -> None:
     """Starts to save a checkpoint if it is due, best, last, or before a stop.
 
-    Raises:
-      FloatingPointError: training diverged.
-      RunError: the save before it failed, or the workdir is gone.
+    Raises FloatingPointError if the training diverged, RunError if the save
+    before it failed or the workdir is gone.
     """
     plan = self._run.plan
     if (
@@ -204,14 +202,20 @@ class Session(contextlib.ExitStack):
       or plan.due(plan.checkpoint_every, step)
     ):
       self._progress.check_divergence(step)
-      self._check_lock()
-      self._checkpoints.save(
-        vars(state),
-        scores,
-        self._run.network,
-        self._run.config.to_dict(),
-        self._run.data,
-      )
+      with self._goodput.counted(goodput.SAVING):
+        self._check_lock()
+        self._checkpoints.save(
+          vars(state),
+          scores,
+          self._run.network,
+          self._run.config.to_dict(),
+          data=self._run.data,
+          seconds=self.seconds(),
+        )
+
+  def seconds(self) -> dict[str, float]:
+    """Returns those of all starts by kind; see `goodput.Goodput`."""
+    return self._goodput.totals(*self._progress.seconds)
 
   def _phase(self, step: int) -> int:
     return unfreezing.phase(self._run.plan, step)
