@@ -2,11 +2,11 @@
 
 from inception_jax.config import validation
 from inception_jax.data import balance
+from inception_jax.data import choices
 from inception_jax.data import views
 from inception_jax.data.augment import colors
 from inception_jax.data.augment import policies
 from inception_jax.data.sources import registry
-from inception_jax.models import card
 
 TRAIN_CROPS = ('resized', 'tensorflow', 'random', 'none')
 
@@ -22,7 +22,7 @@ RANGES = {
   'data.max_pixels': validation.AT_LEAST_1,
   'data.shuffle_buffer': validation.AT_LEAST_1,
   'data.workers': (lambda v: 0 <= v < 2**12, 'at least 0 and below 4096'),
-  'data.interpolation': validation.one_of(card.INTERPOLATIONS),
+  'data.interpolation': validation.one_of(choices.INTERPOLATIONS),
   'data.train_crop': validation.one_of(TRAIN_CROPS),
   'data.crop_area': _UP_TO_1,
   'data.crop_ratio': _RANGE,
@@ -46,9 +46,9 @@ RANGES = {
   'data.erase_with': validation.one_of(('mean', 'noise')),
   'data.mixup': validation.NOT_NEGATIVE,
   'data.cutmix': validation.NOT_NEGATIVE,
-  'data.eval_crop_mode': validation.one_of(card.CROP_MODES),
-  'data.exif': validation.one_of(card.EXIF_MODES),
-  'data.background': card.BACKGROUND,
+  'data.eval_crop_mode': validation.one_of(choices.CROP_MODES),
+  'data.exif': validation.one_of(choices.EXIF_MODES),
+  'data.background': choices.BACKGROUND,
   'data.eval_protocol': validation.one_of(views.PROTOCOLS),
   'data.eval_crop_fraction': (lambda v: 0 < v <= 1, 'above 0, at most 1'),
   'data.channels': (lambda v: v in (1, 3), '1 or 3'),

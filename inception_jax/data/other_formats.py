@@ -1,10 +1,10 @@
 """Decoding images that are no JPEGs, in TensorFlow's graph or by Pillow."""
 
 from inception_jax.data import canvas
+from inception_jax.data import choices
 from inception_jax.data import headers
 from inception_jax.data import pillow
 from inception_jax.data.lazy import tf
-from inception_jax.models import card
 
 
 def decode(image, data, python: bool):
@@ -15,7 +15,7 @@ def decode(image, data, python: bool):
     data: `config.data`.
     python: as in `headers.check`.
   """
-  background = card.rgb(data.background)
+  background = choices.rgb(data.background)
   found = headers.check(image, data.max_pixels, python, background)
   tensorflow = lambda: _by_tensorflow(found, background)
   if not python:

@@ -47,21 +47,28 @@ def decode(
   except UnidentifiedImageError:  # whose message names `file`
     raise ValueError('damaged, or of a kind that Pillow cannot read') from None
   with opened as image:
-    width, height = image.size
-    if width * height > limit:
-      raise ValueError(f'{width}×{height} is more than data.max_pixels={limit}')
-    if image.mode in ('F', 'I'):
-      raise ValueError(
-        'pixels of 32 bits, signed or of floating point are not read: convert '
-        'them to 8 or 16 bits'
-      )
-    image = of_8_bits(image)
-    if upright:
-      image = ImageOps.exif_transpose(image)
-    if background is not None and image.has_transparency_data:
-      under = Image.new('RGBA', image.size, tuple(background))
-      image = Image.alpha_composite(under, image.convert('RGBA'))
-    return np.asarray(image.convert('RGB'))
+    return to_rgb(image, limit, background, upright)
+
+
+def to_rgb(
+  image: Image.Image, limit: int, background: bytes | None, upright: bool
+) -> np.ndarray:
+  """Returns an image of Pillow's, maybe not loaded yet, as `decode` does."""
+  width, height = image.size
+  if width * height > limit:
+    raise ValueError(f'{width}×{height} is more than data.max_pixels={limit}')
+  if image.mode in ('F', 'I'):
+    raise ValueError(
+      'pixels of 32 bits, signed or of floating point are not read: convert '
+      'them to 8 or 16 bits'
+    )
+  image = of_8_bits(image)
+  if upright:
+    image = ImageOps.exif_transpose(image)
+  if background is not None and image.has_transparency_data:
+    under = Image.new('RGBA', image.size, tuple(background))
+    image = Image.alpha_composite(under, image.convert('RGBA'))
+  return np.asarray(image.convert('RGB'))
 
 
 def of_8_bits(image: Image.Image) -> Image.Image:

@@ -1,6 +1,6 @@
 """Resizing on the host, with Pillow or in TensorFlow's graph.
 
-`data.interpolation` is one of `models.card.INTERPOLATIONS`:
+`data.interpolation` is one of `data.choices.INTERPOLATIONS`:
   bilinear, bicubic: Pillow's, antialiased.
   area, nearest: TensorFlow's.
   opencv_bilinear: OpenCV's INTER_LINEAR, that of MindSpore and MindCV, without

@@ -42,7 +42,7 @@ def normalize(
   """Returns uint8 images, None: `sample_images`, as float32 [n, S, S, C]."""
   if images is None:
     images = sample_images(card.input_size, len(card.mean))
-  return np.asarray(transforms.normalize(images, card_lib.to_config(card)))
+  return transforms.normalize(images, card_lib.to_config(card))
 
 
 def compare(

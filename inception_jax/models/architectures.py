@@ -3,6 +3,8 @@
 import dataclasses
 import functools
 from typing import Any
+from typing import TypedDict
+from typing import Unpack
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +14,7 @@ from inception_jax.models import layers
 from inception_jax.models import network as network_lib
 from inception_jax.models import precision as precision_lib
 from inception_jax.models import specs
+from inception_jax.models.card import Card
 from inception_jax.models.network_config import NetworkConfig
 from inception_jax.models.networks import cifar
 from inception_jax.models.networks import inception_resnet
@@ -68,6 +71,7 @@ def create(
   precision: str = 'float32',
   frozen: tuple[str, ...] = (),
   replicas: int = 1,
+  card: Card | None = None,
 ) -> network_lib.Inception:
   """Builds a network as a linen module.
 
@@ -76,7 +80,8 @@ def create(
   fraction of features dropped before the classifier; `drop_path_rate` the
   probability, in training, that the last residual block drops its branches for
   an image, to which it rises linearly from the first block's 0; `precision` is
-  one of `precision.PRECISIONS`; for the other options see `LayerOptions`.
+  one of `precision.PRECISIONS`; `card` is `model.card`, None: the published
+  one; for the other options see `LayerOptions`.
   """
   architecture = ARCHITECTURES[network.name]
   return network_lib.Inception(
@@ -99,6 +104,7 @@ def create(
       frozen=frozen,
       replicas=replicas,
     ),
+    card=card or architecture.card,
   )
 
 
@@ -114,8 +120,28 @@ def _init_shapes(model: network_lib.Inception, image_shape) -> dict[str, Any]:
   return jax.eval_shape(model.init, jax.random.key(0), images)
 
 
+class ModelOptions(TypedDict, total=False):
+  """The options of `create_model`: those of `NetworkConfig` and `create`."""
+
+  stem: str
+  width: float
+  aux_head: bool
+  aux_batch_norm: bool
+  head_batch_norm: bool
+  bn_epsilon: float
+  count_include_pad: bool
+  dropout_rate: float
+  drop_path_rate: float
+  bn_momentum: float
+  kernel_init: str
+  precision: str
+  frozen: tuple[str, ...]
+  replicas: int
+  card: Card | None
+
+
 def create_model(
-  name: str, num_classes: int = 1000, **kwargs
+  name: str, num_classes: int = 1000, **kwargs: Unpack[ModelOptions]
 ) -> network_lib.Inception:
   """Builds a network of the family by name; see `create` for the result.
 
@@ -127,14 +153,36 @@ def create_model(
       ones: stem ('imagenet' or 'small'), width, aux_head, aux_batch_norm,
       head_batch_norm, bn_epsilon, count_include_pad; and those of `create`:
       dropout_rate, drop_path_rate, bn_momentum, kernel_init, precision, frozen,
-      replicas.
+      replicas, card.
 
   Raises:
-    UserError: there is no such network.
+    UserError: there is no such network or option, or it has no such stem.
   """
+  fields = {field.name for field in dataclasses.fields(NetworkConfig)}
+  options: dict[str, Any] = dict(kwargs)
+  overrides = {key: options.pop(key) for key in fields & options.keys()}
+  check_name(name)
+  faults = [
+    f'create_model has no option {key!r}: expected one of '
+    f'{", ".join(ModelOptions.__annotations__)}'
+    for key in options.keys() - ModelOptions.__annotations__.keys()
+  ]
+  stems = ARCHITECTURES[name].stems
+  if (stem := overrides.get('stem', default_stem(name))) not in stems:
+    faults.append(f'stem={stem!r}: {name} has {", ".join(stems)}')
+  if overrides.get('aux_head') and not ARCHITECTURES[name].aux_after:
+    faults.append(f'aux_head: {name} has no auxiliary head')
+  precision = options.get('precision', 'float32')
+  if precision not in precision_lib.PRECISIONS:
+    known = ', '.join(precision_lib.PRECISIONS)
+    faults.append(f'precision={precision!r}: expected one of {known}')
+  if faults:
+    raise UserError(*faults)
+  return create(published(name, num_classes, **overrides), **options)
+
+
+def check_name(name: str) -> None:
+  """Raises UserError if there is no such network."""
   if name not in ARCHITECTURES:
     known = ', '.join(ARCHITECTURES)
     raise UserError(f'model {name!r}: expected one of {known}')
-  fields = {field.name for field in dataclasses.fields(NetworkConfig)}
-  overrides = {key: kwargs.pop(key) for key in fields & kwargs.keys()}
-  return create(published(name, num_classes, **overrides), **kwargs)

@@ -1,28 +1,12 @@
 """Cards: how images are prepared for a network."""
 
 import dataclasses
-import re
 
 from ml_collections import ConfigDict
+import numpy as np
 
-CROP_MODES = (
-  'central',
-  'tf_central',
-  'short_side',
-  'mindspore_short_side',
-  'squash',
-)
-INTERPOLATIONS = (
-  'bilinear',
-  'bicubic',
-  'area',
-  'nearest',
-  'opencv_bilinear',
-  'tf1_bilinear',
-)
-EXIF_MODES = ('ignore', 'apply')
-# What becomes of transparency; beside it, colors as '#rrggbb'.
-BACKGROUNDS = {'none': None, 'black': bytes(3), 'white': b'\xff' * 3}
+from inception_jax.data import evaluation_images
+
 # Without a config, larger images are not decoded.
 MAX_PIXELS = 80_000_000
 
@@ -45,8 +29,8 @@ class Card:
       (torchvision's); 'mindspore_short_side', the same with MindSpore's
       rounding of longer side and center; 'squash', the whole image.
     crop_fraction: that fraction.
-    interpolation: how evaluation resizes, one of `INTERPOLATIONS`; see
-      `data.resize`.
+    interpolation: how evaluation resizes, one of
+      `data.choices.INTERPOLATIONS`; see `data.resize`.
     exif: what becomes of the EXIF orientation of JPEGs: 'ignore', as in timm's
       and torchvision's loaders, or 'apply'.
     background: what is under transparent pixels: 'white', 'black' or '#rrggbb';
@@ -68,31 +52,21 @@ class Card:
     """Height, width and channels of the network's input."""
     return self.input_size, self.input_size, len(self.mean)
 
+  def preprocess(self, images: evaluation_images.Images) -> np.ndarray:
+    """Returns images as evaluation passes them to the network.
 
-def rgb(background: str) -> bytes | None:
-  """Returns the color of a `Card.background`, None of 'none'.
+    Args:
+      images: a path; the bytes of a file; a PIL image; uint8 [H, W, 3] or
+        [H, W, 1]; a batch of these, uint8 [B, H, W, C]; or a list of any of
+        them, of any sizes.
 
-  Raises:
-    ValueError: it is not one.
-  """
-  if background in BACKGROUNDS:
-    return BACKGROUNDS[background]
-  if not re.fullmatch('#[0-9a-fA-F]{6}', background):
-    raise ValueError(f'{background!r} is no background')
-  return bytes.fromhex(background[1:])
+    Returns:
+      float32 [B, S, S, C], where a single image has B = 1.
 
-
-def is_background(background: str) -> bool:
-  """Whether `rgb` takes it."""
-  try:
-    rgb(background)
-  except ValueError:
-    return False
-  return True
-
-
-# The check of a key, and what it accepts.
-BACKGROUND = is_background, f'{", ".join(BACKGROUNDS)} or #rrggbb'
+    Raises:
+      UserError: what cannot be read, a line for each.
+    """
+    return evaluation_images.prepare(images, to_config(self))
 
 
 def of_channels(card: Card, channels: int) -> Card:

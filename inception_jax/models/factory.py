@@ -78,6 +78,7 @@ def build(config, num_classes: int, replicas: int = 1) -> network_lib.Inception:
     precision=config.precision,
     frozen=frozen,
     replicas=replicas,
+    card=card_lib.from_config(config.data),
   )
 
 

@@ -10,8 +10,8 @@ import dataclasses
 from typing import Any
 
 from inception_jax.config import validation
+from inception_jax.data import choices
 from inception_jax.errors import UserError
-from inception_jax.models import card as card_lib
 from inception_jax.models.architectures import ARCHITECTURES
 from inception_jax.models.card import Card
 from inception_jax.models.network_config import NetworkConfig
@@ -48,11 +48,11 @@ _RANGES = {
     lambda v: len(v) in (1, 3) and 0 < min(v) <= max(v) < 2**31,
     '1 or 3 numbers above 0',
   ),
-  'card.crop_mode': validation.one_of(card_lib.CROP_MODES),
+  'card.crop_mode': validation.one_of(choices.CROP_MODES),
   'card.crop_fraction': (lambda v: 0 < v <= 1, 'above 0, at most 1'),
-  'card.interpolation': validation.one_of(card_lib.INTERPOLATIONS),
-  'card.exif': validation.one_of(card_lib.EXIF_MODES),
-  'card.background': card_lib.BACKGROUND,
+  'card.interpolation': validation.one_of(choices.INTERPOLATIONS),
+  'card.exif': validation.one_of(choices.EXIF_MODES),
+  'card.background': choices.BACKGROUND,
   'card.bn_epsilon': validation.POSITIVE,
   f'card.{_CLASS_OFFSET}': (lambda v: v == 0, '0'),
 }

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from inception_jax.models import initializers
 from inception_jax.models.blocks import stage
+from inception_jax.models.card import Card
 from inception_jax.models.layers import LayerOptions
 from inception_jax.models.specs import Pool
 from inception_jax.models.specs import conv
@@ -122,6 +123,7 @@ class Inception(nn.Module):
     dropout_rate: fraction of features dropped before the last dense layer.
     drop_path_rate: see `create`.
     options: see `LayerOptions`.
+    card: how images are prepared for it; changes nothing that it computes.
   """
 
   table: tuple[tuple[str, Any], ...]
@@ -133,6 +135,7 @@ class Inception(nn.Module):
   dropout_rate: float = 0.0
   drop_path_rate: float = 0.0
   options: LayerOptions = LayerOptions()
+  card: Card = Card()
 
   @nn.compact
   def __call__(self, images, train: bool = False):

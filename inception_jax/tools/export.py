@@ -42,6 +42,7 @@ from ml_collections import config_flags
 import numpy as np
 
 from inception_jax.data import bad_images
+from inception_jax.data import choices
 from inception_jax.data import image_files
 from inception_jax.distributed import sharding
 from inception_jax.errors import UserError
@@ -186,8 +187,8 @@ def _check_flags(workdir: str, output: str, mindspore: str) -> None:
     taken = [x for x, known in formats.FORMATS.items() if flag in known.options]
     if file_format and name not in taken:
       faults.append(f'--{flag} applies only to --format={", ".join(taken)}')
-  if _BACKGROUND.value and not card_lib.is_background(_BACKGROUND.value):
-    expected = card_lib.BACKGROUND[1]
+  if _BACKGROUND.value and not choices.is_background(_BACKGROUND.value):
+    expected = choices.BACKGROUND[1]
     faults.append(f'--background={_BACKGROUND.value}: expected {expected}')
   if calibration and not os.path.exists(calibration):
     faults.append(f'--calibration={calibration}: no such folder')

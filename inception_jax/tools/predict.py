@@ -25,6 +25,7 @@ from scipy import special
 
 from inception_jax.checkpointing import lookup
 from inception_jax.data import bad_images
+from inception_jax.data import choices
 from inception_jax.data import image_files
 from inception_jax.data import pipeline
 from inception_jax.data.augment import transforms
@@ -86,8 +87,8 @@ def main(paths: list[str]) -> dict[str, Any]:
   given = [_WORKDIR.value, _ARTIFACT.value, lookup.is_path(_CHECKPOINT.value)]
   if sum(map(bool, given)) != 1:
     faults.append('give one of --workdir=, --checkpoint=PATH and --artifact=')
-  if _BACKGROUND.value and not card_lib.is_background(_BACKGROUND.value):
-    expected = card_lib.BACKGROUND[1]
+  if _BACKGROUND.value and not choices.is_background(_BACKGROUND.value):
+    expected = choices.BACKGROUND[1]
     faults.append(f'--background={_BACKGROUND.value}: expected {expected}')
   faults += [f'{p}: no such file' for p in paths if not os.path.exists(p)]
   if faults:
@@ -168,7 +169,7 @@ def _logits(paths, classify, card, failed) -> Iterator[tuple[str, Any]]:
       rows = np.zeros((size, *card.image_shape), np.uint8)
       for row, image in zip(rows, good, strict=False):
         row[:] = image
-      logits = iter(classify(np.asarray(transforms.normalize(rows, data))))
+      logits = iter(classify(transforms.normalize(rows, data)))
       for path, image in zip(batch, images, strict=True):
         yield path, None if image is None else next(logits)
 

@@ -211,7 +211,7 @@ class Pretrained(NamedTuple):
   Attributes:
     model: the linen module.
     variables: {'params', 'batch_stats'}, float32.
-    card: how images must be prepared: `(image − card.mean) / card.std`.
+    card: `model.card`: how images are prepared, by `card.preprocess(images)`.
   """
 
   model: Inception
@@ -239,10 +239,11 @@ def load_pretrained(path: str, num_classes: int | None = None) -> Pretrained:
   network, card = weights.network, weights.card
   if num_classes not in (None, network.num_classes):
     network = dataclasses.replace(network, num_classes=num_classes)
-    model = architectures.create(network)
+    model = architectures.create(network, card=card)
     images = jnp.zeros((1, *card.image_shape))
     init = lambda: model.init(jax.random.key(0), images)
     fresh = sharding.jit_init(init, sharding.replicated(mesh))()
     return Pretrained(model, transfer.transfer(fresh, weights), card)
   variables = jax.tree.map(jnp.asarray, weights.variables)
-  return Pretrained(architectures.create(network), variables, card)
+  model = architectures.create(network, card=card)
+  return Pretrained(model, variables, card)

@@ -99,7 +99,8 @@ def missing_names(spans):
   for span in spans:
     if match := re.match(r'(?:config\.)?([a-z_]+\.[a-z_]+)\b', span):
       key, group = match[1], match[1].partition('.')[0]
-      if group in groups and f'config.{key}' not in KEYS:
+      is_key = span != 'model.card'  # the network's attribute
+      if is_key and group in groups and f'config.{key}' not in KEYS:
         missing.append(span)
     if span.startswith('--config.'):
       key = span.partition('=')[0].removeprefix('--')

@@ -2,13 +2,10 @@
 
 import re
 
-import jax
-import jax.numpy as jnp
 import pytest
 import yaml
 
 import inception_jax
-from inception_jax.models import architectures
 from tests.support import pages
 from tests.support.commands import ROOT
 
@@ -115,40 +112,3 @@ def test_the_citation_is_of_this_version():
   assert 'Apache License' in (ROOT / 'LICENSE').read_text()
   required = {'cff-version', 'message', 'title', 'authors'}
   assert required <= citation.keys()
-
-
-def zoo():
-  """Returns {network: [parameters], FLOPs} of README's table."""
-  rows = re.findall(
-    r'^\| `(\w+)` \| (\d+)×\d+ \| ([\d, ]+) \| ([\d.]+) G \|',
-    (ROOT / 'README.md').read_text(),
-    re.M,
-  )
-  return {
-    name: (int(size), parameters.split(', '), float(flops))
-    for name, size, parameters, flops in rows
-  }
-
-
-def test_the_readme_has_every_network():
-  names = architectures.ARCHITECTURES
-  # Other tests add networks of their own.
-  assert list(zoo()) == [name for name in names if not name.startswith('tin')]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize('name', zoo())
-def test_parameters_and_flops_are_those_of_the_readme(name):
-  size, parameters, flops = zoo()[name]
-  assert size == architectures.ARCHITECTURES[name].card.input_size
-  images = jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32)
-  classes = 100 if name.startswith('cifar') else 1000
-  for stated, aux_head in zip(parameters, (False, True), strict=False):
-    model = architectures.create_model(name, classes, aux_head=aux_head)
-    shapes = jax.eval_shape(model.init, jax.random.key(0), images)
-    count = sum(leaf.size for leaf in jax.tree.leaves(shapes['params']))
-    assert f'{count:,}' == stated
-    if not aux_head:
-      lowered = jax.jit(model.apply).lower(shapes, images)
-      counted = lowered.cost_analysis()['flops']
-      assert f'{counted / 1e9:.1f}' == f'{flops:.1f}'

@@ -74,6 +74,7 @@ def test_without_a_classifier_the_pooled_features_are_returned(headless):
   images = jax.random.normal(jax.random.key(0), (2, *card.image_shape))
   features, aux = model.apply(restored, images)
   end_points = inception_jax.features(model, restored, images)
+  assert model.card == card
   assert aux is None and features.dtype == jnp.float32
   np.testing.assert_array_equal(features, end_points['pooled'])
   np.testing.assert_allclose(
@@ -93,6 +94,7 @@ def test_a_classifier_is_dropped_or_added(finished_run, headless):
 
   folder, variables = headless
   model, restored, _ = inception_jax.load_pretrained(str(folder), num_classes=3)
+  assert model.card == full.card
   logits, _ = model.apply(restored, images)
   assert logits.shape == (2, 3)
   assert restored['params'].pop('head')['dense']['kernel'].any()

@@ -6,6 +6,7 @@ the key alone, which the training step folds from the seed and its number.
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from inception_jax.data.augment import colors
 from inception_jax.data.augment import policies
@@ -14,10 +15,15 @@ from inception_jax.data.augment.image_ops import warp
 
 
 def normalize(images, data):
-  """Returns (x − mean) / std in float32, of [B, S, S, C] in 0…255."""
-  mean = jnp.asarray(data.mean, jnp.float32)
-  std = jnp.asarray(data.std, jnp.float32)
-  return (images.astype(jnp.float32) - mean) / std
+  """Returns (x − mean) / std in float32, of [B, S, S, C] in 0…255.
+
+  Of a numpy array, numpy computes it, to the last bit as XLA does: that divides
+  by a row of numbers as it is written here.
+  """
+  shape = (1,) * (images.ndim - 1) + (-1,)  # under strict promotion of ranks
+  mean = np.asarray(data.mean, np.float32).reshape(shape)
+  std = np.asarray(data.std, np.float32).reshape(shape)
+  return (images.astype(np.float32) - mean) * (np.float32(1) / std)
 
 
 def train_batch(key, batch, data, num_classes: int):
