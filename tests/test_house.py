@@ -15,6 +15,7 @@ PACKAGE = ROOT / 'inception_jax'
 ROOMS = (
   'errors',
   'inputs',
+  'extras',
   'config',
   'trees',
   'metrics',

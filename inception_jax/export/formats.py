@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from inception_jax import extras
 from inception_jax.errors import RunError
 from inception_jax.errors import UserError
 from inception_jax.export import artifact
@@ -40,6 +41,7 @@ class _Runnable(Format):
     portable: whether readers support only standard operations, or gain nothing
       from a choice of operations by platform (TensorFlow).
     converts: whether `file` makes float16 of a network of float32.
+    packages: optional modules that it needs.
     options, bound: see `Format`.
   """
 
@@ -47,8 +49,12 @@ class _Runnable(Format):
   ending: str = ''
   portable: bool = True
   converts: bool = False
+  packages: tuple[str, ...] = ()
   options: frozenset[str] = Format.options
   bound: float = Format.bound
+
+  def cannot_save(self, mindspore):
+    return ''.join(extras.missing(*self.packages))
 
   def save(self, weights, path, step, options=DEFAULTS):
     int8 = 'calibration' in self.options
@@ -164,12 +170,14 @@ class _Hub(Format):
 
 _HALF = Format.options | {'precision'}
 _OUTPUTS = _HALF | {'outputs'}
+_LITERT = ('ai_edge_litert',)
 _INT8 = Format.options | {'calibration'}
 FORMATS: dict[str, Format] = {
   'onnx': _Runnable(
     onnx_file,
     '.onnx',
     converts=True,
+    packages=('jax2onnx', 'onnx', 'onnxruntime'),
     options=_OUTPUTS | {'softmax', 'preprocess'},
   ),
   'stablehlo': _Runnable(
@@ -180,8 +188,12 @@ FORMATS: dict[str, Format] = {
   ),
   # It always has probabilities, and a signature with the preprocessing.
   'savedmodel': _Runnable(saved_model, options=_OUTPUTS),
-  'litert': _Runnable(litert_file, '.tflite', converts=True, options=_HALF),
-  'litert_int8': _Runnable(litert_file, '.tflite', options=_INT8, bound=0.1),
+  'litert': _Runnable(
+    litert_file, '.tflite', converts=True, packages=_LITERT, options=_HALF
+  ),
+  'litert_int8': _Runnable(
+    litert_file, '.tflite', packages=_LITERT, options=_INT8, bound=0.1
+  ),
   'timm': _WeightFile('timm', '.safetensors'),
   # It has no metadata, hence no size.
   'mindcv': _WeightFile('mindcv', '.ckpt', options=frozenset()),

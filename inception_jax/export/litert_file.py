@@ -12,6 +12,7 @@ import zipfile
 
 import numpy as np
 
+from inception_jax import extras
 from inception_jax.export import metadata
 from inception_jax.export import operations
 from inception_jax.weights import limits
@@ -93,7 +94,8 @@ def _model(path: str) -> bytes:
 
 def load(path: str, trust: bool):
   """Returns `Artifact.run`."""
-  from ai_edge_litert import interpreter
+  with extras.imports():
+    from ai_edge_litert import interpreter
 
   model = _model(path)
   if not trust:

@@ -13,6 +13,7 @@ import tempfile
 
 import numpy as np
 
+from inception_jax import extras
 from inception_jax.export import metadata
 from inception_jax.export import operations
 
@@ -34,7 +35,8 @@ def save(
   With `preprocess`, as one of NHWC uint8 images, which it normalizes. With
   `half`, weights and activations are float16; images and outputs stay float32.
   """
-  import onnx
+  with extras.imports():
+    import onnx
 
   model = _trace(apply, variables, card)
   if half:
@@ -52,9 +54,11 @@ def _trace(apply, variables, card):
   """Returns `apply` of NCHW images as an optimized `onnx.ModelProto`."""
   import jax
   import jax.numpy as jnp
-  import jax2onnx
-  import onnx
-  import onnxruntime
+
+  with extras.imports():
+    import jax2onnx
+    import onnx
+    import onnxruntime
 
   images = jax.ShapeDtypeStruct((1, *card.image_shape), jnp.float32)
   names = []
@@ -93,8 +97,9 @@ def _trace(apply, variables, card):
 
 def _to_float16(model):
   """Returns a model that computes in float16."""
-  from onnxruntime.transformers import float16
-  from onnxruntime.transformers import onnx_model
+  with extras.imports():
+    from onnxruntime.transformers import float16
+    from onnxruntime.transformers import onnx_model
 
   half = float16.convert_float_to_float16(model, keep_io_types=True)
   sorted_model = onnx_model.OnnxModel(half)
@@ -104,9 +109,10 @@ def _to_float16(model):
 
 def _normalize_inside(model, card) -> None:
   """Replaces the input `images` by `pixels`, in place."""
-  from onnx import TensorProto
-  from onnx import helper
-  from onnx import numpy_helper
+  with extras.imports():
+    from onnx import TensorProto
+    from onnx import helper
+    from onnx import numpy_helper
 
   graph, (size, _, channels) = model.graph, card.image_shape
   shape = ['B', size, size, channels]
@@ -128,7 +134,8 @@ def _normalize_inside(model, card) -> None:
 
 
 def _only_metadata(metadata_json: str) -> bytes:
-  import onnx
+  with extras.imports():
+    import onnx
 
   entry = onnx.StringStringEntryProto(key=metadata.KEY, value=metadata_json)
   return onnx.ModelProto(metadata_props=[entry]).SerializeToString()
@@ -136,7 +143,8 @@ def _only_metadata(metadata_json: str) -> bytes:
 
 def read(path: str) -> tuple[str | None, Iterable[bytes]]:
   """Returns the metadata as JSON, None if missing, and what runs."""
-  import onnx
+  with extras.imports():
+    import onnx
 
   content = pathlib.Path(path).read_bytes()
   properties = onnx.ModelProto.FromString(content).metadata_props
@@ -146,7 +154,8 @@ def read(path: str) -> tuple[str | None, Iterable[bytes]]:
 
 def load(path: str, trust: bool):
   """Returns `Artifact.run`."""
-  import onnxruntime
+  with extras.imports():
+    import onnxruntime
 
   if not trust:
     operations.check_onnx(pathlib.Path(path).read_bytes())

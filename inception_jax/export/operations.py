@@ -12,6 +12,7 @@ import pathlib
 
 import numpy as np
 
+from inception_jax import extras
 from inception_jax.weights import limits
 from inception_jax.weights import readers
 
@@ -146,8 +147,9 @@ def check_onnx(content: bytes) -> None:
     ValueError: it has operators that are not of the standard, has values in
       other files, or declares more of them than it has bytes.
   """
-  import onnx
-  from onnx import helper
+  with extras.imports():
+    import onnx
+    from onnx import helper
 
   model = onnx.ModelProto.FromString(content)
   found = {f.name for f in model.functions}
@@ -182,7 +184,8 @@ def check_litert(model: bytes) -> None:
     ValueError: it has custom operators, has values in other files, or declares
       tensors that no network has.
   """
-  from ai_edge_litert import schema_py_generated as schema
+  with extras.imports():
+    from ai_edge_litert import schema_py_generated as schema
 
   root = schema.Model.GetRootAs(model)
   found = set()

@@ -6,6 +6,8 @@ import re
 from typing import NamedTuple
 import warnings
 
+from inception_jax import extras
+
 # In an SVG, each becomes a variable of the page: var(--series-0), …
 COLOURS = ('#2563eb', '#d9480f', '#2b8a3e', '#9333ea', '#0e7490', '#a16207')
 INK, _EDGE, _GRID, _PAPER = '#111827', '#9ca3af', '#e5e7eb', '#fefefe'
@@ -75,11 +77,12 @@ def figure(
   Its size is by default so small that text stays readable on a phone 360 pixels
   wide.
   """
-  import matplotlib
+  with extras.imports():
+    import matplotlib
 
-  matplotlib.use('agg')  # no display
-  from matplotlib import font_manager
-  import matplotlib.pyplot as plt
+    matplotlib.use('agg')  # no display
+    from matplotlib import font_manager
+    import matplotlib.pyplot as plt
 
   installed = set(font_manager.get_font_names())
   fonts = [name for name in _FONTS if name in installed]

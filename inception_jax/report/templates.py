@@ -2,12 +2,14 @@
 
 import os
 
+from inception_jax import extras
 from inception_jax.errors import printable
 
 
 def render(name: str, **values) -> str:
   """Returns a page as HTML."""
-  import jinja2
+  with extras.imports():
+    import jinja2
 
   def finalize(value):
     is_name = isinstance(value, str) and not hasattr(value, '__html__')

@@ -20,6 +20,7 @@ from ml_collections import config_flags
 import numpy as np
 import optax
 
+from inception_jax import extras
 from inception_jax.data import balance
 from inception_jax.data import pipeline
 from inception_jax.data.sources import registry
@@ -60,6 +61,7 @@ def main():
     faults.append('--config is missing, for example configs/digits.py')
   if not output:
     faults.append('--output is missing: name the folder for the results')
+  faults += extras.missing('matplotlib')
   if not 0 < _LOWEST.value < _HIGHEST.value:
     faults.append('--lowest and --highest: expected 0 < lowest < highest')
   if faults:
@@ -158,10 +160,11 @@ def steepest(rates: list[float], smooth: list[float]) -> float | None:
 
 
 def _plot(path, rates, losses, smooth, best) -> None:
-  import matplotlib
+  with extras.imports():
+    import matplotlib
 
-  matplotlib.use('agg')  # no display
-  import matplotlib.pyplot as plt
+    matplotlib.use('agg')  # no display
+    import matplotlib.pyplot as plt
 
   figure, axes = plt.subplots(figsize=(8, 5))
   axes.semilogx(rates, losses, color='lightgrey', label='batch loss')

@@ -23,6 +23,7 @@ import time
 from absl import flags
 from ml_collections import config_flags
 
+from inception_jax import extras
 from inception_jax.config import defaults
 from inception_jax.data.prepare import archives
 from inception_jax.data.prepare import imagenet
@@ -154,6 +155,8 @@ def _check_image_flags(source: str, data_dir: str) -> list[str]:
     for name in names
     if source != 'folder' or not _decodes()
   ]
+  if _DESCRIBE.value:
+    problems += extras.missing('jinja2', 'matplotlib')
   if (page := _DESCRIBE.value) and os.path.isdir(page):
     problems.append(f'--describe={page} is a folder: name a file in it')
   elif page and (reason := files.cannot_write(os.path.dirname(page) or '.')):

@@ -17,6 +17,7 @@ from typing import Any
 from absl import flags
 from etils import epath
 
+from inception_jax import extras
 from inception_jax.checkpointing import lookup
 from inception_jax.config import defaults
 from inception_jax.config import serialization
@@ -75,7 +76,8 @@ _FIRST_IMAGES = 12
 def main(words: list[str]):
   """Evaluates each run and writes the report, or serves it."""
   workdirs, output = cli.paths_of(_WORKDIR, words), _OUTPUT.value
-  if faults := _faults(workdirs, output):
+  faults = extras.missing('jinja2', 'matplotlib')
+  if faults := faults + _faults(workdirs, output):
     raise UserError(*faults)
   if _SERVE.value:
     cli.use_cpu()

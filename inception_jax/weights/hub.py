@@ -11,6 +11,7 @@ import re
 from typing import Any
 
 from inception_jax import errors
+from inception_jax import extras
 from inception_jax import inputs
 from inception_jax.errors import UserError
 from inception_jax.models import card as card_lib
@@ -69,7 +70,8 @@ def download(reference: str) -> str:
     raise UserError(
       f'{reference}: expected hf-hub:OWNER/NAME or hf-hub:OWNER/NAME@REVISION'
     )
-  import huggingface_hub as client  # takes half a second
+  with extras.imports():
+    import huggingface_hub as client  # takes half a second
 
   fetch = functools.partial(_fetch, client, reference, match['repo'])
   config = fetch(match['revision'], _CONFIG)

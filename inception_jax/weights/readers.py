@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from inception_jax import errors
+from inception_jax import extras
 from inception_jax import inputs
 from inception_jax.errors import UserError
 from inception_jax.weights import graph_file
-from inception_jax.weights import keras_file
 from inception_jax.weights import limits
 from inception_jax.weights import mindspore_file
 from inception_jax.weights import torch_file
@@ -187,6 +187,13 @@ def _tf_checkpoint(path: str) -> dict[str, np.ndarray]:
   return {name: np.asarray(reader.get_tensor(name)) for name in names}
 
 
+def _keras(path: str) -> dict[str, np.ndarray]:
+  with extras.imports():
+    from inception_jax.weights import keras_file
+
+  return keras_file.read(path)
+
+
 SAFETENSORS = Format(
   'safetensors', _safetensors, ('timm', 'weiaicunzai', 'pytorch-fid')
 )
@@ -200,7 +207,7 @@ PTH = Format(
 TIMM_PTH = dataclasses.replace(
   PTH, frameworks=('timm', 'torchvision', 'weiaicunzai', 'pytorch-fid')
 )
-KERAS = Format("Keras's HDF5", keras_file.read, ('Keras',))
+KERAS = Format("Keras's HDF5", _keras, ('Keras',))
 TF_CHECKPOINT = Format('a TensorFlow checkpoint', _tf_checkpoint, ('TF-slim',))
 MINDSPORE = Format(
   "MindSpore's checkpoint", mindspore_file.read, ('MindSpore', 'MindCV')

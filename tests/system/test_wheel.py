@@ -14,7 +14,7 @@ from tests.support.commands import UNOPTIMISED
 
 PARTS = (
   *('inception_jax', 'configs', 'pyproject.toml', 'setup.py'),
-  *('requirements.txt', 'README.md', 'LICENSE'),
+  *('README.md', 'LICENSE'),
 )
 TRAIN = (
   'train',
