@@ -2,10 +2,10 @@
 #
 # make train     train CONFIG (configs/digits.py) into WORKDIR (runs/digits),
 #                evaluate, and write the report
-# make test      lint, format check and tests; installs Chromium for tests of
+# make test      lint, types, format check and tests; installs Chromium for
 #                web pages, and runs `make cpp`, `make web` and `make malloc`
 # make test-fast the same without the slow tests
-# make lint      lint and format check alone
+# make lint      lint, types and format check alone
 # make golden    regenerate tests/golden: review the diff
 # make cpp       build serving/cpp/build/classify, which runs exported networks
 #                without Python; installs g++, cmake and nlohmann-json3-dev
@@ -136,6 +136,7 @@ golden: $(VENV)/ready
 lint: $(VENV)/ready-test
 	@$(RUN) -m ruff check --quiet .
 	@$(RUN) -m ruff format --quiet --check .
+	@$(RUN) -m mypy --no-error-summary
 
 parity: .venv-torch/ready .venv-mindspore/ready .venv-slim/ready
 	@$(if $(ARGS),,$(MAKE) --silent parity-augmentation)

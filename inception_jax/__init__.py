@@ -13,7 +13,6 @@ import importlib
 import os
 import sys
 from typing import TYPE_CHECKING
-from typing import Any
 
 if TYPE_CHECKING:  # the names of `_NAMES`
   from inception_jax.errors import UserError as UserError
@@ -59,11 +58,13 @@ _NAMES = {
 __all__ = list(_NAMES)
 
 
-def __getattr__(name: str) -> Any:
-  if name not in _NAMES:
-    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
-  module, attribute = _NAMES[name]
-  return getattr(importlib.import_module(f'{__name__}.{module}'), attribute)
+if not TYPE_CHECKING:  # with which type checkers would take any name
+
+  def __getattr__(name: str):
+    if name not in _NAMES:
+      raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    module, attribute = _NAMES[name]
+    return getattr(importlib.import_module(f'{__name__}.{module}'), attribute)
 
 
 def __dir__() -> list[str]:

@@ -1,6 +1,7 @@
 """Restores trained weights, and resolves a config for their network."""
 
 import dataclasses
+import os
 from typing import Any
 from typing import NamedTuple
 
@@ -219,31 +220,31 @@ class Pretrained(NamedTuple):
   card: Card
 
 
-def load_pretrained(path: str, num_classes: int | None = None) -> Pretrained:
+def load_pretrained(
+  path: str | os.PathLike[str], num_classes: int | None = None
+) -> Pretrained:
   """Loads a trained network.
 
   Args:
     path: a run's folder (its newest checkpoint), a checkpoint, or weights of
       another framework: a file, a folder in the hub's layout, or
-      'hf-hub:timm/inception_v4.tf_in1k' (see `importer.load`). The moving
-      average of the weights is loaded if there is one.
+      'hf-hub:OWNER/NAME' (see `importer.load`). The moving average, if any.
     num_classes: if it differs from the number of the weights, both classifiers
-      are newly initialized, with `jax.random.key(0)`. 0: no classifier; the
+      are initialized anew, with `jax.random.key(0)`. 0: no classifier; the
       network returns the pooled features, as with weights that have none.
 
   Raises:
     UserError: the weights cannot be read, or are not of a known network.
   """
   mesh = sharding.make_mesh(jax.devices()[:1])
-  _, weights = restore('', path, mesh, headless=True)
+  _, weights = restore('', os.fspath(path), mesh, headless=True)
   network, card = weights.network, weights.card
   if num_classes not in (None, network.num_classes):
     network = dataclasses.replace(network, num_classes=num_classes)
-    model = architectures.create(network, card=card)
+  model = architectures.create(network, card=card)
+  if network is not weights.network:
     images = jnp.zeros((1, *card.image_shape))
     init = lambda: model.init(jax.random.key(0), images)
     fresh = sharding.jit_init(init, sharding.replicated(mesh))()
     return Pretrained(model, transfer.transfer(fresh, weights), card)
-  variables = jax.tree.map(jnp.asarray, weights.variables)
-  model = architectures.create(network, card=card)
-  return Pretrained(model, variables, card)
+  return Pretrained(model, jax.tree.map(jnp.asarray, weights.variables), card)

@@ -68,7 +68,7 @@ def headless(tmp_path):
 
 def test_without_a_classifier_the_pooled_features_are_returned(headless):
   folder, variables = headless
-  model, restored, card = inception_jax.load_pretrained(str(folder))
+  model, restored, card = inception_jax.load_pretrained(folder)
   jax.tree.map(np.testing.assert_array_equal, restored, variables)
   assert 'head' not in restored['params']
   images = jax.random.normal(jax.random.key(0), (2, *card.image_shape))
