@@ -15,6 +15,7 @@ from inception_jax.data.augment import transforms
 from inception_jax.data.sources import folder
 from inception_jax.errors import UserError
 from inception_jax.models import card as card_lib
+from inception_jax.models import factory
 from tests.support import hostile_images
 
 CARD = inception_jax.Card(input_size=19, mean=(120.0, 110.0, 100.0))
@@ -147,8 +148,12 @@ def test_what_is_no_image_is_named(images, fault):
     CARD.preprocess(images)
 
 
-def test_networks_have_the_card_of_their_weights():
+def test_networks_have_the_card_of_their_weights(tiny):
   assert inception_jax.create_model('inception_v3').card == inception_jax.Card()
   own = dataclasses.replace(CARD, crop_mode='squash')
   model = inception_jax.create_model('inception_v3', num_classes=0, card=own)
   assert model.card == own
+  tiny.data.eval_crop_mode = 'tf_central'
+  built = factory.build(tiny, 10)
+  assert built.card == card_lib.from_config(tiny.data)
+  assert built.card.crop_mode == 'tf_central'
