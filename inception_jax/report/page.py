@@ -23,6 +23,7 @@ class Run:
     config: (key, value) pairs, with keys such as 'data.source'.
     versions: of the libraries it was trained with, and its 'devices'.
     duration: of its training steps, as people write it; '' if unknown.
+    goodput: what its time went to, in a line; '' if unknown.
     scores: 'step' and the scores of `Evaluation`; {} if there are none.
     interval: 95 % confidence interval of top-1.
     first_batch: images as the network sees them, each 'picture' (a data: URL)
@@ -44,6 +45,7 @@ class Run:
   config: Sequence[tuple[str, Any]]
   versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
   duration: str = ''
+  goodput: str = ''
   scores: Mapping[str, float] = dataclasses.field(default_factory=dict)
   interval: tuple[float, float] = (0.0, 1.0)
   first_batch: Sequence[dict[str, Any]] = ()

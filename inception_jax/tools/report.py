@@ -5,8 +5,7 @@ python -m inception_jax.tools.report runs/digits
 Writes WORKDIR/report/: index.html, which is self-contained, its figures as PNG,
 predictions.csv and evaluation.json. Several runs, as words or as --workdir
 flags, get one report that compares them in the folder --output. --serve writes
-nothing: it shows the curves at http://127.0.0.1:8011/ and follows the runs as
-they train.
+nothing: it shows the curves at http://127.0.0.1:8011/ and follows the runs.
 """
 
 import logging
@@ -39,6 +38,7 @@ from inception_jax.runtime import files
 from inception_jax.runtime import hardware
 from inception_jax.runtime import metrics_file
 from inception_jax.runtime import progress_bar
+from inception_jax.training import goodput
 from inception_jax.training import preflight
 from inception_jax.training import preview
 
@@ -71,6 +71,7 @@ _PORT = flags.DEFINE_integer(
 # Pictures narrower than this are enlarged without smoothing.
 _PIXELATED_BELOW = 100
 _FIRST_IMAGES = 12
+_DATE = '%Y-%m-%d %H:%M:%S'
 
 
 def main(words: list[str]):
@@ -79,8 +80,9 @@ def main(words: list[str]):
   faults = extras.missing('jinja2', 'matplotlib')
   if faults := faults + _faults(workdirs, output):
     raise UserError(*faults)
-  if _SERVE.value:
+  if _SERVE.value or not _EVALUATE.value:
     cli.use_cpu()
+  if _SERVE.value:
     paths = [os.path.join(x, metrics_file.NAME) for x in workdirs]
     serve.serve(
       lambda version: _follow(workdirs, version),
@@ -90,8 +92,6 @@ def main(words: list[str]):
     return None
 
   cli.use_compilation_cache()
-  if not _EVALUATE.value:
-    cli.use_cpu()
   mesh = sharding.make_mesh()
   output = output or os.path.join(workdirs[0], 'report')
   several = len(workdirs) > 1
@@ -104,7 +104,7 @@ def main(words: list[str]):
     saved |= {f'{prefix}{x.name}': x for x in runs[-1].confusion}
   drawn = curves.curves(metrics)
   saved = {figure.name: figure for figure in drawn} | saved
-  text = page.render(_now(), hardware.machine(), runs, drawn)
+  text = page.render(time.strftime(_DATE), hardware.machine(), runs, drawn)
   folder = epath.Path(output)
   folder.mkdir(parents=True, exist_ok=True)
   for name, figure in saved.items():
@@ -141,10 +141,6 @@ def _faults(workdirs: list[str], output: str) -> list[str]:
   return faults
 
 
-def _now() -> str:
-  return time.strftime('%Y-%m-%d %H:%M:%S')
-
-
 def _follow(workdirs: list[str], version: str) -> str:
   """Returns the page about runs as they go, from what they have written."""
   runs, metrics = [], []
@@ -156,10 +152,12 @@ def _follow(workdirs: list[str], version: str) -> str:
       _set_scores(run, evaluated[-1])
     if lookup.has_checkpoints(workdir):
       history, steps = lookup.find(workdir, 'latest')
-      run.versions = history.record(steps[0])['versions']
+      _set_record(run, history.record(steps[0]))
     runs.append(run)
   drawn = curves.curves(metrics)
-  return page.render(_now(), hardware.machine(), runs, drawn, version)
+  return page.render(
+    time.strftime(_DATE), hardware.machine(), runs, drawn, version
+  )
 
 
 def _described(name: str, workdir: str) -> tuple[page.Run, Any]:
@@ -170,9 +168,8 @@ def _described(name: str, workdir: str) -> tuple[page.Run, Any]:
     config = serialization.from_json(text, defaults.get_config())
   except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
     raise UserError(f'{path} cannot be read: {error}') from error
-  seconds = curves.training_seconds(
-    metrics_file.read(workdir), config.batch_size
-  )
+  metrics = metrics_file.read(workdir)
+  seconds = curves.training_seconds(metrics, config.batch_size)
   run = page.Run(
     name=name,
     recipe=config.recipe,
@@ -192,10 +189,15 @@ def _run(name: str, workdir: str, folder: str, mesh) -> page.Run:
   if _EVALUATE.value:
     _evaluate(run, config, workdir, folder, mesh)
   record = history.record(run.scores.get('step', steps[0]))
-  run.versions = record['versions']
+  _set_record(run, record)
   if record['metrics'] and not run.scores:
     _set_scores(run, {'step': record['step'], **record['metrics']})
   return run
+
+
+def _set_record(run: page.Run, record: dict[str, Any]) -> None:
+  run.versions = record['versions']
+  run.goodput = goodput.describe(record.get('seconds'))
 
 
 def _set_scores(run: page.Run, scores: dict) -> None:

@@ -86,8 +86,13 @@ def is_totals(value: Any) -> bool:
   )
 
 
-def describe(totals: dict[str, float]) -> str:
-  """Returns the shares in one line: 'goodput 91.2 % of 1:02:03: …'."""
+def describe(totals: Any) -> str:
+  """Returns the shares in one line: 'goodput 91.2 % of 1:02:03: …'.
+
+  '' if they are no totals: an earlier version saved none.
+  """
+  if not is_totals(totals):
+    return ''
   whole = sum(totals[kind] for kind in KINDS)
   shares = ', '.join(
     f'{kind} {100 * totals[kind] / whole:.1f} %' for kind in KINDS

@@ -68,6 +68,7 @@ def test_page_shows_scores_mistakes_and_confusions(reported):
     dom = seen.page.content()
   assert seen.console == []
   text = html.unescape(re.sub(r'<[^>]*>', ' ', dom.partition('<body')[2]))
+  assert re.search(r'over all starts: goodput [\d.]+ % of ', text)
   last = runs.metrics(workdir)[-1]
   for expected in (
     f'{100 * last["top1"]:.2f} %',

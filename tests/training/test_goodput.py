@@ -77,6 +77,7 @@ def test_only_totals_of_a_record_are_taken():
   assert goodput.is_totals(json.loads(json.dumps(totals)))
   for other in (None, {}, [], {**totals, 'x': 1.0}, {**totals, 'steps': '1'}):
     assert not goodput.is_totals(other)
+    assert goodput.describe(other) == ''
   for value in (-1.0, float('nan'), float('inf'), None):
     assert not goodput.is_totals({**totals, 'steps': value})
 
