@@ -25,19 +25,12 @@ IMAGES, ENCODED = 'serving_default', 'encoded'
 
 def save(path: str, apply, variables, card, seal: metadata.Seal) -> None:
   """Writes both signatures, and the metadata beside them."""
-  from jax.experimental import jax2tf
   import tensorflow as tf
 
   from inception_jax.data import decode
 
   size, _, channels = card.image_shape
-  converted = jax2tf.convert(
-    apply,
-    polymorphic_shapes=[None, f'(B, {size}, {size}, {channels})'],
-    # The default is this machine's platform.
-    native_serialization_platforms=stablehlo_file.PLATFORMS,
-    with_gradient=False,
-  )
+  call = _operation(apply, variables, card)
   data = card_lib.to_config(card)
   module = tf.Module()
   # Both signatures share the variables.
@@ -50,7 +43,7 @@ def save(path: str, apply, variables, card, seal: metadata.Seal) -> None:
     autograph=False,
   )
   def of_images(images):
-    values = converted(module.variables_, images)
+    values = call(module.variables_, images)
     return {**values, 'probabilities': tf.nn.softmax(values['logits'])}
 
   @tf.function(
@@ -73,6 +66,40 @@ def save(path: str, apply, variables, card, seal: metadata.Seal) -> None:
   file = pathlib.Path(path, _METADATA)
   file.parent.mkdir(exist_ok=True)
   file.write_text(seal(_content(path)))
+
+
+def _operation(apply, variables, card):
+  """Returns `apply` as an operation of TensorFlow."""
+  import jax
+  from jax import export
+  from jax.extend.mlir.dialects import stablehlo
+  import tensorflow as tf
+  from tensorflow.compiler.tf2xla.python import xla
+
+  exported = stablehlo_file.exported(apply, card, variables)
+  # TensorFlow 2.21 reads StableHLO up to 1.17, and JAX 0.12 writes 1.18 unless
+  # asked for an older one. The oldest has all that the networks need.
+  module = stablehlo.serialize_portable_artifact_str(
+    exported.mlir_module(), stablehlo.get_minimum_version()
+  )
+  shapes = [
+    [None if export.is_symbolic_dim(n) else n for n in x.shape]
+    for x in exported.out_avals
+  ]
+
+  def call(variables, images):
+    arguments = tf.nest.flatten((variables, images))
+    values = xla.call_module(
+      [arguments[i] for i in exported.module_kept_var_idx],
+      version=exported.calling_convention_version,
+      module=module,
+      Sout=shapes,
+      Tout=[x.dtype for x in exported.out_avals],
+      platforms=[x.upper() for x in exported.platforms],
+    )
+    return jax.tree.unflatten(exported.out_tree, values)
+
+  return call
 
 
 def read(path: str) -> tuple[str | None, Iterable[bytes]]:

@@ -19,23 +19,27 @@ _MODULE, _METADATA = 'module.bin', 'card.json'
 
 def save(path: str, apply, variables, card, seal: metadata.Seal) -> None:
   """Writes `apply` for `PLATFORMS` and any batch, with its variables."""
+
+  def function(images):
+    values = apply(variables, images)
+    return values if len(values) > 1 else values['logits']
+
+  with zipfile.ZipFile(path, 'w') as file:  # weights do not compress
+    module = bytes(exported(function, card).serialize())
+    file.writestr(_MODULE, module)
+    file.writestr(_METADATA, seal([module]))
+
+
+def exported(function, card, *arguments):
+  """Returns function(*arguments, images) for `PLATFORMS` and any batch."""
   import jax
   from jax import export
   import jax.numpy as jnp
 
   (batch,) = export.symbolic_shape('B')
   images = jax.ShapeDtypeStruct((batch, *card.image_shape), jnp.float32)
-
-  @jax.jit
-  def function(images):
-    values = apply(variables, images)
-    return values if len(values) > 1 else values['logits']
-
-  exported = export.export(function, platforms=PLATFORMS)(images)
-  with zipfile.ZipFile(path, 'w') as file:  # weights do not compress
-    module = bytes(exported.serialize())
-    file.writestr(_MODULE, module)
-    file.writestr(_METADATA, seal([module]))
+  make = export.export(jax.jit(function), platforms=PLATFORMS)
+  return make(*arguments, images)
 
 
 def read(path: str) -> tuple[str, Iterable[bytes]]:

@@ -1,5 +1,6 @@
 import dataclasses
 import io
+import re
 
 import numpy as np
 from PIL import Image
@@ -113,7 +114,7 @@ def test_too_large_images_are_not_decoded(saved_model):
     assert reason in str(raised.value), name
 
 
-def test_saved_model_is_for_every_platform(saved_model):
+def test_saved_model_is_for_every_platform_and_tensorflow(saved_model):
   from tensorflow.core.protobuf import saved_model_pb2
 
   with open(f'{saved_model}/saved_model.pb', 'rb') as file:
@@ -127,3 +128,6 @@ def test_saved_model_is_for_every_platform(saved_model):
     if node.op == 'XlaCallModule'
   )
   assert set(module.attr['platforms'].list.s) == {b'CPU', b'CUDA', b'TPU'}
+  # TensorFlow 2.21 reads up to 1.17, and JAX 0.12 writes 1.18 by default.
+  (version,) = re.findall(rb'StableHLO_v([0-9.]+)', module.attr['module'].s)
+  assert [*map(int, version.split(b'.'))] < [1]
