@@ -16,6 +16,8 @@ from inception_jax.weights import sources
 from inception_jax.weights.convert import Weights
 from tests.parity import cases
 from tests.parity import formula
+from tests.support.commands import EMITTERS
+from tests.support.commands import HAS_EMITTERS
 
 GOLDEN = pathlib.Path(__file__).parent / 'golden'
 # Gradients below this fraction of the mean norm are rounding errors.
@@ -64,7 +66,7 @@ def weights_of(case: cases.Case, reference) -> Weights:
 _jit = functools.partial(
   jax.jit,
   static_argnums=0,
-  compiler_options={'xla_cpu_use_fusion_emitters': True},
+  compiler_options={EMITTERS: True} if HAS_EMITTERS else None,
 )
 
 
