@@ -1,5 +1,7 @@
 # Usage: make TARGET [CONFIG=configs/NAME.py] [WORKDIR=DIR] [ARGS='--flag …']
 #
+# PYTHON= is the Python, 3.11 to 3.13, that makes .venv: python3.11 if there.
+#
 # make train     train CONFIG (configs/digits.py) into WORKDIR (runs/digits),
 #                evaluate, and write the report
 # make test      lint, types, format check and tests; installs Chromium for
@@ -76,7 +78,8 @@
 # make bench-evaluation  evaluation against its bare forward pass; ten minutes
 # make bench-export      every export format of three networks, ONNX against
 #                        timm's; ten minutes
-PYTHON  ?= $(shell command -v python3.11 || command -v python3)
+PYTHON  ?= $(shell command -v python3.11 || command -v python3.12 || \
+  command -v python3.13 || command -v python3)
 CONFIG  ?= configs/digits.py
 WORKDIR ?= runs/$(basename $(notdir $(CONFIG)))
 ARGS    ?=
@@ -95,7 +98,8 @@ RUNTIME := ort.wasm.bundle.min.mjs ort-wasm-simd-threaded.wasm
 BROWSER := $(shell command -v chromium || command -v chromium-browser || \
   command -v google-chrome)
 CPP     := serving/cpp
-PACKAGES := $(CURDIR)/$(VENV)/lib/python3.11/site-packages
+PACKAGES = $(shell $(RUN) -c \
+  'import sysconfig; print(sysconfig.get_path("platlib"))')
 SUDO    := $(shell test $$(id -u) = 0 || echo sudo)
 install  = { $(SUDO) apt-get update && $(SUDO) apt-get install --yes \
   --no-install-recommends $(1); } >&2
@@ -109,7 +113,7 @@ PIP     := -m pip install --quiet --disable-pip-version-check
   cifar10 parity-devices transfer soak soak-bucket fuzz fuzz-images bench bench-bad-images bench-checkpoint \
   bench-evaluation bench-compile \
   bench-export bench-fine-tune bench-loop bench-mindcv bench-start bench-step \
-  compile-check browser cpp malloc web docs clean
+  compile-check browser cpp malloc web docs clean check-python
 
 train bench-step transfer: export LD_PRELOAD = $(MALLOC)
 # On AMD CPUs, glibc before 2.40 copies at some offsets at a tenth of the speed.
@@ -315,11 +319,22 @@ bench-compile: .venv-tpu/ready
 compile-check: .venv-tpu/ready
 	@.venv-tpu/bin/python -m tests.system.compile_check $(ARGS)
 
+# An environment keeps the Python that made it: PYTHON=, where it is set, must
+# be the same.
+VERSION = -c 'import sys; print("%d.%d" % sys.version_info[:2])'
+check-python:
+	@test -x $(RUN) || case $$($(PYTHON) $(VERSION)) in 3.11|3.12|3.13) ;; *) \
+	  echo 'error: set PYTHON= to Python 3.11, 3.12 or 3.13' >&2; exit 2;; esac
+ifneq ($(origin PYTHON),file)
+	@test ! -x $(RUN) || \
+	  test "$$($(RUN) $(VERSION))" = "$$($(PYTHON) $(VERSION))" || { \
+	  echo "error: $(VENV) has Python $$($(RUN) $(VERSION)), not $(PYTHON):" \
+	  'remove it or leave PYTHON= out' >&2; exit 2; }
+endif
+
 # Installers write to stderr: stdout is for a command's result.
-$(VENV)/ready: requirements.txt constraints.txt
+$(VENV)/ready: requirements.txt constraints.txt | check-python
 	@echo 'installing into $(VENV), about a minute' >&2
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
-	  { echo 'error: Python 3.11 is required; set PYTHON= to it' >&2; exit 2; }
 	@test -x $(RUN) || $(PYTHON) -m venv $(VENV) >&2
 	@$(RUN) $(PIP) -r requirements.txt -c constraints.txt >&2
 	@touch $@
@@ -343,7 +358,7 @@ $(VENV)/ready-fuzz: $(VENV)/ready-test tests/fuzz/requirements.txt
 	@$(PYTHON) -m venv .venv-torch >&2
 	@.venv-torch/bin/python $(PIP) -r $(PARITY)-torch.txt -c constraints.txt >&2
 	@# torch-fidelity installs its own tests under the name of ours.
-	@rm -rf .venv-torch/lib/python3.11/site-packages/tests
+	@rm -rf .venv-torch/lib/python3.*/site-packages/tests
 	@touch $@
 
 .venv-tpu/ready: requirements.txt constraints.txt requirements-tpu.txt
