@@ -165,7 +165,10 @@ def test_missing_damaged_and_mixed_files_are_reported(tmp_path):
   path.unlink()
   assert load_error() == f'{tmp_path}/a: CIFAR-10 lacks data_batch_2'
   for content, expected in (
-    (pickle.dumps(MaliciousPickle(str(trace))), 'it refers to io.open'),
+    (
+      pickle.dumps(MaliciousPickle(str(trace))),
+      f'it refers to {open.__module__}.open',
+    ),
     (
       pickle.dumps({b'data': images(0), b'labels': [1, 2]}),
       'its images are uint8 (4, 3072), expected uint8 (2, 3072)',
