@@ -40,30 +40,6 @@ __main__.main()
 """
 
 
-def parsed(requirement):
-  """Returns (name, lowest or only version) of a line for pip."""
-  name, version = re.fullmatch(
-    r'([\w.-]+)(?:\[\w+\])?(?:==|>=)([\d.]+)', requirement.partition(' ')[0]
-  ).groups()
-  return re.sub('[_.]', '-', name).lower(), version
-
-
-def pinned():
-  lines = (ROOT / 'requirements.txt').read_text().splitlines()
-  return dict(parsed(line) for line in lines if line and line[0] != '#')
-
-
-def test_the_package_asks_for_the_tested_versions_or_newer():
-  optional = PROJECT['optional-dependencies']
-  of_jax = {x for name in _ACCELERATORS for x in optional[name]}
-  own_extras = optional.keys() - {'all', *_ACCELERATORS}
-  own = {x for name in own_extras for x in optional[name]}
-  required = [parsed(x) for x in (*PROJECT['dependencies'], *own)]
-  assert len(dict(required)) == len(required)
-  assert dict(required) == pinned()
-  assert {parsed(x) for x in of_jax} == {('jax', pinned()['jax'])}
-
-
 def test_extras_are_those_of_the_errors_and_of_the_page():
   optional = PROJECT['optional-dependencies']
   own = optional.keys() - {'all', *_ACCELERATORS}
