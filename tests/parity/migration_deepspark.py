@@ -161,7 +161,8 @@ ROWS = (
     'DeepSpark',
     ('TFRecords of the TensorFlow scripts', 'TensorFlow 脚本的 TFRecord'),
     f'{_MINDCV} --config.data.source=tfrecord '
-    '--config.data.dir=imagenet_tfrecord --output=predictions/tfrecord',
+    '--config.data.dir=imagenet_tfrecord --config.model.num_classes=1000 '
+    '--output=predictions/tfrecord',
     like_numbers('predictions/tfrecord', 'inception_v3.json', 'MindCV', 0.98),
     LIKE_PROGRAM,
     FULL,

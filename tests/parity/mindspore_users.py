@@ -75,7 +75,17 @@ def make(args) -> None:
     batches(args.network, args.images), range(5), strict=False
   ):
     model(images)
+  model.set_train(False)
+  _centre(model, next(batches(args.network, args.images)))
   ms.save_checkpoint(model, args.out)
+
+
+def _centre(model, images) -> None:
+  """Makes the mean logits 0, so that images are of several classes."""
+  cells = [cell for _, cell in model.cells_and_names()]
+  *_, classifier = (x for x in cells if isinstance(x, ms.nn.Dense))
+  mean = logits_of(model(images)).asnumpy().mean(0)
+  classifier.bias.set_data(ms.Tensor(classifier.bias.asnumpy() - mean))
 
 
 def evaluate(args) -> None:
