@@ -14,11 +14,12 @@ import json
 import os
 import pathlib
 import shutil
-import uuid
 
 from inception_jax import inputs
 from inception_jax.buckets import lease
+from inception_jax.buckets import metric_lines
 from inception_jax.buckets.bucket import Bucket
+from inception_jax.buckets.metric_lines import MetricLines
 from inception_jax.errors import UserError
 
 # Large, and read only where they are needed: see `fetch`.
@@ -33,9 +34,7 @@ _MARKER = '_CHECKPOINT_METADATA'
 _STATE = '.mirror.json'
 # Which local folder has written last: it may have more than the bucket.
 WRITER = '.writer'
-_METRICS = 'metrics.jsonl'
-# The lines of an evaluation that follows a training, which writes _METRICS.
-_PART = f'{_METRICS}.part-'
+_OWN = (lease.NAME, WRITER, metric_lines.NAME, f'{metric_lines.PART}*')
 _open: dict[str, 'Mirror'] = {}
 
 
@@ -57,9 +56,7 @@ class Mirror:
     # As it was when file and object were the same: size and time of change.
     self._same: dict[str, list[int]] = {}
     self._versions: dict[str, bytes] = {}
-    # Lines of metrics.jsonl: what the bucket has, and where new ones begin.
-    self._metrics: dict[str, bytes] = {}
-    self._own, self._own_from = f'{_PART}{uuid.uuid4().hex[:8]}', 0
+    self._lines = MetricLines(self.bucket, self._local(metric_lines.NAME))
     os.makedirs(os.path.dirname(self.path), exist_ok=True)
     _open[self.path] = self
 
@@ -76,22 +73,21 @@ class Mirror:
     if '' in names:  # a single object
       self._write('', self.bucket.read('').content)
       return
+    self._remove({*self._versions} - {*names})
     for name in list(self._versions):
       if found := self.bucket.read(name, unless=self._versions[name]):
         self._write(name, found.content)
         self._versions[name] = found.version
-    skipped = (*_NEVER, *_LATER, lease.NAME, WRITER, _METRICS, f'{_PART}*')
+    skipped = (*_NEVER, *_LATER, *_OWN)
     small = [n for n in names if not _matches(n, skipped)]
     new = [n for n in small if n not in self._versions]
     for name, found in self.bucket.read_all(new):
       self._write(name, found.content)
       self._versions[name] = found.version
-    parts = [n for n in names if _matches(n, (_METRICS, f'{_PART}*'))]
-    read = {n: x.content for n, x in self.bucket.read_all(parts)}
-    if read != self._metrics:
-      self._metrics = read  # sorted: the training's own lines come first
-      self._write(_METRICS, b''.join(read.values()))
-      self._own_from = os.path.getsize(self._local(_METRICS))
+    if (lines := self._lines.read(names)) is not None:
+      self._write(metric_lines.NAME, lines)
+    if self.lease:
+      self._lines.unite()
 
   def fetch(self, path: str) -> None:
     """Writes all that the bucket has in a folder and the local one lacks."""
@@ -111,8 +107,8 @@ class Mirror:
       RunError: the bucket cannot be written; what was written counts.
     """
     now = dict(self._files())
-    if not self.lease and now.pop(_METRICS, None):
-      self._publish_lines()
+    if not self.lease and now.pop(metric_lines.NAME, None):
+      self._lines.publish()
     changed = [n for n, x in now.items() if self._same.get(n) != x]
     changed.sort(key=lambda n: (os.path.basename(n) == _MARKER, n))
     written = []
@@ -121,7 +117,9 @@ class Mirror:
       for name in self.bucket.write_all(names, self._content):
         self._same[name] = now[name]
         written.append(name)
-    vanished = [n for n in self._same if n not in now and n != _METRICS]
+    vanished = [
+      n for n in self._same if n not in now and n != metric_lines.NAME
+    ]
     for folder in sorted(
       os.path.dirname(n) for n in vanished if n.endswith(_MARKER)
     ):
@@ -134,14 +132,30 @@ class Mirror:
       self._save()
     return written
 
-  def _publish_lines(self) -> None:
-    """Writes the lines that were added here, as a part of metrics.jsonl."""
-    with open(self._local(_METRICS), 'rb') as file:
-      file.seek(self._own_from)
-      if new := file.read():
-        self._metrics[self._own] = self._metrics.get(self._own, b'') + new
-        self.bucket.write(self._own, self._metrics[self._own])
-        self._own_from = file.tell()
+  @contextlib.contextmanager
+  def locked(self) -> Iterator[None]:
+    """Locks the run in the bucket, if it is not, and publishes at the end."""
+    if self.lease:
+      yield
+      return
+    self.lease = lease.Lease(self.bucket)
+    try:
+      yield
+      self.publish()
+    finally:
+      self.lease.release()
+      self.lease = None
+
+  def _remove(self, names: set[str]) -> None:
+    """Removes the local files of objects that are gone."""
+    for name in names:
+      self._same.pop(name, None)
+      del self._versions[name]
+      with contextlib.suppress(FileNotFoundError):
+        if name.endswith(_MARKER):
+          shutil.rmtree(os.path.dirname(self._local(name)))
+        else:
+          os.remove(self._local(name))
 
   def _local(self, name: str) -> str:
     return os.path.join(self.path, name) if name else self.path
@@ -225,11 +239,6 @@ def named(text: str) -> str:
   for mirror in _open.values():
     text = text.replace(mirror.path, mirror.url)
   return text
-
-
-def mirrors() -> Iterable[Mirror]:
-  """Returns those that are open."""
-  return tuple(_open.values())
 
 
 def _matches(name: str, patterns: Iterable[str]) -> bool:

@@ -57,7 +57,6 @@ def follow(
   with MetricWriter(workdir) as writer:
     last_news = time.monotonic()
     while True:
-      mirror.refresh(workdir)
       if follower.evaluate_new(writer):
         runs.publish()
         last_news = time.monotonic()
@@ -115,6 +114,7 @@ class _Follower:
     return at_end or evaluate.reached(target, self.scores)
 
   def _directory(self) -> CheckpointDirectory:
+    mirror.refresh(self._workdir)
     return CheckpointDirectory(lookup.checkpoint_folder(self._workdir))
 
   def _weights(self, step: int) -> Weights | None:

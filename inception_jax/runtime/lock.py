@@ -50,6 +50,8 @@ def held(workdir: str):
   # Processes on hosts of one name may have the same number.
   owner += f', started as {uuid.uuid4().hex[:8]}'
   with contextlib.ExitStack() as stack:
+    if in_bucket := mirror.of(workdir):
+      stack.enter_context(in_bucket.locked())
     try:
       os.makedirs(workdir, exist_ok=True)
       file = stack.enter_context(open(path, 'a+', errors='replace'))

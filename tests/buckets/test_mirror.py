@@ -3,15 +3,18 @@
 from concurrent import futures
 import os
 import pathlib
+import shutil
 import urllib.parse
 
 import pytest
 
+from inception_jax.buckets import lease
 from inception_jax.buckets import mirror
 from inception_jax.buckets import runs
 from inception_jax.buckets.bucket import Bucket
 from inception_jax.errors import RunError
 from inception_jax.errors import UserError
+from inception_jax.runtime import lock
 
 CHECKPOINT = {
   '_CHECKPOINT_METADATA': b'marker',
@@ -191,6 +194,54 @@ def test_two_write_lines_of_metrics(url, tmp_path, monkeypatch):
   runs.close()
   expected = ['train-1', 'train-2', 'half-written', 'eval-1', 'eval-2']
   assert lines(runs.local(url)) == expected
+  runs.close()
+  monkeypatch.setenv('INCEPTION_JAX_BUCKETS', str(tmp_path / 'other'))
+  with runs.training(url) as path:
+    assert lines(path) == expected
+    assert Bucket(url).names('metrics') == ['metrics.jsonl']
+    assert lines(runs.local(url)) == expected
+
+
+def test_what_the_bucket_deletes_is_deleted_in_copies(url):
+  with runs.training(url) as path:
+    save(path, 8)
+    save(path, 16)
+    mirror.of(path).publish()
+    copy = pathlib.Path(runs.local(url))
+    mirror.fetch(str(copy / 'checkpoints/8'))
+    shutil.rmtree(pathlib.Path(path, 'checkpoints/8'))
+    mirror.of(path).publish()
+    mirror.refresh(str(copy))
+    assert os.listdir(copy / 'checkpoints') == ['16']
+  runs.publish()
+  assert Bucket(url).names('checkpoints/') == sorted(names(16))
+
+
+def test_commands_that_change_a_run_lock_it(url):
+  with runs.training(url) as path:
+    save(path, 8)
+    mirror.of(path).publish()
+    copy = runs.local(url)
+    renewed = mirror.of(path).lease
+    with futures.ThreadPoolExecutor(1) as executor:
+      done = executor.submit(change, copy)
+      while not done.done():
+        renewed.renew()
+    with pytest.raises(UserError, match='in use by another training'):
+      done.result()
+  assert 'checkpoints/8/_CHECKPOINT_METADATA' in Bucket(url).names()
+  change(copy)
+  assert Bucket(url).names('checkpoints/') == [
+    name.replace('/8/', '/8.damaged/') for name in sorted(names(8))
+  ]
+  assert lease.NAME not in Bucket(url).names()
+
+
+def change(copy):
+  with lock.held(copy):
+    mirror.fetch(f'{copy}/checkpoints/8')
+    folder = pathlib.Path(copy, 'checkpoints/8')
+    folder.rename(folder.with_name('8.damaged'))
 
 
 def test_output_of_a_command_is_published_when_it_succeeds(url):
