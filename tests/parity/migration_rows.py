@@ -83,11 +83,12 @@ class Bench:
 
 @dataclasses.dataclass
 class Done:
-  """What a command did: exit status, result, and lines on stderr."""
+  """What a command did: exit status, result, lines on stderr and stdout."""
 
   status: int
   result: dict[str, Any]
   log: str
+  stdout: str = ''
 
   def said(self, text: str) -> str:
     """Returns the log's line with this text."""
@@ -164,7 +165,9 @@ def run_row(row: Row, bench: Bench) -> dict:
     raise Wrong(f'exit status {done.returncode}: {done.stderr[-1500:]}')
   last = (done.stdout.splitlines() or [''])[-1]
   result = json.loads(last) if last.startswith('{') else {}
-  return row.check(bench, Done(done.returncode, result, done.stderr))
+  return row.check(
+    bench, Done(done.returncode, result, done.stderr, done.stdout)
+  )
 
 
 def expect(actual, expected, what: str) -> None:
