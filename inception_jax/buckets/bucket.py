@@ -7,6 +7,7 @@ tensorstore repeats failed requests with growing delays. Emulators are reached
 by $TENSORSTORE_GCS_HTTP_URL and $AWS_ENDPOINT_URL.
 """
 
+import collections
 from collections.abc import Callable
 from collections.abc import Iterable
 import os
@@ -18,10 +19,13 @@ from inception_jax import inputs
 from inception_jax.errors import RunError
 from inception_jax.errors import UserError
 
+# In errors of tensorstore, for bytes behind the end of an object.
+_TOO_SHORT = 'OUT_OF_RANGE'
 DRIVERS = {'gs': 'gcs', 's3': 's3'}
-_RETRIES = {'max_retries': 10, 'initial_delay': '200ms', 'max_delay': '10s'}
-# Requests at once; each has an object in memory.
-_AT_ONCE = 8
+RETRIES = 12
+_DELAYS = {'initial_delay': '50ms', 'max_delay': '10s'}
+# Objects in memory at once, and requests of all that a process reads.
+_AT_ONCE, _REQUESTS = 8, 256
 
 
 class Object(NamedTuple):
@@ -43,8 +47,8 @@ class Bucket:
   raise RunError where the store cannot be reached or refuses.
   """
 
-  def __init__(self, url: str):
-    """Opens it without a request.
+  def __init__(self, url: str, retries: int = RETRIES):
+    """Opens it without a request; failed ones are repeated `retries` times.
 
     Raises:
       UserError: it is no URL of a bucket.
@@ -55,9 +59,10 @@ class Bucket:
     self.url = url.rstrip('/')
     bucket, _, path = rest.strip('/').partition('/')
     self._path = path.strip('/')
-    spec = {'driver': DRIVERS[scheme], 'bucket': bucket, **_OPTIONS[scheme]()}
+    driver, context = DRIVERS[scheme], ts.Context(_context(retries))
+    spec = {'driver': driver, 'bucket': bucket, **_OPTIONS[scheme]()}
     try:
-      self._store = ts.KvStore.open(spec).result()
+      self._store = ts.KvStore.open(spec, context=context).result()
     except ValueError as error:
       raise UserError(f'{url}: {errors.one_line(error)}') from error
 
@@ -76,7 +81,12 @@ class Bucket:
       self._store.list(ts.KvStore.KeyRange(start.encode(), end)), prefix
     )
     skip = len(self._path) + 1 if self._path else 0
-    names = (key.decode(errors='replace')[skip:] for key in keys)
+    # Not those beside it: a-b/c is not in a.
+    names = (
+      key.decode(errors='replace')[skip:]
+      for key in keys
+      if not skip or key[skip - 1 : skip] in (b'', b'/')
+    )
     return sorted(name for name in names if name == '' or _is_inside(name))
 
   def read(self, name: str, unless: bytes = b'') -> Object | None:
@@ -94,19 +104,32 @@ class Bucket:
       names, lambda name: self._store.read(self._key(name)), _object
     )
 
-  def range(self, name: str, start: int, end: int) -> bytes:
-    """Returns bytes of an object; raises RunError where it has fewer."""
-    read = self._store.read(self._key(name), byte_range=slice(start, end))
-    content = self._result(read, name).value
-    if len(content) != end - start:
-      raise RunError(f'{self.url}/{name} has no bytes {start} to {end}')
-    return content
+  def start(self, name: str, begin: int = 0, end: int | None = None) -> Any:
+    """Starts to read an object, or bytes of it; see `finish`."""
+    span = slice(begin, end) if begin or end is not None else None
+    return self._store.read(self._key(name), byte_range=span)
+
+  def finish(self, name: str, started: Any) -> Object | None:
+    """Returns what `start` reads, once it is there; None: no such object.
+
+    Raises:
+      EOFError: the object has fewer bytes.
+    """
+    try:
+      return _object(self._result(started, name))
+    except RunError as error:
+      if _TOO_SHORT in str(error.__cause__):
+        raise EOFError(f'{self.url}/{name} is too short') from error
+      raise
+
+  def versions(self, names: Iterable[str]) -> Iterable[tuple[str, bytes]]:
+    """Yields the version of each object; that of a missing one is one, too."""
+    read = lambda name: self.start(name, end=0)
+    yield from self._at_once(names, read, _generation, _REQUESTS)
 
   def version(self, name: str) -> bytes:
     """Returns an object's version; that of a missing one is a version, too."""
-    return self._result(
-      self._store.read(self._key(name)), name
-    ).stamp.generation
+    return _generation(self._result(self.start(name, end=0), name))
 
   def write(self, name: str, content: bytes, version: bytes = b'') -> bytes:
     """Writes an object whole; returns its version.
@@ -135,13 +158,15 @@ class Bucket:
     for _ in self._at_once(names, start, lambda stamp: stamp.generation):
       pass
 
-  def _at_once(self, names, start: Callable, convert: Callable):
+  def _at_once(
+    self, names, start: Callable, convert: Callable, count: int = _AT_ONCE
+  ):
     """Yields each name and its converted result, if any, in order."""
-    pending = []
+    pending = collections.deque()
     for name in names:
       pending.append((name, start(name)))
-      if len(pending) == _AT_ONCE:
-        yield from self._finished(pending.pop(0), convert)
+      if len(pending) == count:
+        yield from self._finished(pending.popleft(), convert)
     for each in pending:
       yield from self._finished(each, convert)
 
@@ -169,6 +194,10 @@ def _object(result) -> Object | None:
   return Object(result.value, result.stamp.generation)
 
 
+def _generation(result) -> bytes:
+  return result.stamp.generation
+
+
 def _is_inside(name: str) -> bool:
   try:
     return '/'.join(inputs.parts_inside(name)) == name
@@ -176,12 +205,15 @@ def _is_inside(name: str) -> bool:
     return False
 
 
-def _google() -> dict[str, Any]:
-  return {'context': {'gcs_request_retries': _RETRIES}}
+def _context(retries: int) -> dict[str, Any]:
+  kinds = {
+    'request_retries': {'max_retries': retries, **_DELAYS},
+    'request_concurrency': {'limit': _REQUESTS},
+  }
+  return {f'{d}_{k}': v for d in DRIVERS.values() for k, v in kinds.items()}
 
 
 def _amazon() -> dict[str, Any]:
-  options = {'context': {'s3_request_retries': _RETRIES}}
   # The library logs an error for each of these files that is missing.
   for key, name in (
     ('AWS_CONFIG_FILE', '~/.aws/config'),
@@ -191,8 +223,8 @@ def _amazon() -> dict[str, Any]:
       os.environ.setdefault(key, os.devnull)
   region = os.environ.get('AWS_REGION') or os.environ.get('AWS_DEFAULT_REGION')
   if url := os.environ.get('AWS_ENDPOINT_URL'):
-    return options | {'endpoint': url, 'aws_region': region or 'us-east-1'}
-  return options | ({'aws_region': region} if region else {})
+    return {'endpoint': url, 'aws_region': region or 'us-east-1'}
+  return {'aws_region': region} if region else {}
 
 
-_OPTIONS = {'gs': _google, 's3': _amazon}
+_OPTIONS = {'gs': dict, 's3': _amazon}

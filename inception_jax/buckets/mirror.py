@@ -36,6 +36,7 @@ _STATE = '.mirror.json'
 WRITER = '.writer'
 _OWN = (lease.NAME, WRITER, metric_lines.NAME, f'{metric_lines.PART}*')
 _open: dict[str, 'Mirror'] = {}
+_urls: dict[str, str] = {}  # of all local paths that stand for some
 
 
 class Mirror:
@@ -59,6 +60,7 @@ class Mirror:
     self._lines = MetricLines(self.bucket, self._local(metric_lines.NAME))
     os.makedirs(os.path.dirname(self.path), exist_ok=True)
     _open[self.path] = self
+    stands_for(self.path, self.url)
 
   def download(self) -> None:
     """Writes what a command may need, but not the large files of `_LATER`.
@@ -234,10 +236,15 @@ def refresh(path: str) -> None:
     mirror.download()
 
 
+def stands_for(path: str, url: str) -> None:
+  """Lets `named` write a URL for a local path."""
+  _urls[path] = url
+
+
 def named(text: str) -> str:
-  """Returns a message with URLs in place of the local paths of mirrors."""
-  for mirror in _open.values():
-    text = text.replace(mirror.path, mirror.url)
+  """Returns a message with URLs in place of the local paths."""
+  for path, url in _urls.items():
+    text = text.replace(path, url)
   return text
 
 

@@ -28,6 +28,12 @@ _opened: dict[str, Mirror] = {}
 _temporary: list[str] = []
 
 
+def folder() -> str:
+  """Returns the folder of what is kept of buckets on this machine."""
+  root = os.environ.get('INCEPTION_JAX_BUCKETS') or FOLDER
+  return os.path.abspath(inputs.expand_home(root))
+
+
 def local(path: str) -> str:
   """Returns a local path for one that may be in a bucket, read for a command.
 
@@ -80,8 +86,7 @@ def training(url: str) -> Iterator[str]:
     UserError: another training uses it, or the bucket cannot be used.
     RunError: at the end, the bucket cannot be written.
   """
-  root = os.environ.get('INCEPTION_JAX_BUCKETS') or FOLDER
-  path = os.path.join(inputs.expand_home(root), *_parts(url))
+  path = os.path.join(folder(), *_parts(url))
   opened = Mirror(url, path)
   try:
     opened.lease = Lease(opened.bucket)

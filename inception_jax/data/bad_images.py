@@ -48,6 +48,8 @@ class BadImages:
     self._reasons: dict[str, str] = {}
     # The first elements of a `Sequential` split, as many as were tried.
     self._first: list[dict[str, Any]] = []
+    # By the number of the record.
+    self._contents: dict[int, Any] = {}
 
   @property
   def reasons(self) -> dict[str, str]:
@@ -101,7 +103,8 @@ class BadImages:
     Raises:
       UserError: more than `data.max_bad_fraction` of the split are bad.
     """
-    known = len(self.substitutes)
+    known, elements = len(self.substitutes), list(elements)
+    self._read_together([element for _, element in elements])
     for position, element in elements:
       key = int(_key(position, element))
       if key in self.substitutes or self._decodes(position, element, decode):
@@ -115,6 +118,23 @@ class BadImages:
           *self._listing(),
         )
     return len(self.substitutes) > known
+
+  def _read_together(self, elements: list) -> None:
+    """Reads the records of a batch at once, where that is faster."""
+    self._contents = {}
+    if (together := self._split.together) and elements:
+      try:
+        contents = together.read(tf.stack(elements))
+      except tf.errors.OpError:
+        together.check()
+        raise
+      self._contents = dict(zip(map(int, elements), contents, strict=True))
+
+  def _fetch(self, element):
+    if self._split.together and int(element) in self._contents:
+      content = self._contents[int(element)]
+      return self._split.together.record(element, content)
+    return self._split.fetch(element)
 
   def _candidates(self, element) -> Iterator[tuple[int, Any]]:
     """Yields (number, element) of the records to try in place of a bad one."""
@@ -131,8 +151,10 @@ class BadImages:
 
   def _decodes(self, position, element, decode) -> bool:
     try:
-      decode(position, self._split.fetch(element), tf.constant(False))
+      decode(position, self._fetch(element), tf.constant(False))
     except Exception as error:  # each decoder raises its own
+      if self._split.together:  # what was not read is not bad
+        self._split.together.check()
       element = tf.nest.map_structure(lambda x: x.numpy(), element)
       name = errors.printable(self._split.name(element))
       if name not in self._reasons:

@@ -10,7 +10,7 @@ from typing import BinaryIO
 from etils import epath
 import numpy as np
 
-from inception_jax.data import zips
+from inception_jax.data import places
 
 # Of a million files, the sizes would take three seconds, and more over a
 # network: beyond these numbers, they are of evenly spaced files. By names and
@@ -33,14 +33,15 @@ def digest(names: Iterable[str], *columns) -> str:
 
 
 def sizes(paths: Sequence[str]) -> np.ndarray:
-  """Returns the sizes of local files in bytes, int64; -1 for missing ones.
+  """Returns the sizes of files in bytes, int64; -1 for missing ones.
 
-  Of more than 100,000 files, it takes evenly spaced ones.
+  And where they are not known, in buckets. Of more than 100,000 files, it
+  takes evenly spaced ones.
   """
 
   def size(path):
     try:
-      return zips.size(path)
+      return places.size(path)
     except OSError:  # reported when it is read
       return -1
 
@@ -48,8 +49,14 @@ def sizes(paths: Sequence[str]) -> np.ndarray:
 
 
 def ends(paths: Sequence[str]) -> np.ndarray:
-  """Returns the first and the last bytes of up to 100 of the files, uint8."""
+  """Returns the first and the last bytes of up to 100 of the files, uint8.
+
+  Of files in a bucket, a digest of the versions of all.
+  """
   content = bytearray()
+  if versions := places.versions(paths):
+    versions = hashlib.sha256(b'\0'.join(versions)).digest()
+    return np.frombuffer(versions, np.uint8)
   for path in _some(paths, _CONTENTS):
     with _open(path) as file:
       content += file.read(_END)
@@ -60,9 +67,9 @@ def ends(paths: Sequence[str]) -> np.ndarray:
 
 def _open(path: str) -> BinaryIO:
   """Opens a file; what is none, or damaged, is as an empty one."""
-  if zips.within(path):
+  if places.within(path):
     try:
-      return zips.open_file(path)
+      return places.open_file(path)
     except OSError:  # reported when it is read
       return io.BytesIO()
   path = epath.Path(path)  # opening a pipe would block

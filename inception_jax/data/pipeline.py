@@ -8,7 +8,7 @@ from inception_jax import errors
 from inception_jax.data import closing
 from inception_jax.data import decode
 from inception_jax.data import order
-from inception_jax.data import threads
+from inception_jax.data import reading
 from inception_jax.data.bad_images import BadImages
 from inception_jax.data.bad_images import one_line
 from inception_jax.data.lazy import tf
@@ -192,14 +192,14 @@ def _batches(
   kept = {} if kept is None else kept
   # No function here branches in Python on a tensor, and AutoGraph's search took
   # two seconds, which slowed the tracing of the training step.
-  dataset = tf.autograph.experimental.do_not_convert(_dataset)
+  dataset = tf.autograph.experimental.do_not_convert(reading.dataset)
   while True:
     try:
       key = step, len(bad.substitutes)
       if key not in kept:
         kept.clear()
         kept[key] = dataset(
-          *(elements(step), split.fetch, bad.substitution()),
+          *(elements(step), split, bad.substitution()),
           *(decode_record, size, data.workers),
         )
       for batch in kept[key].as_numpy_iterator():
@@ -213,6 +213,8 @@ def _batches(
         step += 1
       return
     except (tf.errors.OpError, UnicodeDecodeError) as error:
+      if split.together:
+        split.together.check()
       reason = one_line(error)
       try:
         retry = bad.find(elements(step).take(size), decode_record)
@@ -220,21 +222,6 @@ def _batches(
         retry = False  # the records themselves cannot be read
       if not retry:
         raise errors.UserError(f'{source} cannot be read: {reason}') from error
-
-
-def _dataset(
-  elements, fetch, substitute, decode_record, size: int, workers: int
-):
-  """Reads, decodes and batches `elements`, a dataset of (position, element)."""
-
-  def read(position, element):
-    element, is_substitute = substitute(position, element)
-    return decode_record(position, fetch(element), is_substitute)
-
-  images = elements.map(read, threads.num_parallel_calls(workers))
-  batches = images.batch(size, drop_remainder=True)
-  batches = batches.prefetch(threads.BATCHES_AHEAD)
-  return batches.with_options(threads.options(workers))
 
 
 def hide_gpus() -> None:

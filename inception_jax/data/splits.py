@@ -13,6 +13,21 @@ from inception_jax.data.lazy import tf
 
 
 @dataclasses.dataclass(frozen=True)
+class Together:
+  """How to read many records at once, where each takes a while.
+
+  Attributes:
+    read: int64 [N] indices → strings [N].
+    record: index, its string → record; fails if that is damaged.
+    check: raises RunError if `read` has failed.
+  """
+
+  read: Callable[[Any], Any]
+  record: Callable[[Any, Any], dict[str, Any]]
+  check: Callable[[], None]
+
+
+@dataclasses.dataclass(frozen=True)
 class Indexed:
   """A split whose records can be read in any order.
 
@@ -24,6 +39,7 @@ class Indexed:
     digest: returns a digest of what is known of the records without reading
       them: names, sizes, labels, checksums. Splits of other data have others.
     labels: integer [size], where they are known without reading the records.
+    together: does what `fetch` does for many; None: one by one is as fast.
   """
 
   size: int
@@ -32,6 +48,7 @@ class Indexed:
   name: Callable[[Any], str] = 'record {}'.format
   digest: Callable[[], str] = str
   labels: np.ndarray | None = None
+  together: Together | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +62,7 @@ class Sequential:
       Iteration fails unless there are `size` records.
     fetch: element of `epoch` → record.
     name: element of `epoch` → the record's name for people.
-    labels: as in `Indexed`.
+    labels, together: as in `Indexed`.
   """
 
   size: int
@@ -55,6 +72,7 @@ class Sequential:
   name: Callable[[Any], str]
   digest: Callable[[], str]
   labels: np.ndarray | None = None
+  together: None = None
 
 
 Split = Indexed | Sequential

@@ -22,14 +22,21 @@ def num_parallel_calls(workers: int) -> int:
   return 4 * (workers or _cores())
 
 
-def options(workers: int):
-  """Returns tf.data's options for `config.data.workers`."""
+def options(workers: int, waiting: int = 0):
+  """Returns tf.data's options.
+
+  Args:
+    workers: `config.data.workers`.
+    waiting: more threads, which only wait.
+  """
   result = tf.data.Options()
   # In TensorFlow 2.21 the autotuning thread sleeps, in the end a minute, and
   # the end of every evaluation waited for it.
   result.autotune.enabled = False
+  if workers or waiting:
+    size = (workers or _cores()) + waiting
+    result.threading.private_threadpool_size = size
   if workers:
-    result.threading.private_threadpool_size = workers
     # An operation would share its work with threads of TensorFlow's own.
     result.threading.max_intra_op_parallelism = 1
   return result

@@ -10,6 +10,8 @@ python -m inception_jax.tools.prepare --source=folder --data_dir=DATA \
     --check_images     # decodes every image, and lists damaged and equal ones
 python -m inception_jax.tools.prepare --source=folder --data_dir=DATA \
     --describe=data.html    # the same, and draws a page about the dataset
+python -m inception_jax.tools.prepare --source=tfrecord \
+    --data_dir=gs://BUCKET/imagenet --index    # before training from a bucket
 
 Archives with a published size and SHA-256 are compared with them first. The
 prepared dataset is then opened as training opens it, and its images counted.
@@ -24,9 +26,11 @@ from absl import flags
 from ml_collections import config_flags
 
 from inception_jax import extras
+from inception_jax.buckets import bucket
 from inception_jax.config import defaults
 from inception_jax.data.prepare import archives
 from inception_jax.data.prepare import imagenet
+from inception_jax.data.prepare import options
 from inception_jax.data.prepare import tfds_build
 from inception_jax.data.sources import tfds
 from inception_jax.errors import UserError
@@ -47,7 +51,9 @@ _SOURCE = flags.DEFINE_string(
   'source', '', f'tfds:NAME, {", ".join(_SOURCES)}.'
 )
 _DATA_DIR = cli.define_path(
-  'data_dir', 'The folder of the dataset, existing or to be made.'
+  'data_dir',
+  'The folder of the dataset, existing or to be made, or its URL in a bucket.',
+  copied=False,
 )
 _ARCHIVES = cli.define_paths(
   'archive', 'An archive to unpack into class folders, or for tfds to read.'
@@ -79,6 +85,12 @@ _DESCRIBE = cli.define_path(
   'An HTML page to write: sizes, formats and classes, with pictures; implies '
   '--check_images.',
 )
+_INDEX = flags.DEFINE_bool(
+  'index',
+  False,
+  'Write an index of a dataset in a bucket beside it: starts of training then '
+  'neither list the objects nor read the shards for what is in them.',
+)
 _MAX_GB = flags.DEFINE_float(
   'max_gb', 500.0, 'Size limit in GB for an unpacked archive.'
 )
@@ -105,7 +117,12 @@ def main():
     )
   if _ARCHIVES.value and source in _SOURCES[1:]:
     problems.append(f'--archive: {source} is read as it is, not unpacked')
-  problems += _check_image_flags(source, data_dir)
+  problems += options.check(
+    *(source, data_dir, _INDEX.value, bool(_ARCHIVES.value), _FIX.value),
+    *(_NEAR.value, _decodes(), _DESCRIBE.value),
+  )
+  if _DESCRIBE.value:
+    problems += extras.missing('jinja2', 'matplotlib')
   if problems:
     raise UserError(*problems)
 
@@ -125,7 +142,7 @@ def main():
     tfds_build.build(name, data_dir, _FORMAT.value, paths)
   _unpack(targets)
 
-  splits = verify.open_splits(config, _SPLITS.value)
+  splits = verify.open_splits(config, _SPLITS.value, _INDEX.value)
   if _VERIFY.value:
     verify.check_counts(source, splits, published)
   found = _check_images(config, splits) if _decodes() else {}
@@ -144,37 +161,6 @@ def main():
 def _decodes() -> bool:
   """Returns whether every image is to be decoded."""
   return _CHECK_IMAGES.value or bool(_DESCRIBE.value)
-
-
-def _check_image_flags(source: str, data_dir: str) -> list[str]:
-  """Returns what is wrong with the flags that belong to --check_images."""
-  given = [('near_duplicates', _NEAR.value >= 0), ('fix', bool(_FIX.value))]
-  names = [name for name, is_given in given if is_given]
-  problems = [
-    f'--{name}: only with --check_images and --source=folder'
-    for name in names
-    if source != 'folder' or not _decodes()
-  ]
-  if _DESCRIBE.value:
-    problems += extras.missing('jinja2', 'matplotlib')
-  if (page := _DESCRIBE.value) and os.path.isdir(page):
-    problems.append(f'--describe={page} is a folder: name a file in it')
-  elif page and (reason := files.cannot_write(os.path.dirname(page) or '.')):
-    problems.append(f'--describe={page} cannot be written: {reason}')
-  if not (_FIX.value and data_dir):
-    return problems
-  if os.path.isfile(data_dir):
-    problems.append(f'--fix: {data_dir} is only read; unpack it first')
-  if os.path.lexists(_FIX.value):
-    problems.append(f'--fix={_FIX.value} already exists')
-  target, data = map(os.path.realpath, (_FIX.value, data_dir))
-  if os.path.commonpath([target, data]) == data:
-    problems.append(
-      f'--fix={_FIX.value} is in the dataset: choose a folder outside'
-    )
-  elif reason := files.cannot_write(_FIX.value):
-    problems.append(f'--fix={_FIX.value} cannot be written: {reason}')
-  return problems
 
 
 def _check_images(config, splits) -> dict:
@@ -213,7 +199,11 @@ def _find_archives(name: str, data_dir: str, is_built: bool) -> list[str]:
   if is_imagenet and not (paths or is_built):
     manual = os.path.join(data_dir, tfds_build.MANUAL)
     paths = [os.path.join(manual, name) for name in imagenet.FOLDERS]
-  elif name == 'cifar' and not os.path.isdir(data_dir):
+  elif (
+    name == 'cifar'
+    and not bucket.is_url(data_dir)
+    and not os.path.isdir(data_dir)
+  ):
     paths = [data_dir]
   if problems := files.cannot_read(paths):
     if is_imagenet:

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from inception_jax import errors
 from inception_jax.data import pipeline
+from inception_jax.data import reading
 from inception_jax.data.bad_images import BadImages
 from inception_jax.data.sources import registry
 from tests.support import tfds_sets
@@ -107,9 +108,9 @@ def test_training_replaces_bad_images(damaged):
 
 
 def test_a_bad_image_rebuilds_the_reader_once(damaged, monkeypatch):
-  built, build = [], pipeline._dataset
+  built, build = [], reading.dataset
   monkeypatch.setattr(
-    pipeline, '_dataset', lambda *args: built.append(0) or build(*args)
+    reading, 'dataset', lambda *args: built.append(0) or build(*args)
   )
   config = damaged_config(damaged)
   batches = pipeline.train_batches(

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from inception_jax.data import decode
-from inception_jax.data import pipeline
+from inception_jax.data import reading
 from inception_jax.data import views as views_lib
 from inception_jax.data.sources import registry
 from inception_jax.data.splits import Indexed
@@ -101,9 +101,9 @@ def test_throughput_devices_and_precision_are_logged(
 
 def test_graph_of_the_images_is_kept(pictures, one_device, monkeypatch):
   made = []
-  make = pipeline._dataset
+  make = reading.dataset
   monkeypatch.setattr(
-    pipeline, '_dataset', lambda *args: made.append(args) or make(*args)
+    reading, 'dataset', lambda *args: made.append(args) or make(*args)
   )
   config = config_of(pictures)
   model, variables = network(config, 0)

@@ -13,8 +13,10 @@ from PIL import Image
 import tensorflow as tf
 
 from inception_jax.data import decode
-from inception_jax.data import zips
+from inception_jax.data import places
 from inception_jax.data.prepare import archives
+from inception_jax.data.remote import checked
+from inception_jax.data.remote import index as index_lib
 from inception_jax.data.sources import cifar
 from inception_jax.data.sources import huggingface
 from inception_jax.data.sources import tfrecord
@@ -48,7 +50,7 @@ def _read_archive(content, folder):
 
 def _read_zip(content, folder):
   path = _write(content, folder, 'x.zip')
-  archive, _ = zips.within(path)
+  archive, _ = places.within(path)
   for number in range(len(archive.sizes)):
     with contextlib.suppress(ValueError):  # an image that is damaged
       archive.read(number)
@@ -285,6 +287,18 @@ def _long_images():
   return [buffer.getvalue() for buffer in buffers]
 
 
+def _read_index(content, folder):
+  del folder
+  index_lib.unpack(checked.pack(content))
+
+
+def _index_seeds():
+  rows = np.arange(6, dtype=np.int64).reshape(2, 3)
+  tables = {'samples': {1: index_lib.Table(rows, ['a', 'b'])}}
+  index = index_lib.Index(['x', 'y.tar'], [b'1', b'22'], tables)
+  return [checked.unpack(index.pack())]
+
+
 TARGETS = {
   'archive': Target(
     (_read_archive, _read_zip), _archive_seeds, hostile=_archive_hostile
@@ -299,6 +313,7 @@ TARGETS = {
   'webdataset': Target((_read_shard,), _written('webdataset/*.tar')),
   'arrow': Target((_read_arrow,), _written('arrow/*/*.arrow')),
   'state': Target((_read_state,), _written('arrow/*/state.json')),
+  'index': Target((_read_index,), _index_seeds, (ValueError,)),
   'parquet': Target((_read_parquet,), _written('parquet/*/*.parquet')),
   'mindspore': Target((_weights_reader('x.ckpt'),), _mindspore_seeds),
   'graph': Target((_weights_reader('x.pb'),), _graph_seeds),

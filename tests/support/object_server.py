@@ -102,7 +102,7 @@ class GoogleServer(http.server.ThreadingHTTPServer):
   """
 
   daemon_threads = True
-  request_queue_size = 128
+  request_queue_size = 256  # connections that are not accepted yet
 
   def handle_error(self, request, client_address):
     pass  # a client that was killed

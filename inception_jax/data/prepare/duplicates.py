@@ -18,7 +18,7 @@ from scipy.sparse import csgraph
 import tqdm
 
 from inception_jax.data import pillow
-from inception_jax.data import zips
+from inception_jax.data import places
 from inception_jax.data.splits import Indexed
 from inception_jax.errors import UserError
 
@@ -93,13 +93,13 @@ def log_groups(found: dict[str, Any]) -> None:
 
 def _equal(paths: list[str]) -> Sequence[int]:
   """Returns a number for each file, the same for those of equal content."""
-  sizes = [zips.size(path) for path in paths]
+  sizes = [places.size(path) for path in paths]
   counts = collections.Counter(sizes)
   numbers, known = [], {}
   for i, path in enumerate(tqdm.tqdm(paths, 'comparing files')):
     key = i
     if counts[sizes[i]] > 1:  # files of other sizes are other files
-      with zips.open_file(path) as file:
+      with places.open_file(path, keep=False) as file:
         key = hashlib.file_digest(file, 'sha256').digest()
     numbers.append(known.setdefault(key, len(known)))
   return numbers
@@ -111,16 +111,16 @@ def _alike(paths: list[str], bits: int) -> Sequence[int]:
   known = np.zeros(len(paths), bool)
   for i, path in enumerate(tqdm.tqdm(paths, 'hashing images')):
     try:
-      hashes[i], known[i] = difference_hash(zips.read(path)), True
+      hashes[i], known[i] = difference_hash(places.read(path)), True
     except Exception:  # each decoder has its own; bad images are counted before
       continue
-  (places,) = np.nonzero(known)
-  hashes = hashes[places]
+  (numbers,) = np.nonzero(known)
+  hashes = hashes[numbers]
   edges = []
   for start in tqdm.trange(0, len(hashes), _BLOCK, desc='comparing images'):
     block = hashes[start : start + _BLOCK, None]
     rows, columns = np.nonzero(np.bitwise_count(block ^ hashes[start:]) <= bits)
-    edges.append(places[np.stack([rows, columns]) + start])
+    edges.append(numbers[np.stack([rows, columns]) + start])
   rows, columns = np.concatenate([*edges, np.zeros((2, 0), int)], axis=1)
   shape = (len(paths),) * 2
   graph = sparse.coo_array((np.ones(len(rows)), (rows, columns)), shape)

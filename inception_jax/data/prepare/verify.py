@@ -11,6 +11,7 @@ from inception_jax.data import exif
 from inception_jax.data import pipeline
 from inception_jax.data.bad_images import BadImages
 from inception_jax.data.prepare import imagenet
+from inception_jax.data.remote import mounts
 from inception_jax.data.sources import cifar
 from inception_jax.data.sources import folder
 from inception_jax.data.sources import huggingface
@@ -31,17 +32,26 @@ _TURNED = {
 }
 
 
-def open_splits(config, names: list[str]) -> dict:
+def open_splits(config, names: list[str], index: bool = False) -> dict:
   """Opens splits of `config.data.source`: those in `names`, or all if empty.
+
+  With `index`, of a dataset in a bucket, which is indexed anew, for all.
 
   Raises:
     UserError: the mistakes that training would report.
   """
-  names = names or _split_names(config) or list(imagenet.COUNTS)
+  mounted = mounts.mount(config.data.dir, fresh=True) if index else None
+  names = (
+    names or _split_names(registry.mounted(config)) or list(imagenet.COUNTS)
+  )
   config.data.train_split, config.data.eval_split = names[0], names[-1]
   if problems := registry.check(config):
     raise UserError(*problems)
-  return {name: registry.load(config, name) for name in names}
+  splits = {name: registry.load(config, name) for name in names}
+  if mounted:
+    mounted.publish()
+    log.info('wrote %s/%s', mounted.url, mounts.NAME)
+  return splits
 
 
 def _split_names(config) -> list[str]:

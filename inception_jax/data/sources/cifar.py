@@ -13,6 +13,7 @@ import numpy as np
 
 from inception_jax import errors
 from inception_jax import inputs
+from inception_jax.data import places
 from inception_jax.data import splits
 from inception_jax.data.sources import cifar_files
 from inception_jax.data.sources import safe_pickle
@@ -28,7 +29,7 @@ _CIFAR10_NAMES = 'airplane automobile bird cat deer dog frog horse ship truck'
 def check(config) -> list[str]:
   """Returns a message for each wrong key; reads no image."""
   problems = splits.check_splits(config, SPLITS)
-  if not (config.data.dir and _root(config).exists()):
+  if not (config.data.dir and places.exists(_root(config))):
     problems.append(
       f'data.dir={config.data.dir!r}: no such folder, .tar.gz or .zip'
     )

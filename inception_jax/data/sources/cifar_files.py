@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 from inception_jax import errors
 from inception_jax.data import archived
+from inception_jax.data import places
 from inception_jax.data import zip_index
 from inception_jax.data.sources import recognition
 from inception_jax.data.sources.recognition import Found
-from inception_jax.runtime import files as files_lib
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +70,8 @@ def find(root: pathlib.Path) -> tuple[Version, Files, list[str]]:
       those of both datasets.
   """
   try:
-    files, others = _unpacked(root) if root.is_dir() else _archived(root)
+    is_folder = places.is_unpacked(root)
+    files, others = _unpacked(root) if is_folder else _archived(root)
   except errors.UserError:
     raise
   except Exception as error:  # from tarfile and every module below it
@@ -82,13 +83,14 @@ def find(root: pathlib.Path) -> tuple[Version, Files, list[str]]:
 
 def recognize(path: str) -> Iterator[Found]:
   """Yields what is there; see `recognition`."""
-  if os.path.isdir(path):
+  if places.is_unpacked(path):
     paths = (
       os.path.join(folder, name)
       for folder in (path, *recognition.folders(path))
       for name in _IMAGES
     )
-    seen = next(filter(os.path.isfile, paths), '')
+    is_file = lambda x: places.exists(x) and not places.is_folder(x)
+    seen = next(filter(is_file, paths), '')
   else:
     seen = _first_member(path)
   if seen:
@@ -98,7 +100,7 @@ def recognize(path: str) -> Iterator[Found]:
 def _first_member(path: str) -> str:
   """Returns the name of a file of CIFAR in an archive; '' if there is none."""
   try:
-    with open(path, 'rb', opener=files_lib.regular) as file:
+    with places.open_file(path) as file:
       is_zip = zip_index.is_zip(file)
       members = archived.contents(file, path)
       for name, *_ in itertools.islice(members, None if is_zip else 5):
@@ -114,19 +116,31 @@ def _unpacked(root: pathlib.Path) -> tuple[Files, list[str]]:
 
   {name: function that reads it}, and the other names in the same folders.
   """
-  paths = sorted([*root.glob('*'), *root.glob('*/*')], reverse=True)
+  entries = places.scan(str(root))
+  folders = [entry.path for entry in entries if entry.is_dir()]
+  entries += [entry for folder in folders for entry in places.scan(folder)]
+  paths = {pathlib.Path(entry.path): entry.is_dir() for entry in entries}
   files = {
-    path.name: functools.partial(files_lib.read, path, _MAX_BYTES)
-    for path in paths
-    if path.name in _FILE_NAMES and not path.is_dir()
+    path.name: functools.partial(_content, str(path))
+    for path in sorted(paths, reverse=True)
+    if path.name in _FILE_NAMES and not paths[path]
   }
-  return files, [x.name for x in _others(paths) if not x.is_dir()]
+  return files, [x.name for x in _others(paths) if not paths[x]]
+
+
+def _content(path: str) -> bytes:
+  """Returns the content of a file; of CIFAR's, that is at most _MAX_BYTES."""
+  with places.open_file(path) as file:
+    content = file.read(_MAX_BYTES + 1)
+  if len(content) > _MAX_BYTES:
+    raise ValueError('it is too large to be CIFAR')
+  return content
 
 
 def _archived(path: pathlib.Path) -> tuple[Files, list[str]]:
   """Returns the same for an archive; nothing is unpacked to disk."""
   files, paths, size = {}, [], 0
-  with open(path, 'rb', opener=files_lib.regular) as file:
+  with places.open_file(str(path)) as file:
     for name, length, content in archived.contents(file, str(path)):
       paths.append(member := pathlib.PurePosixPath(name))
       if member.name in _FILE_NAMES:

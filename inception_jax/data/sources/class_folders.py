@@ -6,7 +6,7 @@ import logging
 import pathlib
 
 from inception_jax import errors
-from inception_jax.data import zips
+from inception_jax.data import places
 from inception_jax.data.sources.image_tree import ImageTree
 from inception_jax.runtime import files
 
@@ -99,7 +99,7 @@ def an_image(where: pathlib.Path, classes: int = 1) -> str:
 
 def listing(folder: str) -> str:
   """Describes the contents of a folder, for messages."""
-  names = sorted(entry.name for entry in zips.scan(folder))
+  names = sorted(entry.name for entry in places.scan(folder))
   more = len(names) - _MOST_NAMES
   some = ', '.join(names[:_MOST_NAMES]) or 'nothing'
   return f'{some} and {more} more' if more > 0 else some
@@ -126,7 +126,7 @@ def other_level(data_dir: str, root: str, split: str) -> list[str]:
       f'{data_dir} has images and no folders: data.dir is a folder of class '
       f'folders, or one with the folder {split}'
     ]
-  has_split = lambda name: zips.is_folder(f'{root}/{name}/{split}')
+  has_split = lambda name: places.is_folder(f'{root}/{name}/{split}')
   inside = list(filter(has_split, folders))
   return [
     f'{data_dir}/{name} has a folder {split}: is it '

@@ -21,9 +21,10 @@ import pathlib
 
 from inception_jax import inputs
 from inception_jax.data import digests
+from inception_jax.data import places
 from inception_jax.data import splits
-from inception_jax.data import zips
 from inception_jax.data.lazy import tf
+from inception_jax.data.remote import reads
 from inception_jax.data.sources import class_folders
 from inception_jax.data.sources import held_out
 from inception_jax.data.sources import image_list
@@ -46,7 +47,9 @@ def check(config) -> list[str]:
   if not data.dir:
     return ['data.dir is missing: the folder of the images']
   root = str(_root(data.dir))
-  if not zips.is_folder(root):
+  if not places.is_folder(root):
+    if places.bucket_of([root]):
+      return [f'{data.dir} is an object, and not a folder; unpack archives']
     return [f'data.dir={data.dir!r} is not a folder or a .zip']
   # Of each split that must be there: what to do if it is not.
   advice = {
@@ -110,7 +113,7 @@ def load(config, split: str) -> splits.Indexed:
 
 def recognize(path: str) -> Iterator[Found]:
   """Yields what is there; see `recognition`."""
-  if not zips.is_folder(path):
+  if not places.is_folder(path):
     return
   for split in SPLITS:
     if where := _find(path, split):
@@ -135,10 +138,12 @@ def expected_layout(config) -> list[str]:
 
 def of_files(paths: list[str], labels, class_names) -> splits.Indexed:
   """Returns a split of image files; each is read when it is fetched."""
-  if found := zips.reader(paths):
-    read, stored = found
+  if mounted := places.bucket_of(paths):
+    return _in_bucket(*mounted, paths, labels, class_names)
+  if found := places.reader(paths):
+    archive, stored = found
     content = lambda number: tf.ensure_shape(
-      tf.numpy_function(read, [number], tf.string, stateful=False), ()
+      tf.numpy_function(archive.read, [number], tf.string, stateful=False), ()
     )
   else:
     # TensorFlow takes bytes: names need not be UTF-8.
@@ -150,6 +155,16 @@ def of_files(paths: list[str], labels, class_names) -> splits.Indexed:
     return {**record, 'image': content(record['image'])}
 
   return dataclasses.replace(listed, fetch=fetch, name=paths.__getitem__)
+
+
+def _in_bucket(mounted, numbers, paths, labels, class_names):
+  listed = splits.from_arrays(numbers, labels, class_names)
+  listed = dataclasses.replace(listed, name=paths.__getitem__)
+  known = tf.constant(labels, tf.int64)
+  return reads.split_of(
+    *(listed, mounted, lambda index: reads.Span(int(numbers[index]))),
+    lambda index, content: {'image': content, 'label': tf.gather(known, index)},
+  )
 
 
 def split_names(config) -> list[str]:
@@ -189,14 +204,14 @@ def _root(data_dir: str) -> pathlib.Path:
 
 def _below_common(root: pathlib.Path) -> pathlib.Path:
   """Returns the folder of an archive that is not all that its parent has."""
-  if not zips.is_folder(root):
+  if not places.is_folder(root):
     return root
-  files = [e.name for e in zips.scan(str(root)) if e.is_file()]
+  files = [e.name for e in places.scan(str(root)) if e.is_file()]
   match ImageTree().subfolders(str(root)):
     case [name] if name not in SPLITS and not any(
       file.lower().endswith((_LIST, *suffixes())) for file in files
     ):
-      inside = zips.scan(str(root / name))
+      inside = places.scan(str(root / name))
       if any(e.is_dir() or e.name.endswith(_LIST) for e in inside):
         return _below_common(root / name)
   return root
@@ -210,8 +225,8 @@ def _find(data_dir: str, split: str) -> pathlib.Path | None:
   for folder in (root, root.parent) if is_split else (root,):
     for name in names:
       listed = folder / f'{name}{_LIST}'
-      if zips.exists(listed) and not zips.is_folder(listed):
+      if places.exists(listed) and not places.is_folder(listed):
         return listed
-      if zips.is_folder(folder / name):
+      if places.is_folder(folder / name):
         return folder / name
   return None

@@ -12,7 +12,7 @@ import pathlib
 
 from inception_jax import errors
 from inception_jax import inputs
-from inception_jax.data import zips
+from inception_jax.data import places
 from inception_jax.runtime import files
 
 _MOST_CLASSES = 1_000_000
@@ -91,11 +91,11 @@ def read(where: pathlib.Path, num_classes: int) -> tuple[list[str], list[int]]:
   paths, labels = _lines(where)
   # Some lists are relative to the split's folder beside them.
   folders = [where.parent, where.parent / where.stem.removesuffix('_list')]
-  folders = [x for x in folders if zips.exists(os.path.join(x, paths[0]))]
+  folders = [x for x in folders if places.exists(os.path.join(x, paths[0]))]
   folder = [*folders, where.parent][0]
   paths = [os.path.join(folder, path) for path in paths]
-  if zips.within(str(where)):  # which has no business with other files
-    zips.reader([str(where), *paths])
+  if places.within(str(where)):  # which has no business with other files
+    places.reader([str(where), *paths])
   problems = [
     f'{where}: {path} has label {label}, training has 0 to {num_classes - 1}'
     for path, label in zip(paths, labels, strict=True)
@@ -103,7 +103,7 @@ def read(where: pathlib.Path, num_classes: int) -> tuple[list[str], list[int]]:
   ]
   problems += [
     f'{where}: not a regular file: {path}'
-    if zips.exists(path)
+    if places.exists(path)
     else f'{where}: missing file {path}'
     for path in _missing(paths)
   ]
@@ -116,7 +116,7 @@ def _lines(where: pathlib.Path) -> tuple[list[str], list[int]]:
   """Parses a list into paths, as they are written there, and labels."""
   paths, labels, problems = [], [], []
   try:
-    file = zips.open_file(str(where))
+    file = places.open_file(str(where))
   except OSError as error:
     raise errors.UserError(
       f'{where} cannot be read: {error.strerror}'
@@ -155,7 +155,7 @@ def _missing(paths: list[str]) -> list[str]:
     folder, name = os.path.split(path)
     if folder not in listed:
       try:
-        entries = zips.scan(folder)
+        entries = places.scan(folder)
         listed[folder] = {e.name for e in entries if files.kind(e) == 'file'}
       except (OSError, ValueError):  # the latter: a null character
         listed[folder] = set()

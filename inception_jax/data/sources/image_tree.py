@@ -8,7 +8,7 @@ import logging
 import os
 
 from inception_jax import errors
-from inception_jax.data import zips
+from inception_jax.data import places
 from inception_jax.runtime import files
 
 log = logging.getLogger(__name__)
@@ -125,7 +125,7 @@ class ImageTree:
   def _scan(self, folder: str) -> list[os.DirEntry]:
     """Returns what is in a folder, sorted, but for what is hidden."""
     try:
-      entries = sorted(zips.scan(folder), key=lambda entry: entry.name)
+      entries = sorted(places.scan(folder), key=lambda entry: entry.name)
     except OSError as error:
       self.unreadable.append(f'{folder} cannot be read: {error.strerror}')
       return []

@@ -7,7 +7,9 @@ import os
 
 import numpy as np
 
+from inception_jax.data import places
 from inception_jax.data.lazy import tf
+from inception_jax.data.remote import reads
 from inception_jax.data.splits import Indexed
 from inception_jax.runtime import files
 
@@ -55,7 +57,19 @@ def split_of(
       'label': tf.gather(known, index),
     }
 
-  return Indexed(len(ranges), tuple(class_names), fetch, name, digest, labels)
+  split = Indexed(len(ranges), tuple(class_names), fetch, name, digest, labels)
+  if not (found := places.bucket_of(paths)):
+    return split
+  mounted, numbers = found
+
+  def span(index):
+    number, offset, size = ranges[index].tolist()
+    return reads.Span(int(numbers[number]), offset, offset + size)
+
+  return reads.split_of(
+    *(split, mounted, span),
+    lambda index, image: {'image': image, 'label': tf.gather(known, index)},
+  )
 
 
 def by_python(read: Callable, index, kind):

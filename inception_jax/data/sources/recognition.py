@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from inception_jax import errors
 from inception_jax import inputs
-from inception_jax.data import zips
+from inception_jax.data import places
 
 AUTO = 'auto'
 MINDRECORD = (
@@ -52,7 +52,7 @@ def find(
 
   And a line for each reason why something cannot be read.
   """
-  if not data_dir or '://' in data_dir:
+  if not data_dir or '://' in data_dir:  # that of tfds
     return [], []
   recognizers, faults = list(recognizers), []
 
@@ -70,11 +70,11 @@ def find(
 
   path = inputs.expand_home(data_dir)
   found = look(path)
-  if not found and os.path.isdir(path):
-    for name in sorted(os.listdir(path))[:_MOST_ENTRIES]:
-      archive = os.path.join(path, name)
-      if name.lower().endswith(_ARCHIVES) and os.path.isfile(archive):
-        found += look(archive)
+  if not found and places.is_unpacked(path):
+    entries = sorted(places.scan(path), key=lambda entry: entry.name)
+    for entry in entries[:_MOST_ENTRIES]:
+      if entry.name.lower().endswith(_ARCHIVES) and entry.is_file():
+        found += look(entry.path)
       if len(found) == _MOST_ARCHIVES:
         break
   return found, list(dict.fromkeys(faults))
@@ -142,7 +142,8 @@ def other_flags(
 def _not_read(path: str) -> list[str]:
   """Returns a line if the files there can be converted, but not read."""
   try:
-    names = os.listdir(path) if os.path.isdir(path) else [path]
+    is_folder = places.is_unpacked(path)
+    names = [e.name for e in places.scan(path)] if is_folder else [path]
   except OSError:
     return []
   found = sorted(filter(_MINDRECORD_NAME.fullmatch, names))[:1]
@@ -161,10 +162,10 @@ def _same(path: str, other: str) -> bool:
 
 
 def _contents(path: str) -> str:
-  if not os.path.exists(path):
-    return 'which does not exist'
   try:
-    names = sorted(entry.name for entry in zips.scan(path)) or ['nothing']
+    if not places.exists(path):
+      return 'which does not exist'
+    names = sorted(entry.name for entry in places.scan(path)) or ['nothing']
   except (OSError, errors.UserError):  # said elsewhere if it is an archive
     return 'a file'
   return f'which has {", ".join(errors.shorten(names, _MOST_NAMES))}'
@@ -172,6 +173,11 @@ def _contents(path: str) -> str:
 
 def folders(path: str) -> list[str]:
   """Returns the folders in one, sorted; none if it has very many entries."""
+  if places.within(path):
+    entries = places.scan(path)
+    if len(entries) > _MOST_ENTRIES:
+      return []
+    return sorted(entry.path for entry in entries if entry.is_dir())
   entries = []
   with os.scandir(path) as all_entries:
     for entry in all_entries:

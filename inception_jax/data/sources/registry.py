@@ -14,7 +14,10 @@ from typing import Any
 
 from inception_jax import errors
 from inception_jax import inputs
+from inception_jax.buckets import bucket
+from inception_jax.buckets import mirror
 from inception_jax.data import splits
+from inception_jax.data.remote import mounts
 from inception_jax.data.sources import cifar
 from inception_jax.data.sources import digits as digits_lib
 from inception_jax.data.sources import folder
@@ -77,19 +80,22 @@ def load(config, split: str) -> splits.Split:
   Raises:
     UserError: from the source; with what else lies in `data.dir`.
   """
-  config = resolve(config)
+  config = mounted(resolve(config))
   try:
-    return _of(config).load(config, split)
+    opened = _of(config).load(config, split)
   except UserError as error:
-    if others := _other_flags(config):
-      raise UserError(*error.faults, *others) from error
-    raise
+    others = _other_flags(config)
+    raise UserError(*map(mirror.named, (*error.faults, *others))) from error
+  if not mounts.of(config.data.dir):
+    return opened
+  name = lambda element: mirror.named(opened.name(element))
+  return dataclasses.replace(opened, name=name)
 
 
 def check(config) -> list[str]:
   """Returns a message for each mistake in the source and the split names.
 
-  Reads no data and makes no network request.
+  Reads no data; of what is in a bucket, the index or the names.
   """
   source = config.data.source
   if source in _NOT_READ:
@@ -101,17 +107,19 @@ def check(config) -> list[str]:
   if faults := _cannot_reach(config):
     return faults
   try:
-    if source == recognition.AUTO:
-      try:
+    try:
+      if source == recognition.AUTO:
         config, _ = _resolved(config)
-      except UserError as error:
-        return list(error.faults)
+      config = mounted(config)
+    except UserError as error:
+      return list(error.faults)
     faults = _of(config).check(config)
   except UserError as error:  # data.dir is in no home folder
     faults = [f'data.dir={fault}' for fault in error.faults]
   except OSError as error:
     faults = [f'data.dir={config.data.dir!r} cannot be read: {error}']
-  return [*faults, *(_other_flags(config) if faults else ())]
+  faults = [*faults, *(_other_flags(config) if faults else ())]
+  return list(map(mirror.named, faults))
 
 
 def _cannot_reach(config) -> list[str]:
@@ -123,12 +131,33 @@ def _cannot_reach(config) -> list[str]:
     inputs.check_url(path)
   except UserError as error:
     return [f'data.dir={fault}' for fault in error.faults]
-  if '://' not in path or tfds.is_tfds(config):
-    return []
-  return [
-    f'data.dir={path}: of buckets, data.source=tfds:NAME reads gs://, no other '
-    'does; copy the data to a local folder, or mount the bucket as one'
-  ]
+  if tfds.is_tfds(config) and path.startswith('s3://'):
+    return [
+      f'data.dir={path}: tfds reads gs:// and local folders; copy the data to '
+      'a local folder, or mount the bucket as one'
+    ]
+  if source == 'huggingface' and '://' in path:
+    return [
+      f'data.dir={path}: huggingface reads local folders; copy the data to '
+      'one, or mount the bucket as one'
+    ]
+  return []
+
+
+def mounted(config):
+  """Returns a config in whose `data.dir` a local path stands for a bucket.
+
+  Raises:
+    UserError: the bucket cannot be read, or has nothing there.
+  """
+  path = config.data.dir
+  if tfds.is_tfds(config) or not (
+    bucket.is_url(path) and _of(config).recognize
+  ):
+    return config
+  config = config.copy_and_resolve_references()
+  config.data.dir = mounts.mount(path).path
+  return config
 
 
 def resolve(config):
@@ -158,9 +187,15 @@ def name(config) -> str:
 
 
 def _resolved(config) -> tuple[Any, str]:
-  found = recognition.only(_RECOGNIZERS, config.data.dir)
+  path = config.data.dir
+  if bucket.is_url(path):
+    path = mounts.mount(path).path
+  try:
+    found = recognition.only(_RECOGNIZERS, path)
+  except UserError as error:
+    raise UserError(*map(mirror.named, error.faults)) from error
   config = config.copy_and_resolve_references()
-  config.data.source, config.data.dir = found.source, found.dir
+  config.data.source, config.data.dir = found.source, mirror.named(found.dir)
   return config, found.why
 
 

@@ -19,11 +19,13 @@ import numpy as np
 from inception_jax import errors
 from inception_jax import inputs
 from inception_jax.data import digests
+from inception_jax.data import places
 from inception_jax.data.lazy import tf
+from inception_jax.data.remote import reads
+from inception_jax.data.remote.index import Table
 from inception_jax.data.sources import tfrecord_files
 from inception_jax.data.sources.recognition import Found
 from inception_jax.data.splits import Indexed
-from inception_jax.runtime import files as files_lib
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +37,7 @@ def check(config) -> list[str]:
   """Returns a message for each missing file; reads no record."""
   data = config.data
   root = _root(config)
-  if not data.dir or not root.is_dir():
+  if not data.dir or not places.is_unpacked(root):
     return [f'data.dir={data.dir!r} is not a folder']
   problems = []
   for key in ('train_split', 'eval_split'):
@@ -68,7 +70,7 @@ def recognize(path: str) -> Iterator[Found]:
   """Yields what is there; see `recognition`."""
   root = pathlib.Path(path)
   # That of tfds, whose shards have other records.
-  if root.is_dir() and not (root / 'dataset_info.json').exists():
+  if places.is_unpacked(root) and not places.exists(root / 'dataset_info.json'):
     for shard in _shards(root)[:1]:
       yield Found('tfrecord', path, f'the TFRecord file {shard[0]}')
 
@@ -81,20 +83,21 @@ def load(config, split: str) -> Indexed:
   """
   root = _root(config)
   paths = [str(root / shard[0]) for shard in _shards(root, split)]
-  if faults := files_lib.cannot_read(paths):
+  if faults := places.cannot_read(paths):
     raise errors.UserError(*errors.shorten(faults))
   log.info('indexing the records of %d files in %s', len(paths), root)
-  problems, records = [], []
-  for number, path in enumerate(paths):
-    try:
-      records.append(_records(path, number))
-    except (OSError, ValueError) as error:
-      problems.append(f'{path} is damaged: {error}')
-  if not problems and not sum(map(len, records)):
+  tables = places.tables(paths, 'records', _records)
+  problems = [
+    f'{path} is damaged: {table}'
+    for path, table in zip(paths, tables, strict=True)
+    if isinstance(table, Exception)
+  ]
+  if not problems and not any(len(table.rows) for table in tables):
     problems.append(f'{root}: {split} has no records')
   if problems:
     raise errors.UserError(*errors.shorten(problems))
-  return _indexed(config, paths, np.concatenate(records))
+  rows = [np.insert(t.rows, 0, i, axis=1) for i, t in enumerate(tables)]
+  return _indexed(config, paths, np.concatenate(rows))
 
 
 def _root(config) -> pathlib.Path:
@@ -103,25 +106,27 @@ def _root(config) -> pathlib.Path:
 
 def _shards(root: pathlib.Path, split: str | None = None) -> list[re.Match]:
   """Returns the matches of a split's files, or of those of every split."""
-  matches = map(_SHARD.fullmatch, sorted(os.listdir(root)))
+  names = sorted(entry.name for entry in places.scan(str(root)))
+  matches = map(_SHARD.fullmatch, names)
   return [m for m in matches if m and split in (None, m['split'])]
 
 
 def _class_names(config) -> list[str] | None:
   """Reads labels.txt if there is one; TF-slim's lines are `number:name`."""
   path = _root(config) / 'labels.txt'
-  if not path.is_file():
+  if not places.exists(path) or places.is_folder(path):
     return None
-  lines = path.read_text('utf-8', 'backslashreplace').splitlines()
+  with places.open_file(str(path)) as file:
+    lines = file.read().decode('utf-8', 'backslashreplace').splitlines()
   return [re.sub(r'^\d+:', '', line) for line in lines if line]
 
 
-def _records(path: str, number: int) -> np.ndarray:
-  """Returns `number` and what `tfrecord_files.index` does: int64 [N, 4]."""
+def _records(path: str) -> Table:
+  """Returns what `tfrecord_files.index` does, of a local file."""
   with open(path, 'rb', buffering=0) as file:
     read = lambda at, count: os.pread(file.fileno(), count, at)
     found = tfrecord_files.index(read, os.fstat(file.fileno()).st_size)
-  return np.insert(found, 0, number, axis=1)
+  return Table(found, [])
 
 
 def _indexed(config, paths: list[str], records: np.ndarray) -> Indexed:
@@ -136,7 +141,10 @@ def _indexed(config, paths: list[str], records: np.ndarray) -> Indexed:
   def fetch(index):
     row = tf.gather(rows, index)
     record = tfrecord_files.record(tf.gather(shards, row[0]), row[1])
-    example = tf.io.parse_single_example(record.get_single_element(), features)
+    return parse(record.get_single_element())
+
+  def parse(record):
+    example = tf.io.parse_single_example(record, features)
     edges = [tf.sparse.to_dense(example[name]) for name in _EDGES]
     return {
       'image': example['image/encoded'],
@@ -151,4 +159,18 @@ def _indexed(config, paths: list[str], records: np.ndarray) -> Indexed:
   name = lambda i: f'{paths[records[i, 0]]}, byte {records[i, 1]}'
   files = [os.path.basename(path) for path in paths]
   digest = lambda: digests.digest(files, records)
-  return Indexed(len(records), tuple(names), fetch, name, digest)
+  split = Indexed(len(records), tuple(names), fetch, name, digest)
+  if not (found := places.bucket_of(paths)):
+    return split
+  mounted, numbers = found
+  return reads.split_of(
+    *(split, mounted, lambda i: _span(int(numbers[records[i, 0]]), records[i])),
+    lambda _, content: parse(tfrecord_files.check(content)),
+    tfrecord_files.unframe,
+  )
+
+
+def _span(number: int, row: np.ndarray) -> reads.Span:
+  """Returns where a record and its checksums are in an object."""
+  _, offset, length, _ = row.tolist()
+  return reads.Span(number, *tfrecord_files.frame(offset, length))

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import os
 import struct
 
+import google_crc32c
 import numpy as np
 
 from inception_jax.data.lazy import tf
@@ -78,6 +79,28 @@ def _intact_length(read: Read, at: int, size: int) -> int:
       return at + int(found[0])
     at, count = at + len(windows), _BLOCK
   return size
+
+
+def frame(offset: int, length: int) -> tuple[int, int]:
+  """Returns where a record begins and ends with its length and checksums."""
+  return offset - _HEADER, offset + length + _FOOTER
+
+
+def unframe(framed: bytes) -> bytes:
+  """Returns the data of a record, or b'' if a checksum is wrong.
+
+  Args:
+    framed: what is at `frame`.
+  """
+  header, data = framed[:8], framed[_HEADER:-_FOOTER]
+  found = struct.unpack_from('<QI', framed) + struct.unpack('<I', framed[-4:])
+  return data if found == (len(data), crc(header), crc(data)) else b''
+
+
+def crc(data: bytes) -> int:
+  """Returns the masked CRC-32C of bytes."""
+  value = google_crc32c.value(data)
+  return ((value >> 15 | value << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
 def record(path, offset):

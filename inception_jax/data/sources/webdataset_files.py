@@ -8,8 +8,8 @@ import re
 
 from inception_jax import errors
 from inception_jax import inputs
+from inception_jax.data import places
 from inception_jax.data import tar
-from inception_jax.runtime import files
 
 # timm's list of the shards of each split.
 _INFO = ('_info.json', 'info.json')
@@ -41,7 +41,11 @@ def find(root: pathlib.Path, split: str) -> list[str]:
   )
   names = [name for name in _tars(root) if own.fullmatch(name)]
   folder = root
-  if not names and split not in ('', '.', '..') and (root / split).is_dir():
+  if (
+    not names
+    and split not in ('', '.', '..')
+    and places.is_folder(root / split)
+  ):
     folder = root / split
     names = _tars(folder)
   return [str(folder / name) for name in names + _between(names)]
@@ -59,7 +63,7 @@ def missing(paths: list[str]) -> list[str]:
     [
       f'{os.path.dirname(path)} lacks {os.path.basename(path)}'
       for path in paths
-      if not os.path.lexists(path)
+      if not (places.exists(path) or os.path.islink(path))
     ]
   )
 
@@ -86,7 +90,22 @@ def expand(pattern: str) -> list[str]:
 
 def _tars(folder: pathlib.Path) -> list[str]:
   # macOS adds ._NAME.tar to shared disks.
-  return sorted(path.name for path in folder.glob('[!.]*.tar'))
+  return sorted(
+    entry.name
+    for entry in places.scan(str(folder))
+    if entry.name.endswith('.tar') and not entry.name.startswith('.')
+  )
+
+
+def nearest(root: pathlib.Path) -> list[str]:
+  """Returns the shards in a folder, or else in the first one in it with any."""
+  if names := _tars(root):
+    return [str(root / name) for name in names]
+  folders = sorted(e.name for e in places.scan(str(root)) if e.is_dir())
+  for folder in folders:
+    if names := _tars(root / folder):
+      return [str(root / folder / name) for name in names]
+  return []
 
 
 def _choices(inside: str) -> list[str]:
@@ -101,11 +120,12 @@ def _choices(inside: str) -> list[str]:
 
 def _listed(root: pathlib.Path) -> dict[str, list[str]]:
   """Returns the shards of each split in timm's list; {} without one."""
-  path = next((root / x for x in _INFO if (root / x).is_file()), None)
+  path = next((root / x for x in _INFO if places.exists(root / x)), None)
   if not path:
     return {}
   try:
-    info = inputs.parse_json(files.read(str(path), _MOST_BYTES))
+    with places.open_file(str(path)) as file:
+      info = inputs.parse_json(file.read(_MOST_BYTES))
     # A list of other things, with other keys, is none of timm's.
     found = {k: v['filenames'] for k, v in info.get('splits', {}).items()}
     names = [name for names in found.values() for name in names]

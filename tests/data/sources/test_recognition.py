@@ -11,6 +11,7 @@ from inception_jax.data.sources import registry
 from inception_jax.errors import UserError
 from tests.data.sources import test_cifar
 from tests.support import runs
+from tests.support import uploads
 from tests.support import written_datasets
 from tests.support import zip_files
 from tests.support.image_folders import config_of
@@ -177,13 +178,38 @@ def test_files_of_mindspore_are_refused_with_the_way_to_convert_them(sets):
 
 
 @pytest.mark.parametrize('source', ['auto', 'folder', 'tfrecord', 'tfds:x'])
-def test_buckets_are_refused_with_what_is_possible(source):
-  for url in ('s3://bucket/x', 'obs://bucket/x'):
-    (line,) = registry.check(config_of(url, source=source))
-    assert line.startswith(f'data.dir={url}: expected a local path or gs://')
-  if source != 'tfds:x':  # which would ask Google
-    (line,) = registry.check(config_of('gs://bucket/x', source=source))
-    assert 'of buckets, data.source=tfds:NAME reads gs://, no other do' in line
+def test_other_stores_are_refused_with_what_is_possible(source):
+  url = 'obs://bucket/x'
+  (line,) = registry.check(config_of(url, source=source))
+  assert line.startswith(f'data.dir={url}: expected a local path, gs://')
+
+
+@pytest.mark.parametrize('source', ['huggingface', 'tfds:x'])
+def test_what_is_not_read_from_buckets_is_refused(source):
+  url = 's3://bucket/x'
+  (line,) = registry.check(config_of(url, source=source))
+  assert line.startswith(f'data.dir={url}: {source[:4]}')
+  assert line.endswith('or mount the bucket as one')
+
+
+@pytest.mark.parametrize('source', ['auto', 'folder', 'tfrecord', 'webdataset'])
+def test_a_bucket_without_the_data_is_an_error(google, source):
+  assert registry.check(config_of('gs://bucket/none', source=source)) == [
+    'gs://bucket/none has no objects'
+  ]
+
+
+def test_auto_recognizes_what_is_in_a_bucket(sets, google):
+  url = 'gs://bucket/recognized'
+  uploads.upload(sets, url)
+  for name in ('folder', 'cifar', 'tfrecord', 'webdataset'):
+    assert auto(f'{url}/{name}') == (name, f'{url}/{name}')
+  config = config_of(f'{url}/cifar', source='folder')
+  *_, line = registry.check(config)
+  assert line == (
+    f'{url}/cifar has cifar-10-batches-py/data_batch_1 of CIFAR: '
+    '--config.data.source=cifar reads it'
+  )
 
 
 SOURCES = (

@@ -1,0 +1,48 @@
+"""Files with a checksum of their content in front."""
+
+import hashlib
+import os
+import pathlib
+import uuid
+
+_LENGTH = 64
+
+
+def pack(content: bytes) -> bytes:
+  """Returns a content with its SHA-256, in hexadecimal, in front."""
+  return hashlib.sha256(content).hexdigest().encode() + content
+
+
+def unpack(packed: bytes) -> bytes:
+  """Returns the content.
+
+  Raises:
+    ValueError: it is another one than was packed.
+  """
+  content = packed[_LENGTH:]
+  if hashlib.sha256(content).hexdigest().encode() != packed[:_LENGTH]:
+    raise ValueError('its checksum is wrong')
+  return content
+
+
+def write(path: str, packed: bytes) -> None:
+  """Writes what `pack` returns; several processes may at once."""
+  os.makedirs(os.path.dirname(path), exist_ok=True)
+  unfinished = f'{path}.{uuid.uuid4().hex[:8]}.unfinished'
+  try:
+    pathlib.Path(unfinished).write_bytes(packed)
+    os.replace(unfinished, path)
+  finally:
+    pathlib.Path(unfinished).unlink(missing_ok=True)
+
+
+def read(path: str) -> bytes | None:
+  """Returns the content of a file of `write`; None if there is none.
+
+  Raises:
+    ValueError: it is damaged.
+  """
+  try:
+    return unpack(pathlib.Path(path).read_bytes())
+  except FileNotFoundError:
+    return None
