@@ -18,6 +18,7 @@ import shutil
 from inception_jax import inputs
 from inception_jax.buckets import lease
 from inception_jax.buckets import metric_lines
+from inception_jax.buckets import urls
 from inception_jax.buckets.bucket import Bucket
 from inception_jax.buckets.metric_lines import MetricLines
 from inception_jax.errors import UserError
@@ -36,7 +37,6 @@ _STATE = '.mirror.json'
 WRITER = '.writer'
 _OWN = (lease.NAME, WRITER, metric_lines.NAME, f'{metric_lines.PART}*')
 _open: dict[str, 'Mirror'] = {}
-_urls: dict[str, str] = {}  # of all local paths that stand for some
 
 
 class Mirror:
@@ -60,7 +60,7 @@ class Mirror:
     self._lines = MetricLines(self.bucket, self._local(metric_lines.NAME))
     os.makedirs(os.path.dirname(self.path), exist_ok=True)
     _open[self.path] = self
-    stands_for(self.path, self.url)
+    urls.stands_for(self.path, self.url)
 
   def download(self) -> None:
     """Writes what a command may need, but not the large files of `_LATER`.
@@ -76,14 +76,15 @@ class Mirror:
       self._write('', self.bucket.read('').content)
       return
     self._remove({*self._versions} - {*names})
-    for name in list(self._versions):
-      if found := self.bucket.read(name, unless=self._versions[name]):
-        self._write(name, found.content)
-        self._versions[name] = found.version
+    changed = [
+      name
+      for name, version in self.bucket.versions(self._versions)
+      if version != self._versions[name]
+    ]
     skipped = (*_NEVER, *_LATER, *_OWN)
     small = [n for n in names if not _matches(n, skipped)]
     new = [n for n in small if n not in self._versions]
-    for name, found in self.bucket.read_all(new):
+    for name, found in self.bucket.read_all(changed + new):
       self._write(name, found.content)
       self._versions[name] = found.version
     if (lines := self._lines.read(names)) is not None:
@@ -234,18 +235,6 @@ def refresh(path: str) -> None:
   """Reads what has changed in the bucket, where a path is in a mirror."""
   if mirror := of(path):
     mirror.download()
-
-
-def stands_for(path: str, url: str) -> None:
-  """Lets `named` write a URL for a local path."""
-  _urls[path] = url
-
-
-def named(text: str) -> str:
-  """Returns a message with URLs in place of the local paths."""
-  for path, url in _urls.items():
-    text = text.replace(path, url)
-  return text
 
 
 def _matches(name: str, patterns: Iterable[str]) -> bool:

@@ -96,7 +96,7 @@ def training(url: str) -> Iterator[str]:
     _synchronize(opened)
     log.info(
       '%s is trained in a folder below %s, which is copied every %.0f seconds',
-      *(url, root, PUBLISH),
+      *(url, folder(), PUBLISH),
     )
     with _publishing(opened):
       yield path

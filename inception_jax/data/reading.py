@@ -1,7 +1,6 @@
 """The dataset of tf.data that reads, decodes and batches records."""
 
 from inception_jax.data import threads
-from inception_jax.data.lazy import tf
 from inception_jax.data.splits import Split
 
 # Records read together, and such calls at once.

@@ -13,8 +13,8 @@ from absl import logging as absl_logging
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from inception_jax import inputs
-from inception_jax.buckets import mirror
 from inception_jax.buckets import runs
+from inception_jax.buckets import urls
 from inception_jax.config.serialization import json_line
 from inception_jax.errors import RunError
 from inception_jax.errors import UserError
@@ -92,7 +92,7 @@ class _Formatter(logging.Formatter):
   """Formats log lines; names from outside neither break nor rule them."""
 
   def formatMessage(self, record):
-    return printable(mirror.named(super().formatMessage(record)))
+    return printable(urls.named(super().formatMessage(record)))
 
 
 def run(
@@ -119,10 +119,10 @@ def run(
         result = _with_buckets(command, *[argv[1:]] * takes_paths)
       if result is None:
         return 0
-      print(mirror.named(json_line(result)), flush=True)
+      print(urls.named(json_line(result)), flush=True)
       return status(result)
     except UserError as error:
-      exit_now(2, *map(mirror.named, error.faults))
+      exit_now(2, *map(urls.named, error.faults))
     except Preempted as error:
       hint = 'saved; the same command resumes from here'
       log.warning('stopped after %s: %s', error, hint)
@@ -130,7 +130,7 @@ def run(
     except ProcessLost as error:
       exit_now(preemption.STATUS, str(error))
     except (RunError, FloatingPointError) as error:  # the latter: divergence
-      exit_now(1, mirror.named(str(error)))
+      exit_now(1, urls.named(str(error)))
     except BrokenPipeError:  # as of `| head`
       exit_now(1, 'the reader of stdout has ended')
     except KeyboardInterrupt:

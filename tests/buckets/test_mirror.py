@@ -11,6 +11,7 @@ import pytest
 from inception_jax.buckets import lease
 from inception_jax.buckets import mirror
 from inception_jax.buckets import runs
+from inception_jax.buckets import urls
 from inception_jax.buckets.bucket import Bucket
 from inception_jax.errors import RunError
 from inception_jax.errors import UserError
@@ -251,7 +252,7 @@ def test_output_of_a_command_is_published_when_it_succeeds(url):
   assert Bucket(url).names() == []
   runs.publish()
   assert Bucket(url).read('model.onnx').content == b'model'
-  assert mirror.named(f'wrote {path}') == f'wrote {url}/model.onnx'
+  assert urls.named(f'wrote {path}') == f'wrote {url}/model.onnx'
   runs.close()
   assert not os.path.exists(path)
 

@@ -181,10 +181,9 @@ def evaluated_by_mindspore(weights: str, network: str, other: str):
       *('evaluate', f'--network={network}', '--images=imagenet/val'),
       *(f'--weights={weights}', '--out=ours.json'),
     )
-    return {
-      **done.result,
-      **agreement(bench.numbers('ours.json'), bench.numbers(other)),
-    }
+    # Where BatchNorm is folded, two classes may round to the same logit.
+    ours, theirs = bench.numbers('ours.json'), bench.numbers(other)
+    return {**done.result, **agreement(ours, theirs, 0.98)}
 
   return check
 

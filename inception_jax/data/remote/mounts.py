@@ -19,8 +19,8 @@ import tqdm
 
 from inception_jax import errors
 from inception_jax import inputs
-from inception_jax.buckets import mirror
 from inception_jax.buckets import runs
+from inception_jax.buckets import urls
 from inception_jax.buckets.bucket import Bucket
 from inception_jax.buckets.bucket import Object
 from inception_jax.data import virtual
@@ -82,7 +82,7 @@ class Mounted(virtual.Tree):
           self._tree = number
       except ValueError as error:
         raise UserError(f'{self.url} has {error} at {name}') from error
-    mirror.stands_for(self.path, self.url)
+    urls.stands_for(self.path, self.url)
 
   def _open(self, fresh: bool) -> index_lib.Index:
     hasty = Bucket(self.url, retries=_RETRIES)

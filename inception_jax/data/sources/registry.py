@@ -15,7 +15,7 @@ from typing import Any
 from inception_jax import errors
 from inception_jax import inputs
 from inception_jax.buckets import bucket
-from inception_jax.buckets import mirror
+from inception_jax.buckets import urls
 from inception_jax.data import splits
 from inception_jax.data.remote import mounts
 from inception_jax.data.sources import cifar
@@ -85,10 +85,10 @@ def load(config, split: str) -> splits.Split:
     opened = _of(config).load(config, split)
   except UserError as error:
     others = _other_flags(config)
-    raise UserError(*map(mirror.named, (*error.faults, *others))) from error
+    raise UserError(*map(urls.named, (*error.faults, *others))) from error
   if not mounts.of(config.data.dir):
     return opened
-  name = lambda element: mirror.named(opened.name(element))
+  name = lambda element: urls.named(opened.name(element))
   return dataclasses.replace(opened, name=name)
 
 
@@ -119,7 +119,7 @@ def check(config) -> list[str]:
   except OSError as error:
     faults = [f'data.dir={config.data.dir!r} cannot be read: {error}']
   faults = [*faults, *(_other_flags(config) if faults else ())]
-  return list(map(mirror.named, faults))
+  return list(map(urls.named, faults))
 
 
 def _cannot_reach(config) -> list[str]:
@@ -193,9 +193,9 @@ def _resolved(config) -> tuple[Any, str]:
   try:
     found = recognition.only(_RECOGNIZERS, path)
   except UserError as error:
-    raise UserError(*map(mirror.named, error.faults)) from error
+    raise UserError(*map(urls.named, error.faults)) from error
   config = config.copy_and_resolve_references()
-  config.data.source, config.data.dir = found.source, mirror.named(found.dir)
+  config.data.source, config.data.dir = found.source, urls.named(found.dir)
   return config, found.why
 
 
