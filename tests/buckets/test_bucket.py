@@ -36,11 +36,15 @@ def test_objects_are_read_as_they_were_written(empty):
   assert empty.names() == empty.names('a/') == sorted(contents)
   assert empty.names('a/1') == sorted(x for x in contents if x[2] == '1')
   assert empty.names('b') == []
-  assert empty.range('a/3', 10, 20) == b'\3' * 10
-  with pytest.raises(RunError, match=r'a/3'):
-    empty.range('a/3', 2990, 3010)
-  with pytest.raises(RunError, match='/none'):
-    empty.range('none', 0, 1)
+  span = lambda name, *at: empty.finish(name, empty.start(name, *at))
+  assert span('a/3', 10, 20).content == b'\3' * 10
+  assert span('a/3').content == contents['a/3']
+  with pytest.raises(EOFError, match='/a/3 is too short'):
+    span('a/3', 9990, 10010)
+  assert span('none', 0, 1) is None
+  versions = dict(empty.versions(['a/3', 'a/4', 'none']))
+  assert len({*versions.values()}) == 3
+  assert versions['none'] == empty.version('none')
   empty.delete(['a/3', 'none'])
   assert empty.read('a/3') is None
   assert [name for name, _ in empty.read_all(['a/3', 'a/4'])] == ['a/4']
@@ -68,7 +72,7 @@ def test_writes_with_a_version_happen_once(empty):
 
 
 def test_failed_requests_are_repeated(google, monkeypatch):
-  monkeypatch.setitem(bucket._RETRIES, 'initial_delay', '1ms')
+  monkeypatch.setitem(bucket._DELAYS, 'initial_delay', '1ms')
   folder = Bucket('gs://bucket/failing')
   google.failed, google.failures = 0, 0.3
   try:
@@ -81,16 +85,15 @@ def test_failed_requests_are_repeated(google, monkeypatch):
   assert google.failed > 5
 
 
-def test_what_fails_for_good_names_the_object(google, monkeypatch):
-  monkeypatch.setitem(bucket._RETRIES, 'max_retries', 1)
-  folder = Bucket('gs://bucket/broken')
+def test_what_fails_for_good_names_the_object(google):
+  folder = Bucket('gs://bucket/broken', retries=1)
   google.failures = 1.0
   try:
     for request in (
       lambda: folder.read('x'),
       lambda: folder.write('x', b''),
       lambda: folder.delete(['x']),
-      lambda: folder.range('x', 0, 1),
+      lambda: folder.version('x'),
     ):
       with pytest.raises(RunError, match=r'^gs://bucket/broken/x: '):
         request()
@@ -102,7 +105,8 @@ def test_what_fails_for_good_names_the_object(google, monkeypatch):
 
 def test_names_that_lead_outside_are_left_out(google):
   whole = Bucket('gs://bucket')
-  for name in ('out/a/../../b', 'out//c', 'out/folder/', 'out/fine'):
+  names = ('out/a/../../b', 'out//c', 'out/folder/', 'out/fine', 'out-2/x')
+  for name in names:
     whole.write(name, b'x')
   assert Bucket('gs://bucket/out').names() == ['fine']
 
