@@ -138,7 +138,7 @@ def test_commands_of_the_rows_parse(row):
 
 
 @pytest.mark.parametrize('name', migration.PAGES)
-def test_the_page_has_rows_that_still_exist(name):
+def test_the_page_has_every_row(name):
   page = (ROOT / name).read_text()
   table = page.partition('<!-- make migration -->')[2].splitlines()
   begins = [
@@ -150,7 +150,4 @@ def test_the_page_has_rows_that_still_exist(name):
     for line in table
     if line.startswith('| ')
   ][1:]
-  assert all(len(numbers) == 1 for numbers in found)
-  assert found == sorted(found)
-  systems = {migration.ROWS[number].system for (number,) in found}
-  assert systems == {row.system for row in migration.ROWS}
+  assert found == [[i] for i in range(len(migration.ROWS))]
