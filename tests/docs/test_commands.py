@@ -1,6 +1,6 @@
 """Commands, flags, keys and recipes of the pages exist.
 
-They are parsed, not run: most need datasets, weights or hardware.
+They are parsed here; test_run_commands.py runs most of them.
 """
 
 import ast
