@@ -5,33 +5,13 @@ and a bucket are the sandbox's. The networks have three convolutions, recipes
 train for two steps, on a dozen images.
 """
 
-import shutil
-
 import pytest
 
-from tests.support import page_sandbox
 from tests.support import pages
 from tests.support import run_page
 from tests.support.commands import ROOT
-from tests.support.forks import Fork
 
 MIGRATION = ROOT / 'docs' / 'migration.md'
-
-
-@pytest.fixture(scope='module')
-def inputs(tmp_path_factory):
-  """The folder before the first command."""
-  folder = tmp_path_factory.mktemp('inputs')
-  making = Fork(page_sandbox.make, folder)
-  _, stderr = making.communicate()
-  assert making.returncode == 0, stderr
-  return folder
-
-
-@pytest.fixture
-def sandbox(inputs, tmp_path, google, monkeypatch):
-  monkeypatch.setenv('INCEPTION_JAX_BUCKETS', str(tmp_path / 'buckets'))
-  return shutil.copytree(inputs, tmp_path / 'sandbox', symlinks=True)
 
 
 def faults_of(found, folder):

@@ -11,6 +11,7 @@ from inception_jax.config import recipes
 from inception_jax.data.prepare import archives
 from inception_jax.data.prepare import imagenet
 from inception_jax.models.architectures import ARCHITECTURES
+from inception_jax.models.specs import Architecture
 from inception_jax.weights import sources
 from tests.support.tiny import TINIEST
 
@@ -29,14 +30,7 @@ def install() -> None:
   the images of tests.support.page_sandbox.
   """
   recipes.folder = lambda: pathlib.Path('configs')
-  for name, published in tuple(ARCHITECTURES.items()):
-    ARCHITECTURES[name] = dataclasses.replace(
-      published,
-      stems={stem: TINIEST.stems['small'] for stem in published.stems},
-      body=_BODY,
-      aux_after=published.aux_after and _BODY[-1][0],
-      card=_small(published.card),
-    )
+  ARCHITECTURES.update(networks())
   for source in {
     id(x): x for x in (*sources.SOURCES, *sources.NUMBERED_SOURCES)
   }.values():
@@ -45,6 +39,20 @@ def install() -> None:
     object.__setattr__(source, 'card', _small(source.card))
   imagenet.COUNTS.update(IMAGENET)
   archives.PUBLISHED.clear()
+
+
+def networks() -> dict[str, Architecture]:
+  """Returns each published network with TINIEST's stages."""
+  return {
+    name: dataclasses.replace(
+      published,
+      stems={stem: TINIEST.stems['small'] for stem in published.stems},
+      body=_BODY,
+      aux_after=published.aux_after and _BODY[-1][0],
+      card=_small(published.card),
+    )
+    for name, published in ARCHITECTURES.items()
+  }
 
 
 def _small(card):
