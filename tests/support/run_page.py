@@ -18,7 +18,7 @@ NOT_RUN = {
     'serves until it is stopped; tests/tools/test_report.py opens it'
   ),
   'hf upload ': 'writes to the Hugging Face hub',
-  'docker run ': 'needs Docker',
+  'docker ': 'needs Docker',
   'echo ': 'asks the server that Docker runs',
   'curl ': 'asks the server that Docker runs',
   'serving/cpp/build/classify ': (
