@@ -13,6 +13,11 @@ from mkdocs.structure.files import File
 DOCS = pathlib.Path(__file__).parent
 ROOT = DOCS.parent
 _LINK = re.compile(r'(?<=\]\()(?!\w+:|#)([^)#\s]+)')
+# A line break between Chinese characters, which browsers show as a space.
+_BREAK = re.compile(
+  r'(?<=[\u3001-\u303f\u4e00-\u9fff\uff00-\uffef])\n'
+  r'(?=[\u3001-\u303f\u4e00-\u9fff\uff00-\uffef\[])'
+)
 # Where the site has files from outside docs/.
 _OUTSIDE = 'repository'
 
@@ -38,7 +43,10 @@ def on_files(files, config):
 
 
 def on_page_markdown(markdown, page, config, files):
-  """Points links to files outside docs/ to where the site has them."""
+  """Points links to files outside docs/ to where the site has them.
+
+  Also joins the lines of Chinese paragraphs.
+  """
   source = pathlib.Path(page.file.abs_src_path).parent
   folder = os.path.dirname(page.file.src_uri)
 
@@ -48,7 +56,7 @@ def on_page_markdown(markdown, page, config, files):
       return match[1]
     return os.path.relpath(_site_path(target), folder or '.')
 
-  return _LINK.sub(move, markdown)
+  return _BREAK.sub('', _LINK.sub(move, markdown))
 
 
 def _site_path(path: str) -> str:
