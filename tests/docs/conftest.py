@@ -5,6 +5,7 @@ import shutil
 import pytest
 
 from tests.support import page_sandbox
+from tests.support import uploads
 from tests.support.forks import Fork
 
 
@@ -21,4 +22,6 @@ def inputs(tmp_path_factory):
 @pytest.fixture
 def sandbox(inputs, tmp_path, google, monkeypatch):
   monkeypatch.setenv('INCEPTION_JAX_BUCKETS', str(tmp_path / 'buckets'))
+  dataset = uploads.upload(inputs / 'imagenet_tfrecord', 'gs://bucket/DIR')
+  dataset.write('labels.txt', b'0:background\n1:cat\n2:dog\n')
   return shutil.copytree(inputs, tmp_path / 'sandbox', symlinks=True)
