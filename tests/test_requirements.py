@@ -106,7 +106,9 @@ def check_python(folder, *words, **pythons):
     file.chmod(0o755)
   make = ('make', '--silent', f'--file={ROOT}/Makefile', 'check-python')
   env = {
-    k: v for k, v in os.environ.items() if k not in ('PYTHON', 'MAKEFLAGS')
+    k: v
+    for k, v in os.environ.items()
+    if k not in ('PYTHON', 'MFLAGS') and not k.startswith('MAKE')
   }
   done = subprocess.run(
     [*make, *words], cwd=folder, env=env, capture_output=True, text=True

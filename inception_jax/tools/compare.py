@@ -38,11 +38,7 @@ _PAIRED = ('calibration error', 'top-1 minus first', 'p')
 
 def main(words: list[str]) -> dict[str, Any]:
   """Prints the table and returns its values."""
-  return compare(cli.paths_of(_WORKDIR, words))
-
-
-def compare(paths: list[str]) -> dict[str, Any]:
-  """Prints the table of these runs and returns its values."""
+  paths = cli.paths_of(_WORKDIR, words)
   if not paths:
     raise UserError('expected one or more runs, for example runs/digits')
   faults, runs = [], []
