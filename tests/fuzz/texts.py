@@ -32,8 +32,8 @@ from inception_jax.export import metadata as export_metadata
 from inception_jax.models import card
 from inception_jax.models import factory
 from inception_jax.models import metadata
+from inception_jax.report import comparing
 from inception_jax.runtime import metrics_file
-from inception_jax.tools import compare
 from tests.fuzz.bounds import Target
 from tests.support.checkpoints import make_state
 from tests.support.tiny import tiny_config
@@ -102,14 +102,14 @@ def _read_metrics(content, folder):
 
 def _compare_metrics(content, folder):
   _write(content, folder, metrics_file.NAME)
-  compare.main([str(folder)])
+  comparing.compare([str(folder)])
 
 
 def _compare_summary(content, folder):
   for name in ('evaluation.json', 'config.json'):
     _write(content, folder, name)
   _write(b'image,top1,probability_1\nx,1,0.5\n', folder, 'predictions.csv')
-  compare.main([str(folder)])
+  comparing.compare([str(folder)])
 
 
 def _metrics_seeds():
