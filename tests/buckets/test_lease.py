@@ -4,6 +4,7 @@ from concurrent import futures
 import json
 import os
 import platform
+import subprocess
 import time
 
 import pytest
@@ -32,10 +33,8 @@ def left_by(folder, **owner):
 
 
 def ended_process():
-  if not (pid := os.fork()):
-    os._exit(0)
-  os.waitpid(pid, 0)
-  return pid
+  with subprocess.Popen(['true']) as process:
+    return process.pid
 
 
 def test_one_of_many_gets_it(folder, soon):

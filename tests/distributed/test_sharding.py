@@ -71,7 +71,10 @@ def test_all_batches_are_yielded():
 
 
 def test_closing_stops_the_reader():
+  others = threading.enumerate()  # of tests before
   arrays = sharding.prefetch_to_devices(sharding.make_mesh(), iter(Batches(3)))
   next(arrays)
+  new = lambda: [t for t in threading.enumerate() if t not in others]
+  assert any(t.name.startswith('batches') for t in new())
   arrays.close()
-  assert not [t for t in threading.enumerate() if t.name.startswith('batches')]
+  assert not [t for t in new() if t.name.startswith('batches')]
