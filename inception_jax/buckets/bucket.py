@@ -74,20 +74,17 @@ class Bucket:
     """
     import tensorstore as ts
 
-    start = self._key(prefix)
-    # The one behind all names with this prefix.
-    end = start.encode() + b'\xff'
-    keys = self._result(
-      self._store.list(ts.KvStore.KeyRange(start.encode(), end)), prefix
-    )
-    skip = len(self._path) + 1 if self._path else 0
-    # Not those beside it: a-b/c is not in a.
+    inside = f'{self._path}/' if self._path else ''
+    start = f'{inside}{prefix}'.encode()
+    # The end is behind all names with this prefix.
+    keys = self._store.list(ts.KvStore.KeyRange(start, start + b'\xff'))
     names = (
-      key.decode(errors='replace')[skip:]
-      for key in keys
-      if not skip or key[skip - 1 : skip] in (b'', b'/')
+      key.decode(errors='replace')[len(inside) :]
+      for key in self._result(keys, prefix)
     )
-    return sorted(name for name in names if name == '' or _is_inside(name))
+    # A list of what begins with the path alone would have its neighbours, too.
+    alone = bool(inside) and not prefix and self._is_object()
+    return [''] * alone + sorted(filter(_is_inside, names))
 
   def read(self, name: str, unless: bytes = b'') -> Object | None:
     """Returns an object; None if there is none, or only version `unless`."""
@@ -141,13 +138,21 @@ class Bucket:
     )
     return self._result(write, name).generation
 
-  def write_all(self, names: Iterable[str], read: Callable[[str], bytes]):
-    """Writes objects with the contents that `read` returns; yields names."""
-    found = self._at_once(
-      names,
-      lambda name: self._store.write(self._key(name), read(name)),
-      lambda stamp: stamp.generation,
-    )
+  def write_all(
+    self, names: Iterable[str], read: Callable[[str], bytes | None]
+  ) -> Iterable[str]:
+    """Writes objects with the contents that `read` returns; yields names.
+
+    Those for which it returns None are left out.
+    """
+
+    def start(name):
+      content = read(name)
+      if content is None:
+        return None
+      return self._store.write(self._key(name), content)
+
+    found = self._at_once(names, start, _stamp)
     yield from (name for name, _ in found)
 
   def delete(self, names: Iterable[str], version: bytes = b'') -> None:
@@ -155,7 +160,7 @@ class Bucket:
     start = lambda name: self._store.write(
       self._key(name), None, if_equal=version or None
     )
-    for _ in self._at_once(names, start, lambda stamp: stamp.generation):
+    for _ in self._at_once(names, start, _stamp):
       pass
 
   def _at_once(
@@ -164,7 +169,8 @@ class Bucket:
     """Yields each name and its converted result, if any, in order."""
     pending = collections.deque()
     for name in names:
-      pending.append((name, start(name)))
+      if (started := start(name)) is not None:
+        pending.append((name, started))
       if len(pending) == count:
         yield from self._finished(pending.popleft(), convert)
     for each in pending:
@@ -174,6 +180,9 @@ class Bucket:
     name, future = started
     if value := convert(self._result(future, name)):
       yield name, value
+
+  def _is_object(self) -> bool:
+    return self._result(self.start('', end=0), '').state == 'value'
 
   def _key(self, name: str) -> str:
     if not name:
@@ -196,6 +205,10 @@ def _object(result) -> Object | None:
 
 def _generation(result) -> bytes:
   return result.stamp.generation
+
+
+def _stamp(stamp) -> bytes:
+  return stamp.generation
 
 
 def _is_inside(name: str) -> bool:

@@ -45,10 +45,9 @@ class Lease:
     found = bucket.read(NAME)
     if found and not _has_ended(found.content):
       version = self._wait(found.version)
-    self._version = bucket.write(NAME, self._content(), version)
-    if not self._version:
+    self._version, self._renewed = version, time.monotonic()
+    if not self._write():
       raise UserError(self._in_use())
-    self._renewed = time.monotonic()
 
   def _wait(self, version: bytes) -> bytes:
     """Waits until it has not been renewed for `EXPIRES` seconds, or is free.
@@ -71,19 +70,25 @@ class Lease:
   def renew(self) -> bool:
     """Renews it; returns whether it is still this process's."""
     try:
-      version = self._bucket.write(NAME, self._content(), self._version)
-      if not version:
-        # A repeated request may have been carried out the first time.
-        found = self._bucket.read(NAME)
-        if not found or _parse(found.content).get('id') != self._owner['id']:
-          self._lost = (
-            f'another training has started in {self._bucket.url}{self._who()}'
-          )
-          return False
-        version = found.version
-      self._version, self._renewed = version, time.monotonic()
+      if not self._write():
+        self._lost = (
+          f'another training has started in {self._bucket.url}{self._who()}'
+        )
     except RunError as error:
       log.warning('%s', error)
+    return not self._lost
+
+  def _write(self) -> bool:
+    """Writes it anew; returns whether it is this process's."""
+    now = time.monotonic()
+    version = self._bucket.write(NAME, self._content(), self._version)
+    if not version:
+      # A repeated request may have been carried out the first time.
+      found = self._bucket.read(NAME)
+      if not found or _parse(found.content).get('id') != self._owner['id']:
+        return False
+      version = found.version
+    self._version, self._renewed = version, now
     return True
 
   def check(self) -> None:

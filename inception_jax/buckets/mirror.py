@@ -6,10 +6,8 @@ bucket always has a run that can be resumed, a copy of it is a local run, and
 training does not wait for a network.
 """
 
-from collections.abc import Iterable
 from collections.abc import Iterator
 import contextlib
-import fnmatch
 import json
 import os
 import pathlib
@@ -18,24 +16,16 @@ import shutil
 from inception_jax import inputs
 from inception_jax.buckets import lease
 from inception_jax.buckets import metric_lines
+from inception_jax.buckets import run_files
 from inception_jax.buckets import urls
 from inception_jax.buckets.bucket import Bucket
 from inception_jax.buckets.metric_lines import MetricLines
 from inception_jax.errors import UserError
 
-# Large, and read only where they are needed: see `fetch`.
-_LATER = ('checkpoints/*/state/*',)
-# Never read back: the curves of TensorBoard and traces of the profiler.
-_NEVER = ('events.out.tfevents.*', 'plugins/profile/*')
-# Not whole yet, about to be removed, or of the local folder itself.
-_UNFINISHED = ('*orbax-checkpoint-tmp*', '*.unfinished', 'unfinished-*')
-_UNFINISHED += ('*.deleted', '*.deleted-*', '.trial-*', '.lock', '.mirror*')
-# orbax writes it into each checkpoint: with it, a checkpoint is complete.
-_MARKER = '_CHECKPOINT_METADATA'
 _STATE = '.mirror.json'
 # Which local folder has written last: it may have more than the bucket.
 WRITER = '.writer'
-_OWN = (lease.NAME, WRITER, metric_lines.NAME, f'{metric_lines.PART}*')
+_OWN = (lease.NAME, WRITER, metric_lines.NAME)
 _open: dict[str, 'Mirror'] = {}
 
 
@@ -81,16 +71,25 @@ class Mirror:
       for name, version in self.bucket.versions(self._versions)
       if version != self._versions[name]
     ]
-    skipped = (*_NEVER, *_LATER, *_OWN)
-    small = [n for n in names if not _matches(n, skipped)]
-    new = [n for n in small if n not in self._versions]
+    skipped = {*run_files.incomplete(names), *self._versions}
+    new = [
+      n
+      for n in names
+      if n not in skipped and not _is_own(n) and run_files.is_read_first(n)
+    ]
     for name, found in self.bucket.read_all(changed + new):
       self._write(name, found.content)
       self._versions[name] = found.version
     if (lines := self._lines.read(names)) is not None:
       self._write(metric_lines.NAME, lines)
-    if self.lease:
-      self._lines.unite()
+
+  def tidy(self) -> None:
+    """Deletes incomplete checkpoints and unites the lines of metrics.
+
+    For the process that holds the lease, when its copy is the bucket's.
+    """
+    self.bucket.delete(run_files.incomplete(self.bucket.names()))
+    self._lines.unite()
 
   def fetch(self, path: str) -> None:
     """Writes all that the bucket has in a folder and the local one lacks."""
@@ -113,10 +112,10 @@ class Mirror:
     if not self.lease and now.pop(metric_lines.NAME, None):
       self._lines.publish()
     changed = [n for n, x in now.items() if self._same.get(n) != x]
-    changed.sort(key=lambda n: (os.path.basename(n) == _MARKER, n))
+    changed.sort(key=lambda n: (os.path.basename(n) == run_files.MARKER, n))
     written = []
     for group in (False, True):  # those of a checkpoint, then its marker
-      names = [n for n in changed if group == n.endswith(_MARKER)]
+      names = [n for n in changed if group == n.endswith(run_files.MARKER)]
       for name in self.bucket.write_all(names, self._content):
         self._same[name] = now[name]
         written.append(name)
@@ -124,9 +123,9 @@ class Mirror:
       n for n in self._same if n not in now and n != metric_lines.NAME
     ]
     for folder in sorted(
-      os.path.dirname(n) for n in vanished if n.endswith(_MARKER)
+      os.path.dirname(n) for n in vanished if n.endswith(run_files.MARKER)
     ):
-      self.bucket.delete([f'{folder}/{_MARKER}'])
+      self.bucket.delete([f'{folder}/{run_files.MARKER}'])
       self.bucket.delete(self.bucket.names(f'{folder}/'))
     self.bucket.delete(vanished)
     for name in vanished:
@@ -155,7 +154,7 @@ class Mirror:
       self._same.pop(name, None)
       del self._versions[name]
       with contextlib.suppress(FileNotFoundError):
-        if name.endswith(_MARKER):
+        if name.endswith(run_files.MARKER):
           shutil.rmtree(os.path.dirname(self._local(name)))
         else:
           os.remove(self._local(name))
@@ -167,17 +166,18 @@ class Mirror:
     path = self._local(name)
     try:
       os.makedirs(os.path.dirname(path), exist_ok=True)
-      unfinished = f'{path}.unfinished'
-      pathlib.Path(unfinished).write_bytes(content)
-      os.replace(unfinished, path)
+      _replace(path, content)
     except (FileExistsError, IsADirectoryError, NotADirectoryError) as error:
       raise UserError(
         f'{self.url} has both an object and a folder at {name}'
       ) from error
     self._same[name] = _stat(path)
 
-  def _content(self, name: str) -> bytes:
-    content = pathlib.Path(self._local(name)).read_bytes()
+  def _content(self, name: str) -> bytes | None:
+    try:
+      content = pathlib.Path(self._local(name)).read_bytes()
+    except FileNotFoundError:  # the training has removed it since
+      return None
     if name.endswith('.jsonl'):  # a line may be half written
       content = content[: content.rfind(b'\n') + 1]
     return content
@@ -187,20 +187,17 @@ class Mirror:
     if os.path.isfile(self.path):
       yield '', _stat(self.path)
     for folder, folders, names in os.walk(self.path):
-      folders[:] = [f for f in folders if not _matches(f, _UNFINISHED)]
+      folders[:] = [f for f in folders if not run_files.is_unfinished(f)]
       for name in names:
         path = os.path.join(folder, name)
-        if not _matches(name, _UNFINISHED) and os.path.isfile(path):
+        if not run_files.is_unfinished(name) and os.path.isfile(path):
           with contextlib.suppress(FileNotFoundError):
             yield os.path.relpath(path, self.path), _stat(path)
 
   def _save(self) -> None:
     """Remembers across processes what is the same in the bucket."""
     if os.path.isdir(self.path):
-      text = json.dumps(self._same)
-      unfinished = self._local(f'{_STATE}.unfinished')
-      pathlib.Path(unfinished).write_text(text)
-      os.replace(unfinished, self._local(_STATE))
+      _replace(self._local(_STATE), json.dumps(self._same).encode())
 
   def recall(self) -> None:
     """Reads what `_save` wrote; without it, all is written anew."""
@@ -237,8 +234,14 @@ def refresh(path: str) -> None:
     mirror.download()
 
 
-def _matches(name: str, patterns: Iterable[str]) -> bool:
-  return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+def _is_own(name: str) -> bool:
+  return name in _OWN or name.startswith(metric_lines.PART)
+
+
+def _replace(path: str, content: bytes) -> None:
+  unfinished = f'{path}.unfinished'
+  pathlib.Path(unfinished).write_bytes(content)
+  os.replace(unfinished, path)
 
 
 def _stat(path: str) -> list[int]:

@@ -1,7 +1,9 @@
 """Opens what is in a bucket as local paths: to read it, or to train in it."""
 
+from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
+import hashlib
 import logging
 import os
 import pathlib
@@ -86,20 +88,24 @@ def training(url: str) -> Iterator[str]:
     UserError: another training uses it, or the bucket cannot be used.
     RunError: at the end, the bucket cannot be written.
   """
-  path = os.path.join(folder(), *_parts(url))
-  opened = Mirror(url, path)
+  opened = Mirror(url, _folder_of(url))
   try:
     opened.lease = Lease(opened.bucket)
   except RunError as error:
     raise UserError(str(error)) from error
   try:
-    _synchronize(opened)
-    log.info(
-      '%s is trained in a folder below %s, which is copied every %.0f seconds',
-      *(url, folder(), PUBLISH),
-    )
-    with _publishing(opened):
-      yield path
+    with _thread(RENEW, opened.lease.renew):
+      _synchronize(opened)
+      log.info(
+        '%s is trained in a folder below %s, which is copied every %.0f '
+        'seconds',
+        *(url, folder(), PUBLISH),
+      )
+      try:
+        with _thread(PUBLISH, lambda: _try_to_publish(opened)):
+          yield opened.path
+      finally:
+        _publish_last(opened)
   finally:
     with contextlib.suppress(RunError):
       opened.lease.release()
@@ -108,59 +114,65 @@ def training(url: str) -> Iterator[str]:
 def _synchronize(opened: Mirror) -> None:
   """Reads the bucket, or goes on with the local folder if that wrote last."""
   own = pathlib.Path(opened.path, '.mirror-id')
-  identity = own.read_text() if own.exists() else ''
+  identity = own.read_bytes() if own.exists() else b''
   writer = opened.bucket.read(mirror.WRITER)
-  if identity and writer and writer.content.decode() == identity:
+  if identity and writer and writer.content == identity:
     opened.recall()
     if names := opened.publish():
       log.info('%d files had not been written to %s', len(names), opened.url)
-    return
-  opened.clear()
-  identity = identity or uuid.uuid4().hex
-  own.write_text(identity)
-  opened.download()
-  opened.bucket.write(mirror.WRITER, identity.encode())
+  else:
+    opened.clear()
+    opened.download()
+    # At last, and new each time: a folder that was not read to its end must
+    # not be taken for the one that wrote last.
+    identity = uuid.uuid4().hex.encode()
+    own.write_bytes(identity)
+    opened.bucket.write(mirror.WRITER, identity)
+  opened.tidy()
 
 
 @contextlib.contextmanager
-def _publishing(opened: Mirror) -> Iterator[None]:
-  """Renews the lease and publishes in threads until the block ends."""
+def _thread(seconds: float, call: Callable[[], object]) -> Iterator[None]:
+  """Calls in a thread every so many seconds until the block ends."""
   end = threading.Event()
-  threads = [
-    threading.Thread(target=_renew, args=(opened.lease, end), daemon=True),
-    threading.Thread(target=_publish, args=(opened, end), daemon=True),
-  ]
-  for thread in threads:
-    thread.start()
+
+  def repeat():
+    while not end.wait(seconds):
+      call()
+
+  thread = threading.Thread(target=repeat, daemon=True)
+  thread.start()
   try:
     yield
   finally:
     end.set()
-    for thread in threads:
-      thread.join()
+    thread.join()
+
+
+def _try_to_publish(opened: Mirror) -> None:
+  try:
     opened.lease.check()
-    try:
-      opened.publish()
-    except RunError as error:
-      raise RunError(
-        f'{error}; the local folder has the whole run: the same command, on '
-        'this machine, writes it and goes on'
-      ) from error
+    opened.publish()
+  except (RunError, OSError) as error:
+    log.warning('%s; tried again in %.0f seconds', error, PUBLISH)
 
 
-def _renew(lease: Lease, end: threading.Event) -> None:
-  while not end.wait(RENEW):
-    if not lease.renew():
-      return
+def _publish_last(opened: Mirror) -> None:
+  opened.lease.check()
+  try:
+    opened.publish()
+  except RunError as error:
+    raise RunError(
+      f'{error}; the local folder has the whole run: the same command, on '
+      'this machine, writes it and goes on'
+    ) from error
 
 
-def _publish(opened: Mirror, end: threading.Event) -> None:
-  while not end.wait(PUBLISH):
-    try:
-      opened.lease.check()
-      opened.publish()
-    except RunError as error:
-      log.warning('%s; tried again in %.0f seconds', error, PUBLISH)
+def _folder_of(url: str) -> str:
+  """Returns the local folder of a run, which lies in no other run's."""
+  *_, name = _parts(url)
+  digest = hashlib.sha256(url.rstrip('/').encode()).hexdigest()[:16]
+  return os.path.join(folder(), digest, name)
 
 
 def _parts(url: str) -> tuple[str, ...]:

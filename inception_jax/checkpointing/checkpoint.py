@@ -138,7 +138,9 @@ def read_arrays(
   Raises:
     DamagedCheckpoint: an array is missing, cannot be read, or has changed.
     UserError: this machine cannot read it.
+    RunError: the bucket that it is in cannot be read.
   """
+  mirror.fetch(str(path))  # what fails here is no damage
   with _reading(path):
     arrays = _restore_arrays(path, fields)
     expected = {
@@ -156,8 +158,6 @@ def _restore_arrays(
   path: epath.Path, fields: set[str]
 ) -> dict[str, np.ndarray]:
   """Restores arrays by orbax, without verifying them."""
-  if not (path / _STATE).exists():
-    mirror.fetch(str(path))
   with _checkpointer() as checkpointer:
     tree = checkpointer.metadata(path).item_metadata[_STATE].tree
     tree = {key: tree[key] for key in fields}

@@ -1,5 +1,6 @@
 """Folders and files that are on no disk, but in an archive or a bucket."""
 
+import abc
 from collections.abc import Iterable
 import errno
 import os
@@ -24,7 +25,7 @@ class Entry(NamedTuple):
     return self.number is not None
 
 
-class Tree:
+class Tree(abc.ABC):
   """Files by number, in folders.
 
   Attributes:
@@ -81,13 +82,13 @@ class Tree:
       for name, x in folder.items()
     ]
 
+  @abc.abstractmethod
   def read(self, number: int) -> bytes:
     """Returns the content of a file; any thread may call this.
 
     Raises:
       ValueError: it is damaged, or too large.
     """
-    raise NotImplementedError
 
 
 def missing(path: str) -> OSError:

@@ -125,3 +125,18 @@ def test_is_renewed(folder, monkeypatch):
     while not found.done():
       owner.renew()
   assert found.result()
+
+
+def test_a_repeated_request_is_no_other_owner(folder, monkeypatch):
+  write = Bucket.write
+
+  def twice(self, name, content, version=b''):
+    write(self, name, content, version)
+    return write(self, name, content, version)
+
+  monkeypatch.setattr(Bucket, 'write', twice)
+  owner = Lease(folder)
+  owner.check()
+  assert owner.renew()
+  owner.release()
+  assert folder.read(lease.NAME) is None

@@ -265,3 +265,79 @@ def test_objects_that_no_folder_can_hold(url):
   for path in ('gs://bucket/../x', 'gs://bucket/a/../../b'):
     with pytest.raises(UserError, match='outside'):
       runs.local(path)
+
+
+def test_a_file_that_vanishes_meanwhile_is_not_written(url, monkeypatch):
+  with runs.training(url) as path:
+    save(path, 8)
+    write_all = Bucket.write_all
+
+    def vanishing(self, names, read):
+      pathlib.Path(path, names[0]).unlink(missing_ok=True)
+      yield from write_all(self, names, read)
+
+    with monkeypatch.context() as patch:
+      patch.setattr(Bucket, 'write_all', vanishing)
+      mirror.of(path).publish()
+  assert Bucket(url).names('checkpoints/') == sorted(names(8))[2:]
+
+
+def test_rests_of_checkpoints_are_neither_read_nor_kept(
+  url, monkeypatch, tmp_path
+):
+  with runs.training(url) as path:
+    save(path, 8)
+    save(path, 16)
+  # As a machine leaves it that is killed while it deletes or writes.
+  Bucket(url).delete(['checkpoints/16/_CHECKPOINT_METADATA'])
+  monkeypatch.setenv('INCEPTION_JAX_BUCKETS', str(tmp_path / 'other'))
+  assert os.listdir(f'{runs.local(url)}/checkpoints') == ['8']
+  with runs.training(url) as path:
+    assert os.listdir(f'{path}/checkpoints') == ['8']
+    assert Bucket(url).names('checkpoints/') == sorted(names(8))
+
+
+def test_each_run_has_a_local_folder_of_its_own(url):
+  with runs.training(f'{url}/a') as outer:
+    pathlib.Path(outer, 'b').mkdir()
+    pathlib.Path(outer, 'b', 'file').write_text('of a')
+  with runs.training(f'{url}/a/b') as inner:
+    assert not inner.startswith(outer)
+    assert os.path.basename(inner) == 'b'
+  with runs.training(f'{url}/a/') as again:
+    assert again == outer
+
+
+def test_a_folder_read_in_part_is_read_anew(url, monkeypatch, tmp_path):
+  with runs.training(url) as path:
+    pathlib.Path(path, 'run_id').write_text('run')
+  monkeypatch.setenv('INCEPTION_JAX_BUCKETS', str(tmp_path / 'other'))
+
+  def fail(self):
+    raise RunError('no network')
+
+  with monkeypatch.context() as patch:
+    patch.setattr(mirror.Mirror, 'download', fail)
+    with pytest.raises(RunError, match='no network'), runs.training(url):
+      pass
+  with runs.training(url) as path:
+    assert pathlib.Path(path, 'run_id').read_text() == 'run'
+
+
+def test_the_lock_is_renewed_while_the_last_files_are_written(url, monkeypatch):
+  monkeypatch.setattr(runs, 'RENEW', 0.05)
+  renewed = []
+  publish = mirror.Mirror.publish
+
+  def slowly(self):
+    before = Bucket(url).version(lease.NAME)
+    for _ in range(1000):
+      if Bucket(url).version(lease.NAME) != before:
+        renewed.append(True)
+        break
+    return publish(self)
+
+  with runs.training(url) as path:
+    save(path, 8)
+    monkeypatch.setattr(mirror.Mirror, 'publish', slowly)
+  assert renewed

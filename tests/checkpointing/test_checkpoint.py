@@ -5,6 +5,9 @@ from etils import epath
 import numpy as np
 import pytest
 
+from inception_jax.buckets import run_files
+from inception_jax.buckets import runs
+from inception_jax.buckets.bucket import Bucket
 from inception_jax.checkpointing import checkpoint
 from inception_jax.checkpointing.checkpoint import DamagedCheckpoint
 from inception_jax.checkpointing.directory import CheckpointDirectory
@@ -122,3 +125,32 @@ def test_a_record_without_the_ranking_metric_is_no_best(
   record = checkpoint.read_record(path)
   checkpoint.write_record(path, {**record, 'metrics': {'top5': 1.0}})
   assert CheckpointDirectory(folder).best_step() != best
+
+
+def test_a_bucket_that_cannot_be_read_is_no_damage(
+  two_checkpoints, google, monkeypatch, tmp_path
+):
+  url = 'gs://bucket/no-damage'
+  step_of = lambda path: CheckpointManager(f'{path}/checkpoints').resume()[0]
+  monkeypatch.setenv('INCEPTION_JAX_BUCKETS', str(tmp_path / 'one'))
+  with runs.training(url) as path:
+    shutil.copytree(two_checkpoints, f'{path}/checkpoints')
+  monkeypatch.setenv('INCEPTION_JAX_BUCKETS', str(tmp_path / 'other'))
+  read_all = Bucket.read_all
+
+  def read_some(self, names):
+    names = sorted(names)
+    yield from read_all(self, names[:2])
+    raise RunError('no network')
+
+  with pytest.raises(RunError, match='no network'):
+    with runs.training(url) as path:
+      with monkeypatch.context() as patch:
+        patch.setattr(Bucket, 'read_all', read_some)
+        step_of(path)
+  # Neither renamed nor deleted, nor taken for whole by the next start.
+  with runs.training(url) as path:
+    assert names_in(epath.Path(path, 'checkpoints')) == ['6', '7']
+    assert step_of(path) == 7
+  runs.close()
+  assert not run_files.incomplete(Bucket(url).names())

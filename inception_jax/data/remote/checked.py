@@ -1,9 +1,9 @@
 """Files with a checksum of their content in front."""
 
 import hashlib
-import os
 import pathlib
-import uuid
+
+from inception_jax.runtime import files
 
 _LENGTH = 64
 
@@ -27,13 +27,8 @@ def unpack(packed: bytes) -> bytes:
 
 def write(path: str, packed: bytes) -> None:
   """Writes what `pack` returns; several processes may at once."""
-  os.makedirs(os.path.dirname(path), exist_ok=True)
-  unfinished = f'{path}.{uuid.uuid4().hex[:8]}.unfinished'
-  try:
+  with files.atomic_path(path, replace=True) as unfinished:
     pathlib.Path(unfinished).write_bytes(packed)
-    os.replace(unfinished, path)
-  finally:
-    pathlib.Path(unfinished).unlink(missing_ok=True)
 
 
 def read(path: str) -> bytes | None:

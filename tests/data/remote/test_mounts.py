@@ -54,7 +54,8 @@ def test_a_large_bucket_is_listed_once(url, google, monkeypatch):
   monkeypatch.setattr(mounts, '_COMPARED', 5)
   found, digest = names(url)
   assert found == SOUND
-  assert of_index(google, url) == (20, 1)
+  # Of the ten files that are images, and whether the URL is a file itself.
+  assert of_index(google, url) == (20 + 1, 1)
   assert names(url) == (SOUND, digest)
   assert of_index(google, url) == (5, 0)
 
