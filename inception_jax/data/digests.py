@@ -1,10 +1,11 @@
 """Digests of splits, by which processes and resumed runs compare their data."""
 
 from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Sequence
+import contextlib
 import hashlib
 import io
-import os
 from typing import BinaryIO
 
 from etils import epath
@@ -41,7 +42,7 @@ def sizes(paths: Sequence[str]) -> np.ndarray:
 
   def size(path):
     try:
-      return places.size(path)
+      return _size(path)
     except OSError:  # reported when it is read
       return -1
 
@@ -58,22 +59,34 @@ def ends(paths: Sequence[str]) -> np.ndarray:
     versions = hashlib.sha256(b'\0'.join(versions)).digest()
     return np.frombuffer(versions, np.uint8)
   for path in _some(paths, _CONTENTS):
-    with _open(path) as file:
+    with _open(path) as (file, size):
       content += file.read(_END)
-      file.seek(max(0, file.seek(0, os.SEEK_END) - _END))
+      file.seek(max(0, size - _END))
       content += file.read(_END)
   return np.frombuffer(content, np.uint8)
 
 
-def _open(path: str) -> BinaryIO:
-  """Opens a file; what is none, or damaged, is as an empty one."""
-  if places.within(path):
-    try:
-      return places.open_file(path)
-    except OSError:  # reported when it is read
-      return io.BytesIO()
-  path = epath.Path(path)  # opening a pipe would block
-  return path.open('rb') if path.is_file() else io.BytesIO()
+@contextlib.contextmanager
+def _open(path: str) -> Iterator[tuple[BinaryIO, int]]:
+  """Yields a file and its size; one that is none, or damaged, is empty."""
+  try:
+    size = _size(path)
+    if places.within(path):
+      opened = places.open_file(path)
+    elif epath.Path(path).is_file():  # opening a pipe would block
+      opened = epath.Path(path).open('rb')
+    else:
+      opened, size = io.BytesIO(), 0
+  except OSError:  # reported when it is read
+    opened, size = io.BytesIO(), 0
+  with opened as file:
+    yield file, size
+
+
+def _size(path: str) -> int:
+  if '://' in path:  # of tfds, by TensorFlow's file system
+    return epath.Path(path).stat().length
+  return places.size(path)
 
 
 def _some(paths: Sequence[str], count: int) -> Sequence[str]:

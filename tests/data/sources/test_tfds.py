@@ -4,6 +4,9 @@ import os
 import re
 import time
 
+from etils.epath import gpath
+from etils.epath import register
+import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -167,3 +170,49 @@ def test_unknown_and_empty_splits_are_errors(shapes_dir):
     registry.load(config_of(shapes_dir), 'train[5:3]')
   with pytest.raises(errors.UserError, match="no split 'validation'"):
     registry.load(config_of(shapes_dir), 'validation')
+
+
+@pytest.fixture
+def in_memory(monkeypatch):
+  """TensorFlow's file system ram://, which tfds then reads as gs://."""
+  for name, new in (('_URI_SCHEMES', {'ram'}), ('_URI_PREFIXES', ('ram://',))):
+    table = getattr(gpath, name)
+    monkeypatch.setattr(gpath, name, type(table)((*table, *new)))
+  monkeypatch.setitem(gpath._PREFIX_TO_BACKEND, 'ram', None)
+  monkeypatch.setitem(gpath._URI_MAP_ROOT, 'ram://', '/ram/')
+  prefixes = register._URI_PREFIXES_TO_CLS
+  monkeypatch.setitem(prefixes, 'ram://', gpath.PosixGPath)
+  return 'ram://datasets'
+
+
+def test_a_remote_dataset_gives_the_batches_of_a_local_one(tmp_path, in_memory):
+  tfds_sets.write(tmp_path)
+  # A damaged record in the middle of a file.
+  shard = tfds_sets.shards_of_test(tmp_path)[1]
+  flips.flip(shard, flips.begins(shard)[1] + 20)
+  for path in tmp_path.rglob('*'):
+    if path.is_file():
+      name = path.relative_to(tmp_path)
+      tf.io.gfile.makedirs(f'{in_memory}/{name.parent}')
+      tf.io.gfile.copy(str(path), f'{in_memory}/{name}')
+
+  def read(folder):
+    config = config_of(folder)
+    config.data.max_bad_fraction = 0.5
+    split = registry.load(config, 'test')
+    bad = BadImages(split, config.data)
+    batches = pipeline.train_batches(split, config, 2, range(1, 3), bad)
+    found = [next(batches) for _ in range(5)]
+    batches.close()
+    tested = registry.load(config, 'train')
+    found += pipeline.eval_batches(tested, config.data, 4, range(4))
+    return split.digest(), list(bad.reasons), found
+
+  (digest, bad, local), remote = read(tmp_path), read(in_memory)
+  assert digest == remote[0] and len(bad) == 1
+  assert [os.path.basename(n) for n in bad] == [
+    os.path.basename(n) for n in remote[1]
+  ]
+  for batch, other in zip(local, remote[2], strict=True):
+    for key in batch:
+      np.testing.assert_array_equal(batch[key], other[key])
