@@ -54,6 +54,9 @@
 #                     processes; an hour
 # make soak-bucket    the same for a run in a bucket, whose requests fail, too; a
 #                     quarter of an hour
+# make soak-pod       four hosts, as network namespaces, with data and run in a
+#                     bucket: slow, lost, without network, replaced; needs root;
+#                     half an hour
 # make fuzz           hostile archives, datasets, images, weights, JSON and
 #                     messages; ten minutes for each of eleven readers, an hour
 # make compile-check  compile every ImageNet recipe ahead of time for eight TPU
@@ -110,7 +113,7 @@ PIP     := -m pip install --quiet --disable-pip-version-check
 
 .PHONY: help train test test-fast golden lint parity parity-training \
   parity-evaluation parity-augmentation parity-photos parity-pixels migration learning \
-  cifar10 parity-devices transfer soak soak-bucket fuzz fuzz-images bench bench-bad-images bench-checkpoint \
+  cifar10 parity-devices transfer soak soak-bucket soak-pod fuzz fuzz-images bench bench-bad-images bench-checkpoint \
   bench-evaluation bench-compile \
   bench-export bench-fine-tune bench-loop bench-mindcv bench-start bench-step \
   compile-check browser cpp malloc web docs clean check-python
@@ -203,6 +206,9 @@ soak: $(VENV)/ready-test
 
 soak-bucket: $(VENV)/ready-test
 	@JAX_PLATFORMS=cpu $(RUN) -m tests.system.soak_bucket $(ARGS)
+
+soak-pod: $(VENV)/ready-test
+	@JAX_PLATFORMS=cpu $(RUN) -m tests.system.soak_pod $(ARGS)
 
 fuzz: $(VENV)/ready-fuzz
 	@JAX_PLATFORMS=cpu $(RUN) -m tests.fuzz.run $(ARGS)

@@ -36,17 +36,24 @@ class Hosts:
   Attributes:
     address: of the coordinator, process 0.
     names: host names, as the processes see them.
+    namespaces: of the hosts; none where they are this machine.
+    hosts_file: with their names.
+    gateway: the address of this machine, as they see it.
   """
 
+  gateway = '127.0.0.1'
+
   def __init__(self, count: int, namespaces=(), hosts_file=''):
-    self._namespaces, self._hosts_file = namespaces, hosts_file
+    self.namespaces, self.hosts_file = namespaces, hosts_file
     self.names = [f'host{i}' for i in range(count)]
     self.address = f'host0:{_PORT}'
     if not namespaces:
       self.names = [socket.gethostname()] * count
       self.address = f'localhost:{free_port()}'
 
-  def start(self, *args, devices: int, cwds=None, **kwargs) -> list[Fork]:
+  def start(
+    self, *args, devices: int, cwds=None, prepare=None, **kwargs
+  ) -> list[Fork]:
     """Starts the processes of one training, each with `devices` devices."""
     started = []
     for i in range(len(self.names)):
@@ -56,17 +63,19 @@ class Hosts:
         f'--process_id={i}',
       ]
       cwd = cwds[i] if cwds else ROOT
-      if self._namespaces:
-        names = self._namespaces[i], self.names[i], self._hosts_file
-        kwargs['prepare'] = functools.partial(_enter, *names)
+      if self.namespaces:
+        names = self.namespaces[i], self.names[i], self.hosts_file
+        kwargs['prepare'] = functools.partial(_enter, *names, prepare)
+      else:
+        kwargs['prepare'] = prepare
       started.append(
         commands.start(*args, *place, devices=devices, cwd=cwd, **kwargs)
       )
     return started
 
 
-def _enter(namespace: str, name: str, hosts_file: str) -> None:
-  """Moves this process, which has one thread, to a host."""
+def _enter(namespace: str, name: str, hosts_file: str, then=None) -> None:
+  """Moves this process, which has one thread, to a host; then calls `then`."""
   libc = ctypes.CDLL(None)
   with open(f'/run/netns/{namespace}') as file:
     assert not libc.setns(file.fileno(), _NETWORK)
@@ -78,11 +87,16 @@ def _enter(namespace: str, name: str, hosts_file: str) -> None:
     ('--bind', hosts_file, '/etc/hosts'),
   ):
     subprocess.run(('mount', *mount), check=True)
+  if then:
+    then()
 
 
 @contextlib.contextmanager
-def hosts(count: int, folder: pathlib.Path):
-  """Creates hosts and deletes them afterwards; their files go to `folder`."""
+def hosts(count: int, folder: pathlib.Path, gateway: bool = False):
+  """Creates hosts and deletes them afterwards; their files go to `folder`.
+
+  With `gateway` they reach this machine, from one such context at a time.
+  """
   if os.getuid() or not shutil.which('ip') or not _can_create_namespaces():
     yield Hosts(count)
     return
@@ -104,7 +118,14 @@ def hosts(count: int, folder: pathlib.Path):
       _run(*f'-n {key} link set eth{i} master switch up'.split())
       _run(*f'-n {name} address add 10.77.0.{i + 1}/24 dev eth0'.split())
       _run(*f'-n {name} link set eth0 up'.split())
-    yield Hosts(count, namespaces, str(folder / 'hosts'))
+    created = Hosts(count, namespaces, str(folder / 'hosts'))
+    if gateway:
+      created.gateway = '10.77.0.254'
+      _run(*f'link add {key} type veth peer root netns {key}'.split())
+      _run(*f'-n {key} link set root master switch up'.split())
+      _run(*f'address add {created.gateway}/24 dev {key}'.split())
+      _run('link', 'set', key, 'up')
+    yield created
   finally:
     for name in (*namespaces, key):
       subprocess.run(_netns('del', name), capture_output=True)

