@@ -14,7 +14,6 @@ import contextlib
 import logging
 import os
 import pathlib
-import re
 import signal
 import subprocess
 import sys
@@ -36,15 +35,14 @@ from tests.parity import table
 from tests.support import commands
 from tests.support import object_server
 from tests.support import uploads
-from tests.support.hosts import Hosts
 from tests.support.hosts import hosts
+from tests.support.pod import TRAIN_SECONDS
+from tests.support.pod import Pod
 from tests.support.training_process import arguments
 
 HOSTS, DEVICES = 4, 8
 STEPS = 120
 FAILURES, LATENCY = 0.01, 0.005
-_TRAIN_SECONDS = 1200  # of a whole training, on a busy machine
-_STUBS = commands.ROOT / 'tests' / 'system' / 'launchers' / 'pod'
 _DATA = f'gs://{object_server.BUCKET}/data'
 _EXPLAINED = """\
 A network of three convolutions trains for {steps} steps on {devices} devices of
@@ -57,18 +55,16 @@ training; other numbers are the largest difference of a loss.
 """
 
 
-class Pod:
-  """Trains on hosts; each method adds a row to the table."""
+class Soak:
+  """Injects faults; each method adds a row to the table."""
 
-  def __init__(self, folder: pathlib.Path, pod: Hosts, server):
-    self._folder, self._pod, self._server = folder, pod, server
+  def __init__(self, folder: pathlib.Path, pod: Pod):
+    self._folder, self._pod = folder, pod
     self.rows, self.passed = [], True
 
   def undisturbed(self) -> None:
     """Trains by four hosts, and by one process on a disk, for comparison."""
-    begin = time.monotonic()
-    self._finish(self._start('straight'))
-    self._seconds = time.monotonic() - begin
+    self._pod.finish(self._start('straight'), 'straight')
     self._expected = self._result('straight')
     local = self._folder / 'local'
     done = commands.run(
@@ -83,117 +79,66 @@ class Pod:
   def slow(self) -> None:
     """Stops the process of one host for seconds, again and again."""
     process, stops = self._start('slow'), 0
-    self._wait_for_step(process, 'slow', 5)
+    self._pod.wait_for_step(process, 'slow', 5)
     while process.poll() is None:
-      self._signal(1, signal.SIGSTOP)
+      self._pod.send_signal(1, signal.SIGSTOP)
       time.sleep(2)
-      self._signal(1, signal.SIGCONT)
+      self._pod.send_signal(1, signal.SIGCONT)
       stops += 1
       time.sleep(2)
-    self._finish(process)
+    self._pod.finish(process, 'slow')
     self._compare(f'one host stands still for 2 s, {stops} times', 'slow')
 
   def lost(self, host: int) -> None:
     """Kills all processes of a host."""
     name = f'lost-{host}'
     process = self._start(name)
-    self._wait_for_step(process, name, STEPS // 2)
-    self._signal(host, signal.SIGKILL)
-    self._finish(process)
+    self._pod.wait_for_step(process, name, STEPS // 2)
+    self._pod.send_signal(host, signal.SIGKILL)
+    self._pod.finish(process, name)
     self._compare(f'processes of host {host} are killed', name)
 
   def unreachable(self) -> None:
     """Takes the network of a host away, for longer than others wait."""
     process = self._start('unreachable')
-    self._wait_for_step(process, 'unreachable', STEPS // 2)
+    self._pod.wait_for_step(process, 'unreachable', STEPS // 2)
     down = self._folder / 'down-host2'
     down.touch()
     link = ('ip', '-n', self._pod.namespaces[2], 'link', 'set', 'eth0')
     subprocess.run((*link, 'down'), check=True)
-    self._wait_for_log(process, 'unreachable', 'restart 1 of')
+    self._pod.wait_for_log(process, 'unreachable', 'restart 1 of')
     subprocess.run((*link, 'up'), check=True)
     down.unlink()
-    self._finish(process)
+    self._pod.finish(process, 'unreachable')
     self._compare('host 2 has no network until the others end', 'unreachable')
 
   def replaced(self) -> None:
     """Kills all, and goes on where the first process is on another host."""
     name = 'replaced'
     process = self._start(name)
-    self._wait_for_step(process, name, STEPS // 2)
+    self._pod.wait_for_step(process, name, STEPS // 2)
     process.kill()
     for host in range(HOSTS):
-      self._signal(host, signal.SIGKILL)
+      self._pod.send_signal(host, signal.SIGKILL)
     process.wait()
-    self._finish(self._start(name, [1, 2, 3, 0]))
+    self._pod.finish(self._start(name, [1, 2, 3, 0]), name)
     self._compare('all are killed; process 0 is on another host then', name)
 
   def fewer(self) -> None:
     """Goes on with two hosts of four devices each."""
     name = 'fewer'
     process = self._start(name)
-    self._wait_for_step(process, name, STEPS // 2)
+    self._pod.wait_for_step(process, name, STEPS // 2)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(_TRAIN_SECONDS) == preemption.STATUS, self._log(name)
-    self._finish(self._start(name, [3, 1]))
+    status = process.wait(TRAIN_SECONDS)
+    assert status == preemption.STATUS, self._pod.log(name)
+    self._pod.finish(self._start(name, [3, 1]), name)
     far = self._difference(self._result(name))
-    restarts = self._restarts(name)
+    restarts = self._pod.restarts(name)
     self._row('SIGTERM, then two hosts', restarts, '', far <= 1e-4, far)
 
-  def _start(self, name: str, on=range(HOSTS)) -> subprocess.Popen:
-    env = commands.command(devices=DEVICES // len(on))['env']
-    env |= {
-      'HOSTS': ' '.join(f'host{i}' for i in on),
-      'NAMESPACES': self._pod.namespaces[0].removesuffix('-0'),
-      'PATH': f'{_STUBS}:{env["PATH"]}',
-      'PAUSE': '2',
-      'POD': str(self._folder),
-      'PYTHON': str(_STUBS / 'python'),
-      'PYTHON_OF_TESTS': sys.executable,
-    }
-    script = commands.ROOT / 'launch' / 'ssh.sh'
-    url = _url(name)
-    words = _arguments(url, _DATA)
-    recipe = words[0].removeprefix('--config=')
-    with open(self._folder / f'{name}.log', 'a') as log:
-      return subprocess.Popen(
-        [script, recipe, url, *words[2:]],
-        env=env,
-        cwd=commands.ROOT,
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=log,
-      )
-
-  def _finish(self, process: subprocess.Popen) -> None:
-    status = process.wait(_TRAIN_SECONDS)
-    name = process.args[2].rpartition('/')[2]
-    assert status == 0, f'{status}: {self._log(name)[-4000:]}'
-
-  def _signal(self, host: int, number: int) -> None:
-    """Sends a signal to the training's processes of a host."""
-    command = ('ip', 'netns', 'pids', self._pod.namespaces[host])
-    pids = subprocess.check_output(command, text=True)
-    for pid in map(int, pids.split()):
-      with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, number)
-
-  def _log(self, name: str) -> str:
-    return (self._folder / f'{name}.log').read_text()
-
-  def _restarts(self, name: str) -> int:
-    return self._log(name).count(': restart ')
-
-  def _wait_for_log(self, process, name: str, pattern: str) -> None:
-    while not re.search(pattern, self._log(name)):
-      assert process.poll() is None, self._log(name)[-4000:]
-      time.sleep(0.1)
-
-  def _wait_for_step(self, process, name: str, step: int) -> None:
-    numbers = lambda: re.findall(r'step (\d+) of', self._log(name))
-    while max(map(int, numbers()), default=0) < step:
-      assert process.poll() is None, self._log(name)[-4000:]
-      time.sleep(0.1)
+  def _start(self, name: str, on=range(HOSTS)):
+    return self._pod.start(name, _arguments(_url(name), _DATA), on)
 
   def _result(self, name: str):
     found = _result(runs.local(_url(name)))
@@ -203,7 +148,7 @@ class Pod:
 
   def _compare(self, fault: str, name: str) -> None:
     same = self._result(name) == self._expected
-    self._row(fault, self._restarts(name), 'same' if same else '', same)
+    self._row(fault, self._pod.restarts(name), 'same' if same else '', same)
 
   def _difference(self, found) -> float:
     """Returns the largest difference of a loss; inf if a step is missing."""
@@ -279,16 +224,16 @@ def main() -> int:
   started = time.monotonic()
   with contextlib.ExitStack() as stack:
     folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
-    pod = stack.enter_context(hosts(HOSTS, folder, gateway=True))
-    if not pod.namespaces:
+    created = stack.enter_context(hosts(HOSTS, folder, gateway=True))
+    if not created.namespaces:
       print('error: network namespaces need root, and ip', file=sys.stderr)
       return 2
-    server = stack.enter_context(object_server.google(pod.gateway))
+    server = stack.enter_context(object_server.google(created.gateway))
     os.environ.update(server.environment)
     write_images(folder / 'data')
     uploads.upload(folder / 'data', _DATA)
     server.failures, server.latency = FAILURES, LATENCY
-    soak = Pod(folder, pod, server)
+    soak = Soak(folder, Pod(folder, created.namespaces, DEVICES))
     faults = {
       'slow': soak.slow,
       'lost': lambda: (soak.lost(1), soak.lost(0)),
