@@ -121,17 +121,20 @@ def test_batches_are_those_of_a_disk(write, tmp_path, google, monkeypatch):
     assert again.name(i) == local.name(i).replace(str(path), url)
 
 
+@pytest.mark.slow
 def test_batches_of_s3_are_those_of_a_disk(tmp_path, monkeypatch):
-  path = tmp_path / 'tfrecord'
-  config, bad = tfrecord(path)
-  expected, _, _ = streams(config(path))
   with object_server.s3() as environment:
     for name, value in environment.items():
       monkeypatch.setenv(name, value)
-    uploads.upload(path, 's3://bucket/tfrecord')
-    batches, names, _ = streams(config('s3://bucket/tfrecord'))
-  assert_same(expected, batches)
-  assert names == [f's3://bucket/tfrecord/{bad}']
+    for write in (tfrecord, folder, webdataset, cifar):
+      path = tmp_path / write.__name__
+      config, bad = write(path)
+      expected, _, _ = streams(config(path))
+      url = f's3://bucket/{write.__name__}'
+      uploads.upload(path, url)
+      batches, names, _ = streams(config(url))
+      assert_same(expected, batches)
+      assert names == [f'{url}/{bad}'] * bool(bad)
 
 
 def test_objects_that_change_end_the_training(folder, google):
