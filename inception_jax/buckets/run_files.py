@@ -9,7 +9,7 @@ MARKER = '_CHECKPOINT_METADATA'
 # Large, and read only where they are needed: see `mirror.fetch`.
 _LATER = ('checkpoints/*/state/*',)
 # Never read back: the curves of TensorBoard and traces of the profiler.
-_NEVER = ('events.out.tfevents.*', 'plugins/profile/*')
+_NEVER = ('*events.out.tfevents.*', 'plugins/profile/*')
 # Not whole yet, about to be removed, or of the local folder itself.
 _UNFINISHED = ('*orbax-checkpoint-tmp*', '*.unfinished', 'unfinished-*')
 _UNFINISHED += ('*.deleted', '*.deleted-*', '.trial-*', '.lock', '.mirror*')

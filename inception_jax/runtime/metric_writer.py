@@ -1,14 +1,17 @@
 """Writes metrics as lines of JSON and as TensorBoard curves."""
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from collections.abc import Mapping
 import contextlib
 import logging
+from typing import Any
 
 from etils import epath
 from etils import epy
 import jax
 
 from inception_jax import errors
+from inception_jax.config import serialization
 from inception_jax.errors import RunError
 from inception_jax.runtime import metrics_file
 from inception_jax.runtime.process import is_primary
@@ -26,6 +29,9 @@ class MetricWriter(contextlib.ExitStack):
   A resumed training repeats the steps since its last checkpoint with the same
   metrics, so each line is appended once. TensorBoard itself drops points of an
   older file whose steps a newer one repeats.
+
+  Each split has TensorBoard events of its own, in the folder of its name: only
+  points of one tag and several folders share a chart.
   """
 
   def __init__(self, workdir: str, skip_written: bool = True):
@@ -35,6 +41,8 @@ class MetricWriter(contextlib.ExitStack):
     """
     super().__init__()
     self._primary = is_primary()
+    self._workdir = epath.Path(workdir)
+    self._events: dict[str, Any] = {}
     self._lines = epath.Path(workdir) / metrics_file.NAME
     self._written = set()
     if self._primary:
@@ -44,11 +52,6 @@ class MetricWriter(contextlib.ExitStack):
       absl = logging.getLogger('absl')
       absl.addFilter(_is_not_asynchronous)
       self.callback(absl.removeFilter, _is_not_asynchronous)
-      # Asynchronous, so that training does not wait for the disk.
-      self._tensorboard = metric_writers.AsyncWriter(
-        metric_writers.SummaryWriter(str(workdir))
-      )
-      self.callback(_one_error, self._tensorboard.close)
 
   def write(self, step: int, split: str, values: dict[str, float]) -> None:
     """Appends a line to metrics.jsonl and a point to each TensorBoard curve."""
@@ -60,19 +63,49 @@ class MetricWriter(contextlib.ExitStack):
       except OSError as error:
         reason = f'{self._lines} cannot be written: {error.strerror}'
         raise RunError(reason) from error
-    points = {f'{split}/{key}': value for key, value in values.items()}
-    self.write_scalars(step, points)
+    self.write_scalars(step, split, values)
 
-  def write_scalars(self, step: int, values: dict[str, float]) -> None:
-    """Appends a point to each TensorBoard curve only."""
+  def write_scalars(
+    self, step: int, split: str, values: dict[str, float]
+  ) -> None:
+    """Appends a point to each TensorBoard curve of a split only."""
     if self._primary:
-      _one_error(self._tensorboard.write_scalars, step, values)
+      with _one_error():
+        self._tensorboard(split).write_scalars(step, values)
 
-  def write_histograms(self, step: int, arrays: dict[str, jax.Array]) -> None:
+  def write_histograms(
+    self, step: int, split: str, arrays: dict[str, jax.Array]
+  ) -> None:
     """Writes a TensorBoard histogram of each array's values."""
     if self._primary:
       values = jax.device_get(arrays)
-      _one_error(self._tensorboard.write_histograms, step, values)
+      with _one_error():
+        self._tensorboard(split).write_histograms(step, values)
+
+  def write_hparams(self, config: Mapping) -> None:
+    """Writes the config's keys to compare runs by in TensorBoard.
+
+    They are those of the workdir, whose metrics are the last points of its
+    splits.
+    """
+    if self._primary:
+      values = {
+        key: value if isinstance(value, bool | int | float) else str(value)
+        for key, value in serialization.flatten(config)
+      }
+      with _one_error():
+        self._tensorboard('').write_hparams(values)
+
+  def _tensorboard(self, split: str) -> 'metric_writers.MetricWriter':
+    """Returns the writer of a split's events, or of the workdir's own ('')."""
+    if split not in self._events:
+      # Asynchronous, so that training does not wait for the disk.
+      writer = metric_writers.AsyncWriter(
+        metric_writers.SummaryWriter(str(self._workdir / split))
+      )
+      self.callback(_one_error()(writer.close))
+      self._events[split] = writer
+    return self._events[split]
 
   def scores(self) -> dict[int, dict[str, float]]:
     """Returns the scores of each evaluated step, written by any process."""
@@ -99,10 +132,11 @@ class MetricWriter(contextlib.ExitStack):
     )
 
 
-def _one_error(write: Callable[..., None], *args) -> None:
-  """Calls `write`, which also raises errors of earlier, asynchronous calls."""
+@contextlib.contextmanager
+def _one_error() -> Iterator[None]:
+  """For writes, which also raise errors of earlier, asynchronous ones."""
   try:
-    write(*args)
+    yield
   except Exception as error:  # TensorFlow's, in one of clu
     reason = errors.one_line(error)
     raise RunError(f'TensorBoard events cannot be written: {reason}') from error

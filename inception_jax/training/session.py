@@ -81,9 +81,9 @@ class Session(contextlib.ExitStack):
   def __enter__(self):
     super().__enter__()
     run, start = self._run, self._start
-    self._writer = self.enter_context(
-      MetricWriter(run.workdir, not start.changed)
-    )
+    writer = MetricWriter(run.workdir, not start.changed)
+    self._writer = self.enter_context(writer)
+    self._writer.write_hparams(run.config)
     self._progress = self.enter_context(
       Progress(run.plan, run.config.batch_size, self._check, start.step)
     )
@@ -132,10 +132,10 @@ class Session(contextlib.ExitStack):
       self._writer.write(step, 'train', values)
       monitor = self._divergence[self._phase(step)]
       norms = monitor.norms_by_stage(self._progress.norms)
-      self._writer.write_scalars(step, norms)
+      self._writer.write_scalars(step, 'train', norms)
     if plan.due(plan.histogram_every, step):
       params = traverse_util.flatten_dict(state.params, sep='/')
-      self._writer.write_histograms(step, params)
+      self._writer.write_histograms(step, 'train', params)
 
   def evaluate_if_due(self, step: int, state: TrainState) -> dict[str, Any]:
     """Evaluates and writes the scores; {} if none is due or it is interrupted.

@@ -23,6 +23,7 @@ CHECKPOINT = {
   'state/d/1': b'arrays',
   'state/manifest': b'manifest',
 }
+EVENTS = ('events.out.tfevents.1', 'train/events.out.tfevents.2')
 
 
 @pytest.fixture
@@ -106,13 +107,15 @@ def test_another_machine_reads_arrays_only_where_they_are_needed(
   with runs.training(url) as path:
     save(path, 8)
     pathlib.Path(path, 'run_id').write_text('run')
-    pathlib.Path(path, 'events.out.tfevents.1').write_text('events')
+    for name in EVENTS:
+      pathlib.Path(path, name).parent.mkdir(exist_ok=True)
+      pathlib.Path(path, name).write_text('events')
   for open_run in (runs.training, lambda url: _local(url)):
     monkeypatch.setenv('INCEPTION_JAX_BUCKETS', str(tmp_path / 'other'))
     with open_run(url) as path:
       checkpoint = pathlib.Path(path, 'checkpoints/8')
       assert pathlib.Path(path, 'run_id').read_text() == 'run'
-      assert not pathlib.Path(path, 'events.out.tfevents.1').exists()
+      assert not any(pathlib.Path(path, name).exists() for name in EVENTS)
       assert (checkpoint / 'record/metadata').read_bytes() == b'record'
       assert not (checkpoint / 'state').exists()
       mirror.fetch(str(checkpoint))

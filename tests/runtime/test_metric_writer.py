@@ -39,7 +39,7 @@ def test_a_full_disk_is_one_line_from_tensorboard_too(tmp_path, capfd):
   with file_size_limit(4096), pytest.raises(RunError) as caught:
     with metric_writer.MetricWriter(tmp_path) as writer:
       for step in range(200):
-        writer.write_scalars(step, {'loss': 1.0})
+        writer.write_scalars(step, 'train', {'loss': 1.0})
   (line,) = str(caught.value).splitlines()
   assert line.startswith('TensorBoard events cannot be written: ')
   assert 'File too large' in line and '{{' not in line

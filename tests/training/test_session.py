@@ -1,9 +1,12 @@
 """Logging, evaluating, saving and profiling in a training."""
 
+import json
+
 import numpy as np
 import pytest
 
 from inception_jax.checkpointing import lookup
+from inception_jax.config import serialization
 from inception_jax.evaluation import evaluator
 from tests.support.checkpoints import read_with_orbax
 from tests.support.runs import metrics
@@ -91,50 +94,74 @@ def test_new_best_is_saved_between_checkpoints(
   assert on_disk() == [8, 12]
 
 
-@pytest.fixture
-def tensorboard(finished_run):
-  """tag → {step: value} of the finished run, with `tags`."""
+def events(folder):
+  """The TensorBoard events of a folder, without those of its subfolders."""
   from tensorboard.backend.event_processing import event_accumulator
+
+  (path,) = folder.glob('events.out.tfevents.*')
+  read = event_accumulator.EventAccumulator(
+    str(path), size_guidance={'tensors': 0}
+  )
+  return read.Reload()
+
+
+def curves_of(folder):
+  """{tag: {step: value}}."""
   from tensorboard.util import tensor_util
 
-  workdir, _ = finished_run
-  accumulator = event_accumulator.EventAccumulator(
-    str(workdir), size_guidance={'tensors': 0}
-  )
-  accumulator.Reload()
-
-  def read(tag):
-    return {
+  read = events(folder)
+  return {
+    tag: {
       event.step: tensor_util.make_ndarray(event.tensor_proto)
-      for event in accumulator.Tensors(tag)
+      for event in read.Tensors(tag)
     }
+    for tag in read.Tags()['tensors']
+  }
 
-  read.tags = accumulator.Tags()['tensors']
-  return read
 
-
-def test_tensorboard_has_the_same_curves(finished_run, tensorboard):
+def test_tensorboard_has_curves_of_training_and_evaluation_in_one_chart(
+  finished_run,
+):
   workdir, _ = finished_run
-  points = {step: float(x) for step, x in tensorboard('eval/loss').items()}
-  expected = {line['step']: line['loss'] for line in metrics(workdir, 'eval')}
-  assert points.keys() == expected.keys()
-  np.testing.assert_allclose(
-    list(points.values()), list(expected.values()), rtol=1e-6
-  )
+  for split in ('train', 'eval'):
+    points = curves_of(workdir / split)['loss']
+    expected = {line['step']: line['loss'] for line in metrics(workdir, split)}
+    assert points.keys() == expected.keys()
+    np.testing.assert_allclose(
+      [*map(float, points.values())], list(expected.values()), rtol=1e-6
+    )
 
 
-def test_tensorboard_has_norms_and_histograms(finished_run, tensorboard):
+def test_tensorboard_has_the_config_of_the_run(finished_run):
+  from tensorboard.plugins.hparams import metadata
+
   workdir, _ = finished_run
+  tag = metadata.SESSION_START_INFO_TAG
+  content = events(workdir).SummaryMetadata(tag)
+  found = metadata.parse_session_start_info_plugin_data(
+    content.plugin_data.content
+  ).hparams
+  config = json.loads((workdir / 'config.json').read_text())
+  assert found.keys() == dict(serialization.flatten(config)).keys()
+  assert found['batch_size'].number_value == config['batch_size']
+  assert found['deterministic'].HasField('bool_value')
+  assert found['data.source'].string_value == config['data']['source']
+  assert found['data.crop_area'].string_value.startswith('(')
+
+
+def test_tensorboard_has_norms_and_histograms(finished_run):
+  workdir, _ = finished_run
+  points = curves_of(workdir / 'train')
   params = read_with_orbax(workdir, 6)['params']
   kernel = params['conv_1a']['conv']['kernel']
-  (histogram,) = tensorboard('conv_1a/conv/kernel').values()
+  (histogram,) = points['conv_1a/conv/kernel'].values()
   assert histogram[:, 2].sum() == kernel.size
   assert histogram[0, 0] == pytest.approx(kernel.min(), rel=1e-5)
   # The squared norms of the stages add up to that of the network.
   for kind in ('grad_norm', 'param_norm'):
-    stages = [tensorboard(t) for t in tensorboard.tags if kind + 's/' in t]
+    stages = [points[tag] for tag in points if kind + 's/' in tag]
     assert len(stages) == 3
-    for step, whole in tensorboard(f'train/{kind}').items():
+    for step, whole in points[kind].items():
       squares = sum(float(stage[step]) ** 2 for stage in stages)
       np.testing.assert_allclose(squares**0.5, whole, rtol=1e-4)
 
