@@ -8,7 +8,10 @@ import numpy as np
 
 from inception_jax.errors import printable
 from inception_jax.report import figures
+from inception_jax.report import language
 
+# 'auto': logarithmic if losses differ much.
+LOSS_AXES = ('auto', 'linear', 'log')
 _RAW = 'eval_raw'
 # Of each split of metrics.jsonl, in the order of drawing.
 _STYLES = {'train': ':', _RAW: '--', 'eval': '-'}
@@ -51,14 +54,25 @@ _PLOTS = (
 
 def curves(
   runs: Sequence[tuple[str, list[dict[str, Any]]]],
+  translate: language.Translate = language.ENGLISH,
+  loss_axis: str = 'auto',
 ) -> list[figures.Figure]:
   """Draws loss, accuracy, learning rate and throughput against the step.
 
-  `runs` has the name of each run and the lines of its metrics.jsonl. Returns a
-  figure for each of these that has data.
+  Args:
+    runs: the name of each run and the lines of its metrics.jsonl.
+    translate: to the language of the figures.
+    loss_axis: one of `LOSS_AXES`.
+
+  Returns:
+    A figure for each of these that has data.
   """
   drawn = ((plot, _lines(runs, plot)) for plot in _PLOTS)
-  return [_curve(plot, lines, len(runs)) for plot, lines in drawn if lines]
+  return [
+    _curve(plot, lines, len(runs), translate, loss_axis)
+    for plot, lines in drawn
+    if lines
+  ]
 
 
 def training_seconds(metrics: list[dict[str, Any]], batch_size: int) -> float:
@@ -89,7 +103,9 @@ def _lines(runs, plot: _Plot) -> list[_Line]:
   return lines
 
 
-def _curve(plot: _Plot, lines: list[_Line], runs: int) -> figures.Figure:
+def _curve(
+  plot: _Plot, lines: list[_Line], runs: int, translate, loss_axis: str
+) -> figures.Figure:
   limit = _limit(lines) if plot.key == 'loss' else np.inf
   averaged = {line.number for line in lines if line.split == _RAW}
 
@@ -109,16 +125,16 @@ def _curve(plot: _Plot, lines: list[_Line], runs: int) -> figures.Figure:
         linestyle=_STYLES[line.split] if is_dashed(line) else '-',
         marker='o' if shown.sum() < _MOST_MARKED else '',
         markersize=3,
-        label=_label(line, plot, runs, line.number in averaged) or None,
+        label=_label(line, plot, runs, line.number in averaged, translate)
+        or None,
       )
-    figures.whole_steps(plt, axes)
-    axes.set_ylabel(plot.label)
+    figures.whole_steps(plt, axes, translate)
+    axes.set_ylabel(translate(plot.label))
     ticker = plt.matplotlib.ticker
     if plot.key == 'loss':
-      _scale(
-        axes, ticker, [line.values[line.values <= limit] for line in lines]
-      )
-      _mark_beyond(axes, lines, limit, runs)
+      inside = [line.values[line.values <= limit] for line in lines]
+      _scale(axes, ticker, np.concatenate(inside), loss_axis)
+      _mark_beyond(axes, lines, limit, runs, translate)
     elif plot.key == 'top1':
       axes.yaxis.set_major_formatter(ticker.PercentFormatter(1, symbol=''))
     elif plot.key == 'images_per_sec':
@@ -130,7 +146,7 @@ def _curve(plot: _Plot, lines: list[_Line], runs: int) -> figures.Figure:
       axes.legend()
 
   height = 3.0 + 0.18 * len(lines) * (runs > 1)
-  return figures.figure(plot.name, plot.title, draw, (4.6, height))
+  return figures.figure(plot.name, translate(plot.title), draw, (4.6, height))
 
 
 def _colour(line: _Line, runs: int) -> int:
@@ -138,14 +154,20 @@ def _colour(line: _Line, runs: int) -> int:
   return line.number if runs > 1 else ('train', 'eval', _RAW).index(line.split)
 
 
-def _label(line: _Line, plot: _Plot, runs: int, is_averaged: bool) -> str:
+def _label(
+  line: _Line, plot: _Plot, runs: int, is_averaged: bool, translate
+) -> str:
   """Names a line in the legend; '' if it is the only one."""
-  weights = {'eval': ', averaged weights', _RAW: ', raw weights'}
-  kind = 'training' if line.split == 'train' else 'evaluation'
+  kinds = {'train': 'training', 'eval': 'evaluation'}
   if is_averaged:
-    kind += weights.get(line.split, '')
-  names = [line.run] * (runs > 1) + [kind] * (len(plot.splits) > 1)
-  return printable(', '.join(names))
+    kinds['eval'] = 'evaluation, averaged weights'
+  kinds[_RAW] = 'evaluation, raw weights'
+  kind = translate(kinds[line.split])
+  if runs == 1:
+    return kind if len(plot.splits) > 1 else ''
+  if len(plot.splits) > 1:
+    return printable(translate('{run}, {kind}', run=line.run, kind=kind))
+  return printable(line.run)
 
 
 def _limit(lines: list[_Line]) -> float:
@@ -163,10 +185,12 @@ def _limit(lines: list[_Line]) -> float:
   return _MARGIN * max(highest)
 
 
-def _scale(axes, ticker, values: list[np.ndarray]) -> None:
-  """Makes the axis logarithmic where losses differ much."""
-  values = np.concatenate(values)
-  if not 0 < values.min() * _LOGARITHMIC < values.max():
+def _scale(axes, ticker, values: np.ndarray, loss_axis: str) -> None:
+  """Makes the axis logarithmic where asked to, or where losses differ much."""
+  is_wide = 0 < values.min() * _LOGARITHMIC < values.max()
+  if loss_axis == 'linear' or (loss_axis == 'auto' and not is_wide):
+    return
+  if values.max() <= 0:  # no such axis has them
     return
   axes.set_yscale('log')
   # Plain numbers: powers of ten would be typeset as mathematics.
@@ -174,7 +198,9 @@ def _scale(axes, ticker, values: list[np.ndarray]) -> None:
   axes.yaxis.set_minor_formatter(ticker.NullFormatter())
 
 
-def _mark_beyond(axes, lines: list[_Line], limit: float, runs: int) -> None:
+def _mark_beyond(
+  axes, lines: list[_Line], limit: float, runs: int, translate
+) -> None:
   """Marks losses above the axis at its upper edge, and says what they are."""
   beyond = []
   for line in lines:
@@ -195,7 +221,10 @@ def _mark_beyond(axes, lines: list[_Line], limit: float, runs: int) -> None:
     beyond += zip(line.values[above], steps, strict=True)
   if beyond:
     value, step = max(beyond)
-    text = (
-      f'{len(beyond)} above the axis, at most {value:,.5g} at step {step:,.0f}'
+    text = translate(
+      '▲ {count} above the axis, at most {value} at step {step}',
+      count=len(beyond),
+      value=f'{value:,.5g}',
+      step=f'{step:,.0f}',
     )
-    axes.set_xlabel(f'training step\n▲ {text}')
+    axes.set_xlabel(f'{axes.get_xlabel()}\n{text}')

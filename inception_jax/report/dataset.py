@@ -11,6 +11,7 @@ import numpy as np
 from inception_jax.data.prepare.describe import Description
 from inception_jax.errors import printable
 from inception_jax.report import figures
+from inception_jax.report import language
 from inception_jax.report import pictures
 from inception_jax.report import templates
 from inception_jax.runtime import files
@@ -25,6 +26,7 @@ def write(
   splits: Sequence[Description],
   bad: Mapping[str, str],
   duplicates: Mapping[str, Any] | None,
+  translate: language.Translate = language.ENGLISH,
 ) -> None:
   """Writes the page; all names are escaped.
 
@@ -34,10 +36,12 @@ def write(
     splits: what was found in each.
     bad: why images cannot be decoded, by their names.
     duplicates: as `duplicates.find` returns them; None: not looked for.
+    translate: to the language of the page.
   """
   classes = _classes(splits)
   text = templates.render(
     'dataset.html.j2',
+    translate,
     title=f'{data.dir} ({data.source})',
     date=time.strftime('%Y-%m-%d %H:%M'),
     images=sum(int(split.counts.sum()) for split in splits),
@@ -45,7 +49,7 @@ def write(
     splits=[_summary(split) for split in splits],
     formats=_shares(splits, 'formats'),
     modes=_shares(splits, 'modes'),
-    figures=_figures(splits),
+    figures=_figures(splits, translate),
     classes=classes,
     shown=sum(bool(line['pictures']) for line in classes),
     bad=list(bad.items())[:_MOST_LISTED],
@@ -110,9 +114,9 @@ def _classes(splits) -> list[dict[str, Any]]:
   ]
 
 
-def _figures(splits) -> list[figures.Figure]:
+def _figures(splits, translate) -> list[figures.Figure]:
   """Draws class counts and, where they differ, sizes and aspect ratios."""
-  drawn = [_class_counts(splits)]
+  drawn = [_class_counts(splits, translate)]
   sizes = [split.sizes for split in splits]
   histograms = (
     ('side', 'Shorter side', 'pixels', [s.min(axis=1) for s in sizes]),
@@ -124,7 +128,7 @@ def _figures(splits) -> list[figures.Figure]:
   for name, title, label, values in histograms:
     together = np.concatenate(values)
     if len(together) and 0 < together.min() < together.max():
-      drawn.append(_histogram(name, title, label, splits, values))
+      drawn.append(_histogram(name, title, label, splits, values, translate))
   return drawn
 
 
@@ -132,13 +136,16 @@ def _colour(number: int) -> str:
   return figures.COLOURS[number % len(figures.COLOURS)]
 
 
-def _class_counts(splits) -> figures.Figure:
+def _class_counts(splits, translate) -> figures.Figure:
   def draw(plt, axes):
     for i, split in enumerate(splits):
       counts = -np.sort(-split.counts)
       edges = np.arange(len(counts) + 1) + 0.5
       axes.stairs(counts, edges, color=_colour(i), label=printable(split.name))
-    axes.set(xlabel='class, by its number of images', ylabel='images')
+    axes.set(
+      xlabel=translate('class, by its number of images'),
+      ylabel=translate('images'),
+    )
     ticker = plt.matplotlib.ticker
     axes.set_ylim(bottom=0)
     for axis in (axes.xaxis, axes.yaxis):
@@ -146,10 +153,10 @@ def _class_counts(splits) -> figures.Figure:
       axis.set_major_formatter(ticker.StrMethodFormatter('{x:,.0f}'))
     axes.legend()
 
-  return figures.figure('classes', 'Images of each class', draw)
+  return figures.figure('classes', translate('Images of each class'), draw)
 
 
-def _histogram(name, title, label, splits, values) -> figures.Figure:
+def _histogram(name, title, label, splits, values, translate) -> figures.Figure:
   """Draws fractions of each split's images, over a logarithmic axis."""
   together = np.concatenate(values)
   edges = np.geomspace(together.min(), together.max(), _BINS + 1)
@@ -162,7 +169,7 @@ def _histogram(name, title, label, splits, values) -> figures.Figure:
       legend = printable(split.name)
       axes.stairs(fractions, edges, color=_colour(i), label=legend)
     axes.set_xscale('log')
-    axes.set(xlabel=label, ylabel='images (%)')
+    axes.set(xlabel=translate(label), ylabel=translate('images (%)'))
     ticker = plt.matplotlib.ticker
     axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
     # Plain numbers: powers of ten would be typeset as mathematics.
@@ -171,4 +178,4 @@ def _histogram(name, title, label, splits, values) -> figures.Figure:
     axes.yaxis.set_major_formatter(ticker.PercentFormatter(1, 0, symbol=''))
     axes.legend()
 
-  return figures.figure(name, title, draw)
+  return figures.figure(name, translate(title), draw)

@@ -2,11 +2,15 @@
 
 from collections.abc import Callable
 import io
+import logging
 import re
 from typing import NamedTuple
 import warnings
 
 from inception_jax import extras
+from inception_jax.report import language
+
+log = logging.getLogger(__name__)
 
 # In an SVG, each becomes a variable of the page: var(--series-0), …
 COLOURS = ('#2563eb', '#d9480f', '#2b8a3e', '#9333ea', '#0e7490', '#a16207')
@@ -58,12 +62,14 @@ class Figure(NamedTuple):
   """A figure as an <svg> element, to embed in a page, and as a PNG file.
 
   `name` is the file's, without an extension; `title` is that in the figure.
+  If it is `wide`, small text needs the whole width of a page.
   """
 
   name: str
   title: str
   svg: str
   png: bytes
+  wide: bool = False
 
 
 def figure(
@@ -71,6 +77,7 @@ def figure(
   title: str,
   draw: Callable,
   inches: tuple[float, float] = (4.6, 3.0),
+  wide: bool = False,
 ) -> Figure:
   """Returns the figure that `draw` draws, a function of pyplot and axes.
 
@@ -81,11 +88,9 @@ def figure(
     import matplotlib
 
     matplotlib.use('agg')  # no display
-    from matplotlib import font_manager
     import matplotlib.pyplot as plt
 
-  installed = set(font_manager.get_font_names())
-  fonts = [name for name in _FONTS if name in installed]
+  fonts = _fonts()
   # The salt keeps element ids unique where one page embeds several figures.
   options = {'svg.hashsalt': name, 'font.family': fonts}
   with plt.rc_context({**_STYLE, **options}), warnings.catch_warnings():
@@ -98,7 +103,24 @@ def figure(
     drawn.savefig(svg, format='svg', metadata={'Date': None}, transparent=True)
     drawn.savefig(png, format='png', dpi=200)
     plt.close(drawn)
-  return Figure(name, title, _embedded(svg.getvalue()), png.getvalue())
+  return Figure(name, title, _embedded(svg.getvalue()), png.getvalue(), wide)
+
+
+def warn_of_fonts(language: str) -> None:
+  """Logs if PNG files lack the characters of 'en' or 'zh'."""
+  if language == 'zh' and len(_fonts()) < 2:
+    log.warning(
+      'no font with Chinese characters is installed: PNG figures lack them, '
+      'the page does not; Debian: apt-get install fonts-noto-cjk'
+    )
+
+
+def _fonts() -> list[str]:
+  with extras.imports():
+    from matplotlib import font_manager
+
+  installed = set(font_manager.get_font_names())
+  return [name for name in _FONTS if name in installed]
 
 
 def _embedded(svg: str) -> str:
@@ -113,10 +135,10 @@ def _embedded(svg: str) -> str:
   return re.sub(r'\b(fill|stroke): (#[0-9a-f]{6})\b', variable, svg)
 
 
-def whole_steps(plt, axes) -> None:
+def whole_steps(plt, axes, translate: language.Translate) -> None:
   """Labels the x-axis with whole numbers of training steps."""
   ticker = plt.matplotlib.ticker
-  axes.set_xlabel('training step')
+  axes.set_xlabel(translate('training step'))
   # On wide axes fewer ticks, whose labels are wide, too.
   axes.xaxis.set_major_locator(ticker.MaxNLocator(5, integer=True))
   axes.xaxis.set_major_formatter(ticker.StrMethodFormatter('{x:,.0f}'))

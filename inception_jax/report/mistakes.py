@@ -10,7 +10,7 @@ from inception_jax.data import splits
 from inception_jax.evaluation import predictions
 from inception_jax.report import pictures
 
-_MOST_PAIRS = 15
+_MOST_PAIRS = 50
 _MOST_TAKEN_FOR = 3
 
 

@@ -6,9 +6,16 @@ import dataclasses
 import os
 from typing import Any
 
+from etils import epath
+
 from inception_jax.errors import UserError
+from inception_jax.report import cost
+from inception_jax.report import intervals
+from inception_jax.report import language
 from inception_jax.report import templates
 from inception_jax.report.figures import Figure
+from inception_jax.runtime import files
+from inception_jax.runtime import progress_bar
 
 _ABSENT = '—'
 
@@ -23,7 +30,9 @@ class Run:
     config: (key, value) pairs, with keys such as 'data.source'.
     versions: of the libraries it was trained with, and its 'devices'.
     duration: of its training steps, as people write it; '' if unknown.
-    goodput: what its time went to, in a line; '' if unknown.
+    saved_step: of the checkpoint whose record `versions` and `seconds` are.
+    seconds: of wall time over all starts until then, by what they went to, as
+      'steps' and 'saving'; {} if unknown.
     scores: 'step' and the scores of `Evaluation`; {} if there are none.
     interval: 95 % confidence interval of top-1.
     first_batch: images as the network sees them, each 'picture' (a data: URL)
@@ -45,7 +54,8 @@ class Run:
   config: Sequence[tuple[str, Any]]
   versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
   duration: str = ''
-  goodput: str = ''
+  saved_step: int = 0
+  seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
   scores: Mapping[str, float] = dataclasses.field(default_factory=dict)
   interval: tuple[float, float] = (0.0, 1.0)
   first_batch: Sequence[dict[str, Any]] = ()
@@ -56,11 +66,53 @@ class Run:
   pixelated: bool = False
 
   @property
-  def title(self) -> str:
-    """The recipe and the network, or else the network and its data."""
+  def device_hours(self) -> float:
+    """Hours of all its devices together, over all starts; 0 if unknown."""
+    devices = str(self.versions.get('devices', ''))
+    return cost.device_hours(devices, sum(self.seconds.values()))
+
+  def title(self, translate: language.Translate) -> str:
+    """Returns the recipe and the network, or else the network and its data."""
     if self.recipe and self.recipe != self.network:
       return f'{self.recipe}: {self.network}'
-    return self.recipe or f'{self.network} on {self.source}'
+    return self.recipe or translate(
+      '{network} on {source}', network=self.network, source=self.source
+    )
+
+  def trained(self, translate: language.Translate) -> str:
+    """Returns in a sentence what was trained, and on what."""
+    devices = self.versions.get('devices') or translate('unknown devices')
+    words = {
+      'network': self.network,
+      'source': self.source,
+      'devices': devices,
+    }
+    if not (machine := self.versions.get('machine')):
+      return translate('{network} on {source}, trained on {devices}.', **words)
+    return translate(
+      '{network} on {source}, trained on {devices}, {machine}.',
+      machine=translate.known(machine),
+      **words,
+    )
+
+  def wall_time(self, translate: language.Translate) -> str:
+    """Returns in a sentence what the wall time went to."""
+    whole = sum(self.seconds.values())
+    percent = lambda kind: f'{100 * self.seconds[kind] / whole:.1f} %'
+    kinds = [f'{translate(x)} {percent(x)}' for x in self.seconds]
+    return translate(
+      'Wall time until the checkpoint of step {step}, over all starts: '
+      'goodput {share} of {time}: {kinds}.',
+      step=f'{self.saved_step:,}',
+      share=percent('steps'),
+      time=progress_bar.format_duration(whole),
+      kinds=translate(', ').join(kinds),
+    )
+
+  def set_scores(self, scores: Mapping[str, float]) -> None:
+    """Sets the scores, and the interval that belongs to them."""
+    self.scores = scores
+    self.interval = intervals.wilson(scores['top1'], scores['count'])
 
 
 def render(
@@ -68,22 +120,38 @@ def render(
   machine: str,
   runs: list[Run],
   curves: list[Figure],
+  translate: language.Translate = language.ENGLISH,
+  price: cost.Price | None = None,
   version: str = '',
 ) -> str:
   """Returns the page as HTML; all names are escaped.
 
   With a `version`, the page loads itself again when /version is another one.
+  With a `price`, it has what the runs have cost.
   """
   return templates.render(
     'page.html.j2',
-    title=', '.join(dict.fromkeys(run.title for run in runs)),
+    translate,
+    title=translate(', ').join(dict.fromkeys(x.title(translate) for x in runs)),
     date=date,
     machine=machine,
     runs=runs,
     curves=curves,
     differences=differences(runs),
+    price=price,
+    number=cost.number,
     version=version,
   )
+
+
+def write(folder: str, text: str, figures: Mapping[str, Figure]) -> str:
+  """Writes a page and its figures as PNG, by name; returns the page's path."""
+  path = epath.Path(folder)
+  path.mkdir(parents=True, exist_ok=True)
+  for name, figure in figures.items():
+    (path / f'{name}.png').write_bytes(figure.png)
+  files.atomic_write(path / 'index.html', text)
+  return str(path / 'index.html')
 
 
 def differences(runs: Sequence[Run]) -> list[tuple[str, list[Any]]]:

@@ -4,10 +4,15 @@ import os
 
 from inception_jax import extras
 from inception_jax.errors import printable
+from inception_jax.report import language
 
 
-def render(name: str, **values) -> str:
-  """Returns a page as HTML."""
+def render(
+  name: str,
+  translate: language.Translate = language.ENGLISH,
+  **values,
+) -> str:
+  """Returns a page as HTML, its texts those of `translate`."""
   with extras.imports():
     import jinja2
 
@@ -22,4 +27,4 @@ def render(name: str, **values) -> str:
     trim_blocks=True,
     undefined=jinja2.StrictUndefined,
   )
-  return environment.get_template(name).render(**values)
+  return environment.get_template(name).render(_=translate, **values)

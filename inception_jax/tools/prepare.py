@@ -85,6 +85,9 @@ _DESCRIBE = cli.define_path(
   'An HTML page to write: sizes, formats and classes, with pictures; implies '
   '--check_images.',
 )
+_LANGUAGE = flags.DEFINE_enum(
+  'language', 'en', ['en', 'zh'], 'Language of the page that --describe writes.'
+)
 _INDEX = flags.DEFINE_bool(
   'index',
   False,
@@ -169,6 +172,7 @@ def _check_images(config, splits) -> dict:
   from inception_jax.data.prepare import duplicates
   from inception_jax.data.prepare import verify
   from inception_jax.report import dataset
+  from inception_jax.report import language
 
   duplicates.check(splits, _NEAR.value)  # before hours of decoding
   data = config.data.copy_and_resolve_references()
@@ -179,7 +183,8 @@ def _check_images(config, splits) -> dict:
     duplicates.log_groups(twice)
   if path := _DESCRIBE.value:
     described = [describe.describe(*item, data) for item in splits.items()]
-    dataset.write(path, data, described, bad, twice)
+    translate = language.Translate(_LANGUAGE.value)
+    dataset.write(path, data, described, bad, twice, translate)
     log.info('the page is %s', path)
   if bad and _FIX.value:
     verify.move_aside(splits, bad, _FIX.value)

@@ -6,6 +6,9 @@ Writes WORKDIR/report/: index.html, which is self-contained, its figures as PNG,
 predictions.csv and evaluation.json. Several runs, as words or as --workdir
 flags, get one report that compares them in the folder --output. --serve writes
 nothing: it shows the curves at http://127.0.0.1:8011/ and follows the runs.
+
+  --language=zh                 # a page in Chinese
+  --price_per_hour='1.20 USD'   # of one device: what the runs have cost
 """
 
 import logging
@@ -24,13 +27,13 @@ from inception_jax.data.sources import registry
 from inception_jax.distributed import sharding
 from inception_jax.errors import UserError
 from inception_jax.evaluation import evaluate
-from inception_jax.evaluation import predictions
 from inception_jax.models import factory
-from inception_jax.report import confusion
+from inception_jax.report import cost
 from inception_jax.report import curves
+from inception_jax.report import evaluated
+from inception_jax.report import figures
 from inception_jax.report import first_batch
-from inception_jax.report import intervals
-from inception_jax.report import mistakes
+from inception_jax.report import language
 from inception_jax.report import page
 from inception_jax.report import serve
 from inception_jax.runtime import cli
@@ -61,15 +64,26 @@ _MISTAKES = flags.DEFINE_integer(
   'mistakes', 24, 'The most mistakes to show.', lower_bound=0
 )
 _SERVE = flags.DEFINE_bool(
-  'serve',
-  False,
-  'Show the page on this machine and follow the runs as they go.',
+  'serve', False, 'Show the page here, and follow the runs as they go.'
+)
+_LANGUAGE = flags.DEFINE_enum(
+  'language', 'en', language.LANGUAGES, 'Language of the page.'
+)
+_LOSS_AXIS = flags.DEFINE_enum(
+  'loss_axis',
+  'auto',
+  curves.LOSS_AXES,
+  'Scale of the losses; auto: logarithmic if they differ much.',
+)
+_PRICE = flags.DEFINE(
+  cost.PriceParser(),
+  'price_per_hour',
+  None,
+  "What one device costs an hour, with the currency: '1.20 USD'.",
 )
 _PORT = flags.DEFINE_integer(
   'port', 8011, 'With --serve: the port; 0: any free one.', 0, 65535
 )
-# Pictures narrower than this are enlarged without smoothing.
-_PIXELATED_BELOW = 100
 _FIRST_IMAGES = 12
 _DATE = '%Y-%m-%d %H:%M:%S'
 
@@ -102,16 +116,11 @@ def main(words: list[str]):
     metrics.append((name, metrics_file.read(workdir)))
     prefix = f'{name}-' if several else ''
     saved |= {f'{prefix}{x.name}': x for x in runs[-1].confusion}
-  drawn = curves.curves(metrics)
+  text, drawn = _page(runs, metrics)
+  figures.warn_of_fonts(_LANGUAGE.value)
   saved = {figure.name: figure for figure in drawn} | saved
-  text = page.render(time.strftime(_DATE), hardware.machine(), runs, drawn)
-  folder = epath.Path(output)
-  folder.mkdir(parents=True, exist_ok=True)
-  for name, figure in saved.items():
-    (folder / f'{name}.png').write_bytes(figure.png)
-  files.atomic_write(folder / 'index.html', text)
   return {
-    'page': str(folder / 'index.html'),
+    'page': page.write(output, text, saved),
     'figures': [f'{name}.png' for name in saved],
     'runs': {run.name: run.scores for run in runs},
   }
@@ -147,17 +156,26 @@ def _follow(workdirs: list[str], version: str) -> str:
   for name, workdir in page.named(workdirs):
     run, _ = _described(name, workdir)
     metrics.append((name, metrics_file.read(workdir)))
-    evaluated = [x for x in metrics[-1][1] if x['split'] == metrics_file.EVAL]
-    if evaluated:
-      _set_scores(run, evaluated[-1])
+    lines = metrics[-1][1]
+    evaluations = [x for x in lines if x['split'] == metrics_file.EVAL]
+    if evaluations:
+      run.set_scores(evaluations[-1])
     if lookup.has_checkpoints(workdir):
       history, steps = lookup.find(workdir, 'latest')
       _set_record(run, history.record(steps[0]))
     runs.append(run)
-  drawn = curves.curves(metrics)
-  return page.render(
-    time.strftime(_DATE), hardware.machine(), runs, drawn, version
+  return _page(runs, metrics, version)[0]
+
+
+def _page(runs, metrics, version='') -> tuple[str, list[figures.Figure]]:
+  """Returns the page, in the language asked for, and its curves."""
+  translate = language.Translate(_LANGUAGE.value)
+  drawn = curves.curves(metrics, translate, _LOSS_AXIS.value)
+  text = page.render(
+    *(time.strftime(_DATE), hardware.machine(), runs, drawn),
+    *(translate, _PRICE.value, version),
   )
+  return text, drawn
 
 
 def _described(name: str, workdir: str) -> tuple[page.Run, Any]:
@@ -191,18 +209,13 @@ def _run(name: str, workdir: str, folder: str, mesh) -> page.Run:
   record = history.record(run.scores.get('step', steps[0]))
   _set_record(run, record)
   if record['metrics'] and not run.scores:
-    _set_scores(run, {'step': record['step'], **record['metrics']})
+    run.set_scores({'step': record['step'], **record['metrics']})
   return run
 
 
 def _set_record(run: page.Run, record: dict[str, Any]) -> None:
-  run.versions = record['versions']
-  run.goodput = goodput.describe(record.get('seconds'))
-
-
-def _set_scores(run: page.Run, scores: dict) -> None:
-  run.scores = scores
-  run.interval = intervals.wilson(scores['top1'], scores['count'])
+  run.versions, run.saved_step = record['versions'], record['step']
+  run.seconds = goodput.by_kind(record.get('seconds'))
 
 
 def _evaluate(run, config, workdir: str, folder: str, mesh) -> None:
@@ -211,23 +224,10 @@ def _evaluate(run, config, workdir: str, folder: str, mesh) -> None:
   options = evaluate.Options(
     (_CHECKPOINT.value,), _WEIGHTS.value == 'ema', output=folder
   )
-  evaluated = evaluate.evaluate(config, workdir, mesh, options)
-  _set_scores(run, evaluated.result)
-  columns = evaluated.columns
-  counts, names = mistakes.confusion(columns, evaluated.names)
-  run.confusion = confusion.matrices(counts, names)
-  run.confused_pairs = mistakes.confused_pairs(counts, names)
-  classes = predictions.by_class(columns, evaluated.names)
-  taken_for = mistakes.taken_for(counts, names)
-  run.classes = [
-    {**line, 'taken_for': taken}
-    for line, taken in zip(classes, taken_for, strict=True)
-  ]
-  run.mistakes = mistakes.worst(
-    columns, evaluated.split, config, evaluated.names, _MISTAKES.value
-  )
+  evaluation = evaluate.evaluate(config, workdir, mesh, options)
+  translate = language.Translate(_LANGUAGE.value)
+  evaluated.add(run, evaluation, config, _MISTAKES.value, translate)
   run.first_batch = _first_batch(config)
-  run.pixelated = config.data.image_size < _PIXELATED_BELOW
 
 
 def _first_batch(config) -> list[dict[str, Any]]:

@@ -86,13 +86,19 @@ def is_totals(value: Any) -> bool:
   )
 
 
-def describe(totals: Any) -> str:
-  """Returns the shares in one line: 'goodput 91.2 % of 1:02:03: …'.
+def by_kind(totals: Any) -> dict[str, float]:
+  """Returns the seconds of each kind.
 
-  '' if they are no totals: an earlier version saved none.
+  {} if they are no totals, or none went by: an earlier version saved none.
   """
   if not is_totals(totals):
-    return ''
+    return {}
+  seconds = {kind: totals[kind] for kind in KINDS}
+  return seconds if 0 < sum(seconds.values()) < math.inf else {}
+
+
+def describe(totals: dict[str, float]) -> str:
+  """Returns the shares in one line: 'goodput 91.2 % of 1:02:03: …'."""
   whole = sum(totals[kind] for kind in KINDS)
   shares = ', '.join(
     f'{kind} {100 * totals[kind] / whole:.1f} %' for kind in KINDS

@@ -9,7 +9,7 @@ from inception_jax.report import confusion
 
 def test_few_classes_are_drawn_with_counts_and_outlined_diagonal():
   (figure,) = confusion.matrices(np.array([[7, 3], [0, 5]]), ['a', '狗'])
-  assert figure.title == 'Confusion matrix'
+  assert figure.title == 'Confusion matrix' and not figure.wide
   texts = re.findall(r'>([^<>]+)</text>', figure.svg)
   for text in ('a', '狗', '7', '3', '5', 'true label', 'prediction'):
     assert text in texts
@@ -27,6 +27,7 @@ def test_of_a_thousand_classes_those_confused_most_have_names():
     counts[a, b] += 40 - i
   few, whole = confusion.matrices(counts, [f'n{i:08}' for i in range(size)])
   assert few.title == '40 of 1000 classes, confused most often'
+  assert few.wide and not whole.wide  # small text, and none
   names = re.findall(r'>(n\d{8})</text>', few.svg)
   expected = sorted(f'n{i:08}' for i in confused[:20].flat)
   assert sorted(names) == sorted(2 * expected)  # on both axes

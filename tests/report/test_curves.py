@@ -28,6 +28,20 @@ def test_wide_range_of_losses_has_a_logarithmic_axis():
   assert not any('$' in text for text in texts(loss))
 
 
+def test_axis_of_losses_can_be_chosen():
+  for losses, automatic in (([9.0, 0.05], True), ([9.0, 1.0], False)):
+    lines = lines_of('train', losses)
+    for axis, is_logarithmic in (
+      ('auto', automatic),
+      ('linear', False),
+      ('log', True),
+    ):
+      loss = curves.curves([('run', lines)], loss_axis=axis)[0]
+      assert ({'2', '4'} <= set(texts(loss))) == (not is_logarithmic)
+  # Zeros have no logarithm.
+  curves.curves([('run', lines_of('train', [0.0, 0.0]))], loss_axis='log')
+
+
 def test_first_evaluation_does_not_flatten_the_curve_and_is_named():
   lines = lines_of('train', [3.4, 2.9, 2.5, 2.2])
   lines += lines_of('eval', [70720.4, 1283.0, 3.0, 2.6])

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from inception_jax.errors import UserError
+from inception_jax.report import cost
 from inception_jax.report import first_batch
+from inception_jax.report import language
 from inception_jax.report import page
 
 
@@ -27,7 +29,8 @@ def test_title_is_recipe_and_network():
   runs = [run_of('r', '<i>mine'), run_of('s', '<i>mine')]
   text = page.render('', '', runs, [])
   assert '<h1>&lt;i&gt;mine: inception_v3</h1>' in text
-  assert run_of('r', 'inception_v3').title == 'inception_v3'
+  run = run_of('r', 'inception_v3')
+  assert run.title(language.ENGLISH) == 'inception_v3'
 
 
 def test_runs_are_named_by_as_much_of_their_paths_as_differs():
@@ -36,6 +39,26 @@ def test_runs_are_named_by_as_much_of_their_paths_as_differs():
   assert names == ['a-run', 'b-run']
   with pytest.raises(UserError, match='names the same run twice'):
     page.named(['/x/a', '/x/b/../a'])
+
+
+def test_costs_are_those_of_all_devices_over_all_starts():
+  run = run_of('r')
+  run.set_scores({'step': 1, 'top1': 1, 'top5': 1, 'loss': 1, 'count': 9})
+  assert 'device-hours' not in page.render('', '', [run], [])
+  run.versions = {'devices': '8 × TPU v4'}
+  run.saved_step, run.seconds = 1500, {'steps': 1350.0, 'saving': 450.0}
+  text = page.render('', '', [run], [])
+  tile = '<b>{}</b><span>{}</span>'
+  hours = 'device-hours until step 1,500, over all starts'
+  assert tile.format('4.00', hours) in text
+  assert 'goodput 75.0 % of 30:00: steps 75.0 %, saving 25.0 %.' in text
+  assert 'USD' not in text
+  price = cost.Price(1.2, 'USD')
+  text = page.render('', '', [run], [], price=price)
+  assert tile.format('4.80', 'USD, at 1.2 for a device-hour') in text
+  both = page.render('', '', [run, run_of('s')], [], price=price)
+  assert both.count('<td class="n">4.80</td>') == 1
+  assert both.count('<td class="n">—</td>') == 2  # of the other run
 
 
 def test_first_batch_shows_the_weights_of_mixed_labels():

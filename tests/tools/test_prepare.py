@@ -68,11 +68,11 @@ def test_archives_become_class_folders_that_are_verified(
   bad.write_bytes(bad.read_bytes()[:-400])
   aside = tmp_path / 'aside'
   page = tmp_path / 'page.html'
-  flags = f'--describe={page}', f'--fix={aside}'
+  flags = f'--describe={page}', '--language=zh', f'--fix={aside}'
   result = result_of(*args, *flags, status=1)
   assert result['page'] == str(page)
   text = page.read_text()
-  assert f'{data} (folder)</h1>' in text
+  assert f'{data} (folder)</h1>' in text and 'lang="zh-CN"' in text
   assert f'>{bad}</td>' in text
   # Four images of each class, but for the bad one, and one for validation.
   assert text.count('<img class="example" src="data:image/jpeg') == 3 * 4 - 1

@@ -148,7 +148,8 @@ def test_page_of_several_runs(reported, tmp_path):
   workdirs, _ = reported
   flags = [f'--workdir={workdir}' for workdir in workdirs]
   output = tmp_path / 'both'
-  done = tool('report', *flags, f'--output={output}', '--noevaluate')
+  flags += ['--noevaluate', '--price_per_hour=10 USD']
+  done = tool('report', *flags, f'--output={output}')
   assert done.returncode == 0, done.stderr
   with browser.visit(output / 'index.html', 800) as seen:
     dom = seen.page.content()
@@ -157,6 +158,8 @@ def test_page_of_several_runs(reported, tmp_path):
   assert [name for name, _ in rows] == ['run0', 'run1']
   for workdir, (_, row) in zip(workdirs, rows, strict=True):
     assert f'{100 * runs.metrics(workdir)[-1]["top1"]:.2f} %' in row
+    hours, money = map(float, re.findall(r'>([\d.]+)</td>', row)[-2:])
+    assert 0 < 10 * hours == pytest.approx(money, rel=0.1)
   assert 'run0, evaluation' in dom
   assert 'run1, training' in dom
   # The runs differ in the seed alone.
@@ -175,7 +178,7 @@ def take_interrupts():
 
 def test_page_follows_a_run_that_has_not_saved_yet(workdirs, tmp_path):
   (tmp_path / 'config.json').symlink_to(workdirs[0] / 'config.json')
-  args = f'--workdir={tmp_path}', '--serve', '--port=0'
+  args = f'--workdir={tmp_path}', '--serve', '--port=0', '--language=zh'
   serving = commands.start(
     *args,
     program=('-m', 'inception_jax.tools.report'),
@@ -185,11 +188,11 @@ def test_page_follows_a_run_that_has_not_saved_yet(workdirs, tmp_path):
   address = re.search(r'http://127\.0\.0\.1:\d+/', line)[0]
   scores = {'loss': 0.25, 'top1': 0.5, 'top5': 1.0, 'count': 10}
   with browser.chromium() as opened, browser.tab(opened, address, 390) as seen:
-    assert 'not been evaluated yet' in seen.page.content()
+    assert '这次训练尚未评估' in seen.page.content()
     path = epath.Path(tmp_path / 'metrics.jsonl')
     metrics_file.append(path, 7, 'eval', scores)
     seen.page.locator('.tile', has_text='0.2500').wait_for()
-    assert seen.page.locator('svg text', has_text='Loss').count() == 1
+    assert seen.page.locator('svg text', has_text='损失').count() == 1
     assert browser.overflow(seen.page) == 0
   assert seen.console == []
   assert {url.removeprefix(address) for url in seen.requests} == {'', 'version'}
@@ -206,6 +209,7 @@ def test_page_follows_a_run_that_has_not_saved_yet(workdirs, tmp_path):
   [
     ([], ['expected one or more runs']),
     (['https://x/y'], ['not https://']),
+    (['{run}', '--price_per_hour=1.2'], ['a price and its currency']),
     (['--serve', '--workdir={root}/none'], ['none has no config.json']),
     (['{root}/none'], ['no checkpoint in']),
     (

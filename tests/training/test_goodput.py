@@ -77,7 +77,10 @@ def test_only_totals_of_a_record_are_taken():
   assert goodput.is_totals(json.loads(json.dumps(totals)))
   for other in (None, {}, [], {**totals, 'x': 1.0}, {**totals, 'steps': '1'}):
     assert not goodput.is_totals(other)
-    assert goodput.describe(other) == ''
+    assert goodput.by_kind(other) == {}
+  assert goodput.by_kind(totals) == {kind: totals[kind] for kind in KINDS}
+  for seconds in (0.0, 1e308):  # their sum is nothing, or infinite
+    assert goodput.by_kind(dict.fromkeys(totals, seconds)) == {}
   for value in (-1.0, float('nan'), float('inf'), None):
     assert not goodput.is_totals({**totals, 'steps': value})
 

@@ -1,0 +1,28 @@
+"""What runs have cost."""
+
+import pytest
+
+from inception_jax.report import cost
+
+
+def test_prices_have_a_currency():
+  parse = cost.PriceParser().parse
+  assert parse('1.20 USD') == (1.2, 'USD')
+  assert parse('12 元') == (12.0, '元')
+  for text in ('', '1.20', 'USD', '-1 USD', 'nan USD', '1e5 USD', '1 U S'):
+    with pytest.raises(ValueError, match='expected a price'):
+      parse(text)
+  with pytest.raises(ValueError, match='expected a price'):
+    parse(f'{"9" * 400} USD')
+
+
+def test_device_hours_are_those_of_all_devices():
+  assert cost.device_hours('8 × TPU v4', 1800.0) == 4.0
+  assert cost.device_hours('8 × TPU v4', 0.0) == 0
+  for unknown in ('', 'TPU v4', '× TPU', '-1 × TPU'):
+    assert cost.device_hours(unknown, 1800.0) == 0
+
+
+def test_amounts_have_the_digits_that_matter():
+  assert cost.number(1234.567) == '1,234.57'
+  assert cost.number(0.03781) == '0.038'
