@@ -4,7 +4,7 @@ import math
 import re
 from typing import NamedTuple
 
-from absl import flags
+from inception_jax.errors import UserError
 
 _PRICE = re.compile(r'(\d+(?:\.\d+)?) (\S{1,8})')
 _DEVICES = re.compile(r'(\d{1,9}) × .+', re.DOTALL)
@@ -17,15 +17,30 @@ class Price(NamedTuple):
   currency: str
 
 
-class PriceParser(flags.ArgumentParser):
-  """Reads a flag such as '1.20 USD'."""
+def parse(text: str) -> Price | None:
+  """Returns the price of '1.20 USD', or None of ''.
 
-  def parse(self, argument: str) -> Price:
-    """Returns the price; raises ValueError if it is none."""
-    found = _PRICE.fullmatch(argument)
-    if not found or math.isinf(float(found[1])):
-      raise ValueError("expected a price and its currency, as '1.20 USD'")
-    return Price(float(found[1]), found[2])
+  Raises:
+    UserError: the text is neither.
+  """
+  if not text:
+    return None
+  found = _PRICE.fullmatch(text)
+  if not found or math.isinf(float(found[1])):
+    raise UserError(
+      f'--price_per_hour={text!r}: expected a price and its currency, for '
+      "example '1.20 USD'"
+    )
+  return Price(float(found[1]), found[2])
+
+
+def faults(text: str) -> list[str]:
+  """Returns what is wrong with the text of a price."""
+  try:
+    parse(text)
+  except UserError as error:
+    return [*error.faults]
+  return []
 
 
 def device_hours(devices: str, seconds: float) -> float:

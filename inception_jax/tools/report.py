@@ -75,10 +75,9 @@ _LOSS_AXIS = flags.DEFINE_enum(
   curves.LOSS_AXES,
   'Scale of the losses; auto: logarithmic if they differ much.',
 )
-_PRICE = flags.DEFINE(
-  cost.PriceParser(),
+_PRICE = flags.DEFINE_string(
   'price_per_hour',
-  None,
+  '',
   "What one device costs an hour, with the currency: '1.20 USD'.",
 )
 _PORT = flags.DEFINE_integer(
@@ -91,7 +90,7 @@ _DATE = '%Y-%m-%d %H:%M:%S'
 def main(words: list[str]):
   """Evaluates each run and writes the report, or serves it."""
   workdirs, output = cli.paths_of(_WORKDIR, words), _OUTPUT.value
-  faults = extras.missing('jinja2', 'matplotlib')
+  faults = extras.missing('jinja2', 'matplotlib') + cost.faults(_PRICE.value)
   if faults := faults + _faults(workdirs, output):
     raise UserError(*faults)
   if _SERVE.value or not _EVALUATE.value:
@@ -173,7 +172,7 @@ def _page(runs, metrics, version='') -> tuple[str, list[figures.Figure]]:
   drawn = curves.curves(metrics, translate, _LOSS_AXIS.value)
   text = page.render(
     *(time.strftime(_DATE), hardware.machine(), runs, drawn),
-    *(translate, _PRICE.value, version),
+    *(translate, cost.parse(_PRICE.value), version),
   )
   return text, drawn
 

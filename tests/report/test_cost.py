@@ -2,17 +2,19 @@
 
 import pytest
 
+from inception_jax.errors import UserError
 from inception_jax.report import cost
 
 
 def test_prices_have_a_currency():
-  parse = cost.PriceParser().parse
+  parse = cost.parse
   assert parse('1.20 USD') == (1.2, 'USD')
   assert parse('12 元') == (12.0, '元')
-  for text in ('', '1.20', 'USD', '-1 USD', 'nan USD', '1e5 USD', '1 U S'):
-    with pytest.raises(ValueError, match='expected a price'):
+  assert parse('') is None
+  for text in ('1.20', 'USD', '-1 USD', 'nan USD', '1e5 USD', '1 U S'):
+    with pytest.raises(UserError, match='expected a price'):
       parse(text)
-  with pytest.raises(ValueError, match='expected a price'):
+  with pytest.raises(UserError, match='expected a price'):
     parse(f'{"9" * 400} USD')
 
 

@@ -209,7 +209,7 @@ def test_page_follows_a_run_that_has_not_saved_yet(workdirs, tmp_path):
   [
     ([], ['expected one or more runs']),
     (['https://x/y'], ['not https://']),
-    (['{run}', '--price_per_hour=1.2'], ['a price and its currency']),
+    (['--price_per_hour=1.2'], ['its currency', 'expected one or more runs']),
     (['--serve', '--workdir={root}/none'], ['none has no config.json']),
     (['{root}/none'], ['no checkpoint in']),
     (
