@@ -137,6 +137,8 @@ TEXTS = {
   ),
   'Formats and colours': '格式与颜色',
   'format': '格式',
+  'raw': '未编码',
+  'not known': '未知',
   "Pillow's mode": 'Pillow 的模式',
   'Images that cannot be decoded': '无法解码的图像',
   'image': '图像',

@@ -58,5 +58,7 @@ def device_hours(devices: str, seconds: float) -> float:
 
 
 def number(value: float) -> str:
-  """Returns an amount with the digits that matter: '0.038', '1,234.57'."""
-  return f'{value:,.2f}' if value >= 1 else f'{value:.2g}'
+  """Returns an amount with the digits that matter: '0.038', '12.35'."""
+  if value >= 1000:
+    return f'{value:,.0f}'
+  return f'{value:.2f}' if value >= 1 else f'{value:.2g}'

@@ -136,7 +136,7 @@ def described_split(name):
     ('猫', '狗'),
     np.array([2, 1]),
     np.array([[30, 20], [640, 480], [10, 10]]),
-    collections.Counter(JPEG=3),
+    collections.Counter(['JPEG', 'raw', 'not known']),
     collections.Counter(RGB=3),
     turned=1,
     examples={0: [b'\xff\xd8\xff'], 1: []},
