@@ -61,4 +61,4 @@ def number(value: float) -> str:
   """Returns an amount with the digits that matter: '0.038', '12.35'."""
   if value >= 1000:
     return f'{value:,.0f}'
-  return f'{value:.2f}' if value >= 1 else f'{value:.2g}'
+  return f'{value:.2f}' if value >= 0.1 else f'{value:.2g}'

@@ -28,4 +28,5 @@ def test_device_hours_are_those_of_all_devices():
 def test_amounts_have_the_digits_that_matter():
   assert cost.number(1234.567) == '1,235'
   assert cost.number(12.345678) == '12.35'
+  assert cost.number(0.3) == '0.30'
   assert cost.number(0.03781) == '0.038'
