@@ -1,6 +1,7 @@
 """Ends all processes of a run when one of them ends, and reports which."""
 
 import contextlib
+import math
 import selectors
 import threading
 import time
@@ -38,10 +39,13 @@ def watch_peers(name: str, connections: list[Connection], is_primary: bool):
   `name` describes this process; `connections` are those of `rendezvous.meet`.
   Process 0, the primary, saves: the others wait for its end, because a launcher
   may kill it once they have ended.
+
+  Yields a function that waits until every process has called it as often,
+  however long that takes: Gloo's collectives fail after 30 seconds.
   """
   watch = _Watch(name, connections, is_primary)
   try:
-    yield
+    yield watch.meet
   except TOGETHER:
     watch.end(0)
     raise
@@ -72,8 +76,23 @@ class _Watch:
     self._name, self._connections = name, connections
     self._is_primary = is_primary
     self._status: int | None = None
+    # How often each other process has come to a meeting, and this one.
+    self._came, self._meetings = dict.fromkeys(connections, 0.0), 0
+    self._changed = threading.Condition()
     self._thread = threading.Thread(target=self._run, daemon=True)
     self._thread.start()
+
+  def meet(self) -> None:
+    """Waits for all processes."""
+    self._meetings += 1
+    if not self._is_primary:
+      self._send(came=True)
+    with self._changed:
+      self._changed.wait_for(
+        lambda: all(x >= self._meetings for x in self._came.values())
+      )
+    if self._is_primary:
+      self._send(came=True)
 
   def end(self, status: int, reason: str = '') -> None:
     """Reports to the others that this process ends."""
@@ -99,6 +118,7 @@ class _Watch:
           if not self._goes_on(connection):
             selector.unregister(connection)
             del missed[connection]
+            self._arrived(connection, math.inf)
         if not missed:
           return
         if time.monotonic() >= due:
@@ -117,6 +137,9 @@ class _Watch:
       for message in connection.read():
         if not message:  # a heartbeat
           continue
+        if 'came' in message:
+          self._arrived(connection, 1)
+          continue
         status = message['status']
         if status not in range(256):
           raise ValueError
@@ -127,6 +150,11 @@ class _Watch:
       self._lose(connection, 'it was killed')
       return False
     return True
+
+  def _arrived(self, connection: Connection, meetings: float) -> None:
+    with self._changed:
+      self._came[connection] += meetings
+      self._changed.notify()
 
   def _lose(self, connection: Connection, why: str) -> None:
     self._exit(

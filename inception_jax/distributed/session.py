@@ -25,6 +25,8 @@ _CONNECT_TIMEOUT = 50  # seconds
 # the whole run was suspended for a while; and process 0 may save for long.
 _NO_TIMEOUT = 24 * 3600
 _MAX_HOST = 64  # bytes of a host's name, the limit of Linux
+# Waits for all processes within `connected`; see `liveness.watch_peers`.
+_meet: Callable[[], None] = lambda: None
 
 
 @contextlib.contextmanager
@@ -47,7 +49,12 @@ def connected(
   connections = rendezvous.meet(process, config, workdir, timeout)
   name = f'process {process.index} on {platform.node()}'
   delay_abort()
-  with liveness.watch_peers(name, connections, is_primary=not process.index):
+  with (
+    liveness.watch_peers(
+      name, connections, is_primary=not process.index
+    ) as meet,
+    _meeting_by(meet),
+  ):
     # Its SIGTERM handler would replace the one of `preemption`.
     jax.config.update('jax_enable_preemption_service', False)
     # Only after all checks, since it aborts the process on any failure.
@@ -68,6 +75,16 @@ def connected(
       raise
     # Here, since each process waits for all others: `liveness` still watches.
     jax.distributed.shutdown()
+
+
+@contextlib.contextmanager
+def _meeting_by(meet: Callable[[], None]):
+  global _meet
+  before, _meet = _meet, meet
+  try:
+    yield
+  finally:
+    _meet = before
 
 
 @contextlib.contextmanager
@@ -121,11 +138,13 @@ def from_primary(make: Callable[[], Any]) -> Any:
   """Returns in every process the JSON value that `make` returns in process 0.
 
   Every process must call this, and waits for process 0, which alone calls
-  `make`. It lets process 0 look at a folder, or change it, for all.
+  `make`. It lets process 0 look at a folder, or change it, for all, and take
+  its time: to download a run, or to wait for the lock of a lost host.
   """
   if jax.process_count() == 1:
     return make()
   text = json.dumps(make()).encode() if jax.process_index() == 0 else b''
+  _meet()
   size = int(multihost_utils.broadcast_one_to_all(np.int32(len(text))))
   text = np.frombuffer(text or bytes(size), np.uint8)
   return json.loads(multihost_utils.broadcast_one_to_all(text).tobytes())

@@ -1,5 +1,6 @@
 """The end of one process ends the others, with its status and its error."""
 
+from concurrent import futures
 import contextlib
 import itertools
 import socket
@@ -184,3 +185,39 @@ def test_others_wait_until_process_0_has_saved(network, ended, error):
     thread.join(10)
     assert not thread.is_alive()
   assert ended(0) == []
+
+
+def test_processes_meet_however_late_one_comes(network, fast):
+  order, late = [], threading.Event()
+
+  def take_part(i):
+    with network.watched(i) as meet:
+      for meeting in range(3):
+        if i == meeting:
+          late.wait(2 * fast)  # longer than a frozen process may
+          order.append(f'{meeting} late')
+        meet()
+        order.append(meeting)
+        meet()
+
+  with futures.ThreadPoolExecutor(3) as executor:
+    for done in [executor.submit(take_part, i) for i in range(3)]:
+      done.result(timeout=30)
+  assert order == ['0 late', 0, 0, 0, '1 late', 1, 1, 1, '2 late', 2, 2, 2]
+
+
+def test_nobody_waits_for_one_that_has_completed(network):
+  def meet(i):
+    with network.watched(i) as wait:
+      wait()
+
+  threads = [
+    threading.Thread(target=meet, args=(i,), daemon=True) for i in (0, 2)
+  ]
+  for thread in threads:
+    thread.start()
+  with network.watched(1):
+    pass  # ends with success, as no process should
+  for thread in threads:
+    thread.join(10)
+    assert not thread.is_alive()

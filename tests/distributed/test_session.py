@@ -1,5 +1,6 @@
 """Processes that see different data, freeze or end."""
 
+import contextlib
 import platform
 import signal
 
@@ -123,3 +124,23 @@ def test_processes_at_their_end_wait_for_no_frozen_one(start):
   second.send_signal(signal.SIGSTOP)
   go_on(processes)
   check_lost(first, 1)
+
+
+@pytest.mark.parametrize('process', [0, 1])
+def test_nobody_starts_a_collective_until_process_0_is_ready(
+  monkeypatch, process
+):
+  done = []
+
+  def broadcast(value):
+    done.append('collective')
+    return value
+
+  monkeypatch.setattr(jax, 'process_count', lambda: 2)
+  monkeypatch.setattr(jax, 'process_index', lambda: process)
+  monkeypatch.setattr(session, '_meet', lambda: done.append('meeting'))
+  monkeypatch.setattr(multihost_utils, 'broadcast_one_to_all', broadcast)
+  with contextlib.suppress(ValueError):  # what process 1 gets is empty here
+    session.from_primary(lambda: done.append('made'))
+  expected = ['made'] * (not process) + ['meeting', 'collective']
+  assert done[: len(expected)] == expected
