@@ -83,8 +83,8 @@ def _moments(archive: zipfile.ZipFile) -> Moments:
   names = archive.namelist()
   if missing := [x for x in ('mu', 'sigma') if f'{x}.npy' not in names]:
     raise ValueError(f'it lacks {" and ".join(missing)}')
-  mean = _array(archive, 'mu', 'f', _MOST_FEATURES)
-  covariance = _array(archive, 'sigma', 'f', mean.size**2)
+  mean = _array(archive, 'mu', 'f', range(1, _MOST_FEATURES + 1))
+  covariance = _array(archive, 'sigma', 'f', [mean.size**2])
   if mean.ndim != 1 or covariance.shape != (len(mean),) * 2:
     raise ValueError(f'shapes are {mean.shape} and {covariance.shape}')
   if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
@@ -96,7 +96,7 @@ def _moments(archive: zipfile.ZipFile) -> Moments:
     raise ValueError('the covariance is not symmetric')
   count = 0
   if 'count.npy' in names:
-    count = int(_array(archive, 'count', 'iu', 1))
+    count = int(_array(archive, 'count', 'iu', [1]))
     if count < 2:
       raise ValueError(f'a count of {count}')
   return Moments(mean, (covariance + covariance.T) / 2, count)
@@ -106,11 +106,11 @@ def _digest(archive: zipfile.ZipFile) -> str:
   """Returns the digest, or '' if there is none."""
   if 'digest.npy' not in archive.namelist():
     return ''
-  return str(_array(archive, 'digest', 'U', 1))
+  return str(_array(archive, 'digest', 'U', [1]))
 
 
-def _array(archive, name: str, kinds: str, most: int) -> np.ndarray:
-  """Reads an array of at most so many values, whose size is checked first."""
+def _array(archive, name: str, kinds: str, sizes) -> np.ndarray:
+  """Reads an array of one of the sizes, which its header must say first."""
   with archive.open(f'{name}.npy') as file:
     if np.lib.format.read_magic(file) == (1, 0):
       header = np.lib.format.read_array_header_1_0(file)
@@ -119,11 +119,12 @@ def _array(archive, name: str, kinds: str, most: int) -> np.ndarray:
     shape, is_fortran, dtype = header
     if dtype.kind not in kinds or dtype.itemsize > 4 * _TEXT:
       raise ValueError(f'{name} is of {dtype}')
-    if not 0 < (count := math.prod(shape)) <= most:
-      raise ValueError(f'{name} has {count} values')
+    if (count := math.prod(shape)) not in sizes:
+      raise ValueError(f'{name} has {count} values, not {sizes[-1]}')
     content = file.read(count * dtype.itemsize)
-    if len(content) < count * dtype.itemsize:
-      raise ValueError(f'{name} is cut short')
+    # At its end, the archive compares the checksum.
+    if len(content) < count * dtype.itemsize or file.read(1):
+      raise ValueError(f'{name} is shorter or longer than its header says')
     array = np.frombuffer(content, dtype)
     array = array.reshape(shape, order='F' if is_fortran else 'C')
     return array.astype(np.float64) if dtype.kind == 'f' else array
