@@ -100,6 +100,14 @@ def eval_image(image, data, python: bool = True):
   return resize.resize_for_evaluation(decoded, data, python=python)
 
 
+def whole_image(image, data):
+  """Returns an undecoded image, neither cropped nor resized: uint8 [H, W, C].
+
+  A raw one is converted to the channels of `data` alone.
+  """
+  return resize.match_channels(_decode(image, data), data)
+
+
 def _resize_shorter_side(
   image, data, shorter: int, python: bool = True, mindspore: bool = False
 ):

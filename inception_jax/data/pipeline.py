@@ -88,6 +88,7 @@ def eval_batches(
   kept=None,
   start_step: int = 0,
   also=None,
+  prepare=decode.eval_canvases,
 ) -> Iterator[Batch]:
   """Yields every record once, in order, padded to whole batches.
 
@@ -95,10 +96,11 @@ def eval_batches(
     kept: keeps TensorFlow's graph from one evaluation with these arguments to
       the next: a dict, empty before the first.
     also: undecoded image → a dict of further features of the batch.
+    prepare: (undecoded image, data) → a dict of the features of the batch.
 
   Yields:
-    {'label': int32 [rows], 'mask': float32 [rows]} and the canvases of
-    `decode.eval_canvases`, such as 'image': uint8 [rows, S, S, C]. The mask is
+    {'label': int32 [rows], 'mask': float32 [rows]} and what `prepare` makes, of
+    `decode.eval_canvases` such as 'image': uint8 [rows, S, S, C]. The mask is
     1 on records, and 0 on padding and in place of bad images.
   """
   hide_gpus()
@@ -106,7 +108,7 @@ def eval_batches(
   def decode_record(position, record, is_substitute):
     real = tf.logical_and(position < split.size, tf.logical_not(is_substitute))
     return {
-      **decode.eval_canvases(record['image'], data),
+      **prepare(record['image'], data),
       **(also(record['image']) if also else {}),
       'label': tf.cast(record['label'], tf.int32),
       'mask': tf.cast(real, tf.float32),

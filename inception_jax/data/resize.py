@@ -39,7 +39,7 @@ def resize_for_training(image, data):
   resized = tf.cond(
     large,
     lambda: resize_for_evaluation(image, data),
-    lambda: _resize(_match_channels(image, data), data, square),
+    lambda: _resize(match_channels(image, data), data, square),
   )
   return tf.ensure_shape(resized, (*square, data.channels))
 
@@ -52,7 +52,7 @@ def resize_for_evaluation(image, data, size=None, python=True):
   bilinear and bicubic, one or two pixels of a thousand are a level off, since
   its weights are rounded less.
   """
-  image = _match_channels(image, data)
+  image = match_channels(image, data)
   square = (data.image_size, data.image_size)
   target = tf.constant(square) if size is None else size
   if data.interpolation == OPENCV:
@@ -72,7 +72,8 @@ def resize_for_evaluation(image, data, size=None, python=True):
   return image
 
 
-def _match_channels(image, data):
+def match_channels(image, data):
+  """Converts RGB to grey, or back, if `data.channels` are others."""
   if image.shape[-1] < data.channels:
     return tf.image.grayscale_to_rgb(image)
   if image.shape[-1] > data.channels:

@@ -85,6 +85,13 @@ def check_splits(config, known) -> list[str]:
   return validation.out_of_range(config, dict.fromkeys(keys, accepted))
 
 
+def first(split: Split, count: int) -> Split:
+  """Returns the first `count` records of a split, in file order."""
+  labels = None if split.labels is None else split.labels[:count]
+  digest = lambda: digests.digest([split.digest()], np.array(count))
+  return dataclasses.replace(split, size=count, labels=labels, digest=digest)
+
+
 def record_names(split: Split) -> Iterator[str]:
   """Returns the name of each record, in order."""
   if isinstance(split, Indexed):
