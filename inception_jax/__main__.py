@@ -26,6 +26,7 @@ COMMANDS = {
   'export': ('export', ()),
   'predict': ('predict', ()),
   'features': ('features', ()),
+  'fid': ('fid', ()),
   'evaluate-artifact': ('evaluate_artifact', ()),
 }
 

@@ -16,7 +16,7 @@ from tests.support.commands import ROOT
 
 # Programs of others: their flags are not checked.
 _FOREIGN = ('curl', 'docker', 'echo', 'hf')
-_TAKE_PATHS = ('predict', 'compare', 'features', 'migrate', 'report')
+_TAKE_PATHS = ('predict', 'compare', 'features', 'fid', 'migrate', 'report')
 
 
 def defined_flags(path) -> dict[str, list | type | None]:
