@@ -29,6 +29,10 @@
 # make parity-evaluation  top-1, top-5 and loss against torchvision and timm
 # make parity-photos DATA=DIR  pixels of all images below DIR, decoded and
 #                         cropped, against Pillow, torchvision and timm; a minute
+# make parity-fid         FID, KID, Inception Score, precision and recall against
+#                         pytorch-fid, torch-fidelity, clean-fid and prdc, on
+#                         images of one size in DATA= and photographs in
+#                         PHOTOS=; half an hour
 # make parity-pixels      rewrites tests/parity/golden/pixels-*.npz, the images
 #                         that OpenCV, MindSpore and TF-slim resize
 # make learning           two epochs of Fashion-MNIST, here and in PyTorch, with
@@ -112,7 +116,7 @@ MALLOC   = $(shell ls /usr/lib/*/libtcmalloc_minimal.so.4 2>/dev/null | head -1)
 PIP     := -m pip install --quiet --disable-pip-version-check
 
 .PHONY: help train test test-fast golden lint parity parity-training \
-  parity-evaluation parity-augmentation parity-photos parity-pixels migration learning \
+  parity-evaluation parity-augmentation parity-fid parity-photos parity-pixels migration learning \
   cifar10 parity-devices transfer soak soak-bucket soak-pod fuzz fuzz-images bench bench-bad-images bench-checkpoint \
   bench-evaluation bench-compile \
   bench-export bench-fine-tune bench-loop bench-mindcv bench-start bench-step \
@@ -161,6 +165,12 @@ parity-photos: .venv-torch/ready
 	@test -n "$(DATA)" || { echo 'error: set DATA=, a folder of images' >&2; \
 	  exit 2; }
 	@.venv-torch/bin/python -m tests.parity.photos --data=$(DATA) $(ARGS)
+
+parity-fid: .venv-torch/ready
+	@test -n "$(DATA)" -a -n "$(PHOTOS)" || { echo \
+	  'error: set DATA=, images of one size, and PHOTOS=, of any' >&2; exit 2; }
+	@.venv-torch/bin/python -m tests.parity.fid --data=$(DATA) \
+	  --photos=$(PHOTOS) $(ARGS)
 
 parity-pixels: $(VENV)/ready .venv-opencv/ready .venv-mindspore/ready \
   .venv-slim/ready

@@ -15,7 +15,7 @@ _OFFSETS = ('bias', 'biases', 'beta')
 
 def tensor(name: str, shape: tuple[int, ...], oihw: bool) -> np.ndarray:
   """Returns a float32 weight: kernels at He's scale, statistics near (0, 1)."""
-  uniform = _random(name).uniform(-1.0, 1.0, shape)
+  uniform = random_of(name).uniform(-1.0, 1.0, shape)
   ending = name.replace('/', '.').split('.')[-1]
   if len(shape) > 1:
     fan_in = np.prod(shape[1:] if oihw else shape[:-1])
@@ -42,7 +42,7 @@ def images(batch: int, size: int) -> np.ndarray:
   brightness differ: otherwise pooled features are nearly equal, and a BatchNorm
   over them, as in MindSpore's v4, divides by a tiny deviation.
   """
-  random = _random(f'images {size}')
+  random = random_of(f'images {size}')
   noise = random.uniform(-1.7, 1.7, (batch, size, size, 3))
   contrast = np.resize([0.2, 0.5, 1.0, 1.5], (batch, 1, 1, 1))
   brightness = np.resize([0.5, -0.5, 1.0, -1.0], (batch, 1, 1, 1))
@@ -51,7 +51,7 @@ def images(batch: int, size: int) -> np.ndarray:
 
 def training_batch(batch: int, size: int, step: int):
   """Returns a step's images, uint8 [B, S, S, 3], and labels, int32 [B]."""
-  random = _random(f'training {size} {step}')
+  random = random_of(f'training {size} {step}')
   pixels = random.randint(0, 256, (batch, size, size, 3)).astype(np.uint8)
   return pixels, random.randint(0, 7, batch).astype(np.int32)
 
@@ -67,11 +67,14 @@ def projection(name: str, gradient: np.ndarray) -> tuple[float, float]:
   The projection of a difference is on average as large as its norm. Comparing
   projections therefore shows a difference, without storing the gradients.
   """
-  signs = _random(f'signs of {name}').randint(0, 2, gradient.shape) * 2.0 - 1.0
+  signs = (
+    random_of(f'signs of {name}').randint(0, 2, gradient.shape) * 2.0 - 1.0
+  )
   gradient = gradient.astype(np.float64)
   return float(np.sum(signs * gradient)), float(np.sqrt(np.sum(gradient**2)))
 
 
-def _random(name: str) -> np.random.RandomState:
+def random_of(name: str) -> np.random.RandomState:
+  """Returns random numbers that depend on a name alone."""
   # RandomState, unlike Generator, is the same in every version of numpy.
   return np.random.RandomState(zlib.crc32(name.encode()))

@@ -20,7 +20,7 @@ BOUNDS = {
 _PACKAGES = ('jax', 'flax', 'numpy', 'torch', 'torchvision', 'timm', 'keras')
 _PACKAGES += ('tensorflow-cpu', 'tf-slim', 'tf-object-detection')
 _PACKAGES += ('mindspore', 'mindcv', 'atheris', 'pytorch-fid')
-_PACKAGES += ('torch-fidelity', 'pytorch-lightning')
+_PACKAGES += ('torch-fidelity', 'pytorch-lightning', 'clean-fid', 'prdc')
 _EXPLAINED = """\
 Both frameworks have the same weights: a formula computes them from the tensors'
 names, and they are imported from a file of the other framework. Differences are
