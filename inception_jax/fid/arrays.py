@@ -53,12 +53,13 @@ def read(path: str) -> np.ndarray:
     if path.endswith('.npz'):
       images = _member(path)
     else:
-      with open(path, opener=files.regular):  # not a pipe, nor a device
-        images = np.load(path, mmap_mode='r', allow_pickle=False)
-  except (OSError, ValueError, EOFError, MemoryError) as error:
+      with open(path, 'rb', opener=files.regular) as file:
+        np.lib.format.read_magic(file)  # else it would be taken for a pickle
+      images = np.load(path, mmap_mode='r', allow_pickle=False)
+  except UserError:
+    raise
+  except Exception as error:  # zipfile, zlib and NumPy raise various
     raise UserError(f'{path} cannot be read: {one_line(error)}') from error
-  except Exception as error:  # zipfile, zlib and NumPy raise others
-    raise UserError(f'{path} is damaged: {one_line(error)}') from error
   is_images = images.ndim == 4 and images.shape[-1] in (1, 3) and images.size
   if not is_images or images.dtype != np.uint8:
     hint = ''

@@ -83,6 +83,8 @@ def extract(
   for own, collected in zip(sets, features, strict=True):
     if own.split is None:
       images.append(collected.moments(networks.POOLED).count)
+    elif not collected.sinks:  # the real set of an Inception Score
+      images.append(own.split.size)
     else:
       found = extractor.run(own.split, collected.sinks, own.word)
       sets_lib.warn(own.word, found, network.mode)

@@ -19,7 +19,6 @@ import re
 
 import numpy as np
 
-from inception_jax.data import image_files
 from inception_jax.data import places
 from inception_jax.data import splits
 from inception_jax.data import tar
@@ -27,6 +26,7 @@ from inception_jax.data.lazy import tf
 from inception_jax.data.sources import folder
 from inception_jax.data.sources import ranges
 from inception_jax.data.sources import registry
+from inception_jax.data.sources.image_tree import ImageTree
 from inception_jax.data.sources.image_tree import suffixes
 from inception_jax.errors import UserError
 from inception_jax.errors import shorten
@@ -36,6 +36,14 @@ from inception_jax.runtime import files
 _DATASET = re.compile(
   r'(?P<source>(tfds:.+?)|[a-z]+):(?P<split>[^:/[]+(\[.*\])?)'
 )
+# Config keys, as they are in messages → flags of the command.
+_FLAGS = {
+  '--config.data.dir=': '--data_dir=',
+  'data.dir=': '--data_dir=',
+  'data.train_split=': 'split ',
+  'data.eval_split=': 'split ',
+  'data.source=': 'source ',
+}
 _COMPRESSED = '.tar.gz', '.tgz', '.tar.bz2', '.tar.xz', '.tar.zst'
 _EXPECTED = (
   'expected a folder, a .zip, a .tar, a list in .txt, an array in .npy or '
@@ -51,7 +59,7 @@ def cannot_open(word: str, config) -> list[str]:
     config: `data.dir` is where SOURCE:SPLIT lies.
   """
   if dataset := _dataset(word):
-    return registry.check(_config_of(dataset, config))
+    return _in_flags(word, registry.check(_config_of(dataset, config)))
   if not places.exists(word):
     return [f'{word}: no such file or folder']
   if word.endswith(_COMPRESSED):
@@ -70,7 +78,7 @@ def load(word: str, config) -> splits.Split:
   if dataset := _dataset(word):
     return registry.load(_config_of(dataset, config), dataset['split'])
   if places.is_folder(word):
-    return _of_files(image_files.find([word]))
+    return _of_folder(word)
   ending = next(x for x in _FILES if word.endswith(x))
   return _FILES[ending](word)
 
@@ -85,6 +93,28 @@ def _config_of(dataset: re.Match, config):
   config.data.source = dataset['source']
   config.data.train_split = config.data.eval_split = dataset['split']
   return config
+
+
+def _in_flags(word: str, faults: list[str]) -> list[str]:
+  """Returns faults of a config in the words of the command."""
+  for key, flag in _FLAGS.items():
+    faults = [fault.replace(key, flag) for fault in faults]
+  return [f'{word}: {fault}' for fault in dict.fromkeys(faults)]
+
+
+def _of_folder(path: str) -> splits.Indexed:
+  """Lists the images in a folder or a .zip."""
+  tree = ImageTree()
+  paths = sorted(entry.path for entry in tree.images(path))
+  faults = tree.unreadable
+  if not paths and not faults:
+    faults = [f'{path} has no images: {", ".join(suffixes())}']
+  if not (faults or places.within(path)):
+    faults = files.cannot_read(paths)
+  if faults:
+    raise UserError(*shorten(faults))
+  tree.log_left_out()
+  return _of_files(paths)
 
 
 def _of_files(paths: list[str]) -> splits.Indexed:

@@ -23,14 +23,12 @@ be decoded are left out and reported in `failed`; the exit status then is 1.
 """
 
 import os
-import sys
 from typing import Any
 
 from absl import flags
 
 from inception_jax.checkpointing import lookup
 from inception_jax.errors import UserError
-from inception_jax.errors import printable
 from inception_jax.runtime import cli
 from inception_jax.runtime import device_flags
 from inception_jax.runtime import files
@@ -117,8 +115,6 @@ def main(words: list[str]) -> dict[str, Any]:
     interval=bool(_INTERVAL.value),
     save_stats=_SAVE.value,
   )
-  for name, reason in compared.failed.items():
-    print(printable(f'{name}: {reason}'), file=sys.stderr)
   found: dict[str, Any] = {}
   for metric in metrics:
     found |= compared.score(metric, options)
