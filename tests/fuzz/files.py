@@ -22,6 +22,9 @@ from inception_jax.data.sources import huggingface
 from inception_jax.data.sources import tfrecord
 from inception_jax.data.sources import webdataset
 from inception_jax.errors import UserError
+from inception_jax.fid import arrays
+from inception_jax.fid import sources as fid_sources
+from inception_jax.fid import stats_file
 from inception_jax.models import factory
 from inception_jax.weights import mindspore_file
 from inception_jax.weights import readers
@@ -89,6 +92,34 @@ def _archive_hostile():
   bomb = entry('a', bytes(2**24), method=8, size=99)
   archives_.append(raw(bomb, entry('b', offset=0)))
   return [*archives_, raw(bomb), raw(entry('../x'))]
+
+
+def _read_tar_of_images(content, folder):
+  path = _write(_with_checksums(content), folder, 'x.tar')
+  split = fid_sources.load(path, _config('digits'))
+  for number in range(split.size):
+    with contextlib.suppress(tf.errors.OpError):
+      split.fetch(number)
+
+
+def _read_arrays(content, folder):
+  for name in ('x.npy', 'x.npz'):
+    path = _write(content, folder, name)
+    with contextlib.suppress(UserError):
+      images = arrays.read(path)
+      images[len(images) // 2].sum()
+      return
+  stats_file.read(path, 'digest')
+
+
+def _array_seeds():
+  images = np.zeros((2, 3, 4, 3), np.uint8)
+  files = [io.BytesIO() for _ in range(4)]
+  np.save(files[0], images)
+  np.savez(files[1], images)
+  np.savez_compressed(files[2], images)
+  np.savez(files[3], mu=np.zeros(3), sigma=np.eye(3))
+  return [file.getvalue() for file in files]
 
 
 @functools.cache
@@ -301,8 +332,11 @@ def _index_seeds():
 
 TARGETS = {
   'archive': Target(
-    (_read_archive, _read_zip), _archive_seeds, hostile=_archive_hostile
+    (_read_archive, _read_zip, _read_tar_of_images),
+    _archive_seeds,
+    hostile=_archive_hostile,
   ),
+  'array': Target((_read_arrays,), _array_seeds),
   'cifar': Target((_read_cifar, _read_cifar_names), _cifar_seeds),
   'tfrecord': Target(
     (_read_tfrecords,),

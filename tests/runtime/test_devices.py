@@ -68,6 +68,7 @@ def test_the_command_uses_the_chosen_devices(tmp_path):
   [
     ('predict', ['--checkpoint=./x.pth', 'README.md']),
     ('features', ['--checkpoint=./x.pth', '--output={}/x.npz', 'README.md']),
+    ('fid', ['--checkpoint=./x.pth', 'docs/zh', 'docs']),
     (
       'export',
       ['--checkpoint=./x.pth', '--format=onnx', '--output={}/x.onnx'],

@@ -134,13 +134,17 @@ def save_run(where, config, seed, classes=CLASSES, step=0, num_classes=None):
   if num_classes is None:
     num_classes = len(classes) or 6
   _, variables = network(config, seed, num_classes)
-  state = train_state.from_weights(variables)
+  about = factory.network_config(config, num_classes)
+  own_card = card.from_config(config.data)
+  weights = Weights(str(where), about, own_card, variables, classes)
+  return save(where, weights, step)
+
+
+def save(where, weights, step=0):
+  """Writes a workdir with one checkpoint of weights; returns its path."""
+  state = train_state.from_weights(weights.variables)
   state = state.replace(step=jnp.asarray(step, jnp.int32))
-  about = metadata.to_dict(
-    factory.network_config(config, num_classes),
-    card.from_config(config.data),
-    classes,
-  )
+  about = metadata.to_dict(weights.network, weights.card, weights.classes)
   with manager.CheckpointManager(
     lookup.checkpoint_folder(where)
   ) as checkpoints:
