@@ -116,7 +116,7 @@ def _array(archive, name: str, kinds: str, sizes) -> np.ndarray:
       header = np.lib.format.read_array_header_1_0(file)
     else:
       header = np.lib.format.read_array_header_2_0(file)
-    shape, is_fortran, dtype = header
+    shape, _, dtype = header  # in any order: they are symmetric
     if dtype.kind not in kinds or dtype.itemsize > 4 * _TEXT:
       raise ValueError(f'{name} is of {dtype}')
     if (count := math.prod(shape)) not in sizes:
@@ -125,6 +125,5 @@ def _array(archive, name: str, kinds: str, sizes) -> np.ndarray:
     # At its end, the archive compares the checksum.
     if len(content) < count * dtype.itemsize or file.read(1):
       raise ValueError(f'{name} is shorter or longer than its header says')
-    array = np.frombuffer(content, dtype)
-    array = array.reshape(shape, order='F' if is_fortran else 'C')
+    array = np.frombuffer(content, dtype).reshape(shape)
     return array.astype(np.float64) if dtype.kind == 'f' else array

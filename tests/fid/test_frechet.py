@@ -99,6 +99,14 @@ def test_the_interval_holds_most_distances_of_other_images(fixed):
   )
 
 
+def test_the_interval_is_around_the_distance():
+  real, fake = _moments(400), _features(60, seed=1)
+  point = frechet.distance(real, moments.from_features(fake)).value
+  low, high = frechet.interval(real, fake, resamples=40, level=0.9, seed=0)
+  assert low < point < high
+  assert high - low < point
+
+
 def test_the_limit_is_that_of_endlessly_many_images():
   population = _features(40000)
   real, fake = moments.from_features(population), population[20000:20400]

@@ -24,7 +24,8 @@ def test_it_is_the_score_of_the_shuffled_splits():
 
 @pytest.mark.parametrize('scale', [100, 1e5])
 def test_certain_and_diverse_images_have_the_number_of_classes(scale):
-  logits = np.tile(np.eye(10, dtype=np.float32) * scale, (20, 1))
+  # The last class has no image.
+  logits = np.tile(np.eye(10, 11, dtype=np.float32) * scale, (20, 1))
   mean, deviation = inception_score.score(logits, splits=1, seed=0)
   assert (mean, deviation) == (pytest.approx(10), 0)
 

@@ -55,15 +55,16 @@ def _exact(features, limit):
 
 @pytest.mark.parametrize('sign', [1, -1])
 def test_the_covariance_is_exact_but_for_one_rounding(sign):
-  features = _features() * np.float32(sign)
-  features[:, 3] = 63.999996  # without variance, near the limit
+  features = _features(1300) * np.float32(sign)
+  # Without variance, and with digits whose products are large and odd.
+  features[:, 3] = 0x7F7F7F00 / 2**25
   features[:, 4] *= -30
   found = _of(features).moments()
   expected = _exact(features, 64)
   assert np.allclose(found.covariance, expected, rtol=1e-15, atol=0)
   mean = features.astype(np.float64).mean(0)
   assert np.abs(found.mean - mean).max() < 64 / 2**32
-  assert found.count == 700
+  assert found.count == 1300
 
 
 def test_it_agrees_with_the_moments_of_the_host():
@@ -111,8 +112,9 @@ def test_merged_statistics_are_those_of_all_rows():
 @pytest.mark.parametrize('dtype', [bool, np.float32, np.int32])
 def test_masked_rows_are_left_out_whatever_they_hold(dtype):
   features = _features()
-  padded = np.concatenate([features, np.full((3, _DIMENSION), np.nan)])
-  mask = (np.arange(703) < 700).astype(dtype)
+  others = [np.full((3, _DIMENSION), x, np.float32) for x in (np.nan, 7)]
+  padded = np.concatenate([features, *others])
+  mask = (np.arange(706) < 700).astype(dtype)
   with jax.numpy_dtype_promotion('strict'), jax.numpy_rank_promotion('raise'):
     found = _update(Statistics.empty(_DIMENSION), padded, mask)
   _check_equal(found, _of(features))
