@@ -10,8 +10,12 @@ import numpy as np
 from PIL import Image
 import safetensors.numpy
 
+from inception_jax.checkpointing import lookup
+from inception_jax.checkpointing import manager
 from inception_jax.data.prepare import imagenet
 from inception_jax.models import architectures
+from inception_jax.models import metadata
+from inception_jax.training import train_state
 from inception_jax.weights import exporter
 from inception_jax.weights import hub_folder
 from inception_jax.weights import mindspore_file
@@ -81,6 +85,20 @@ def make(folder: pathlib.Path) -> None:
   for name, (framework, network) in _WEIGHTS.items():
     _write_weights(folder / name, framework, network)
   hub_folder.save(_weights(sources.TIMM['inception_v4'])[0], folder / 'FILE')
+  _write_fid(folder, rng)
+
+
+def _write_fid(folder, rng) -> None:
+  """Writes generated images, and the imported network that judges them."""
+  np.savez(
+    folder / 'samples.npz', rng.integers(0, 256, (12, 32, 32, 3), np.uint8)
+  )
+  weights, _ = _weights(sources.PYTORCH_FID, 1008)
+  about = metadata.to_dict(weights.network, weights.card, ())
+  place = lookup.checkpoint_folder(str(folder / 'runs/inception-2015'))
+  with manager.CheckpointManager(place) as checkpoints:
+    state = vars(train_state.from_weights(weights.variables))
+    checkpoints.save(state, {}, about)
 
 
 def _jpeg(rng) -> bytes:
@@ -163,9 +181,11 @@ def _write_tfrecords(folder, rng) -> None:
       file.write(example.SerializeToString())
 
 
-def _weights(source) -> tuple[Weights, dict[str, np.ndarray]]:
-  """Returns random weights for 1000 classes, also as the file's tensors."""
-  network = source.network_config(imagenet.CLASSES, aux_head=False)
+def _weights(
+  source, classes: int = imagenet.CLASSES
+) -> tuple[Weights, dict[str, np.ndarray]]:
+  """Returns random weights, also as the file's tensors."""
+  network = source.network_config(classes, aux_head=False)
   model = architectures.create(network)
   variables = pictures.random_variables(model, small_networks.SIZE)
   weights = Weights('random weights', network, source.card, variables)

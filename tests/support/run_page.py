@@ -41,6 +41,9 @@ NOT_RUN = {
   'TPU=': 'needs TPUs; tests/system/test_launch.py',
   'python main.py --config=configs/cifar100_inception_v3.py'
   ' --workdir=runs/cifar100 --mode=eval': 'a .pth file needs PyTorch',
+  'python -m inception_jax.tools.import_weights --weights=pt_inception': (
+    'a .pth file needs PyTorch'
+  ),
 }
 # What exists only in a real installation → in the sandbox.
 _PLACES = (
