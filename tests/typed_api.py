@@ -22,6 +22,7 @@ from inception_jax import features
 from inception_jax import list_models
 from inception_jax import load_pretrained
 from inception_jax import model_info
+from inception_jax.fid import Statistics
 
 
 def networks() -> None:
@@ -74,6 +75,15 @@ def weights() -> None:
   load_pretrained(3)  # type: ignore[arg-type]
   features(model, variables)  # type: ignore[call-arg]
   features(variables, model, card)  # type: ignore[arg-type]
+
+
+def distances(features: jax.Array) -> None:
+  statistics = Statistics.empty(2048).update(features)
+  assert_type(statistics, Statistics)
+  assert_type(statistics.merge(statistics).distance(statistics), float)
+
+  Statistics.empty('2048')  # type: ignore[arg-type]
+  statistics.merge(features)  # type: ignore[arg-type]
 
 
 def mistakes(error: UserError) -> None:

@@ -11,10 +11,12 @@ if TYPE_CHECKING:
 __all__ = ['Statistics']
 
 
-def __getattr__(name: str):
-  """Loads JAX only for those who ask for the class."""
-  if name != 'Statistics':
-    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
-  from inception_jax.fid import statistics
+if not TYPE_CHECKING:  # with which type checkers would take any name
 
-  return statistics.Statistics
+  def __getattr__(name: str):
+    """Loads JAX only for those who ask for the class."""
+    if name != 'Statistics':
+      raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    from inception_jax.fid import statistics
+
+    return statistics.Statistics
