@@ -100,7 +100,7 @@ def test_the_interval_holds_most_distances_of_other_images(fixed):
 
 
 def test_the_interval_is_around_the_distance():
-  real, fake = _moments(400), _features(60, seed=1)
+  real, fake = _moments(400, 60), _features(30, 60, seed=1)
   point = frechet.distance(real, moments.from_features(fake)).value
   low, high = frechet.interval(real, fake, resamples=40, level=0.9, seed=0)
   assert low < point < high

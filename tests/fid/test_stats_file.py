@@ -128,6 +128,16 @@ def test_what_is_no_file_is_refused(tmp_path):
     stats_file.read(str(tmp_path / 'none.npz'), '')
 
 
+def test_an_array_longer_than_its_header_says_is_refused(tmp_path):
+  path = _written(tmp_path, np.savez)
+  longer = str(tmp_path / 'longer.npz')
+  with zipfile.ZipFile(path) as old, zipfile.ZipFile(longer, 'w') as new:
+    for name in old.namelist():
+      new.writestr(name, old.read(name) + b'x')
+  with pytest.raises(UserError, match='mu is shorter or longer'):
+    stats_file.read(longer, '')
+
+
 def test_a_header_that_promises_more_than_there_is_takes_no_memory(tmp_path):
   path = str(tmp_path / 'short.npz')
   with zipfile.ZipFile(path, 'w') as archive:
