@@ -50,6 +50,8 @@ MODES = {
 }
 FEATURES, FID, SCORES = 1e-5, 1e-4, 1e-6  # bounds
 BATCH = 16
+# Rows of an interrupted run, which the same command continues.
+DONE = ROOT / 'runs' / 'parity_fid'
 _EXPLAINED = f"""\
 Each package computes the FID of two folders as its users call it, on the CPU,
 in batches of {BATCH}, and of 1 where the images have many sizes. `tools.fid`
@@ -207,51 +209,70 @@ def clean_kid(features) -> tuple[float, float]:
   return theirs, found
 
 
+def measure(name, mode, source, count, batch_size) -> bool:
+  """Measures a row and keeps it in `DONE`; returns if it is within bounds."""
+  with tempfile.TemporaryDirectory() as folder:
+    folder = pathlib.Path(folder)
+    weights = str(folder / 'weights.pth')
+    state = fid_packages.random_network().state_dict()
+    torch.save({k: x for k, x in state.items() if x.ndim}, weights)
+    real, fake = folders(source, count, folder)
+    row, right, features = compared(
+      name, mode, weights, real, fake, batch_size, folder / 'output'
+    )
+  print(row, '' if right else 'OVER', file=sys.stderr, flush=True)
+  if right:
+    DONE.mkdir(parents=True, exist_ok=True)
+    np.savez(_path(name, mode), row=np.array(row), **features)
+  return right
+
+
 def main() -> int:
   parser = argparse.ArgumentParser(description=__doc__)
   for name in ('data', 'photos'):
     parser.add_argument(f'--{name}', required=True)
   parser.add_argument('--images', type=int, default=48, help='of each folder')
   parser.add_argument('--photos_images', type=int, default=16)
+  parser.add_argument(
+    '--only', default='', help='part of a row, CIFAR-10-clean'
+  )
   args = parser.parse_args()
   cli.use_compilation_cache()
-  lines, wrong, kept = [], 0, {}
-  with tempfile.TemporaryDirectory() as folder:
-    folder = pathlib.Path(folder)
-    weights = str(folder / 'weights.pth')
-    state = fid_packages.random_network().state_dict()
-    torch.save({k: x for k, x in state.items() if x.ndim}, weights)
-    for name, source, count, batch_size in (
-      ('CIFAR-10', args.data, args.images, BATCH),
-      ('photographs', args.photos, args.photos_images, 1),
-    ):
-      real, fake = folders(source, count, folder / name)
-      for mode in MODES:
-        # clean-fid resizes before it makes a batch.
-        size = BATCH if mode == 'clean' else batch_size
-        row, right, features = compared(
-          *(name, mode, weights, real, fake, size),
-          folder / f'{name}-{mode}',
-        )
-        print(row, '' if right else 'OVER', file=sys.stderr, flush=True)
-        lines.append(row)
-        wrong += not right
-        kept.setdefault(mode, features)
-  found = scores(kept['legacy_tensorflow'])
-  found['KID, clean-fid'] = clean_kid(kept['clean'])
-  rows = [
+  wrong = 0
+  sets = {
+    'CIFAR-10': (args.data, args.images, BATCH),
+    'photographs': (args.photos, args.photos_images, 1),
+  }
+  rows = [(name, mode) for name in sets for mode in MODES]
+  for name, mode in rows:
+    if args.only in f'{name}-{mode}' and not _path(name, mode).exists():
+      source, count, size = sets[name]
+      # clean-fid resizes before it makes a batch.
+      size = BATCH if mode == 'clean' else size
+      wrong += not measure(name, mode, source, count, size)
+  if wrong or not all(_path(*row).exists() for row in rows):
+    print(f'{wrong} rows exceed their bounds', file=sys.stderr)
+    return bool(wrong)
+  kept = {row: dict(np.load(_path(*row))) for row in rows}
+  found = scores(kept['CIFAR-10', 'legacy_tensorflow'])
+  found['KID, clean-fid'] = clean_kid(kept['CIFAR-10', 'clean'])
+  lines = [
     f'| {name.strip()} | {theirs:.9g} | {own:.9g} | {abs(own - theirs):.1e} |'
     for name, (theirs, own) in found.items()
   ]
-  print('\n'.join(rows), file=sys.stderr)
-  wrong += sum(not abs(a - b) <= SCORES for a, b in found.values())
-  if wrong:
-    print(f'{wrong} differences exceed their bounds', file=sys.stderr)
+  print('\n'.join(lines), file=sys.stderr)
+  if over := [n for n, (a, b) in found.items() if not abs(a - b) <= SCORES]:
+    print(f'{over} exceed their bounds', file=sys.stderr)
     return 1
-  text = page(lines, rows)
+  text = page([str(x['row']) for x in kept.values()], lines)
   print(text)
   (ROOT / 'benchmarks' / 'fid.md').write_text(text)
+  shutil.rmtree(DONE)  # the next run measures everything again
   return 0
+
+
+def _path(name: str, mode: str) -> pathlib.Path:
+  return DONE / f'{name}-{mode}.npz'
 
 
 def page(lines: list[str], rows: list[str]) -> str:
