@@ -19,6 +19,7 @@ import re
 
 import numpy as np
 
+from inception_jax.buckets import bucket
 from inception_jax.data import places
 from inception_jax.data import splits
 from inception_jax.data import tar
@@ -60,6 +61,11 @@ def cannot_open(word: str, config) -> list[str]:
   """
   if dataset := _dataset(word):
     return _in_flags(word, registry.check(_config_of(dataset, config)))
+  if bucket.is_url(word):
+    return [
+      f'{word} is in a bucket: name a SOURCE:SPLIT, as folder:val, whose data '
+      'are in --data_dir=gs://…'
+    ]
   if not places.exists(word):
     return [f'{word}: no such file or folder']
   if word.endswith(_COMPRESSED):

@@ -49,7 +49,9 @@ _CHECKPOINT = flags.DEFINE_string(
   'checkpoint', 'latest', 'latest, best, a step, or the path of weights.'
 )
 _DATA_DIR = cli.define_path(
-  'data_dir', 'Where the data of SOURCE:SPLIT are; tfds has a default.'
+  'data_dir',
+  'Where the data of SOURCE:SPLIT are; tfds has a default.',
+  copied=False,
 )
 _IMAGES = flags.DEFINE_integer(
   'num_images', 0, 'The first this many of each set; 0: all.', lower_bound=0

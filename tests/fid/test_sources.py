@@ -10,10 +10,12 @@ import pytest
 
 from inception_jax.config import defaults
 from inception_jax.data import decode
+from inception_jax.data.remote import mounts
 from inception_jax.errors import UserError
 from inception_jax.fid import arrays
 from inception_jax.fid import sources
 from inception_jax.models import card as card_lib
+from tests.support import uploads
 
 
 def config(data_dir=''):
@@ -90,6 +92,7 @@ def test_grey_arrays(pixels, tmp_path):
     ('tfds:none:test', '--data_dir='),
     ('nodigits:test', "nodigits:test: source 'nodigits': expected one of"),
     ('none', 'none: no such file or folder'),
+    ('gs://b/photos', 'gs://b/photos is in a bucket: name a SOURCE:SPLIT'),
     ('x.tar.gz', 'x.tar.gz is compressed: unpack it'),
     ('x.heic', 'x.heic: expected a folder, a .zip'),
   ],
@@ -168,3 +171,13 @@ def test_an_empty_folder(tmp_path):
   (tmp_path / 'notes.md').write_text('none')
   with pytest.raises(UserError, match=r'has no images: \.jpg'):
     sources.load(str(tmp_path), config())
+
+
+def test_a_split_in_a_bucket(photos, pixels, google, tmp_path, monkeypatch):
+  monkeypatch.setenv('INCEPTION_JAX_BUCKETS', str(tmp_path / 'cache'))
+  shutil.copytree(photos, tmp_path / 'data' / 'val' / 'cat')
+  uploads.upload(tmp_path / 'data', 'gs://bucket/fid')
+  found, names = images('folder:val', 'gs://bucket/fid')
+  np.testing.assert_array_equal(np.stack(found), pixels)
+  assert names[0] == 'gs://bucket/fid/val/cat/a.png'
+  mounts.forget()
