@@ -14,6 +14,7 @@ Images are in the order of their names, lines, members or records.
 """
 
 from collections.abc import Callable
+import dataclasses
 import os
 import re
 
@@ -82,7 +83,8 @@ def load(word: str, config) -> splits.Split:
     UserError: it has no images, or cannot be read.
   """
   if dataset := _dataset(word):
-    return registry.load(_config_of(dataset, config), dataset['split'])
+    split = registry.load(_config_of(dataset, config), dataset['split'])
+    return _without_labels(split)
   if places.is_folder(word):
     return _of_folder(word)
   ending = next(x for x in _FILES if word.endswith(x))
@@ -106,6 +108,24 @@ def _in_flags(word: str, faults: list[str]) -> list[str]:
   for key, flag in _FLAGS.items():
     faults = [fault.replace(key, flag) for fault in faults]
   return [f'{word}: {fault}' for fault in dict.fromkeys(faults)]
+
+
+def _without_labels(split: splits.Split) -> splits.Split:
+  """Returns a split with label 0; those of test splits may be unknown."""
+  unlabelled = lambda record: {**record, 'label': tf.zeros((), tf.int64)}
+  together = split.together
+  if together:
+    of_one = together.record
+    together = dataclasses.replace(
+      together, record=lambda index, read: unlabelled(of_one(index, read))
+    )
+  return dataclasses.replace(
+    split,
+    class_names=('',),
+    fetch=lambda element: unlabelled(split.fetch(element)),
+    labels=None,
+    together=together,
+  )
 
 
 def _of_folder(path: str) -> splits.Indexed:

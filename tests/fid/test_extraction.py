@@ -13,6 +13,7 @@ from inception_jax.fid import modes
 from inception_jax.fid import networks
 from inception_jax.fid import sources
 from inception_jax.models import factory
+from tests.support import tfds_sets
 
 NAMES = networks.POOLED, networks.LOGITS
 
@@ -102,6 +103,25 @@ def test_the_first_images_alone(weights, photos, one_device):
   found, rows = extract(network, split, one_device)
   assert found.count == 5
   np.testing.assert_array_equal(rows['pooled'], whole['pooled'][:5])
+
+
+@pytest.mark.parametrize('file_format', ['tfrecord', 'array_record'])
+def test_a_dataset_without_labels(weights, one_device, tmp_path, file_format):
+  tfds_sets.write(tmp_path, file_format, unlabelled=['test'])
+  config = defaults.get_config()
+  config.data.dir = str(tmp_path)
+  network = networks.of_mode(weights, 'legacy_tensorflow')
+  word = 'tfds:shapes:test[2:]'
+  assert sources.cannot_open(word, config) == []
+  split = splits.first(sources.load(word, config), 4)
+  found, rows = extract(network, split, one_device, 3)
+  assert found.count == 4 and found.sizes.tolist() == [[12, 10]]
+  images = np.stack([tfds_sets.image_of('test', i, 3) for i in range(7)])
+  np.save(tmp_path / 'x.npy', images)
+  _, whole = extract(network, opened(tmp_path / 'x.npy'), one_device, 3)
+  # The order of a dataset's files is its own.
+  distances = np.abs(rows['pooled'][:, None] - whole['pooled']).max(-1)
+  assert (distances.min(1) == 0).all() and len(set(distances.argmin(1))) == 4
 
 
 def test_no_image_can_be_decoded(weights, one_device, tmp_path):
