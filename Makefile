@@ -34,7 +34,8 @@
 #                         images of one size in DATA= and photographs in
 #                         PHOTOS=; half an hour
 # make parity-pixels      rewrites tests/parity/golden/pixels-*.npz, the images
-#                         that OpenCV, MindSpore and TF-slim resize
+#                         that OpenCV, MindSpore, TF-slim and the packages of
+#                         the FID resize
 # make learning           two epochs of Fashion-MNIST, here and in PyTorch, with
 #                         three seeds each; an hour and a half
 #
@@ -173,9 +174,10 @@ parity-fid: .venv-torch/ready
 	  --photos=$(PHOTOS) $(ARGS)
 
 parity-pixels: $(VENV)/ready .venv-opencv/ready .venv-mindspore/ready \
-  .venv-slim/ready
+  .venv-slim/ready .venv-torch/ready
 	@$(RUN) -m tests.parity.pixels --opencv=.venv-opencv/bin/python \
 	  --mindspore=.venv-mindspore/bin/python --slim=.venv-slim/bin/python
+	@.venv-torch/bin/python -m tests.parity.fid_pixels
 
 parity-augmentation: .venv-torch/ready .venv-mindspore/ready
 	@.venv-torch/bin/python -m tests.parity.policies $(ARGS)

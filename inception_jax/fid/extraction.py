@@ -77,7 +77,9 @@ class Extraction:
     """
     if not split.size:
       raise UserError(f'{name} has no images')
-    data, size = self._network.config.data, self._size
+    config = self._network.config.copy_and_resolve_references()
+    config.data.source = name  # in messages
+    data, size = config.data, self._size
     bad = BadImages(split, data)
     batches = pipeline.eval_batches(
       *(split, data, size, range(size), bad), prepare=self._network.prepare

@@ -1,6 +1,7 @@
 """Writes what the packages of the FID make of small images.
 
-  .venv-torch/bin/python -m tests.parity.fid_pixels   # golden/pixels-fid.npz
+  make parity-pixels   # or, for golden/pixels-fid.npz alone:
+  .venv-torch/bin/python -m tests.parity.fid_pixels
 
 Of each file, it has the network's input in each mode of inception_jax.fid, by
 the package that the mode is named after: its own reading, resizing and
