@@ -193,10 +193,14 @@ def _faults(words: list[str], metrics: list[str]) -> list[str]:
 
 
 def _faults_of_words(words: list[str], metrics: list[str]) -> list[str]:
+  from inception_jax.fid import collected
+
   faults = []
   others = [x for x in metrics if x != 'is']
   if len(words) not in (1, 2):
     faults.append('name two sets of images, REAL and FAKE')
+  elif len(words) == 2 and _METRICS.value == []:
+    faults.append(f'--metrics= names none of {", ".join(collected.METRICS)}')
   elif len(words) == 1 and (others or not (metrics or _SAVE.value)):
     what = f'--metrics={",".join(others)}' if others else 'a comparison'
     faults.append(

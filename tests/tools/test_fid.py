@@ -189,6 +189,10 @@ def test_all_mistakes_at_once(weights, sets, tmp_path):
     ],
   )
   check_faults(
+    fid(*sets, f'--weights={weights}', '--metrics='),
+    ['--metrics= names none of fid, kid'],
+  )
+  check_faults(
     fid(sets[0], f'--weights={weights}', '--metrics=kid'),
     ['--metrics=kid needs two sets, REAL and FAKE'],
   )
