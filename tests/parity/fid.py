@@ -61,8 +61,9 @@ compared by the largest difference over the largest feature, bound {FEATURES:g};
 the FID by its relative difference, bound {FID:g}. The next column is that of
 ours from the package's own features, and from the file of statistics that it
 writes of the real ones: what remains is the rounding of its square root.
-Images a second are those of all batches but each folder's first, and CPU time
-is that of the process, without workers that read images."""
+Images a second are those of all batches but each folder's first. CPU time is
+that of the process, without workers that read images; PyTorch's threads spin
+while they wait, which counts: beside other work, both sides' times grow."""
 _SCORES = f"""\
 ## Scores of the same features
 
@@ -250,8 +251,12 @@ def main() -> int:
       # clean-fid resizes before it makes a batch.
       size = BATCH if mode == 'clean' else size
       wrong += not measure(name, mode, source, count, size)
-  if wrong or not all(_path(*row).exists() for row in rows):
-    print(f'{wrong} rows exceed their bounds', file=sys.stderr)
+  if missing := [
+    f'{x}-{mode}' for x, mode in rows if not _path(x, mode).exists()
+  ]:
+    print(
+      f'{wrong} rows exceed their bounds; missing: {missing}', file=sys.stderr
+    )
     return bool(wrong)
   kept = {row: dict(np.load(_path(*row))) for row in rows}
   found = scores(kept['CIFAR-10', 'legacy_tensorflow'])
