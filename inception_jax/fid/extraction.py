@@ -95,6 +95,8 @@ class Extraction:
       outputs = self._forward(self._variables, images['image']), decoded
       if ahead:
         _take(sinks, *ahead)
+      else:  # else the others' time would be that of the first one, too
+        jax.block_until_ready(outputs)
       ahead = outputs
       count += int(decoded.sum())
       clock.count(int(decoded.sum()))
