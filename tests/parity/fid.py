@@ -233,7 +233,7 @@ def main() -> int:
   for name in ('data', 'photos'):
     parser.add_argument(f'--{name}', required=True)
   parser.add_argument('--images', type=int, default=48, help='of each folder')
-  parser.add_argument('--photos_images', type=int, default=16)
+  parser.add_argument('--photos_images', type=int, default=24)
   parser.add_argument(
     '--only', default='', help='part of a row, CIFAR-10-clean'
   )
