@@ -63,7 +63,8 @@
 #                     bucket: slow, lost, without network, replaced; needs root;
 #                     half an hour
 # make fuzz           hostile archives, datasets, images, weights, JSON and
-#                     messages; ten minutes for each of eleven readers, an hour
+#                     messages; ten minutes for each of nineteen readers, an hour and
+#                     a half
 # make compile-check  compile every ImageNet recipe ahead of time for eight TPU
 #                     v5e chips, without a TPU; two hours
 #
