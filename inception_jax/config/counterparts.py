@@ -20,7 +20,7 @@ _WORKERS = 'config.data.workers={}'
 _DROPOUT = 'config.model.dropout_rate={}'
 _START = 'config.fine_tune.checkpoint={}'
 _WEIGHTS = 'checkpoint={} (with --mode=eval), or --config.fine_tune.checkpoint'
-_RESUME = 'workdir={} (the same command resumes)'
+_RESUME = 'workdir=RUN (the same command resumes)'
 _DEVICES = 'devices=cpu, gpu or tpu'
 _DEVICE_IDS = 'device_ids={}'
 _PRECISION = 'config.precision=float32, bfloat16 or float16'
@@ -29,7 +29,7 @@ _ALL_DEVICES = 'device_ids (all visible devices compute)'
 _RECIPE = 'config=RECIPE (tools.migrate makes one of a YAML file)'
 
 # pytorch-cifar100's names of networks, of 32×32 images.
-_NETWORKS = {
+NETWORKS = {
   'inceptionv3': 'cifar_inception_v3',
   'inceptionv4': 'cifar_inception_v4',
   'inceptionresnetv2': 'cifar_inception_resnet_v2',
@@ -40,6 +40,7 @@ COUNTERPARTS = {
   'amp': _PRECISION,
   'amp_level': _PRECISION,
   'arch': _MODEL,
+  'aug_repeats': 'config.data.repeats={}',
   'auto_augment': 'config.data.policy={}',
   'autocast': _PRECISION,
   'aux_factor': 'config.aux_loss_weight={}',
@@ -55,12 +56,14 @@ COUNTERPARTS = {
   'ckpt_path': _WEIGHTS,
   'ckpt_save_dir': _WORKDIR,
   'ckpt_save_interval': "config.checkpoint_every='{} epochs'",
+  'ckpt_save_policy': 'config.checkpoint_keep={}',
   'class_num': _CLASSES,
   'clip_grad': 'config.optimizer.clip_norm={}',
   'clip_value': 'config.optimizer.clip_norm={}',
   'color_jitter': 'config.data.color_jitter="({}, {}, {}, 0.0)"',
   'config_path': _RECIPE,
   'crop_pct': 'config.data.eval_crop_fraction={}',
+  'crop_size': 'config.data.image_size={}',
   'cutmix': 'config.data.cutmix={}',
   'data': _DATA,
   'data_dir': _DATA,
@@ -77,6 +80,7 @@ COUNTERPARTS = {
   'device_id': _DEVICE_IDS,
   'device_num': _ALL_DEVICES,
   'device_target': _DEVICES,
+  'dist_url': 'coordinator_address={}',
   'distribute': _ALL_DEVICES,
   'distributed': _ALL_DEVICES,
   'drop': _DROPOUT,
@@ -94,12 +98,15 @@ COUNTERPARTS = {
   'epoch_size': _EPOCHS,
   'epochs': _EPOCHS,
   'eps': 'config.optimizer.epsilon={}',
+  'epsilon': 'config.optimizer.epsilon={}',
   'eval_batch_size': _BATCH,
   'file_format': 'format={}',
+  'filter_bias_and_bn': 'config.optimizer.decay_on (kernels alone, by default)',
   'gpu': _DEVICES,
   'gpus': _DEVICE_IDS,
-  'gradient_accumulation_steps': 'config.gradient_accumulation={}',
   'grad_accum_steps': 'config.gradient_accumulation={}',
+  'gradient_accumulation_steps': 'config.gradient_accumulation={}',
+  'height': 'config.data.image_size={}',
   'hflip': 'config.data.flip=True',
   'image_resize': 'config.data.image_size={}',
   'image_size': 'config.data.image_size={}',
@@ -114,14 +121,22 @@ COUNTERPARTS = {
   'keep_checkpoint_max': 'config.checkpoint_keep={}',
   'label_smoothing': _SMOOTHING,
   'learning_rate': _RATE,
+  'local_rank': 'process_id={}',
+  'log_dir': _WORKDIR,
   'log_interval': "config.log_every='{} steps'",
+  'loss': 'config.loss={}',
   'loss_scale': 'config.loss_scale={}',
   'lr': _RATE,
   'lr_end': 'config.schedule.end_learning_rate={}',
+  'lr_epoch_stair': 'config.schedule.staircase=True',
+  'lr_gamma': 'config.schedule.decay_rate={}',
   'lr_init': 'config.schedule.init_learning_rate={}',
   'lr_max': _RATE,
   'lr_scheduler': 'config.schedule.name={}',
+  'lr_step_size': "config.schedule.decay_every='{} epochs'",
   'max_epoch': _EPOCHS,
+  'mean': 'config.data.mean={}',
+  'milestones': 'config.schedule.milestones',
   'min_lr': 'config.schedule.end_learning_rate={}',
   'mixup': 'config.data.mixup={}',
   'model': _MODEL,
@@ -129,44 +144,61 @@ COUNTERPARTS = {
   'model_ema_decay': 'config.ema_decay={}',
   'model_name': _MODEL,
   'momentum': 'config.optimizer.momentum={}',
-  'net': _MODEL,
+  'multi_step_decay_milestones': 'config.schedule.milestones',
   'nesterov': 'config.optimizer.nesterov=True',
+  'net': _MODEL,
   'nproc_per_node': _ALL_DEVICES,
   'num_classes': _CLASSES,
   'num_epochs': _EPOCHS,
   'num_parallel_workers': _WORKERS,
+  'num_samples': "config.data.train_split='train[:{}]'",
   'num_workers': _WORKERS,
   'opt': 'config.optimizer.name={}',
   'opt_betas': 'config.optimizer.betas',
   'opt_eps': 'config.optimizer.epsilon={}',
   'optimizer': 'config.optimizer.name={}',
+  'output_dir': _WORKDIR,
   'platform': _DEVICES,
   'pretrained': _START,
+  'print_freq': "config.log_every='{} steps'",
+  'random_erase': 'config.data.erase={}',
   'random_seed': 'config.seed={}',
   'ratio': 'config.data.crop_ratio',
   're_prob': 'config.data.erase={}',
+  're_ratio': 'config.data.erase_ratio',
+  're_scale': 'config.data.erase_area',
+  're_value': 'config.data.erase_with={}',
   'reprob': 'config.data.erase={}',
   'resume': _RESUME,
   'save_checkpoint_epochs': "config.checkpoint_every='{} epochs'",
+  'save_epoch': "config.checkpoint_every='{} epochs'",
   'scale': 'config.data.crop_area',
   'sched': 'config.schedule.name={}',
   'scheduler': 'config.schedule.name={}',
   'seed': 'config.seed={}',
   'smooth_factor': _SMOOTHING,
   'smoothing': _SMOOTHING,
+  'std': 'config.data.std={}',
   'sync_bn': 'config.batch_norm=global',
+  'test_only': 'mode=eval',
+  'train_split': 'config.data.train_split={}',
   'train_url': _WORKDIR,
   'use_nesterov': 'config.optimizer.nesterov=True',
   'val_interval': "config.eval_every='{} epochs'",
+  'val_split': 'config.data.eval_split={}',
+  'val_while_train': "config.eval_every='1 epoch'",
   'validation_batch_size': _BATCH,
   'warm': _WARMUP,
   'warmup_epochs': _WARMUP,
+  'warmup_factor': 'config.schedule.init_learning_rate (a rate, not a factor)',
   'warmup_lr': 'config.schedule.init_learning_rate={}',
   'wd': 'config.weight_decay={}',
   'weight_decay': 'config.weight_decay={}',
   'weights': _WEIGHTS,
+  'width': 'config.data.image_size={}',
   'work_nums': _WORKERS,
   'workers': _WORKERS,
+  'world_size': 'num_processes={}',
 }
 
 
@@ -175,14 +207,16 @@ def find(name: str, value: str, flags: Container[str]) -> str:
 
   Args:
     name: of the flag or key.
-    value: left out unless it is a plain word or number.
+    value: left out unless it is a plain word, number or path.
     flags: of the command, one of which it must be.
   """
   text = COUNTERPARTS.get(name.replace('-', '_').lower(), '')
   if re.match(r'\w*', text)[0] not in flags:
     return ''
   if text == _MODEL:
-    value = _NETWORKS.get(value, value)
-  plain = re.fullmatch(r'[\w.+-]{1,80}', value)
+    value = NETWORKS.get(value, value)
+  if text == COUNTERPARTS['file_format']:
+    value = value.lower()
+  plain = re.fullmatch(r'[\w.+/~:-]{1,200}', value)
   number = 'N' if "'" in text else ''
   return '--' + text.replace('{}', value if plain else number)

@@ -142,6 +142,13 @@ class Progress:
         (plan.total - step) * self._batch_size / self.images_per_sec
       ),
     )
+    if values.get('skipped'):
+      log.warning(
+        '%d of %d steps were skipped, since gradients overflowed at a loss '
+        'scale of %g; if that goes on, --config.loss_scale=0 adapts it, and '
+        '--config.precision=bfloat16 needs none',
+        *(values['skipped'], len(sums), values['loss_scale']),
+      )
     if values['data_wait'] > 0.1 and waited > WARN_SECONDS:
       log.warning(
         'training waits for data %.0f %% of its time: the input pipeline is '

@@ -98,3 +98,18 @@ def test_every_step_is_checked_once_and_in_order(advance):
   train_steps(progress, advance, 1, waiting=0.0, working=1.0)
   assert progress.report(4)['count'] == 8
   assert seen == [1, 2, 3, 4]
+
+
+def test_skipped_steps_are_logged(advance, caplog):
+  progress = progress_lib.Progress(plan(), 8, lambda step, sums: None)
+  batches = iter([{}] * 3)
+  for skipped in (0.0, 1.0, 1.0):
+    progress.next(batches)
+    advance(1.0)
+    scale = {'loss_scale': np.float32(1024), 'skipped': np.float32(skipped)}
+    progress.add({**sums(2.0), **scale})
+  with caplog.at_level('WARNING', 'inception_jax'):
+    assert progress.report(3)['skipped'] == 2
+  (line,) = caplog.messages
+  assert line.startswith('2 of 3 steps were skipped')
+  assert 'a loss scale of 1024; if that goes on, --config.loss_scale=0' in line
