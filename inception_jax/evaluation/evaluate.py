@@ -119,6 +119,13 @@ def prepare(
         f'data.channels={own.data.channels}, but {of.origin} has {channels}: '
         f'set --config.data.channels={channels}'
       )
+    if (size := own.data.image_size) != of.card.input_size:
+      log.warning(
+        'images have %d×%d pixels, those of %s had %d×%d: '
+        '--config.data.image_size=%d takes the same',
+        *(size, size, of.origin, of.card.input_size, of.card.input_size),
+        of.card.input_size,
+      )
   split = registry.load(configs[0], config.data.eval_split)
   images = (split.size, split.digest())
   session.check_equal(

@@ -50,6 +50,18 @@ def test_scores_do_not_depend_on_batch_size_and_device_count(
   np.testing.assert_allclose(again['loss'], result['loss'], atol=1e-5)
 
 
+def test_another_image_size_is_named(finished_run, one_device, caplog):
+  workdir, _ = finished_run
+  config = runs.short_config()
+  size = config.data.image_size
+  evaluate.evaluate(config, str(workdir), one_device, evaluate.Options())
+  assert 'pixels' not in caplog.text
+  config.data.image_size = size + 2
+  evaluate.evaluate(config, str(workdir), one_device, evaluate.Options())
+  assert f'images have {size + 2}×{size + 2} pixels, those of' in caplog.text
+  assert f'--config.data.image_size={size} takes the same' in caplog.text
+
+
 def test_images_have_the_channels_of_the_weights(finished_run, one_device):
   workdir, _ = finished_run
   config = runs.short_config()
