@@ -17,9 +17,9 @@ def find(
 ) -> int:
   """Returns approximately the largest batch size that fits in memory.
 
-  Memory grows linearly with the batch. The step is compiled with half the batch
-  of `first`, the line through both is extrapolated to the memory's limit, and
-  the step is compiled with the batch size found there. Until that fits, the
+  Memory grows about linearly with the batch. The step is compiled with half the
+  batch of `first`, the line through both is extrapolated to the memory's limit,
+  and the step is compiled with the batch size found there. Until that fits, the
   batch size is reduced by 5 %. Arguments are those of `compile_config`, the
   kind of chip, and the step `first` compiled with a batch size that fits.
   """
@@ -39,7 +39,8 @@ def find(
   except compile_step.OutOfMemory:
     return first.batch_size
   slope = (first.peak_bytes - other.peak_bytes) / (first.batch_size - half)
-  room = _USABLE * chip.hbm_bytes - first.peak_bytes
+  usable = _USABLE * chip.hbm_bytes
+  room = usable - first.peak_bytes
   if slope <= 0:
     raise UserError(
       f'--largest_batch: batch size {first.batch_size} takes no more memory '
@@ -48,11 +49,15 @@ def find(
   batch_size = int(first.batch_size + room / slope) // unit * unit
   while batch_size > first.batch_size:
     try:
-      return attempt(batch_size).batch_size
+      # Where a fusion of small batches does not happen, memory grows faster.
+      if (peak := attempt(batch_size).peak_bytes) <= usable:
+        return batch_size
+      reason = f'{peak / 1e9:.2f} GB of {usable / 1e9:.2f}'
     except compile_step.OutOfMemory as error:
-      log.info('batch size %d does not fit: %s', batch_size, error)
-      smaller = int(0.95 * batch_size) // unit * unit
-      batch_size = min(batch_size - unit, smaller)
+      reason = str(error)
+    log.info('batch size %d does not fit: %s', batch_size, reason)
+    smaller = int(0.95 * batch_size) // unit * unit
+    batch_size = min(batch_size - unit, smaller)
   return first.batch_size
 
 
