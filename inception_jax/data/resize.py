@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from inception_jax.data import opencv
+from inception_jax.data import unrounded
 from inception_jax.data.lazy import tf
 
 _PILLOW_METHODS = {
@@ -105,9 +106,7 @@ def _resize(image, data, size, antialias=False):
   # In float32: the bilinear kernel for uint8 takes twice as long.
   image = tf.cast(image, tf.float32)
   if data.interpolation == TF1:
-    resized = tf.raw_ops.ResizeBilinear(
-      images=image[None], size=size, half_pixel_centers=False
-    )[0]
+    resized = unrounded.bilinear(image, size, half_pixel_centers=False)
   else:
     method = data.interpolation
     resized = tf.image.resize(image, size, method, antialias=antialias)

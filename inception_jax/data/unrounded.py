@@ -1,7 +1,7 @@
 """Resizing a whole image on the host, as the packages of the FID do: float32.
 
-Fractions of levels are kept. Each function takes uint8 [H, W, 3] and a size S,
-and returns float32 [S, S, 3].
+Fractions of levels are kept. The functions of packages take uint8 [H, W, 3] and
+a size S, and return float32 [S, S, 3].
 """
 
 import numpy as np
@@ -17,7 +17,7 @@ def tf1_bilinear(image, size: int):
   half_pixel_centers are false). The same as torch-fidelity's
   `interpolate_bilinear_2d_like_tensorflow1x`.
   """
-  return _bilinear(tf.cast(image, tf.float32), size, False)
+  return bilinear(tf.cast(image, tf.float32), (size, size), False)
 
 
 def torch_bilinear(image, size: int):
@@ -25,7 +25,7 @@ def torch_bilinear(image, size: int):
 
   With mode='bilinear' and align_corners=False, as pytorch-fid calls it.
   """
-  return _bilinear(tf.cast(image, tf.float32) / 255, size, True)
+  return bilinear(tf.cast(image, tf.float32) / 255, (size, size), True)
 
 
 def pillow_bicubic(image, size: int):
@@ -38,11 +38,10 @@ def pillow_bicubic(image, size: int):
   return tf.ensure_shape(resized, (size, size, 3))
 
 
-def _bilinear(image, size: int, half_pixel_centers: bool):
+def bilinear(image, size, half_pixel_centers: bool):
+  """Resizes float32 [H, W, C] to `size`, int32 [2]; not antialiased."""
   return tf.raw_ops.ResizeBilinear(
-    images=image[None],
-    size=(size, size),
-    half_pixel_centers=half_pixel_centers,
+    images=image[None], size=size, half_pixel_centers=half_pixel_centers
   )[0]
 
 

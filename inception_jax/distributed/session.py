@@ -105,6 +105,15 @@ def local_workdir(workdir: str) -> Iterator[str]:
     yield path if jax.process_index() == 0 else runs.local(workdir)
 
 
+def meet() -> None:
+  """Waits for all processes, however long one takes.
+
+  Called before a collective that follows what hosts take different times for,
+  such as listing data, reading a checkpoint or compiling.
+  """
+  _meet()
+
+
 def check_equal(facts: dict[str, Any]) -> None:
   """Raises a UserError that names each process that differs from process 0.
 
@@ -116,6 +125,7 @@ def check_equal(facts: dict[str, Any]) -> None:
   digests = [hashlib.sha256(value).digest() for value in values]
   host = platform.node().encode()[:_MAX_HOST].ljust(_MAX_HOST, b'\0')
   local = np.frombuffer(b''.join([host, *digests]), np.uint8)
+  meet()
   gathered = multihost_utils.process_allgather(local)
   hosts = [
     errors.one_line(
@@ -144,7 +154,7 @@ def from_primary(make: Callable[[], Any]) -> Any:
   if jax.process_count() == 1:
     return make()
   text = json.dumps(make()).encode() if jax.process_index() == 0 else b''
-  _meet()
+  meet()
   size = int(multihost_utils.broadcast_one_to_all(np.int32(len(text))))
   text = np.frombuffer(text or bytes(size), np.uint8)
   return json.loads(multihost_utils.broadcast_one_to_all(text).tobytes())

@@ -40,6 +40,7 @@ class Comparison:
   def score(self, metric: str, options: scores.Options) -> dict[str, Any]:
     """Returns what `scores.compute` does of the sets."""
     real, fake = self.features[0], self.features[-1]
+    log.info('computing %s, some seconds', metric)
     return scores.compute(metric, real, fake, options)
 
 

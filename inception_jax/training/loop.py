@@ -4,6 +4,7 @@ import logging
 
 import jax
 
+from inception_jax.distributed import session as processes
 from inception_jax.runtime import lock
 from inception_jax.runtime import preemption
 from inception_jax.runtime.preemption import Preempted
@@ -46,6 +47,7 @@ def train(config, workdir: str, mesh: jax.sharding.Mesh) -> dict[str, float]:
     run_lib.write_description(run, start.step)
 
     with Session(run, start, checkpoints, check_lock) as session:
+      processes.meet()
       preemption.defer_signals()
       step, state, scores = start.step, start.state, session.scores_of_start()
       while step < run.plan.total and not run.reached_target(scores):

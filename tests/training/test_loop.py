@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 
 from inception_jax.checkpointing import lookup
+from inception_jax.distributed import session
 from inception_jax.distributed import sharding
 from inception_jax.errors import UserError
 from inception_jax.training import trainer
+from inception_jax.training.session import Session
 from tests.support.checkpoints import read_with_orbax
 from tests.support.runs import assert_equal_states
 from tests.support.runs import metrics
@@ -133,6 +135,28 @@ def test_complete_run_is_not_trained_again(
   with caplog.at_level('INFO', 'inception_jax'):
     assert train(workdir, short_config(), one_device) == result
   assert 'is complete: step 6 of 6' in caplog.text
+
+
+def test_processes_meet_when_they_have_compiled(
+  tiniest, tmp_path, one_device, monkeypatch
+):
+  done = []
+  compile_sizes, next_batch = trainer.Trainer.compile_sizes, Session.next_batch
+
+  def compiled(*arguments):
+    done.append('compile')
+    return compile_sizes(*arguments)
+
+  def take_batch(session, step):
+    done.append(step)
+    return next_batch(session, step)
+
+  monkeypatch.setattr(trainer.Trainer, 'compile_sizes', compiled)
+  monkeypatch.setattr(Session, 'next_batch', take_batch)
+  monkeypatch.setattr(session, '_meet', lambda: done.append('meeting'))
+  tiniest.train_for = tiniest.eval_every = '1 step'
+  train(tmp_path, tiniest, one_device)
+  assert done == ['compile', 'meeting', 1]
 
 
 def test_longer_training_resumes_a_complete_run(run_copy, one_device):
