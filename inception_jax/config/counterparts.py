@@ -1,7 +1,7 @@
 """What other systems call a key or flag, and what it is called here.
 
-The systems are MindSpore, MindCV, pytorch-cifar100 and timm. In a counterpart,
-{} stands for the value, which keeps its meaning.
+The systems are MindSpore, MindCV, pytorch-cifar100, DeepSpark and timm. In a
+counterpart, {} stands for the value, which keeps its meaning.
 """
 
 from collections.abc import Container
@@ -21,11 +21,12 @@ _DROPOUT = 'config.model.dropout_rate={}'
 _START = 'config.fine_tune.checkpoint={}'
 _WEIGHTS = 'checkpoint={} (with --mode=eval), or --config.fine_tune.checkpoint'
 _RESUME = 'workdir=RUN (the same command resumes)'
-_DEVICES = 'devices=cpu, gpu or tpu'
+_WEIGHT_FILES = '.ckpt', '.pth', '.pt', '.tar', '.safetensors', '.h5'
+_DEVICES = 'devices=cpu, gpu or tpu (without it, the best there are)'
 _DEVICE_IDS = 'device_ids={}'
 _PRECISION = 'config.precision=float32, bfloat16 or float16'
 _EMA = 'config.ema_decay=0.9999'
-_ALL_DEVICES = 'device_ids (all visible devices compute)'
+_ALL_DEVICES = 'device_ids={} (without it, all visible devices)'
 _RECIPE = 'config=RECIPE (tools.migrate makes one of a YAML file)'
 
 # pytorch-cifar100's names of networks, of 32×32 images.
@@ -81,8 +82,6 @@ COUNTERPARTS = {
   'device_num': _ALL_DEVICES,
   'device_target': _DEVICES,
   'dist_url': 'coordinator_address={}',
-  'distribute': _ALL_DEVICES,
-  'distributed': _ALL_DEVICES,
   'drop': _DROPOUT,
   'drop_path': 'config.model.drop_path_rate={}',
   'drop_path_rate': 'config.model.drop_path_rate={}',
@@ -116,7 +115,6 @@ COUNTERPARTS = {
   'initial_checkpoint': _START,
   'input_size': 'config.data.image_size',
   'interpolation': 'config.data.interpolation={}',
-  'is_distributed': _ALL_DEVICES,
   'j': _WORKERS,
   'keep_checkpoint_max': 'config.checkpoint_keep={}',
   'label_smoothing': _SMOOTHING,
@@ -201,22 +199,44 @@ COUNTERPARTS = {
   'world_size': 'num_processes={}',
 }
 
+# Why others have no counterpart, with their names.
+ABSENT = {
+  'a cosine has one cycle': 'cycle_decay num_cycles',
+  'a loss is a mean': 'reduction',
+  "a resume always has the optimizer's state": 'resume_opt',
+  'a resume continues at its step': 'start_epoch',
+  'all visible devices compute': 'distribute distributed is_distributed',
+  'batches are read ahead automatically': 'dataset_sink_mode ds_sink_mode',
+  'BatchNorm cancels a bias before it': 'has_bias',
+  'evaluation counts every image': 'drop_remainder',
+  'folders are listed at every start': 'cache_dataset',
+  'nothing is downloaded': 'dataset_download',
+  'one process writes, always': 'is_save_on_master',
+  'the compiler chooses the layout': 'nhwc',
+  'there is one input pipeline, on the host': 'dali dali_cpu',
+  'training is always shuffled, evaluation never': 'shuffle',
+}
 
-def find(name: str, value: str, flags: Container[str]) -> str:
-  """Returns the counterpart of a flag or key, '--FLAG=VALUE', or ''.
+
+def answer(name: str, value: str, flags: Container[str]) -> str:
+  """Returns 'here it is --FLAG=VALUE', 'leave it out: REASON', or ''.
 
   Args:
     name: of the flag or key.
     value: left out unless it is a plain word, number or path.
-    flags: of the command, one of which it must be.
+    flags: of the command, one of which a counterpart must be.
   """
-  text = COUNTERPARTS.get(name.replace('-', '_').lower(), '')
+  name = name.replace('-', '_').lower()
+  text = COUNTERPARTS.get(name, '')
   if re.match(r'\w*', text)[0] not in flags:
-    return ''
+    reasons = [why for why, names in ABSENT.items() if name in names.split()]
+    return f'leave it out: {reasons[0]}' if reasons else ''
+  if text == _RESUME and value.lower().endswith(_WEIGHT_FILES):
+    text = _START + ' (weights alone; a run resumes by its --workdir)'
   if text == _MODEL:
     value = NETWORKS.get(value, value)
   if text == COUNTERPARTS['file_format']:
     value = value.lower()
   plain = re.fullmatch(r'[\w.+/~:-]{1,200}', value)
   number = 'N' if "'" in text else ''
-  return '--' + text.replace('{}', value if plain else number)
+  return 'here it is --' + text.replace('{}', value if plain else number)

@@ -96,8 +96,8 @@ def _unknown(argv: list[str]) -> list[str]:
       continue
     if not separator and not following.startswith('-'):
       value = following
-    if found := counterparts.find(name, value, flags.FLAGS):
-      faults.append(f'{arg}: no such flag; here it is {found}')
+    if answer := counterparts.answer(name, value, flags.FLAGS):
+      faults.append(f'{arg}: no such flag; {answer}')
       continue
     similar = [f'config.{k}' for k in keys if name == k.rpartition('.')[2]]
     similar = similar or difflib.get_close_matches(name, flags.FLAGS, n=1)
@@ -143,10 +143,10 @@ def _faults(argv: list[str]) -> list[str]:
       hint = str(error.args[0]).partition('Did you mean ')[2]
       hint = f'; did you mean {hint.rstrip(chr(39))}' if hint else ''
       name, _, value = arg.partition('=')
-      if found := counterparts.find(
+      if answer := counterparts.answer(
         name.rpartition('.')[2], value, flags.FLAGS
       ):
-        hint = f'; here it is {found}'
+        hint = f'; {answer}'
       faults.append(f'{arg.lstrip("-")}: no such key{hint}')
     except Exception as error:
       faults.append(_reason(error))

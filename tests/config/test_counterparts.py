@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 from inception_jax.config import counterparts
 from inception_jax.config import defaults
 from inception_jax.config import serialization
@@ -26,28 +28,60 @@ def test_counterparts_exist():
 
 def test_networks_of_pytorch_cifar100_have_other_names():
   for flag in ('net', 'model_name'):
-    found = counterparts.find(flag, 'inceptionresnetv2', {'config'})
-    name = found.removeprefix('--config.model.name=')
+    found = counterparts.answer(flag, 'inceptionresnetv2', {'config'})
+    name = found.removeprefix('here it is --config.model.name=')
     assert name == 'cifar_inception_resnet_v2'
     assert name in architectures.ARCHITECTURES
-  found = counterparts.find('model', 'inception_v3', {'config'})
-  assert found == '--config.model.name=inception_v3'
+  found = counterparts.answer('model', 'inception_v3', {'config'})
+  assert found == 'here it is --config.model.name=inception_v3'
 
 
 def test_counterparts_are_flags_of_the_command():
-  find = counterparts.find
-  assert find('file_format', 'ONNX', {'format'}) == '--format=onnx'
-  assert find('file_format', 'ONNX', {'config'}) == ''
-  assert find('lr', '0.1', {'workdir'}) == ''
-  assert find('Batch-Size', '8', {'config'}).startswith('--config.batch_size=8')
+  answer = counterparts.answer
+  assert answer('file_format', 'ONNX', {'format'}) == 'here it is --format=onnx'
+  assert answer('file_format', 'ONNX', {'config'}) == ''
+  assert answer('lr', '0.1', {'workdir'}) == ''
+  assert answer('Batch-Size', '8', {'config'}).startswith(
+    'here it is --config.batch_size=8 '
+  )
 
 
 def test_paths_are_kept_and_what_a_shell_reads_is_not():
-  find = counterparts.find
-  assert find('data_dir', '/a/b-c', {'config'}) == '--config.data.dir=/a/b-c'
-  assert find('train_url', 's3://b/run', {'workdir'}) == '--workdir=s3://b/run'
+  answer = counterparts.answer
+  found = answer('data_dir', '/a/b-c', {'config'})
+  assert found == 'here it is --config.data.dir=/a/b-c'
+  found = answer('train_url', 's3://b/run', {'workdir'})
+  assert found == 'here it is --workdir=s3://b/run'
   for value in ('a b', '$(x)', 'a;b', '\x1b[2J'):
-    assert find('data_dir', value, {'config'}) == '--config.data.dir='
+    found = answer('data_dir', value, {'config'})
+    assert found == 'here it is --config.data.dir='
+
+
+@pytest.mark.parametrize('value', ['x.ckpt', 'runs/best.pth', 'X.PTH.TAR'])
+def test_weights_are_not_resumed(value):
+  found = counterparts.answer('resume', value, {'config', 'workdir'})
+  assert found.startswith(f'here it is --config.fine_tune.checkpoint={value} ')
+  found = counterparts.answer('resume', 'runs/v3', {'config', 'workdir'})
+  assert found.startswith('here it is --workdir=RUN ')
+
+
+def test_what_the_page_has_no_counterpart_of_is_answered_with_the_reason():
+  page = (ROOT / 'docs/migration.md').read_text()
+  rows = {
+    name: why
+    for table in page.split('### Without a counterpart')[1:]
+    for names, why in re.findall(
+      r'^\| (`.*) \| (.*) \|$', table.split('\n#')[0], re.M
+    )
+    for name in re.findall(r'`-{0,2}([a-z][\w-]*)`', names)
+  }
+  for names in counterparts.ABSENT.values():
+    for name in names.split():
+      dashed = name.replace('_', '-')
+      assert name in rows or dashed in rows, name
+      assert counterparts.answer(dashed, '3', {'config'}).startswith(
+        'leave it out: '
+      )
 
 
 # Rows of the page whose answer depends on more than the name.
@@ -70,7 +104,7 @@ def test_what_the_page_translates_is_answered():
     for name in (
       {*theirs} - OTHERWISE - {*counterparts.NETWORKS} if ours else ()
     ):
-      found = counterparts.find(name, '3', flags)
+      found = counterparts.answer(name, '3', flags)
       assert any(x in found for x in ours), (line, found)
       checked += 1
   assert checked > 120

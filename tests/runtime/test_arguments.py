@@ -48,6 +48,7 @@ def test_flags_and_keys_of_other_systems_get_their_counterparts():
     *('--config=digits', '--lr=0.1', '--epochs', '90', '-b', '64', '-warm'),
     *('--batch-size=8', '--data_dir=$(x)', '--min_lr', '-1', '-c', 'x.yaml'),
     *('--config.lr_max=0.4', '--config.schedule.warmup_epochs=5'),
+    *('--distributed', '--config.num_cycles=2'),
   )
   whole = '(over all devices)'
   assert lines == [
@@ -65,10 +66,14 @@ def test_flags_and_keys_of_other_systems_get_their_counterparts():
     '--config.schedule.end_learning_rate=',
     'error: -c: no such flag; here it is --config=RECIPE (tools.migrate makes '
     'one of a YAML file)',
+    'error: --distributed: no such flag; leave it out: all visible devices '
+    'compute',
     'error: config.lr_max=0.4: no such key; here it is '
     '--config.schedule.learning_rate=0.4',
     'error: config.schedule.warmup_epochs=5: no such key; here it is '
     "--config.schedule.warmup='5 epochs'",
+    'error: config.num_cycles=2: no such key; leave it out: a cosine has one '
+    'cycle',
   ]
 
 
