@@ -1,12 +1,12 @@
 """Verifies a run's checkpoints and metrics, by their digests and checksums.
 
-  python -m inception_jax.tools.verify --workdir=runs/digits [--repair]
+  python -m inception_jax.tools.verify RUN [--repair]
 
-With --repair, damaged checkpoints are renamed to STEP.damaged, so that resumes
-and evaluations use the newest sound one, and damaged lines of metrics.jsonl are
-moved to metrics.jsonl.damaged; scores that a checkpoint has recorded are added
-again. Result: `sound` and `damaged` (steps), `reasons`, `repaired`, and the
-numbers of the damaged lines as `bad_lines`.
+--workdir= can name the run, too. With --repair, damaged checkpoints are renamed
+to STEP.damaged, so that resumes and evaluations use the newest sound one, and
+damaged lines of metrics.jsonl are moved to metrics.jsonl.damaged; scores that a
+checkpoint has recorded are added again. Result: `sound` and `damaged` (steps),
+`reasons`, `repaired`, and the numbers of the damaged lines as `bad_lines`.
 Exit status 1 if anything is damaged, repaired or not.
 """
 
@@ -19,7 +19,7 @@ from etils import epath
 from inception_jax.errors import UserError
 from inception_jax.runtime import cli
 
-_WORKDIR = cli.define_path('workdir', "The run's folder.")
+_WORKDIR = cli.define_paths('workdir', 'The run, as the word.')
 _REPAIR = flags.DEFINE_bool(
   'repair', False, 'Rename damaged checkpoints, move damaged lines.'
 )
@@ -27,11 +27,12 @@ _REPAIR = flags.DEFINE_bool(
 log = logging.getLogger(__name__)
 
 
-def main():
+def main(words: list[str]):
   """Verifies a run, then moves what is damaged aside."""
-  workdir = _WORKDIR.value
-  if not workdir:
-    raise UserError('--workdir is missing: the folder of the run to verify')
+  workdirs = cli.paths_of(_WORKDIR, words)
+  if len(workdirs) != 1:
+    raise UserError(f'{len(workdirs)} runs are named: verify takes one RUN')
+  (workdir,) = workdirs
 
   from inception_jax.checkpointing import lookup
   from inception_jax.checkpointing.directory import CheckpointDirectory
@@ -84,4 +85,8 @@ def _verify(directory) -> tuple[list[int], dict[int, str]]:
 
 
 if __name__ == '__main__':
-  cli.run(main, lambda found: bool(found['damaged'] or found['bad_lines']))
+  cli.run(
+    main,
+    lambda found: bool(found['damaged'] or found['bad_lines']),
+    takes_paths=True,
+  )

@@ -16,7 +16,15 @@ from tests.support.commands import ROOT
 
 # Programs of others: their flags are not checked.
 _FOREIGN = ('curl', 'docker', 'echo', 'hf')
-_TAKE_PATHS = ('predict', 'compare', 'features', 'fid', 'migrate', 'report')
+_TAKE_PATHS = (
+  'predict',
+  'compare',
+  'features',
+  'fid',
+  'migrate',
+  'report',
+  'verify',
+)
 
 
 def defined_flags(path) -> dict[str, list | type | None]:

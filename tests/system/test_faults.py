@@ -301,9 +301,12 @@ def test_verify_finds_damage_and_repairs(one_device, tmp_path):
   aside = tmp_path / 'metrics.jsonl.damaged'
   assert aside.read_bytes().splitlines()[1] == b'no \xffJSON'
 
-  done, result = verify(f'--workdir={tmp_path}')
+  done, result = verify(str(tmp_path))
   assert done.returncode == 0, done.stderr
   assert result['sound'] == [2, 4] and not result['damaged']
 
   done, _ = verify(f'--workdir={tmp_path}/nothing')
   assert done.returncode == 2 and 'no checkpoint in' in done.stderr
+  done, _ = verify()
+  assert done.returncode == 2
+  assert done.stderr == 'error: 0 runs are named: verify takes one RUN\n'

@@ -131,9 +131,10 @@ def test_tfds_builds_imagenet_with_records_by_number(tmp_path, small_imagenet):
   assert result_of(*args, '--noverify')['splits'] == result['splits']
   done = run(*args, **PREPARE)
   assert done.returncode == 2
-  assert done.stderr.count('\nerror: ') + done.stderr.startswith('error: ') == 2
+  assert done.stderr.count('\nerror: ') + done.stderr.startswith('error: ') == 3
   assert 'train has 12 images, expected 1281167' in done.stderr
   assert 'validation has 3 images, expected 50000' in done.stderr
+  assert done.stderr.endswith('error: if a part is meant: --noverify\n')
 
 
 def test_zips_are_unpacked_or_read_in_place(tmp_path):

@@ -91,7 +91,7 @@ def check_counts(source: str, splits: dict, archives: list[str]) -> None:
   if num_classes and classes != num_classes:
     problems.append(f'{source} has {classes} classes, expected {num_classes}')
   if problems:
-    raise UserError(*problems)
+    raise UserError(*problems, 'if a part is meant: --noverify')
 
 
 def _published(source: str, archives: list[str]) -> tuple[dict[str, int], int]:
