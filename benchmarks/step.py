@@ -163,7 +163,9 @@ def _compare(what, ours, their_seconds, rounds: int, batch_size: int) -> dict:
   times = their_seconds and timing.median(
     seconds['theirs'] / seconds['ours'], 3
   )
-  extra = {name: round(2 * (first[name] - second[name]), 1) for name in both}
+  extra = {
+    name: max(0.0, round(2 * (first[name] - second[name]), 1)) for name in both
+  }
   return {
     'times_theirs': times or '',
     'images_per_sec': speed['ours'],
