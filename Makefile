@@ -85,6 +85,9 @@
 #                        forward pass; five minutes
 # make bench-checkpoint  cost of saving a checkpoint of v3; ten minutes
 # make bench-evaluation  evaluation against its bare forward pass; ten minutes
+# make bench-gpu         on one GPU: steps against PyTorch's, the loop, precisions
+#                        and XLA's flags, as many rows as ten minutes suffice
+#                        for; the same command measures the others
 # make bench-export      every export format of three networks, ONNX against
 #                        timm's; ten minutes
 PYTHON  ?= $(shell command -v python3.11 || command -v python3.12 || \
@@ -121,7 +124,7 @@ PIP     := -m pip install --quiet --disable-pip-version-check
   parity-evaluation parity-augmentation parity-fid parity-photos parity-pixels migration learning \
   cifar10 parity-devices transfer soak soak-bucket soak-pod fuzz fuzz-images bench bench-bad-images bench-checkpoint \
   bench-evaluation bench-compile \
-  bench-export bench-fine-tune bench-loop bench-mindcv bench-start bench-step \
+  bench-export bench-fine-tune bench-gpu bench-loop bench-mindcv bench-start bench-step \
   compile-check browser cpp malloc web docs clean check-python
 
 train bench-step transfer: export LD_PRELOAD = $(MALLOC)
@@ -328,6 +331,11 @@ bench-fine-tune: $(VENV)/ready malloc
 	  --config=configs/inception_v3.py --config.data.image_size=139 \
 	  --config.batch_size=16 --config.precision=float32 \
 	  --ledger=benchmarks/fine_tune.csv $(ARGS)
+
+# There may be no network to make .venv: any Python with jax for GPUs will do.
+bench-gpu:
+	@$(or $(wildcard $(RUN)),$(PYTHON)) -m benchmarks.gpu --clones=$(CLONES) \
+	  $(ARGS)
 
 bench-compile: .venv-tpu/ready
 	@for network in inception_v3 inception_v4 inception_resnet_v2; do \

@@ -1,10 +1,14 @@
 """Compares training steps with frozen layers with the forward pass."""
 
+from collections.abc import Sequence
+
+import numpy as np
 import optax
 
 from benchmarks import step as step_lib
 from benchmarks import timing
 from inception_jax.distributed import sharding
+from inception_jax.errors import UserError
 from inception_jax.models import factory
 from inception_jax.models.architectures import ARCHITECTURES
 from inception_jax.training.trainer import Trainer
@@ -14,17 +18,24 @@ _STEPS = 5  # a turn
 _CACHED = 'head on cached features'
 
 
-def measure(config, rounds: int) -> list[dict]:
+def measure(config, rounds: int, trained: Sequence[str] = ()) -> list[dict]:
   """Alternates the forward pass and a training step for each set of layers.
 
   All get the same random batch, which is already on the device; the classifier
   on cached features gets features in place of images. The forward pass is the
   evaluation's: no augmentation, moving statistics.
 
+  Args:
+    trained: the sets to measure, by the 'trained' of their rows; (): all.
+
   Returns:
     A row for each set of layers, with medians: 'times_forward', the images per
     second of its training step relative to the forward pass; 'images_per_sec';
-    'memory_gb', what the compiled step needs on a device.
+    'memory_gb', what the compiled step needs on a device; 'compile_seconds',
+    what its compilation took.
+
+  Raises:
+    UserError: `trained` has a set that there is not.
   """
   config.data.source = 'synthetic'
   config.model.num_classes = config.model.num_classes or _CLASSES
@@ -36,6 +47,10 @@ def measure(config, rounds: int) -> list[dict]:
     f'head and {last}': ('!head', f'!{last}', '*'),
     'all': (),
   }
+  if unknown := set(trained) - set(frozen):
+    names = ','.join(sorted(unknown))
+    raise UserError(f'--trained={names}: expected some of {", ".join(frozen)}')
+  frozen = {name: frozen[name] for name in trained or frozen}
   runs, memory = {}, {}
   for name, freeze in frozen.items():
     config.fine_tune.freeze = freeze
@@ -45,8 +60,7 @@ def measure(config, rounds: int) -> list[dict]:
     runs[name] = functions['train']
     memory[name] = _memory(resolved, classes)
   runs['forward'] = functions['inference']
-  for run in runs.values():
-    run(1)  # compiles
+  first = {name: timing.seconds(run, 1) for name, run in runs.items()}
   seconds = timing.alternate(
     {
       name: lambda run=run: timing.seconds(run, _STEPS) / _STEPS
@@ -66,6 +80,7 @@ def measure(config, rounds: int) -> list[dict]:
       'image_size': config.data.image_size,
       'batch_size': config.batch_size,
       'precision': config.precision,
+      'compile_seconds': round(first[name] - float(np.median(taken)), 1),
     }
     for name, taken in seconds.items()
   ]

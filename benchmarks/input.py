@@ -47,7 +47,7 @@ def measure(
 
   Args:
     folder: of class folders of JPEGs; '': of photographs that are created.
-    torch: a Python interpreter with torchvision.
+    torch: a Python interpreter with torchvision; '': our side alone.
     batches: of 128 images, per repetition.
     listed: length of the file list for the memory measurement.
 
@@ -75,9 +75,11 @@ def measure(
   }
   results = []
   for _ in timing.rounds(rounds):
-    args = (folder, config.data.image_size, BATCH, batches)
-    theirs = timing.run_peer(torch, 'torchvision_input.py', *args)
-    versions = theirs.pop('versions')
+    theirs: dict = {}
+    if torch:
+      args = (folder, config.data.image_size, BATCH, batches)
+      theirs = timing.run_peer(torch, 'torchvision_input.py', *args)
+    versions = theirs.pop('versions', {})
     rates = {f'torchvision_{dtype}': rate for dtype, rate in theirs.items()}
     for name, make in sides.items():
       rates[name] = _images_per_sec(make, batches)

@@ -33,7 +33,10 @@ _CONFIG = config_flags.DEFINE_config_file(
 )
 _WHAT = flags.DEFINE_enum('what', 'input', _PARTS, 'The part to measure.')
 _TORCH = flags.DEFINE_string(
-  'torch', '.venv-torch/bin/python', 'Python with torch, torchvision and timm.'
+  'torch',
+  '.venv-torch/bin/python',
+  "Python with torch, torchvision and timm; for --what=step and input, '' "
+  'measures our side alone.',
 )
 _TOPOLOGY = flags.DEFINE_string(
   'topology', 'v5e:2x4', 'For --what=compile: chip kind and slice shape.'
@@ -62,8 +65,22 @@ _NETWORK = flags.DEFINE_string(
   "For --what=step: timm's name of the network to compare with, or "
   'FILE.py:FUNCTION that creates one; default: the name in the config.',
 )
-_TORCH_COMPILE = flags.DEFINE_bool(
-  'torch_compile', False, 'For --what=step: use torch.compile in PyTorch.'
+_TORCH_COMPILE = flags.DEFINE_enum(
+  'torch_compile',
+  'off',
+  ['off', 'default', 'max-autotune'],
+  "For --what=step: mode of PyTorch's torch.compile.",
+)
+_PASSES = flags.DEFINE_multi_enum(
+  'passes',
+  ['train', 'inference'],
+  ['train', 'inference'],
+  'For --what=step: what to measure; may be repeated.',
+)
+_TRAINED = flags.DEFINE_list(
+  'trained',
+  [],
+  "For --what=fine_tune: sets of layers, as 'head' or 'all'; default: each.",
 )
 _MINDSPORE = flags.DEFINE_string(
   'mindspore',
@@ -94,7 +111,7 @@ def _measure(what: str, config, rounds: int) -> dict | list[dict]:
     case 'bad_images':
       return measure(config, rounds, _BATCHES.value)
     case 'step':
-      return measure(config, rounds, **_peer(config))
+      return measure(config, rounds, passes=_PASSES.value, **_peer(config))
     case 'compile':
       return measure(config, _TOPOLOGY.value)
     case 'loop' | 'checkpoint':
@@ -104,12 +121,14 @@ def _measure(what: str, config, rounds: int) -> dict | list[dict]:
       args = [f'--config={config_flags.get_config_filename(FLAGS["config"])}']
       args += [f'--config.{key}={value}' for key, value in overrides.items()]
       return measure(args, rounds)
-    case 'evaluation' | 'fine_tune':
+    case 'evaluation':
       return measure(config, rounds)
+    case 'fine_tune':
+      return measure(config, rounds, _TRAINED.value)
     case 'export':
       if faults := _mindspore_faults():
         raise UserError(*faults)
-      return measure(config, rounds, _torch(), _MINDSPORE.value)
+      return measure(config, rounds, _torch(False), _MINDSPORE.value)
 
 
 def _peer(config) -> dict:
@@ -123,7 +142,7 @@ def _peer(config) -> dict:
   faults = _mindspore_faults('mindcv')
   if config.precision != 'float32':
     faults.append('--mindspore supports only --config.precision=float32')
-  if _NETWORK.value or _TORCH_COMPILE.value:
+  if _NETWORK.value or _TORCH_COMPILE.value != 'off':
     faults.append('--network and --torch_compile apply only to PyTorch')
   if faults:
     raise UserError(*faults)
@@ -138,7 +157,9 @@ def _mindspore_faults(*others: str) -> list[str]:
   return [f'--mindspore={python} {fault}'] if fault else []
 
 
-def _torch() -> str:
+def _torch(or_none: bool = True) -> str:
+  if or_none and not _TORCH.value:
+    return ''
   if not os.access(_TORCH.value, os.X_OK):
     raise UserError(
       f'--torch={_TORCH.value} is not an executable Python interpreter; '

@@ -1,5 +1,6 @@
 """Compares training and inference steps with another framework's network."""
 
+from collections.abc import Sequence
 import contextlib
 import json
 import logging
@@ -30,8 +31,9 @@ def measure(
   rounds: int,
   python: str,
   network: str = '',
-  torch_compile: bool = False,
+  torch_compile: str = 'off',
   mindcv: bool = False,
+  passes: Sequence[str] = ('train', 'inference'),
 ) -> list[dict]:
   """Alternates both sides, each on a batch that is already on the device.
 
@@ -42,18 +44,23 @@ def measure(
   sides use the config's batch size and precision.
 
   Args:
-    python: an interpreter with torch and timm, or with mindspore and mindcv.
+    python: an interpreter with torch and timm, or with mindspore and mindcv;
+      '': our side alone.
     network: timm's name of the peer, or FILE.py:FUNCTION; '' is our name.
-    torch_compile: whether the peer runs under torch.compile.
+    torch_compile: mode of the peer's torch.compile; 'off': it runs eagerly.
     mindcv: whether the peer is MindCV's network of our name, not PyTorch's.
+    passes: which of 'train' and 'inference' to measure.
 
   Returns:
-    A row for training and one for inference, with the settings and medians of
-    'images_per_sec', 'their_images_per_sec' and 'times_theirs', our speed
-    relative to theirs.
+    A row for each pass, with the settings and medians of 'images_per_sec',
+    'their_images_per_sec' and 'times_theirs', our speed relative to theirs.
+    'compile_seconds' is how much longer than two other steps the first two
+    took, 'their_compile_seconds' the same of the peer. '' where none takes
+    part.
   """
-  # Both sides share a GPU; by default JAX preallocates three quarters of it.
-  os.environ.setdefault('XLA_PYTHON_CLIENT_MEM_FRACTION', '.45')
+  if python:
+    # Both share a GPU; by default JAX preallocates three quarters of it.
+    os.environ.setdefault('XLA_PYTHON_CLIENT_MEM_FRACTION', '.45')
   config.ema_decay, config.gradient_accumulation = 0.0, 1
   off = dict.fromkeys(_OFF, 0)
   off |= dict.fromkeys(('policy', 'color_distortion'), '')
@@ -68,15 +75,22 @@ def measure(
     script, env = 'mindcv_step.py', mindir.environment(python)
   else:
     script, env = 'timm_step.py', None
-    args += [config.precision, int(torch_compile)]
-  with _peer(env, python, script, *args) as (versions, their_seconds):
+    args += [config.precision, torch_compile]
+  if python:
+    peer = _peer(env, python, script, *args)
+  else:
+    peer = contextlib.nullcontext(({}, None))
+  with peer as (versions, their_seconds):
     log.info('compiling; a full network may take minutes')
+    functions = step_functions(config, classes)
     return [
       {
         'what': what,
-        **_compare(what, ours, their_seconds, rounds, config.batch_size),
+        **_compare(
+          what, functions[what], their_seconds, rounds, config.batch_size
+        ),
         'network': config.model.name,
-        'theirs': os.path.basename(network),
+        'theirs': os.path.basename(network) if python else '',
         'torch_compile': torch_compile,
         'precision': config.precision,
         'image_size': config.data.image_size,
@@ -88,7 +102,7 @@ def measure(
           **versions,
         },
       }
-      for what, ours in step_functions(config, classes).items()
+      for what in passes
     ]
 
 
@@ -128,21 +142,36 @@ def step_functions(config, classes: int) -> dict:
 
 
 def _compare(what, ours, their_seconds, rounds: int, batch_size: int) -> dict:
-  sides = lambda steps: {
-    'ours': lambda: timing.seconds(ours, steps) / steps,
-    'theirs': lambda: their_seconds(what, steps) / steps,
+  both = {
+    'ours': lambda steps: timing.seconds(ours, steps) / steps,
+    'theirs': lambda steps: their_seconds(what, steps) / steps,
   }
-  for side in sides(2).values():
-    side()  # warm-up: compiles, or selects convolution algorithms
-  slower = max(side() for side in sides(1).values())
-  steps = max(1, round(_SECONDS / slower))
+  if not their_seconds:
+    del both['theirs']
+  # The first steps compile, or select convolution algorithms.
+  first = {name: side(2) for name, side in both.items()}
+  second = {name: side(1) for name, side in both.items()}
+  steps = max(1, round(_SECONDS / max(second.values())))
   log.info('%s: %d steps a round', what, steps)
-  seconds = timing.alternate(sides(steps), rounds)
-  speed = lambda side: round(batch_size / float(np.median(seconds[side])), 2)
+  seconds = timing.alternate(
+    {name: lambda side=side: side(steps) for name, side in both.items()}, rounds
+  )
+  speed = {
+    name: round(batch_size / float(np.median(x)), 2)
+    for name, x in seconds.items()
+  }
+  times = their_seconds and timing.median(
+    seconds['theirs'] / seconds['ours'], 3
+  )
+  extra = {
+    name: max(0.0, round(2 * (first[name] - second[name]), 1)) for name in both
+  }
   return {
-    'times_theirs': timing.median(seconds['theirs'] / seconds['ours'], 3),
-    'images_per_sec': speed('ours'),
-    'their_images_per_sec': speed('theirs'),
+    'times_theirs': times or '',
+    'images_per_sec': speed['ours'],
+    'their_images_per_sec': speed.get('theirs', ''),
+    'compile_seconds': extra['ours'],
+    'their_compile_seconds': extra.get('theirs', ''),
   }
 
 

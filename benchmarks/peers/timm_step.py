@@ -1,9 +1,10 @@
 """Peer of `benchmarks.run --what=step`: a network in PyTorch.
 
-python timm_step.py NETWORK BATCH SIZE CLASSES AUX PRECISION COMPILED
+python timm_step.py NETWORK BATCH SIZE CLASSES AUX PRECISION COMPILE
 
 NETWORK is a timm model name, or FILE.py:FUNCTION, a function that creates a
-network. Runs in an environment with torch and timm, on a GPU if there is one.
+network; COMPILE a mode of torch.compile, or off. Runs in an environment with
+torch and timm, on a GPU if there is one.
 Prints the versions as a line of JSON; then reads lines `train STEPS` or
 `inference STEPS`, and prints the seconds that these steps took.
 
@@ -31,7 +32,7 @@ def _create(network: str, classes: int, aux: bool):
   return timm.create_model(network, num_classes=classes, **kwargs)
 
 
-def _steps(network, batch, size, classes, aux, precision, compiled):
+def _steps(network, batch, size, classes, aux, precision, mode):
   """Returns {'train', 'inference'}: functions that run one step on a batch."""
   import torch
 
@@ -48,8 +49,8 @@ def _steps(network, batch, size, classes, aux, precision, compiled):
   optimizer = torch.optim.RMSprop(
     network.parameters(), lr=1e-4, alpha=0.9, momentum=0.9, foreach=True
   )
-  if compiled:
-    network = torch.compile(network)
+  if mode != 'off':
+    network = torch.compile(network, mode=mode)
   tf32 = precision == 'tensorfloat32'
   torch.backends.cudnn.allow_tf32 = tf32
   torch.backends.cuda.matmul.allow_tf32 = tf32
@@ -84,10 +85,10 @@ def _steps(network, batch, size, classes, aux, precision, compiled):
   return {'train': train, 'inference': inference}
 
 
-def main(network, batch, size, classes, aux, precision, compiled):
+def main(network, batch, size, classes, aux, precision, mode):
   """Answers requests until the end of stdin."""
   numbers = map(int, (batch, size, classes, aux))
-  steps = _steps(network, *numbers, precision, int(compiled))
+  steps = _steps(network, *numbers, precision, mode)
   torch = sys.modules['torch']
   versions = {
     name: sys.modules[name].__version__

@@ -24,3 +24,17 @@ def test_frozen_layers_take_less_time_and_memory():
   assert all(row['times_forward'] > 0 for row in rows)
   memory = [row['memory_gb'] for row in rows]
   assert memory == sorted(memory)
+
+
+@pytest.mark.slow
+def test_one_set_of_layers():
+  done = benchmark('--what=fine_tune', *TINIEST, '--rounds=1', '--trained=head')
+  assert done.returncode == 0, done.stderr
+  (row,) = json.loads(done.stdout.splitlines()[-1])['rows']
+  assert row['trained'] == 'head' and row['compile_seconds'] > 0
+
+
+def test_unknown_sets_of_layers_are_an_error():
+  done = benchmark('--what=fine_tune', *TINIEST, '--trained=head,tail')
+  assert done.returncode == 2
+  assert '--trained=tail: expected some of' in done.stderr

@@ -16,7 +16,7 @@ from tests.support.benchmarks import rows
     (
       '--torch',
       ('--network=file.py:make',),
-      'timm_step.py file.py:make 16 9 1000 1 float32 0',
+      'timm_step.py file.py:make 16 9 1000 1 float32 off',
     ),
     ('--mindspore', (), 'mindcv_step.py tiny 16 9 1000 1'),
   ],
@@ -59,3 +59,21 @@ def test_steps_alternate_with_a_peer(tmp_path, python_flag, flags, expected):
   assert requests[1:] == ['train'] * 3 + ['inference'] * 3
   lines = rows(tmp_path / 'ledger.csv')
   assert [line['what'] for line in lines] == ['train', 'inference']
+
+
+@pytest.mark.slow
+def test_our_side_alone():
+  done = benchmark(
+    '--what=step',
+    *TINIEST,
+    '--config.batch_size=16',
+    '--torch=',
+    '--passes=inference',
+    '--rounds=1',
+  )
+  assert done.returncode == 0, done.stderr
+  (row,) = json.loads(done.stdout.splitlines()[-1])['rows']
+  assert row['what'] == 'inference'
+  assert row['images_per_sec'] > 0 and row['compile_seconds'] > 0
+  theirs = ('times_theirs', 'their_images_per_sec', 'their_compile_seconds')
+  assert [row[key] for key in theirs] == ['', '', '']

@@ -45,7 +45,7 @@ def defined_flags(path) -> dict[str, list | type | None]:
     if not function.startswith(('DEFINE_', 'define_path')):
       continue
     kind = kinds.get(function)
-    if function == 'DEFINE_enum' and isinstance(node.args[2], ast.List):
+    if function.endswith('enum') and isinstance(node.args[2], ast.List):
       kind = ast.literal_eval(node.args[2])
     found[ast.literal_eval(node.args[0])] = kind
   return found

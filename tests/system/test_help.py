@@ -14,6 +14,7 @@ TOOLS = sorted(
 PROGRAMS = [
   ('main.py',),
   *(('-m', f'inception_jax.tools.{name}') for name in TOOLS),
+  ('-m', 'benchmarks.gpu'),
   ('-m', 'benchmarks.run'),
 ]
 
