@@ -59,14 +59,21 @@ class Row:
   env: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
-def _step(name: str, recipe: str, what: str, *args: str, **kwargs: Any) -> Row:
+def _step(
+  name: str,
+  recipe: str,
+  what: str,
+  *args: str,
+  batch: int = 256,
+  **kwargs: Any,
+) -> Row:
   return Row(
     name,
     (
       '--what=step',
       f'--passes={what}',
       f'--config=configs/{recipe}.py',
-      '--config.batch_size=256',
+      f'--config.batch_size={batch}',
       '--config.precision=bfloat16',
       '--rounds=3',
       *args,
@@ -97,19 +104,14 @@ def _against_torch(
 
 
 def _cifar(what: str, seconds: int) -> Row:
-  return Row(
+  return _step(
     f'{what}-cifar',
-    (
-      '--what=step',
-      f'--passes={what}',
-      '--config=configs/cifar100_inception_v3.py',
-      '--config.model.num_classes=100',
-      '--config.batch_size=128',
-      '--config.precision=bfloat16',
-      '--rounds=3',
-      f'--network={CIFAR}',
-      '--torch_compile=default',
-    ),
+    'cifar100_inception_v3',
+    what,
+    '--config.model.num_classes=100',
+    f'--network={CIFAR}',
+    '--torch_compile=default',
+    batch=128,
     against="weiaicunzai's, torch.compile default",
     target=1.1,
     seconds=seconds,
@@ -188,7 +190,7 @@ ROWS = (
   _ours('deterministic', '--config.deterministic=True'),
   _ours('float16', '--config.precision=float16'),
   _ours('tensorfloat32', '--config.precision=tensorfloat32'),
-  _ours('batch-512', '--config.batch_size=512'),
+  _ours('batch-512', batch=512),
   _ours('batch-norm-32', '--config.batch_norm=32 images'),
   _lever('command-buffers-off', '--xla_gpu_enable_command_buffer='),
   _lever(

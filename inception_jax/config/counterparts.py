@@ -210,8 +210,14 @@ ABSENT = {
   'BatchNorm cancels a bias before it': 'has_bias',
   'evaluation counts every image': 'drop_remainder',
   'folders are listed at every start': 'cache_dataset',
+  'not implemented: no recipe of the family needs it': (
+    'cutmix_prob re_max_attempts vflip'
+  ),
   'nothing is downloaded': 'dataset_download',
   'one process writes, always': 'is_save_on_master',
+  's3:// is read and written directly': (
+    'checkpoint_url ckpt_url enable_modelarts multi_data_url'
+  ),
   'the compiler chooses the layout': 'nhwc',
   'there is one input pipeline, on the host': 'dali dali_cpu',
   'training is always shuffled, evaluation never': 'shuffle',
