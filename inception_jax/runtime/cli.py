@@ -18,6 +18,7 @@ from inception_jax.buckets import urls
 from inception_jax.config.serialization import json_line
 from inception_jax.errors import RunError
 from inception_jax.errors import UserError
+from inception_jax.errors import one_line
 from inception_jax.errors import printable
 from inception_jax.runtime import arguments
 from inception_jax.runtime import disk
@@ -30,6 +31,10 @@ from inception_jax.runtime.process import open_standard_streams
 COMPILATION_CACHE = '~/.cache/inception_jax'
 # In XLA's messages: of any device, and of a failed malloc on a CPU.
 _OUT_OF_MEMORY = re.compile('RESOURCE_EXHAUSTED|[Oo]ut of memory|YNNPACK')
+_LESS_MEMORY = (
+  'less is needed with a smaller --config.batch_size, with '
+  '--config.gradient_accumulation=2 or with --config.remat=True'
+)
 # Of the package, of the benchmarks and of the running tool.
 _PACKAGES = ('inception_jax', 'benchmarks', '__main__')
 _LOGGERS = [logging.getLogger(name) for name in _PACKAGES]
@@ -138,9 +143,10 @@ def run(
     except Exception as error:
       if fault := disk.disk_fault(error):
         exit_now(1, fault)
+      if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error)):
+        reason = one_line(error).rstrip('.')
+        exit_now(1, f'{reason}: {_LESS_MEMORY}')
       traceback.print_exc()
-      if _OUT_OF_MEMORY.search(str(error)):
-        exit_now(1, 'out of memory; a smaller --config.batch_size needs less')
       exit_now(1)
 
   app.run(main, flags_parser=arguments.parse)

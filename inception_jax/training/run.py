@@ -208,6 +208,14 @@ def write_description(run: Run, start: int) -> None:
     config.batch_size,
     plan.total / plan.steps_per_epoch,
   )
+  classes, outputs = len(run.split.class_names), run.trainer.model.num_classes
+  if outputs > classes:
+    log.warning(
+      'the network has %d outputs and the data %d classes: '
+      '--config.model.num_classes=0 gives it as many',
+      outputs,
+      classes,
+    )
   size, data = sharding.host_rows(config.batch_size), config.data
   image = data.image_size**2 * data.channels
   log.info(

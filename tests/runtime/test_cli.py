@@ -115,3 +115,20 @@ cli.run(lambda: tf.io.write_file('/dev/full', b'x' * 100_000))
   assert done.returncode == 1
   line = done.stderr.splitlines()[-1]  # others may be TensorFlow's
   assert line == f'error: /dev/full; {os.strerror(errno.ENOSPC)}'
+
+
+@pytest.mark.parametrize('numpy', ['jax.numpy', 'numpy'])
+def test_too_little_memory_is_one_line(numpy):
+  program = f"""
+from inception_jax.runtime import cli
+import {numpy} as np
+cli.run(lambda: {{'sum': np.ones(2**48).sum()}})
+"""
+  done = commands.run(program=('-c', program))
+  assert done.returncode == 1
+  (line,) = done.stderr.splitlines()
+  assert line.startswith('error: ')
+  assert line.endswith(
+    ': less is needed with a smaller --config.batch_size, with '
+    '--config.gradient_accumulation=2 or with --config.remat=True'
+  )

@@ -62,3 +62,16 @@ def test_the_step_has_the_weights_of_the_training_images(one_device, tmp_path):
     config.data.class_weights = value
     run = run_lib.prepare(config, str(tmp_path / 'run'), one_device)
     assert (weights in run.trainer.lower().as_text()) == bool(value)
+
+
+@pytest.mark.parametrize('outputs', [0, 12])
+def test_outputs_without_a_class_are_told(
+  one_device, tmp_path, caplog, outputs
+):
+  config = short_config()
+  config.model.num_classes = outputs
+  run = run_lib.prepare(config, str(tmp_path), one_device)
+  with caplog.at_level('INFO', 'inception_jax'):
+    run_lib.write_description(run, 0)
+  told = 'the network has 12 outputs and the data 10 classes: '
+  assert (told in caplog.text) == bool(outputs)
