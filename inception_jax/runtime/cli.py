@@ -32,8 +32,8 @@ COMPILATION_CACHE = '~/.cache/inception_jax'
 # In XLA's messages: of any device, and of a failed malloc on a CPU.
 _OUT_OF_MEMORY = re.compile('RESOURCE_EXHAUSTED|[Oo]ut of memory|YNNPACK')
 _LESS_MEMORY = (
-  'less is needed with a smaller --config.batch_size, with '
-  '--config.gradient_accumulation=2 or with --config.remat=True'
+  'less is needed with a smaller --config.batch_size; in training, also with '
+  '--config.gradient_accumulation=2 or --config.remat=True'
 )
 # Of the package, of the benchmarks and of the running tool.
 _PACKAGES = ('inception_jax', 'benchmarks', '__main__')

@@ -129,6 +129,6 @@ cli.run(lambda: {{'sum': np.ones(2**48).sum()}})
   (line,) = done.stderr.splitlines()
   assert line.startswith('error: ')
   assert line.endswith(
-    ': less is needed with a smaller --config.batch_size, with '
-    '--config.gradient_accumulation=2 or with --config.remat=True'
+    ': less is needed with a smaller --config.batch_size; in training, also '
+    'with --config.gradient_accumulation=2 or --config.remat=True'
   )
