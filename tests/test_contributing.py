@@ -248,6 +248,7 @@ def scores_of(result):
   return {k: x for k, x in result.items() if k != 'images_per_sec'}
 
 
+@pytest.mark.slow
 def test_how_to_add_a_network(monkeypatch, tmp_path, one_device):
   config = few_steps(default.get_config())
   config.model.name = 'added'
@@ -285,6 +286,7 @@ def load_stripes(config, split):
   )
 
 
+@pytest.mark.slow
 def test_how_to_add_a_data_source(monkeypatch, tmp_path, one_device):
   config = few_steps(tiniest_config())
   config.data.source = 'stripes'
@@ -326,6 +328,7 @@ def lighting(key, image, data):
   return jnp.clip(image + 255 * EIGENVECTORS @ amounts, 0, 255)
 
 
+@pytest.mark.slow
 def test_how_to_add_an_augmentation(monkeypatch, tmp_path, one_device):
   config = few_steps(tiniest_config())
   config.data.update(flip=True, pad=0, color_jitter=(0.0, 0.0, 0.0, 0.0))
@@ -374,6 +377,7 @@ def yogi(options, rate, **decay):
   return optimizer._add_decay(optax.yogi(rate), options, rate, **decay)
 
 
+@pytest.mark.slow
 def test_how_to_add_an_optimizer(monkeypatch, tmp_path, one_device):
   config = few_steps(tiniest_config())
   config.optimizer.name = 'yogi'

@@ -140,6 +140,7 @@ def test_a_folder_says_what_it_is_for(path):
   assert len(tree.body) == 1 or path in public
 
 
+@pytest.mark.slow
 def test_importing_touches_no_device_and_takes_no_seconds():
   modules = [
     '.'.join(path.relative_to(ROOT).with_suffix('').parts)

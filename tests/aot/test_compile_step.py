@@ -48,6 +48,7 @@ def test_all_reduces_carry_gradients_statistics_and_metrics(collectives):
     assert 1 < total['all-reduce']['bytes'] / (4 * parameters) < 1.05
 
 
+@pytest.mark.slow
 def test_flops_are_those_of_the_convolutions(tiny, monkeypatch):
   model = factory.build(tiny, 1000)
   images = jax.numpy.zeros((1, 16, 16, 3))

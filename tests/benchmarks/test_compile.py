@@ -10,6 +10,7 @@ from inception_jax.errors import UserError
 from tests.support.benchmarks import benchmark
 
 
+@pytest.mark.slow
 def test_unsupported_config_is_an_error():
   done = benchmark(
     '--what=compile',
@@ -29,6 +30,7 @@ def test_unsupported_config_is_an_error():
     assert fault in done.stderr
 
 
+@pytest.mark.slow
 def test_step_that_does_not_fit_is_an_error(tiny, monkeypatch):
   def out_of_memory(*args):
     raise compile_step.OutOfMemory('Used 20.52G of 15.75G hbm')
@@ -40,6 +42,7 @@ def test_step_that_does_not_fit_is_an_error(tiny, monkeypatch):
     compile.measure(tiny, 'v5e:2x4')
 
 
+@pytest.mark.slow
 def test_both_sides_are_compiled_and_compared(tiny, monkeypatch):
   monkeypatch.setattr(chips, 'libtpu_faults', lambda: [])
   monkeypatch.setattr(chips, 'topology_devices', lambda topology: jax.devices())

@@ -206,6 +206,7 @@ def test_names_of_rows_are_unique_and_what_they_need_precedes_them():
     assert {*needs} <= {*names[:i]}
 
 
+@pytest.mark.slow
 def test_the_pinned_jaxlib_knows_the_flags_of_xla():
   given = ' '.join(row.xla for row in ROWS)
   program = 'import jax; print(jax.jit(lambda x: x + 1)(1))'

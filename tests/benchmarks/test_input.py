@@ -19,6 +19,7 @@ def torchvision_stub(tmp_path):
   return path
 
 
+@pytest.mark.slow
 def test_ratios_memory_and_ledger(tmp_path, torchvision_stub):
   photos = tmp_path / 'photos'
   input.write_photos(str(photos), 12)

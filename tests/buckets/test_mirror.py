@@ -221,6 +221,7 @@ def test_what_the_bucket_deletes_is_deleted_in_copies(url):
   assert Bucket(url).names('checkpoints/') == sorted(names(16))
 
 
+@pytest.mark.slow
 def test_commands_that_change_a_run_lock_it(url):
   with runs.training(url) as path:
     save(path, 8)

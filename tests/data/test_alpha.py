@@ -148,6 +148,7 @@ def expected(encoded, background, python):
 
 
 # Pillow's own, of palettes with alpha.
+@pytest.mark.slow
 @pytest.mark.filterwarnings('ignore:Palette images with Transparency')
 @pytest.mark.parametrize('python', [True, False])
 @pytest.mark.parametrize('kind', KINDS)

@@ -60,6 +60,7 @@ def damaged_config(folder, **data):
   return config
 
 
+@pytest.mark.slow
 def test_evaluation_skips_bad_images_and_lists_them(damaged, tmp_path):
   config = damaged_config(damaged)
   opened = registry.load(config, 'validation')
@@ -107,6 +108,7 @@ def test_training_replaces_bad_images(damaged):
   )
 
 
+@pytest.mark.slow
 def test_a_bad_image_rebuilds_the_reader_once(damaged, monkeypatch):
   built, build = [], reading.dataset
   monkeypatch.setattr(

@@ -32,6 +32,7 @@ def windows(shape, count, boxes=None, **data):
   return next(drawn.as_numpy_iterator())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('shape', parity.SHAPES)
 @pytest.mark.parametrize('crop', ['resized', 'tensorflow'])
 def test_crops_have_the_distribution_of_their_source(crop, shape):
@@ -51,6 +52,7 @@ def test_where_no_attempt_fits_the_center_is_cropped(name):
   assert (drawn == GOLDEN['centers'][name]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('crop', ['resized', 'tensorflow', 'random'])
 def test_windows_are_inside_of_images_of_any_size(crop):
   for shape in ((1, 1), (1, 40), (3, 1), (8, 8)):

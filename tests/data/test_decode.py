@@ -317,6 +317,7 @@ def noisy_jpeg(**options):
   return file.getvalue()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('exif', ['ignore', 'apply'])
 @pytest.mark.parametrize(
   'options', [{}, {'progressive': True}, {'restart_marker_blocks': 8}]

@@ -62,6 +62,7 @@ def evaluated(paths, card):
   return jax.jit(lambda x: transforms.normalize(x, data))(batch['image'])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('card', CARDS, ids=range(len(CARDS)))
 def test_pixels_are_those_of_an_evaluation(paths, card):
   expected = np.asarray(evaluated(paths, card))

@@ -40,6 +40,7 @@ def upright(encoded):
   return ImageOps.exif_transpose(Image.open(io.BytesIO(encoded)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('python', [True, False])
 def test_evaluation_sees_upright_images(data, python):
   read = tf.function(lambda x: decode.eval_image(x, data, python))

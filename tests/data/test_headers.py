@@ -100,6 +100,7 @@ def no_decoder(monkeypatch):
   monkeypatch.setattr(Image, 'open', forbidden)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('reader', READERS)
 def test_refused_before_a_decoder_is_called(reader, data, no_decoder):
   for name, (image, reason) in REFUSED.items():
@@ -108,6 +109,7 @@ def test_refused_before_a_decoder_is_called(reader, data, no_decoder):
     assert reason in str(raised.value), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('reader', READERS)
 def test_refused_in_a_graph(reader, data):
   read = in_graph(reader, data)
@@ -117,6 +119,7 @@ def test_refused_in_a_graph(reader, data):
     assert reason in str(raised.value), name
 
 
+@pytest.mark.slow
 def test_refused_images_are_named(tmp_path):
   folder = tmp_path / 'val' / 'x'
   folder.mkdir(parents=True)
@@ -240,6 +243,7 @@ def mutations(rng):
     yield bytes(image)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('python', [True, False])
 def test_nothing_larger_than_the_limit_is_decoded(data, python):
   data.max_pixels = 40 * 30
@@ -294,6 +298,7 @@ print(gif, png)
 """
 
 
+@pytest.mark.slow
 def test_bombs_take_little_memory(tmp_path):
   done = run(str(tmp_path / 'bomb.png'), program=('-c', MEMORY))
   assert done.returncode == 0, done.stderr

@@ -16,6 +16,7 @@ from tests.support.tfds_sets import take
 from tests.support.tfds_sets import train_batches
 
 
+@pytest.mark.slow
 def test_each_epoch_is_a_new_permutation(shapes_dir):
   config = config_of(shapes_dir)
   seen = numbers_in(train_batches(config), 23)  # 4 epochs of 23
@@ -24,6 +25,7 @@ def test_each_epoch_is_a_new_permutation(shapes_dir):
   assert len({tuple(epoch) for epoch in epochs}) == 4
 
 
+@pytest.mark.slow
 def test_order_depends_on_the_seed(shapes_dir):
   config = config_of(shapes_dir)
   first = numbers_in(train_batches(config), 5)
@@ -32,6 +34,7 @@ def test_order_depends_on_the_seed(shapes_dir):
   assert first != numbers_in(train_batches(config), 5)
 
 
+@pytest.mark.slow
 def test_hosts_read_their_rows_of_the_same_batches(shapes_dir):
   config = config_of(shapes_dir)
   whole = take(train_batches(config), 10)
@@ -52,6 +55,7 @@ def test_resume_of_an_indexed_source_far_into_training():
   np.testing.assert_array_equal(a['image'], b['image'])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('batch_size', [1, 3, 7, 16])
 def test_evaluation_reads_every_image_once(shapes_dir, batch_size):
   config = config_of(shapes_dir)
@@ -68,6 +72,7 @@ def test_evaluation_reads_every_image_once(shapes_dir, batch_size):
   assert sorted(seen) == [(i, i % 3) for i in range(7)]
 
 
+@pytest.mark.slow
 def test_evaluation_hosts_together_read_every_image_once(shapes_dir):
   config = config_of(shapes_dir)
   split = registry.load(config, 'test')
@@ -79,6 +84,7 @@ def test_evaluation_hosts_together_read_every_image_once(shapes_dir):
   assert sorted(seen) == list(range(7))
 
 
+@pytest.mark.slow
 def test_copies_of_an_image_are_consecutive_as_with_timm(shapes_dir):
   """tests/parity/timm_training.py writes timm's order, unshuffled."""
   golden = timm_golden.part('sampler')
@@ -90,6 +96,7 @@ def test_copies_of_an_image_are_consecutive_as_with_timm(shapes_dir):
   assert [ranks[number] for number in seen] == golden['order']
 
 
+@pytest.mark.slow
 def test_with_repeats_each_image_occurs_once_in_so_many_epochs(shapes_dir):
   config = config_of(shapes_dir)
   config.data.repeats = 3
@@ -106,6 +113,7 @@ def test_copies_of_an_image_have_crops_of_their_own():
     assert len({image.tobytes() for image in images}) > 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('step', [1, 5, 40])
 def test_resume_and_hosts_with_repeats(shapes_dir, step):
   config = config_of(shapes_dir)

@@ -158,6 +158,7 @@ def read(encoded, data):
   return decode.train_crop(tf.constant(encoded), None, data).numpy()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('kind', EXACT)
 def test_pixels_are_those_that_were_stored(kind, data):
   encoded, expected = EXACT[kind]
@@ -196,6 +197,7 @@ def test_transparent_pixels_lie_over_the_background(kind, data):
   np.testing.assert_array_equal(read(encoded, data), expected)
 
 
+@pytest.mark.slow
 def test_they_are_read_from_folders_and_bad_ones_are_named(
   tmp_path, data, monkeypatch
 ):

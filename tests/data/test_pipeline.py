@@ -22,11 +22,13 @@ from tests.support.tfds_sets import train_batches
 _TIMEOUT = 120  # seconds; without `closing`, the process never ends
 
 
+@pytest.mark.slow
 def test_labels_stay_with_their_images(shapes_dir):
   for batch in take(train_batches(config_of(shapes_dir)), 8):
     assert [n % 3 for n in numbers(batch)] == batch['label'].tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('start', [1, 5, 6, 13])
 def test_resume_at_any_step_is_bitwise(shapes_dir, start):
   config = config_of(shapes_dir)
@@ -38,6 +40,7 @@ def test_resume_at_any_step_is_bitwise(shapes_dir, start):
     np.testing.assert_array_equal(a['label'], b['label'])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('encoding', ['png', 'jpeg'])
 def test_grey_images_become_rgb(tmp_path, encoding):
   tfds_sets.write(tmp_path, encoding=encoding, channels=1)

@@ -31,6 +31,7 @@ def test_all_cores_or_as_many_threads_as_workers(monkeypatch):
   )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('protocol', ['single', '12_crops', '144_crops'])
 def test_pixels_are_those_of_the_canvases(pictures, protocol):
   config = config_of(pictures)
@@ -42,6 +43,7 @@ def test_pixels_are_those_of_the_canvases(pictures, protocol):
   assert views.pixels(protocol, config.data.image_size) == pixels
 
 
+@pytest.mark.slow
 def test_no_more_is_read_ahead_than_the_log_says(pictures):
   config = config_of(pictures)
   config.data.workers, size, count = 1, 8, 0
@@ -103,6 +105,7 @@ def test_no_more_threads_read_than_there_are_workers(pictures, workers):
   assert len(batches) == 8 and 1 <= len(seen) <= workers
 
 
+@pytest.mark.slow
 def test_images_do_not_depend_on_it(pictures):
   config = config_of(pictures)
   split = registry.load(config, 'val')

@@ -187,6 +187,7 @@ def test_others_wait_until_process_0_has_saved(network, ended, error):
   assert ended(0) == []
 
 
+@pytest.mark.slow
 def test_processes_meet_however_late_one_comes(network, fast):
   order, late = [], threading.Event()
 

@@ -173,6 +173,7 @@ def test_refused_addresses_are_reported():
   )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('missing', [True, False])
 def test_strangers_do_not_delay_the_others(missing):
   """One sends a byte now and then, others nothing."""
@@ -278,6 +279,7 @@ except UserError as error:
 """
 
 
+@pytest.mark.slow
 def test_workdir_that_is_not_shared_is_reported(tmp_path):
   """The same path, which is a different folder in each process."""
   address = f'localhost:{free_port()}'

@@ -107,6 +107,7 @@ def check_lost(process, lost):
   assert f'error: lost process {lost} ' in error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('number', [signal.SIGKILL, signal.SIGSTOP])
 def test_lost_coordinator_ends_the_others_with_75(start, number):
   first, second = processes = start('busy')
@@ -118,6 +119,7 @@ def test_lost_coordinator_ends_the_others_with_75(start, number):
     check_lost(first, 0)
 
 
+@pytest.mark.slow
 def test_processes_at_their_end_wait_for_no_frozen_one(start):
   first, second = processes = start('done')
   second.send_signal(signal.SIGSTOP)

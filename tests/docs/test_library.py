@@ -60,6 +60,7 @@ def folder(small, tmp_path_factory):
   return root
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('code', BLOCKS, ids=range(len(BLOCKS)))
 def test_block_runs_as_it_stands(code, folder, monkeypatch):
   monkeypatch.chdir(folder)

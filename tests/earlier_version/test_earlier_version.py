@@ -97,6 +97,7 @@ def test_an_evaluation_repeats_its_scores(one_device, step):
     assert result[key] == scores[key]
 
 
+@pytest.mark.slow
 def test_a_run_resumes_to_the_same_end(tmp_path, one_device):
   workdir = tmp_path / 'run'
   shutil.copytree(RUN, workdir)

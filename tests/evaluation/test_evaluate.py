@@ -123,6 +123,7 @@ def test_networks_of_different_classes_are_not_averaged(
   assert len(error.value.faults) == 2
 
 
+@pytest.mark.slow
 def test_classes_are_matched_by_name(pictures, evaluate_run, tmp_path):
   config = config_of(pictures)
   config.model.num_classes = 6

@@ -37,6 +37,7 @@ def mean_probabilities(config, model, variables, split):
   return np.stack(means), np.array(labels)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('protocol', views_lib.PROTOCOLS)
 def test_protocols_average_the_probabilities_of_the_views(
   pictures, one_device, protocol
@@ -56,6 +57,7 @@ def test_protocols_average_the_probabilities_of_the_views(
   assert len(set(means.argmax(1))) > 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('protocol', ['single', '12_crops'])
 def test_scores_do_not_depend_on_batch_size_and_device_count(
   pictures, one_device, eight_devices, protocol
@@ -80,6 +82,7 @@ def test_scores_do_not_depend_on_batch_size_and_device_count(
     assert result == {**first, 'loss': pytest.approx(first['loss'], abs=1e-5)}
 
 
+@pytest.mark.slow
 def test_throughput_devices_and_precision_are_logged(
   pictures, eight_devices, one_device, caplog
 ):
@@ -99,6 +102,7 @@ def test_throughput_devices_and_precision_are_logged(
     assert line in caplog.text
 
 
+@pytest.mark.slow
 def test_graph_of_the_images_is_kept(pictures, one_device, monkeypatch):
   made = []
   make = reading.dataset

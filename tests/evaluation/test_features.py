@@ -39,6 +39,7 @@ def by_hand(pictured, end_point, mirrored=False):
   return np.asarray(forward(model, variables, inputs)[end_point])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('batch_size, devices', [(7, 1), (8, 8), (100, 8)])
 def test_every_image_has_its_pooled_features(
   pictured, one_device, eight_devices, batch_size, devices
@@ -67,6 +68,7 @@ def test_stages_and_views_are_averaged(pictured, one_device):
   np.testing.assert_allclose(found.values, expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_bad_images_have_no_row(pictured, pictures, tmp_path, one_device):
   config, _, model, variables = pictured
   for i in range(5):

@@ -34,6 +34,7 @@ def follow_run(config, workdir, mesh, patience=1.0):
   return follow.follow(config, str(workdir), mesh, patience)
 
 
+@pytest.mark.slow
 def test_each_checkpoint_is_evaluated_once_while_training_runs(
   config, one_device, tmp_path
 ):
@@ -59,6 +60,7 @@ def test_each_checkpoint_is_evaluated_once_while_training_runs(
   assert metrics(tmp_path) == before
 
 
+@pytest.mark.slow
 def test_damaged_lines_of_metrics_are_preserved(
   config, one_device, tmp_path, caplog
 ):
@@ -100,6 +102,7 @@ def test_waits_while_training_runs_else_until_patience_ends(
   assert errors
 
 
+@pytest.mark.slow
 def test_ends_with_a_training_that_reached_its_target(
   config, one_device, tmp_path
 ):
@@ -109,6 +112,7 @@ def test_ends_with_a_training_that_reached_its_target(
   assert follow_run(config, tmp_path, one_device)['step'] == 6
 
 
+@pytest.mark.slow
 def test_config_of_another_network_is_refused(config, one_device, tmp_path):
   config.eval_every = '8 steps'
   train(tmp_path, config, one_device)

@@ -12,6 +12,7 @@ from inception_jax.evaluation import labels as labels_lib
 from tests.support.pictures import CLASSES
 
 
+@pytest.mark.slow
 def test_labels_file_by_position_and_by_image_name(run, evaluate_run, tmp_path):
   _, before = evaluate_run(run, tmp_path / 'before')
   best = {row['image']: row['class_1'] for row in before}
@@ -53,6 +54,7 @@ def test_list_of_imagenets_validation_set_follows_its_numbers(tmp_path):
   assert known[:3].tolist() == [False, True, True]
 
 
+@pytest.mark.slow
 def test_only_classes_of_the_classes_file_are_predicted(
   run, evaluate_run, tmp_path
 ):

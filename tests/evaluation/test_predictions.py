@@ -48,6 +48,7 @@ def test_top5_of_each_image_and_accuracy_of_each_class(
   assert result['balanced_accuracy'] != result['top1']
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('file_format', ['tfrecord', 'array_record'])
 def test_records_of_tfds_have_names_and_can_be_read_by_position(
   tmp_path, one_device, file_format

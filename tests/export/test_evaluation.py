@@ -22,6 +22,7 @@ def expected(config, options, one_device):
   return evaluate.evaluate(config, '', one_device, options)
 
 
+@pytest.mark.slow
 def test_artifact_is_evaluated_as_its_network(
   config, options, artifact, expected, format_name, one_device
 ):

@@ -13,6 +13,7 @@ from inception_jax.export import formats
 from inception_jax.export.format import Options
 
 
+@pytest.mark.slow
 def test_weights_are_float16_and_the_interface_float32(
   weights, exported, format_name, tmp_path
 ):

@@ -76,6 +76,7 @@ def test_comparison_notices_another_network(weights, artifact, format_name):
   assert differences[file_format.bounded] > file_format.bound
 
 
+@pytest.mark.slow
 def test_calibration_images_are_compared_too(weights, tmp_path):
   file_format = formats.FORMATS['litert_int8']
   images = np.repeat(comparison.sample_images(16, 3), 3, axis=0)

@@ -1,10 +1,12 @@
 import numpy as np
+import pytest
 
 from inception_jax.export import comparison
 from inception_jax.export import formats
 from inception_jax.export.format import Options
 
 
+@pytest.mark.slow
 def test_int8_ranges_come_from_the_calibration_images(weights, tmp_path):
   from ai_edge_litert import interpreter
 

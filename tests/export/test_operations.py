@@ -257,6 +257,7 @@ def test_onnx_is_one_file_of_standard_operators(weights, tmp_path, card_json):
       formats.load(str(path))
 
 
+@pytest.mark.slow
 def test_litert_declares_no_large_tensors(weights, tmp_path):
   from ai_edge_litert import schema_py_generated as schema
   import flatbuffers

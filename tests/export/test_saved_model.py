@@ -52,6 +52,7 @@ def picture(i, kind, **options):
   return file.getvalue()
 
 
+@pytest.mark.slow
 def test_encoded_images_are_preprocessed(prepared):
   import tensorflow as tf
 

@@ -51,6 +51,7 @@ def test_features_are_those_of_the_pixels(weights, photos, one_device, mode):
   )
 
 
+@pytest.mark.slow
 def test_devices_and_batches_make_no_difference(
   weights, photos, one_device, eight_devices
 ):
@@ -63,6 +64,7 @@ def test_devices_and_batches_make_no_difference(
       np.testing.assert_array_equal(one[name], eight[name])
 
 
+@pytest.mark.slow
 def test_other_networks_have_their_own_preprocessing(
   weights, photos, one_device
 ):
@@ -78,6 +80,7 @@ def test_other_networks_have_their_own_preprocessing(
     np.testing.assert_allclose(rows[name], expected.values, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_bad_images_have_no_row_and_a_name(
   weights, photos, one_device, tmp_path
 ):
@@ -96,6 +99,7 @@ def test_bad_images_have_no_row_and_a_name(
     np.testing.assert_array_equal(others, whole[name][kept])
 
 
+@pytest.mark.slow
 def test_the_first_images_alone(weights, photos, one_device):
   network = networks.of_mode(weights, 'clean')
   _, whole = extract(network, opened(photos), one_device)
@@ -105,6 +109,7 @@ def test_the_first_images_alone(weights, photos, one_device):
   np.testing.assert_array_equal(rows['pooled'], whole['pooled'][:5])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('file_format', ['tfrecord', 'array_record'])
 def test_a_dataset_without_labels(weights, one_device, tmp_path, file_format):
   tfds_sets.write(tmp_path, file_format, unlabelled=['test'])

@@ -15,6 +15,7 @@ from tests.support.commands import ROOT
 MUTATIONS = 40  # of each target's inputs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', targets.TARGETS)
 def test_inputs_stay_within_bounds(name, tmp_path):
   target = targets.TARGETS[name]
@@ -27,6 +28,7 @@ def test_inputs_stay_within_bounds(name, tmp_path):
     assert found == [], content
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', targets.TARGETS)
 def test_seeds_are_accepted(name, tmp_path):
   """Else mutations would only meet the first check of a reader."""

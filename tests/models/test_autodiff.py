@@ -105,6 +105,7 @@ def assert_close(actual, expected, tolerance=1e-4):
   jax.tree.map(close, actual, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('train', [False, True])
 def test_first_derivatives_match_xla(train):
   variables, tangents, images, _ = arrays()

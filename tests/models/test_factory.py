@@ -13,6 +13,7 @@ from tests.support.networks import abstract_variables
 from tests.support.networks import resolved_config
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   'name', ['inception_v3', 'inception_v4', 'inception_resnet_v2']
 )

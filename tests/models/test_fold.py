@@ -24,6 +24,7 @@ def pooled_values(model, variables, images):
   return sum(x.invars[0].aval.size for x in pools)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ('name', 'size', 'model_args', 'count_include_pad', 'int8'),
   [

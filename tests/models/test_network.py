@@ -13,6 +13,7 @@ from tests.support.networks import abstract_variables
 from tests.support.networks import resolved_config
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ('name', 'aux_head', 'num_classes', 'trainable', 'statistics'),
   [
@@ -98,6 +99,7 @@ CIFAR_RESNET = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ('name', 'stem', 'size', 'expected'),
   [

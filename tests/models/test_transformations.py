@@ -64,6 +64,7 @@ def test_it_is_a_part_of_another_linen_module(network):
   assert np.any(moved != variables['batch_stats']['conv_1a']['bn']['mean'])
 
 
+@pytest.mark.slow
 def test_it_is_a_part_of_an_nnx_module(network):
   model, variables, images, logits = network
   bridged = nnx.bridge.ToNNX(model, rngs=nnx.Rngs(0)).lazy_init(images[:1])

@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+import pytest
 
 from inception_jax.report import confusion
 
@@ -18,6 +19,7 @@ def test_few_classes_are_drawn_with_counts_and_outlined_diagonal():
   assert len(re.findall(r'<g id="patch_\d+">', figure.svg)) == 6 + 2
 
 
+@pytest.mark.slow
 def test_of_a_thousand_classes_those_confused_most_have_names():
   size = 1000
   counts = 50 * np.eye(size, dtype=int)

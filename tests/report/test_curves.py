@@ -28,6 +28,7 @@ def test_wide_range_of_losses_has_a_logarithmic_axis():
   assert not any('$' in text for text in texts(loss))
 
 
+@pytest.mark.slow
 def test_axis_of_losses_can_be_chosen():
   for losses, automatic in (([9.0, 0.05], True), ([9.0, 1.0], False)):
     lines = lines_of('train', losses)
@@ -87,6 +88,7 @@ def test_steps_are_whole_numbers():
   assert (ticks, label) == (['1', '2'], 'training step')
 
 
+@pytest.mark.slow
 def test_raw_and_averaged_weights_are_drawn_together():
   lines = lines_of('train', [3.0, 2.0]) + lines_of('eval', [3.0, 2.0])
   averaged = ('evaluation, averaged weights', 'evaluation, raw weights')

@@ -47,6 +47,7 @@ def cells(text):
   return [re.findall('<td[^>]*>([^<]*)</td>', row) for row in rows]
 
 
+@pytest.mark.slow
 def test_page_has_counts_sizes_bad_images_and_duplicates(written):
   sizes = [[30, 20], [640, 480], [10, 10], [50, 500], [31, 20]]
   splits = [

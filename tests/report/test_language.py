@@ -170,6 +170,7 @@ def pages(translate, tmp_path):
     yield path.read_text()
 
 
+@pytest.mark.slow
 def test_chinese_pages_have_the_elements_of_the_english_and_no_english(
   tmp_path, monkeypatch
 ):

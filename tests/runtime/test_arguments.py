@@ -14,6 +14,7 @@ def errors_of(*args) -> list[str]:
   return done.stderr.splitlines()
 
 
+@pytest.mark.slow
 def test_recipe_is_found_by_its_name(tmp_path):
   named, file = (
     errors_of(f'--config={recipe}', '--mode=eval', f'--workdir={tmp_path}')

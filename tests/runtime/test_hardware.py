@@ -35,6 +35,7 @@ def test_training_on_cpus_advises_a_faster_malloc(
 _ZEN_3 = 'vendor_id : AuthenticAMD\nflags : fpu fsrm avx2\n\nvendor_id : other'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ('cpu', 'libc', 'tunables', 'advised'),
   [

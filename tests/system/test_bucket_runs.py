@@ -117,6 +117,7 @@ def test_killed_runs_resume_bitwise_on_any_machine(
   assert state_of(str(copy)) == undisturbed
 
 
+@pytest.mark.slow
 def test_two_trainings_do_not_share_a_run(google, machine):
   url = 'gs://bucket/in-use'
   owner = Lease(Bucket(url))

@@ -141,6 +141,7 @@ runpy.run_module('tests.support.tiny', run_name='__main__')
     assert 'xla_gpu_deterministic_ops: true' in options.read_text()
 
 
+@pytest.mark.slow
 def test_workdir_may_be_relative_to_the_current_folder(tmp_path):
   # As for `make train` in a new clone.
   _, _, *args = tiniest_training('')

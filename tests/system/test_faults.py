@@ -160,6 +160,7 @@ with Watchdog(0.5 / 60).watching() as dog:
   assert errors.splitlines()[-1].startswith('error: no step was finished in')
 
 
+@pytest.mark.slow
 def test_hang_names_the_late_processes(tmp_path):
   heartbeats = tmp_path / 'processes'
   heartbeats.mkdir()
@@ -248,6 +249,7 @@ def recorded(workdir):
 
 # Training calls `requested` once per step, and before each of the 23 batches of
 # an evaluation, which runs twice: for the raw weights and the moving average.
+@pytest.mark.slow
 @pytest.mark.parametrize(('call', 'step'), [(2, 2), (5, 3), (40, 3), (97, 6)])
 def test_preempted_training_resumes_bitwise(
   uninterrupted, tmp_path, one_device, monkeypatch, call, step

@@ -78,6 +78,7 @@ def test_all_images_have_the_same_python():
   assert re.fullmatch(rf'\S+/python:{re.escape(version)}-bookworm', image)
 
 
+@pytest.mark.slow
 @of_each_image
 def test_entry_point_finds_all_it_needs(path, tmp_path):
   """In a folder with the copied files alone, up to an impossible config."""

@@ -76,6 +76,7 @@ def test_failure_is_not_restarted(launch, script, status):
 
 
 # 134 is SIGABRT, 137 SIGKILL.
+@pytest.mark.slow
 @pytest.mark.parametrize('script', sorted(set(SCRIPTS) - {'slurm.sbatch'}))
 def test_preemption_hang_and_signal_are_restarted(launch, script):
   plan = [[75, 75], [70, 70], [134, 75], [75, 137], [0, 0]]

@@ -38,6 +38,7 @@ def assert_printable(text, lines):
   assert all(line.isprintable() for line in text.splitlines())
 
 
+@pytest.mark.slow
 def test_names_are_escaped_wherever_they_are_shown(folder):
   data, workdir = f'{folder}/data', f'{folder}/run'
   changes = {

@@ -166,6 +166,7 @@ def test_latencies_are_of_whole_batches(of_folder):
   assert 6 * ms['mean'] / 1000 <= 1.01 * 23 / result['images_per_sec']
 
 
+@pytest.mark.slow
 def test_compilation_is_not_timed(images, tmp_path):
   # Compiling takes as long as 150 batches of this small network. The last batch
   # is padded, or it would be compiled separately. Three attempts, because other
@@ -183,6 +184,7 @@ def test_compilation_is_not_timed(images, tmp_path):
   assert any(in_batches() < 30 for _ in range(3))  # six, and reading
 
 
+@pytest.mark.slow
 def test_table_equals_that_of_predict(model, images, wanted):
   path = images / 'digit_0' / '00.png'
   done = classify(f'--model={model}', path)
@@ -203,6 +205,7 @@ def header(width, height):
   return b'\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR' + size + b'\x08\x02\0\0\0'
 
 
+@pytest.mark.slow
 def test_unreadable_images_are_reported_and_others_classified(
   model, images, wanted, tmp_path
 ):
@@ -277,6 +280,7 @@ def test_unreadable_images_are_reported_and_others_classified(
   assert result['images'] == result['count'] == 13
 
 
+@pytest.mark.slow
 def test_labels_from_a_list(model, images, wanted, tmp_path):
   shutil.copytree(images, tmp_path / 'an image' / 'val')
   paths = sorted((tmp_path / 'an image').rglob('*.png'))
@@ -308,6 +312,7 @@ def test_labels_from_a_list(model, images, wanted, tmp_path):
   assert result['top5'] == pytest.approx(np.mean(ranks < 5))
 
 
+@pytest.mark.slow
 def test_folders_without_a_class_are_not_counted(model, images, tmp_path):
   shutil.copytree(images / 'digit_1', tmp_path / 'digit_1' / 'deep')
   shutil.copytree(images / 'digit_0', tmp_path / 'kitten')
@@ -406,6 +411,7 @@ def test_models_without_valid_metadata_are_rejected(other, images):
   assert fault.endswith('is not a SavedModel: it has no saved_model.pb')
 
 
+@pytest.mark.slow
 def test_outputs_without_a_name_are_numbered(other, images, wanted):
   path, metadata, values = other
   metadata.write_text(changed(values, classes=DIGITS[:8]))
@@ -415,6 +421,7 @@ def test_outputs_without_a_name_are_numbered(other, images, wanted):
   assert_same(found[str(image)], wanted(image), names)
 
 
+@pytest.mark.slow
 def test_damaged_and_mismatched_models_are_rejected(other, images):
   path, metadata, values = other
   image = images / 'digit_0' / '00.png'

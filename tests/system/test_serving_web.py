@@ -100,6 +100,7 @@ def assert_top_classes(found, probabilities, names):
   assert texts == [f'{100 * value:.1f} %' for value in values]
 
 
+@pytest.mark.slow
 def test_pixels_and_probabilities_equal_python(
   visit, site, photographs, expected
 ):
@@ -120,6 +121,7 @@ def test_pixels_and_probabilities_equal_python(
       assert_same(found, pixels[i], probabilities[i], fraction)
 
 
+@pytest.mark.slow
 def test_results_of_the_previous_network_are_ignored(
   visit, site, photographs, expected
 ):
@@ -141,6 +143,7 @@ def test_results_of_the_previous_network_are_ignored(
   np.testing.assert_allclose(seen, best, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_digits_network(visit, digits):
   page = visit('?model=digits.onnx')
   page.set_input_files('#images', list(digits))
@@ -153,6 +156,7 @@ def test_digits_network(visit, digits):
     np.testing.assert_array_equal(pixels_of(found), pixels)
 
 
+@pytest.mark.slow
 def test_unreadable_images_are_reported_and_others_classified(
   visit, photographs, expected, tmp_path
 ):
@@ -171,6 +175,7 @@ def test_unreadable_images_are_reported_and_others_classified(
   assert_same(second, *(x[0] for x in expected['network']))
 
 
+@pytest.mark.slow
 def test_images_that_ask_much_of_a_decoder_are_refused_before_it(
   visit, tmp_path
 ):
@@ -230,6 +235,7 @@ def test_a_strip_does_not_grow_beyond_the_largest_image(visit):
   assert code == 'tooLarge'
 
 
+@pytest.mark.slow
 def test_first_frames_and_other_containers_are_classified(visit, tmp_path):
   page = visit()
   images = {
@@ -254,6 +260,7 @@ def test_first_frames_and_other_containers_are_classified(visit, tmp_path):
   wait(page, f'Images classified: {len(images)}. Failed: 0.')
 
 
+@pytest.mark.slow
 def test_dropping_images_and_a_network(visit, site, photographs, expected):
   page = visit()
   page.set_input_files('#images', photographs[2])
@@ -280,6 +287,7 @@ def test_dropping_images_and_a_network(visit, site, photographs, expected):
     assert_same(found, *(x[i] for x in expected['bicubic']))
 
 
+@pytest.mark.slow
 def test_camera(visit):
   page = visit()
   page.click('#open-camera')
@@ -318,6 +326,7 @@ def test_images_are_classified_once_a_network_is_loaded(
   assert_same(results(page)[0], *(x[0] for x in expected['short']))
 
 
+@pytest.mark.slow
 def test_nothing_is_sent_to_another_origin(chromium, address, tmp_path):
   fetch = 'url => fetch(url, {mode: "no-cors"}).then(() => 1, () => 0)'
   with web_page.serve(tmp_path) as elsewhere:
@@ -332,6 +341,7 @@ def test_nothing_is_sent_to_another_origin(chromium, address, tmp_path):
   assert all('Content Security Policy' in line for line in seen.console)
 
 
+@pytest.mark.slow
 def test_a_network_that_is_not_a_file_of_this_server_is_not_loaded(
   visit, address, site, tmp_path
 ):
@@ -360,6 +370,7 @@ def test_a_network_that_is_not_a_file_of_this_server_is_not_loaded(
       )
 
 
+@pytest.mark.slow
 def test_no_redirect_leads_to_another_server(chromium, address, site, tmp_path):
   shutil.copy(site / 'network.onnx', tmp_path)
   with web_page.serve(tmp_path) as elsewhere:
@@ -369,6 +380,7 @@ def test_no_redirect_leads_to_another_server(chromium, address, site, tmp_path):
       seen.page.locator('#about.bad', has_text=text).wait_for()
 
 
+@pytest.mark.slow
 def test_the_address_and_the_network_cannot_inject_markup(
   chromium, address, site
 ):
@@ -392,6 +404,7 @@ def test_the_address_and_the_network_cannot_inject_markup(
         seen.page.locator('#about.bad', has_text='no metadata').wait_for()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ('width', 'scheme', 'darkest'), [(360, 'dark', 0), (1280, 'light', 200)]
 )
@@ -409,6 +422,7 @@ def test_layout_fits_the_screen_and_the_color_scheme(
   assert darkest <= min(levels) <= max(levels) <= darkest + 55
 
 
+@pytest.mark.slow
 def test_chinese_texts_and_keyboard_operation(visit, photographs):
   page = visit(locale='zh-CN')
   # A handler, because Playwright does not wait for file choosers.

@@ -50,6 +50,7 @@ def test_verify(run):
   assert tool('verify', f'--workdir={run}', '--repair')['sound'] == [3]
 
 
+@pytest.mark.slow
 def test_report_of_stored_results(run, tmp_path):
   result = tool(
     'report', f'--workdir={run}', f'--output={tmp_path}', '--noevaluate'

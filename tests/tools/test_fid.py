@@ -67,6 +67,7 @@ def weights(tmp_path_factory):
     return save(tmp_path_factory.mktemp('network'))
 
 
+@pytest.mark.slow
 def test_every_metric_but_the_spatial_one(weights, sets):
   done = fid(
     *(*sets, f'--weights={weights}', '--kid_subset_size=9'),
@@ -87,6 +88,7 @@ def test_every_metric_but_the_spatial_one(weights, sets):
   assert done.stderr.count('images are fewer than the 16 features') == 2
 
 
+@pytest.mark.slow
 def test_devices_and_batches_make_no_difference(weights, sets):
   flags = (*sets, f'--weights={weights}', '--mode=legacy_pytorch')
   one = result(fid(*flags, '--batch_size=16'))
@@ -94,6 +96,7 @@ def test_devices_and_batches_make_no_difference(weights, sets):
   assert one['fid'] == eight['fid'] and one['digest'] == eight['digest']
 
 
+@pytest.mark.slow
 def test_own_networks_by_the_features_that_tools_features_writes(
   sets, tmp_path
 ):
@@ -115,6 +118,7 @@ def test_own_networks_by_the_features_that_tools_features_writes(
   assert found['mode'] == ''
 
 
+@pytest.mark.slow
 def test_statistics_are_written_and_read(weights, sets, tmp_path):
   flags = f'--weights={weights}', '--mode=legacy_tensorflow'
   expected = result(fid(*sets, *flags))['fid']
@@ -136,6 +140,7 @@ def test_statistics_are_written_and_read(weights, sets, tmp_path):
   assert done.returncode == 2 and 'of 3 features, the network' in done.stderr
 
 
+@pytest.mark.slow
 def test_a_corrupt_image_is_named_and_its_set_is_not_saved(
   weights, sets, tmp_path
 ):
@@ -155,6 +160,7 @@ def test_a_corrupt_image_is_named_and_its_set_is_not_saved(
   assert 'while pytorch-fid stops at them' in done.stderr
 
 
+@pytest.mark.slow
 def test_the_inception_score_of_one_set(weights, sets):
   flags = f'--weights={weights}', '--metrics=is', '--is_splits=2'
   alone = result(fid(sets[1], *flags))

@@ -19,6 +19,7 @@ def test_steepest_decrease_and_moving_average():
   assert find_rate.moving_average([3.0] * 9) == pytest.approx([3.0] * 9)
 
 
+@pytest.mark.slow
 def test_sweep_ends_where_training_diverges(tiniest, one_device):
   rates, losses = find_rate.sweep(tiniest, one_device, 12, 1e-3, 1e9)
   assert 3 < len(rates) < 12  # the highest rates diverge
@@ -30,6 +31,7 @@ def test_sweep_ends_where_training_diverges(tiniest, one_device):
     find_rate.sweep(tiniest, one_device, 12, 1e30, 1e32)
 
 
+@pytest.mark.slow
 def test_command_writes_curve_and_plot(tmp_path):
   done = tool(
     'find_rate',

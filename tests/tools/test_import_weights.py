@@ -126,6 +126,7 @@ def pickled_code(path, timm_v3):
   path.write_bytes(pickle.dumps(MaliciousPickle(str(path.parent / 'trace'))))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ('name', 'write', 'faults'),
   [
@@ -173,6 +174,7 @@ def test_all_missing_flags_are_reported():
   ]
 
 
+@pytest.mark.slow
 def test_without_a_classifier_there_are_no_names(tmp_path, timm_v3):
   path, output = tmp_path / 'x.safetensors', tmp_path / 'out'
   body = {k: x for k, x in timm_v3[1].items() if not k.startswith('fc.')}

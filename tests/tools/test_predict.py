@@ -139,6 +139,7 @@ def test_transparent_images_are_laid_over_a_background(
   )
 
 
+@pytest.mark.slow
 def test_artifact_without_a_digest_needs_trust(images):
   args = (
     '--artifact=tests/earlier_version/network.onnx',

@@ -46,6 +46,7 @@ def result_of(*args, status=0):
   return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_archives_become_class_folders_that_are_verified(
   tmp_path, small_imagenet
 ):
@@ -94,6 +95,7 @@ def test_archives_become_class_folders_that_are_verified(
   assert result_of(*args, '--check_images')['bad_images'] == []
 
 
+@pytest.mark.slow
 def test_images_with_an_exif_orientation_are_counted(tmp_path):
   for i, (split, turn) in enumerate(
     [('train', 6), ('train', 1), ('train', 3), ('val', 8), ('val', None)]
@@ -137,6 +139,7 @@ def test_tfds_builds_imagenet_with_records_by_number(tmp_path, small_imagenet):
   assert done.stderr.endswith('error: if a part is meant: --noverify\n')
 
 
+@pytest.mark.slow
 def test_zips_are_unpacked_or_read_in_place(tmp_path):
   for split, count in (('train', 4), ('val', 2)):
     members = [

@@ -24,6 +24,7 @@ from tests.support import runs
 from tests.support.commands import tool
 
 
+@pytest.mark.slow
 def test_page_fits_the_screen_and_is_legible_in_both_modes(reported):
   page = (reported[0][0] / 'report' / 'index.html').as_uri()
   brightness = 'e => getComputedStyle(e).fill.match(/\\d+/g).map(Number)'
@@ -37,6 +38,7 @@ def test_page_fits_the_screen_and_is_legible_in_both_modes(reported):
       assert seen.console == []
 
 
+@pytest.mark.slow
 def test_classes_are_sorted_and_filtered(reported):
   page = reported[0][0] / 'report' / 'index.html'
   with browser.visit(page, 1280) as seen:
@@ -58,6 +60,7 @@ def test_classes_are_sorted_and_filtered(reported):
   assert seen.console == []
 
 
+@pytest.mark.slow
 def test_page_shows_scores_mistakes_and_confusions(reported):
   (workdir, _), (result, _) = reported
   page = workdir / 'report' / 'index.html'
@@ -144,6 +147,7 @@ def test_figures_and_predictions_are_files(reported):
   assert scores == {key: last[key] for key in scores}
 
 
+@pytest.mark.slow
 def test_page_of_several_runs(reported, tmp_path):
   workdirs, _ = reported
   flags = [f'--workdir={workdir}' for workdir in workdirs]
@@ -176,6 +180,7 @@ def take_interrupts():
   signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.mark.slow
 def test_page_follows_a_run_that_has_not_saved_yet(workdirs, tmp_path):
   (tmp_path / 'config.json').symlink_to(workdirs[0] / 'config.json')
   args = f'--workdir={tmp_path}', '--serve', '--port=0', '--language=zh'

@@ -88,6 +88,7 @@ def tfds(root, rng):
   return dict(source='tfds:shapes', eval_split='test'), names
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('write', [folder, tfrecord, tfds])
 def test_training_names_all_damaged_images(write, tmp_path, one_device):
   data, names = write(tmp_path / 'data', random.Random(7))

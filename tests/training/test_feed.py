@@ -138,6 +138,7 @@ def test_several_devices_train_on_features_as_one(
   assert_equal_runs(tmp_path, on_features)
 
 
+@pytest.mark.slow
 def test_resume_is_bitwise_and_reads_the_features(
   config, tmp_path, one_device, on_features, monkeypatch, caplog
 ):
@@ -199,6 +200,7 @@ class Reads:
     return rows, self.count
 
 
+@pytest.mark.slow
 def test_only_what_is_missing_or_damaged_is_computed(
   tiny, tmp_path, one_device, caplog
 ):

@@ -59,6 +59,7 @@ def masked_steps(config, mesh, steps: int):
   return state
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('trained', ['last block', 'kernels only'])
 def test_frozen_layers_train_as_if_their_gradients_were_masked(
   trained, tiny, one_device
@@ -108,6 +109,7 @@ def test_moving_average_of_frozen_parameters_stays(tiny, one_device):
     assert np.array_equal(x, before[path]) != path.startswith('head'), path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('setting', ['', 'all', 'none'])
 def test_batch_norm_statistics_are_frozen_apart_from_weights(
   setting, tiny, one_device

@@ -85,6 +85,7 @@ def test_only_totals_of_a_record_are_taken():
     assert not goodput.is_totals({**totals, 'steps': value})
 
 
+@pytest.mark.slow
 def test_training_reports_it_over_its_starts(tmp_path, one_device, caplog):
   caplog.set_level(logging.INFO)
   config = runs.short_config()

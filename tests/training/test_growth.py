@@ -67,6 +67,7 @@ def test_resizing_is_antialiased_like_pillows():
   assert growth.resize(images, 32) is images
 
 
+@pytest.mark.slow
 def test_step_trains_on_the_augmented_images_of_that_size(tiny, one_device):
   trainer = make_trainer(tiny, one_device)
   state, _, batches = make_steps(tiny, one_device)
@@ -119,6 +120,7 @@ def test_small_images_train_alike_on_one_and_eight_devices(
   assert_trees_close(*jax.device_get(states), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_other_programs_compile_the_full_size(tiny, one_device):
   """Ahead of time, the size that needs the most memory."""
   text = make_trainer(tiny, one_device).lower().as_text()

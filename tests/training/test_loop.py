@@ -72,6 +72,7 @@ def test_resume_is_bitwise(tiny, tmp_path, monkeypatch, caplog, devices, shard):
     assert by_step[line['step']]['loss'] == line['loss']
 
 
+@pytest.mark.slow
 def test_resume_is_bitwise_while_images_grow(
   tiniest, tmp_path, one_device, monkeypatch, caplog
 ):
@@ -116,6 +117,7 @@ def test_diverged_training_stops(tiniest, tmp_path, one_device):
   )
 
 
+@pytest.mark.slow
 def test_training_stops_at_its_target(tmp_path, one_device, caplog):
   config = short_config()
   config.stop_at_top1 = 1e-9
@@ -137,6 +139,7 @@ def test_complete_run_is_not_trained_again(
   assert 'is complete: step 6 of 6' in caplog.text
 
 
+@pytest.mark.slow
 def test_processes_meet_when_they_have_compiled(
   tiniest, tmp_path, one_device, monkeypatch
 ):
@@ -159,6 +162,7 @@ def test_processes_meet_when_they_have_compiled(
   assert done == ['compile', 'meeting', 1]
 
 
+@pytest.mark.slow
 def test_longer_training_resumes_a_complete_run(run_copy, one_device):
   workdir, _ = run_copy
   config = short_config()
@@ -168,6 +172,7 @@ def test_longer_training_resumes_a_complete_run(run_copy, one_device):
   assert [line['step'] for line in metrics(workdir, 'eval')] == [2, 4, 6, 8]
 
 
+@pytest.mark.slow
 def test_fine_tuning_with_a_frozen_body_changes_only_the_head(
   finished_run, one_device, tmp_path
 ):

@@ -28,6 +28,7 @@ def config_of(batch_size):
   return config
 
 
+@pytest.mark.slow
 def test_a_small_batch_is_the_one_that_the_training_step_gets(split):
   config = config_of(6)
   data = config.data

@@ -67,6 +67,7 @@ def test_numbers_that_were_sorted_as_text_stay_so(started, tmp_path):
   assert start.state is not None
 
 
+@pytest.mark.slow
 def test_resume_on_other_data_is_logged(tmp_path, one_device, caplog):
   folder, workdir = tmp_path / 'data', tmp_path / 'run'
   for split in ('train', 'val'):
@@ -133,6 +134,7 @@ def test_run_that_reached_its_target_is_complete(started, config):
   assert start.scores['top1'] == 0.5
 
 
+@pytest.mark.slow
 def test_changed_keys_are_logged_and_those_of_the_arithmetic_refused(
   run_copy, one_device, caplog
 ):
@@ -165,6 +167,7 @@ def test_changed_keys_are_logged_and_those_of_the_arithmetic_refused(
   assert json.loads((workdir / 'config.json').read_text())['seed'] == 7
 
 
+@pytest.mark.slow
 def test_resume_with_other_classes_is_refused(pictures, one_device, tmp_path):
   for split in ('train', 'val'):
     shutil.copytree(pictures / 'val', tmp_path / 'data' / split)
@@ -183,6 +186,7 @@ def test_resume_with_other_classes_is_refused(pictures, one_device, tmp_path):
   assert "  0: 'cat' → 'bee'" in error.value.faults
 
 
+@pytest.mark.slow
 def test_damaged_checkpoint_is_renamed_and_training_repeated_bitwise(
   run_copy, one_device, caplog
 ):
@@ -216,6 +220,7 @@ def test_damaged_checkpoint_is_renamed_and_training_repeated_bitwise(
   assert metrics(workdir, 'eval') == before  # not written twice
 
 
+@pytest.mark.slow
 def test_shortened_training_is_evaluated_at_its_last_checkpoint(
   one_device, tmp_path, monkeypatch
 ):
@@ -234,6 +239,7 @@ def test_shortened_training_is_evaluated_at_its_last_checkpoint(
   assert again.keys() == result.keys() and again['loss'] == result['loss']
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('steps', [6, 8])
 def test_damaged_lines_of_metrics_lose_no_scores(
   run_copy, one_device, caplog, steps

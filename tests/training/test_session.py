@@ -39,6 +39,7 @@ def test_metrics_of_training_and_both_evaluations_are_written(finished_run):
   assert not list(workdir.glob('*.unfinished'))
 
 
+@pytest.mark.slow
 def test_raw_weights_are_evaluated_only_with_eval_raw(
   config, tmp_path, one_device
 ):
@@ -48,6 +49,7 @@ def test_raw_weights_are_evaluated_only_with_eval_raw(
   assert metrics(tmp_path, 'eval')[0]['loss'] == result['loss']
 
 
+@pytest.mark.slow
 def test_cold_statistics_are_a_warning_once(
   config, tmp_path, one_device, caplog
 ):
@@ -59,6 +61,7 @@ def test_cold_statistics_are_a_warning_once(
   assert 'before step 9985' in line
 
 
+@pytest.mark.slow
 def test_new_best_is_saved_between_checkpoints(
   config, tmp_path, one_device, monkeypatch
 ):

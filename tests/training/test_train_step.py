@@ -62,6 +62,7 @@ def test_devices_differ_by_rounding_alone(
   assert_trees_close(state_one, state_eight, atol=1e-10)
 
 
+@pytest.mark.slow
 def test_auxiliary_loss_is_weighted(tiny, one_device):
   tiny.model.dropout_rate = 0.0
   gradients = {}
@@ -102,6 +103,7 @@ def test_ema_equals_tensorflows(tiniest, one_device):
     assert_close(ema, theirs.average(variable))
 
 
+@pytest.mark.slow
 def test_randomness_depends_on_step_and_seed(tiniest, one_device):
   state, step, batches = make_steps(tiniest, one_device)
   first = step(state, batches[0])[1]['loss']
@@ -122,6 +124,7 @@ def plain(tiniest):
   return tiniest
 
 
+@pytest.mark.slow
 def test_accumulated_gradients_equal_those_of_the_batch(
   plain, one_device, eight_devices
 ):
@@ -151,6 +154,7 @@ def test_accumulated_gradients_equal_those_of_the_batch(
       np.testing.assert_allclose(two, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_class_weights_on_any_devices_and_in_parts(
   plain, one_device, eight_devices
 ):
@@ -173,6 +177,7 @@ def test_class_weights_on_any_devices_and_in_parts(
   assert abs(unweighted['loss'] - metrics['loss']) > 0.01 * metrics['loss']
 
 
+@pytest.mark.slow
 def test_drop_path_is_the_same_on_any_devices_and_with_remat(
   plain, one_device, eight_devices
 ):
@@ -230,6 +235,7 @@ def test_remat_recomputes_no_convolution_and_keeps_the_result(
     assert (count(True, pattern) > count(False, pattern)) == recomputed
 
 
+@pytest.mark.slow
 def test_remat_does_not_recompute_sums_of_residual_blocks(
   tiny, one_device, monkeypatch
 ):
@@ -249,6 +255,7 @@ def test_remat_does_not_recompute_sums_of_residual_blocks(
   assert found[1] == found[0] + 1  # the additional one is a BatchNorm's
 
 
+@pytest.mark.slow
 def test_whether_float16_overflows_is_one_comparison(tiny, one_device):
   # XLA copies what it is computed from into each fusion that reads it.
   count = lambda: str(make_trainer(tiny, one_device).lower().as_text()).count(

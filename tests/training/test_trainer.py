@@ -41,6 +41,7 @@ def test_batch_is_sharded_and_state_replicated(tiniest, eight_devices):
   assert all(x.sharding.is_fully_replicated for x in jax.tree.leaves(state))
 
 
+@pytest.mark.slow
 def test_batch_norm_of_images_computes_on_one_device_what_replicas_do(
   tiny, one_device, eight_devices
 ):

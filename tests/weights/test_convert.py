@@ -27,6 +27,7 @@ def constant_tensors(case):
   }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('case', cases.CASES, ids=lambda c: c.name)
 def test_every_tensor_has_a_variable(case):
   source, tensors = constant_tensors(case)
@@ -47,6 +48,7 @@ def test_every_tensor_has_a_variable(case):
   assert any('stray.weight' in fault for fault in error.value.faults)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   'name',
   [

@@ -75,6 +75,7 @@ def check_features(base, weights):
   assert np.abs(found - expected).max() <= 1e-5 * np.abs(expected).max()
 
 
+@pytest.mark.slow
 def test_features_equal_keras(base, body):
   check_features(base, body)
 
@@ -134,6 +135,7 @@ def normalized(keras, base):
   )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ('make', 'ending'),
   [
@@ -176,6 +178,7 @@ def twice_nested(keras, base):
   return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ('make', 'ending'),
   [
@@ -200,6 +203,7 @@ def test_one_dense_layer_of_any_name_is_the_classifier(
   jax.tree.map(np.testing.assert_array_equal, weights.variables, body.variables)
 
 
+@pytest.mark.slow
 def test_a_model_of_ones_own_class(keras, base, body, tmp_path):
   class Model(keras.Model):
     def __init__(self):
@@ -224,6 +228,7 @@ def test_a_model_of_ones_own_class(keras, base, body, tmp_path):
   assert np.abs(found - logits).max() <= 1e-5 * np.abs(logits).max()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('make', [headless, normalized, flat])
 def test_layers_without_names(keras, base, body, tmp_path, make):
   path = str(tmp_path / 'x.weights.h5')

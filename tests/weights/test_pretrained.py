@@ -110,6 +110,7 @@ def test_without_a_classifier_no_evaluation(headless, one_device):
       evaluate.evaluate(config, workdir, one_device, options)
 
 
+@pytest.mark.slow
 def test_fine_tuning_adds_a_classifier(headless, tmp_path, one_device, caplog):
   folder, variables = headless
   config = runs.short_config()

@@ -21,6 +21,7 @@ def zeros(model, shape):
   return jax.tree.map(lambda x: jnp.zeros(x.shape), shapes)
 
 
+@pytest.mark.slow
 def test_other_number_of_classes_keeps_new_classifiers(caplog, timm_v3):
   model = architectures.create_model('inception_v3', 5, aux_head=True)
   fresh = zeros(model, (1, 299, 299, 1))
@@ -57,12 +58,14 @@ def test_the_first_kernel_of_grey_images_is_repeated_for_color(caplog, timm_v3):
   np.testing.assert_allclose(found, np.tile(kernel / 3, (1, 1, 3, 1)), 1e-6)
 
 
+@pytest.mark.slow
 def test_other_architecture_is_an_error(timm_v3):
   fresh = zeros(architectures.create_model('inception_v4', 5), (1, 299, 299, 3))
   with pytest.raises(UserError, match='does not fit'):
     transfer.transfer(fresh, timm_v3)
 
 
+@pytest.mark.slow
 def test_other_image_size_keeps_new_aux_head(caplog):
   case = cases.named('mindspore-inception_v3')
   with np.load(compare.golden_path(case)) as golden:

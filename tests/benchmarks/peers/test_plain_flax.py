@@ -13,6 +13,7 @@ from inception_jax.models import factory
 from inception_jax.training import train_state
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   'name', ['inception_v3', 'inception_v4', 'inception_resnet_v2']
 )
@@ -32,6 +33,7 @@ def test_number_of_parameters_is_ours(name):
   assert counts[0] == counts[1]
 
 
+@pytest.mark.slow
 def test_training_reduces_the_loss(tiny):
   tiny.schedule.learning_rate, tiny.model.dropout_rate = 1e-3, 0.0
   mesh = sharding.make_mesh(jax.devices()[:1])

@@ -97,6 +97,7 @@ def test_tpu_is_brightness_then_chroma_and_one_clip(data, images):
   np.testing.assert_allclose(out, expected, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_slim_is_brightness_and_saturation_in_either_order(data):
   data.color_distortion, count = 'slim', 1024
   run = lambda image: np.asarray(

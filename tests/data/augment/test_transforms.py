@@ -143,6 +143,7 @@ def test_cutmix_targets_follow_the_pasted_area(data, images):
   assert max(lams) - min(lams) > 0.2
 
 
+@pytest.mark.slow
 def test_with_mixup_and_cutmix_a_batch_gets_one_of_them(data, images):
   data.mixup = data.cutmix = 1.0
   is_cutmix = []
@@ -153,6 +154,7 @@ def test_with_mixup_and_cutmix_a_batch_gets_one_of_them(data, images):
   assert 0 < sum(is_cutmix) < 12
 
 
+@pytest.mark.slow
 def test_result_depends_on_the_key_alone(data, images):
   data.pad, data.flip, data.rotate, data.policy = 2, True, 15.0, 'autoaugment'
   data.color_jitter = (0.4, 0.4, 0.4, 0.1)

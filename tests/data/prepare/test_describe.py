@@ -67,6 +67,7 @@ def test_phones_jpegs_and_formats_that_pillow_reads_are_counted(data):
   assert len(found.examples[0]) == 4
 
 
+@pytest.mark.slow
 def test_examples_are_a_few_of_each_of_some_classes(data):
   # Each image has the level of its class.
   labels = np.repeat(np.arange(200), 6)

@@ -137,6 +137,7 @@ def test_batches_of_s3_are_those_of_a_disk(tmp_path, monkeypatch):
       assert names == [f'{url}/{bad}'] * bool(bad)
 
 
+@pytest.mark.slow
 def test_objects_that_change_end_the_training(folder, google):
   url = 'gs://bucket/changing'
   objects = uploads.upload(folder, url)
@@ -153,6 +154,7 @@ def test_objects_that_change_end_the_training(folder, google):
 
 
 # Or they can be read again by the time that images are tried one by one.
+@pytest.mark.slow
 @pytest.mark.parametrize('again', [False, True])
 def test_objects_that_cannot_be_read_end_the_training(
   folder, google, monkeypatch, again

@@ -59,6 +59,7 @@ def contents(config, split):
   ], opened.class_names
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', ['val', 'validation', 'validation_preprocess'])
 def test_classes_are_folders(folder, name):
   (folder / 'val').rename(folder / name)
@@ -75,6 +76,7 @@ def test_classes_are_folders(folder, name):
   assert problem.endswith('val_fraction=0.1 holds out a tenth of the images')
 
 
+@pytest.mark.slow
 def test_data_dir_may_be_the_folder_of_a_split(folder):
   config = config_of(folder / 'val', train_split='val')
   assert registry.check(config) == []
@@ -128,6 +130,7 @@ def test_classes_may_lack_evaluation_images_where_that_is_allowed(
     registry.load(config, 'validation')
 
 
+@pytest.mark.slow
 def test_lists_take_precedence_over_folders(folder):
   (folder / 'train_list.txt').write_text(
     'train/dog/a.png 0\n\ntrain/dog/ü b.jpeg\t0\ntrain/cat/a.png 1\n'
@@ -179,6 +182,7 @@ def test_two_folders_that_name_one_class_of_a_list_are_an_error(tmp_path):
   assert image_list.class_names(listed) == ['0', '1']
 
 
+@pytest.mark.slow
 def test_a_list_may_have_a_mark_and_be_relative_to_its_split(folder):
   lines = 'dog/a.png 0\ncat/a.png 1\n'
   (folder / 'train_list.txt').write_text('\ufeff' + lines, encoding='utf-8')
@@ -374,6 +378,7 @@ FORMATS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('crop', ['none', 'resized'])
 def test_every_image_format_is_decoded_to_rgb(tmp_path, crop):
   ramp = np.linspace(0, 255, 12 * 12 * 3).reshape(12, 12, 3).astype(np.uint8)
@@ -541,6 +546,7 @@ def described(config, split):
   return opened.class_names, list(opened.labels), opened.digest(), names
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ('top', 'method'), [('', zipfile.ZIP_STORED), ('a/b/', zipfile.ZIP_DEFLATED)]
 )
@@ -601,6 +607,7 @@ def test_a_zip_may_have_lists_of_its_images(folder):
     registry.load(config, 'val')
 
 
+@pytest.mark.slow
 def test_a_damaged_image_in_a_zip_is_a_bad_image(folder, tmp_path):
   path = zip_files.pack(folder / 'x.zip', folder)
   with zipfile.ZipFile(path) as archive:

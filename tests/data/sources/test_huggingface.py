@@ -49,6 +49,7 @@ def write(folder, kind, columns, split='train', options=None):
   return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ('kind', 'place'),
   [
@@ -73,6 +74,7 @@ def test_what_the_package_wrote(kind, place):
   written_datasets.check_order(config)
 
 
+@pytest.mark.slow
 def test_a_folder_of_one_split(tmp_path):
   folder = written_datasets.copy('arrow', tmp_path) / 'train'
   config = config_of('huggingface', folder)
@@ -127,6 +129,7 @@ def test_tables_of_other_programs(kind, tmp_path):
   assert registry.check(config)[0].startswith("data.eval_split='test'")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('kind', ['arrow', 'parquet'])
 def test_images_that_are_not_in_the_file(kind, tmp_path):
   good = images()
@@ -202,6 +205,7 @@ def test_damaged_arrow(tmp_path):
   ]
 
 
+@pytest.mark.slow
 def test_damaged_parquet(tmp_path):
   folder = written_datasets.copy('parquet', tmp_path)
   config = config_of('huggingface', folder, max_bad_fraction=0.5)

@@ -41,6 +41,7 @@ def test_disable_gcs_keeps_tfds_from_its_bucket(monkeypatch):
   assert len(requests) == 2
 
 
+@pytest.mark.slow
 def test_sub_splits(shapes_dir):
   config = config_of(shapes_dir)
   head, tail = (
@@ -81,6 +82,7 @@ def test_one_of_several_configs_must_be_named(tmp_path):
   assert registry.check(config) == []
 
 
+@pytest.mark.slow
 def test_a_missing_record_is_an_error(tmp_path):
   tfds_sets.write(tmp_path)
   config = config_of(tmp_path)
@@ -96,6 +98,7 @@ def test_a_missing_record_is_an_error(tmp_path):
     take(train_batches(config, split='test'), 4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   'file_format, name',
   [('tfrecord', '{}, record {}: '), ('array_record', 'record {}: ')],
@@ -185,6 +188,7 @@ def in_memory(monkeypatch):
   return 'ram://datasets'
 
 
+@pytest.mark.slow
 def test_a_remote_dataset_gives_the_batches_of_a_local_one(tmp_path, in_memory):
   tfds_sets.write(tmp_path)
   # A damaged record in the middle of a file.

@@ -78,6 +78,7 @@ def numbers(batch):
   return [round(float(image.mean()) / 10) for image in batch['image']]
 
 
+@pytest.mark.slow
 def test_every_record_is_read_once_with_its_label(folder):
   config = config_of(folder)
   assert registry.check(config) == []
@@ -124,6 +125,7 @@ def test_class_names(folder):
     list(pipeline.eval_batches(opened, config.data, 4, range(4)))
 
 
+@pytest.mark.slow
 def test_missing_and_damaged_files(folder):
   config = config_of(folder)
   (folder / 'train-00001-of-00004').unlink()
@@ -167,6 +169,7 @@ def test_missing_and_damaged_files(folder):
     registry.load(config, 'validation')
 
 
+@pytest.mark.slow
 def test_damaged_records_are_named_and_skipped(folder):
   config = config_of(folder)
   config.data.update(max_bad_fraction=0.5, flip=False, train_crop='none')

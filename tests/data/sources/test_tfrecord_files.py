@@ -53,6 +53,7 @@ def test_a_flip_makes_one_record_unreadable_by_number(flipped):
         assert read(str(path), row[0]).numpy() == record
 
 
+@pytest.mark.slow
 def test_a_flip_makes_one_record_of_the_file_empty(flipped):
   paths = tf.data.Dataset.from_tensor_slices([str(path) for path, _ in flipped])
   read = paths.flat_map(

@@ -26,6 +26,7 @@ def faults_of(function, *args):
   return list(error.value.faults)
 
 
+@pytest.mark.slow
 def test_what_the_package_wrote(folder):
   config = config_of('webdataset', folder)
   assert config_check.check(config) == []
@@ -39,6 +40,7 @@ def test_what_the_package_wrote(folder):
   written_datasets.check_order(config)
 
 
+@pytest.mark.slow
 def test_names_of_splits(folder):
   config = config_of('webdataset', folder, eval_split='val')
   (folder / '._train-000007.tar').write_bytes(b'of macOS')
@@ -85,6 +87,7 @@ def test_timms_list_of_shards(folder):
   assert 'cannot be read' in registry.check(config)[0]
 
 
+@pytest.mark.slow
 def test_held_out_images(folder):
   for i, path in enumerate(sorted(folder.iterdir())):
     path.rename(folder / f'shard-{i}.tar')
@@ -152,6 +155,7 @@ def test_labels_out_of_range_and_damage(folder):
   ]
 
 
+@pytest.mark.slow
 def test_damaged_image_is_named_and_skipped(folder):
   config = config_of('webdataset', folder, max_bad_fraction=0.3)
   path = folder / 'test-000000.tar'
